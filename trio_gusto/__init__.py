@@ -1,0 +1,1 @@
+"""A durable background-job scheduler for Trio."""
