@@ -1,0 +1,44 @@
+"""The one clock: wall time for what is due and what is recorded, monotonic time for deadlines."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from datetime import datetime
+
+import trio
+
+from .model.instants import to_datetime
+
+
+class Clock(ABC):
+    """Tells the time to everything in one `Gusto`.
+
+    Subclass it to control time in tests (`trio_gusto.testing.VirtualClock` does).
+    """
+
+    @abstractmethod
+    def nanoseconds(self) -> int:
+        """Wall time: nanoseconds since 1970-01-01 UTC. May step in either direction."""
+
+    def instant(self) -> int:
+        """Wall time in microseconds since 1970-01-01 UTC."""
+        return self.nanoseconds() // 1000
+
+    def now(self) -> datetime:
+        """Wall time as an aware UTC ``datetime``."""
+        return to_datetime(self.instant())
+
+    def monotonic(self) -> float:
+        """Seconds on Trio's clock; never steps back. Virtual under a `trio.testing.MockClock`."""
+        return trio.current_time()
+
+
+class SystemClock(Clock):
+    """The machine's clock."""
+
+    def nanoseconds(self) -> int:
+        return time.time_ns()
+
+    def instant(self) -> int:
+        return time.time_ns() // 1000

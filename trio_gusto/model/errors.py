@@ -1,0 +1,238 @@
+"""Every error that trio-gusto raises, each saying what happened, why not, and what to do instead.
+
+Fields are typed, for programs; messages are sentences, for people. Who is to blame shows in the
+class: the caller (`ArgumentError`, `OptionsError` …), the storage (`StorageError` and its kin), or
+a job (`JobFailed` and its kin, raised by ``result()``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from .failure import JobError
+
+
+class GustoError(Exception):
+    """The root of every error raised by trio-gusto."""
+
+
+class ArgumentError(GustoError, ValueError):
+    """The arguments of a call do not fit the handler, or cannot be stored.
+
+    ``handler`` is the name of the handler, ``path`` leads to the bad value (``$.customer.born``).
+    """
+
+    def __init__(self, message: str, *, handler: str = "", path: str = "") -> None:
+        self.handler = handler
+        self.path = path
+        super().__init__(message)
+
+
+class OptionsError(GustoError, ValueError):
+    """An option is unknown, of the wrong type, or out of range.
+
+    ``key`` names the option, ``value`` is what was given, ``allowed`` says what may be given.
+    """
+
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        self.key = key
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"the option {key!r} cannot be {value!r}; {allowed}")
+
+
+class UnknownHandler(GustoError, LookupError):
+    """No handler is registered for this function or name."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        self.known = tuple(sorted(known))
+        names = ", ".join(self.known) or "none"
+        super().__init__(
+            f"no handler is registered as {name!r}, so no worker could run it; "
+            f"decorate the function with @app.job (registered: {names})"
+        )
+
+
+class DuplicateHandler(GustoError):
+    """Two handlers claim one name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"a handler named {name!r} is registered already, and a stored job could not tell "
+            "the two apart; give one of them another name with @app.job(name=...)"
+        )
+
+
+class DuplicateJob(GustoError):
+    """A job with this key exists. ``key`` is ``"id"`` or ``"ref_id"``; ``existing_id`` is its id."""
+
+    def __init__(self, key: str, value: object, existing_id: UUID) -> None:
+        self.key = key
+        self.value = value
+        self.existing_id = existing_id
+        super().__init__(
+            f"a job with the {key} {value!r} exists already ({existing_id}), and nothing was "
+            "stored; look at that job with queue.get(existing_id), or use another key"
+        )
+
+
+class UnknownJob(GustoError, LookupError):
+    """No job has this id: it never existed, or retention removed it."""
+
+    def __init__(self, job_id: UUID) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"no job has the id {job_id}; it never existed, or retention removed it "
+            "(see Options.retention)"
+        )
+
+
+class NotSupported(GustoError):
+    """The storage cannot do this. ``protocol`` names what it would have to implement."""
+
+    def __init__(self, what: str, protocol: str, instead: str = "") -> None:
+        self.what = what
+        self.protocol = protocol
+        super().__init__(
+            f"this storage does not support {what}; "
+            + (instead or f"implement {protocol} in its provider, or use another storage")
+        )
+
+
+class BackendError(GustoError, RuntimeError):
+    """The program runs on another event loop than Trio."""
+
+
+class NoCurrentJob(GustoError, RuntimeError):
+    """`current_job()` was called outside a job."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "current_job() was called where no job runs; call it inside a handler, "
+            "in the handler's own task or one started by it"
+        )
+
+
+class AlreadyRunning(GustoError, RuntimeError):
+    """The same `Gusto` was started twice at once."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this app is running already, and its actors would meet themselves; "
+            "leave the first block, or make a second Gusto object on the same storage"
+        )
+
+
+class IllegalTransition(GustoError):
+    """A change of state that the table in `trio_gusto.model.lifecycle` does not list."""
+
+    def __init__(self, state: str, happening: str) -> None:
+        self.state = state
+        self.happening = happening
+        super().__init__(
+            f"a job that is {state} cannot take {happening}; "
+            "the table of allowed transitions is in the documentation under 'A job's life'"
+        )
+
+
+class LeaseLost(GustoError):
+    """A write came with a lease that is no longer valid; it changed nothing."""
+
+    def __init__(self, job_id: UUID, token: int) -> None:
+        self.job_id = job_id
+        self.token = token
+        super().__init__(
+            f"the lease {token} on job {job_id} is no longer valid, so its outcome was not "
+            "recorded; the job belongs to a later attempt, or has ended"
+        )
+
+
+class StorageError(GustoError):
+    """The storage failed; nothing of the request was stored."""
+
+
+class StorageBusy(StorageError):
+    """Another process kept the storage locked for longer than its busy timeout."""
+
+
+class StorageFull(StorageError):
+    """The disk or quota under the storage is full."""
+
+
+class StorageReadOnly(StorageError):
+    """The storage may be read but not written."""
+
+
+class SchemaTooNew(StorageError):
+    """The storage was written by a newer version of trio-gusto."""
+
+    def __init__(self, found: int, supported: int) -> None:
+        self.found = found
+        self.supported = supported
+        super().__init__(
+            f"the storage has schema version {found}, and this version of trio-gusto knows "
+            f"{supported} at most; it could damage what it does not know, so upgrade trio-gusto"
+        )
+
+
+class NotOurDatabase(StorageError):
+    """The file is no database, or one that belongs to another program."""
+
+
+class JobEndedBadly(GustoError):
+    """What ``result()`` raises for a job that ended without a result."""
+
+    def __init__(self, message: str, *, job_id: UUID, reason: str) -> None:
+        self.job_id = job_id
+        self.reason = reason
+        super().__init__(message)
+
+
+class JobFailed(JobEndedBadly):
+    """The job failed; ``error`` is the exception of its last attempt, as it was stored."""
+
+    def __init__(self, job_id: UUID, reason: str, error: JobError | None) -> None:
+        self.error = error
+        shown = f": {error.type}: {error.message}" if error is not None else ""
+        super().__init__(f"job {job_id} failed ({reason}){shown}", job_id=job_id, reason=reason)
+
+
+class JobCancelled(JobEndedBadly):
+    """The job was cancelled."""
+
+    def __init__(self, job_id: UUID, reason: str) -> None:
+        super().__init__(f"job {job_id} was cancelled: {reason}", job_id=job_id, reason=reason)
+
+
+class JobExpired(JobEndedBadly):
+    """The job was not started before its ``expire_on``."""
+
+    def __init__(self, job_id: UUID, reason: str) -> None:
+        super().__init__(f"job {job_id} expired: {reason}", job_id=job_id, reason=reason)
+
+
+class JobSkipped(JobEndedBadly):
+    """The job was recorded, but skipped."""
+
+    def __init__(self, job_id: UUID, reason: str) -> None:
+        super().__init__(f"job {job_id} was skipped: {reason}", job_id=job_id, reason=reason)
+
+
+class ResultError(JobEndedBadly):
+    """The job is completed, but what its handler returned could not be stored."""
+
+    def __init__(self, job_id: UUID, reason: str) -> None:
+        super().__init__(
+            f"job {job_id} completed, but its result could not be stored: {reason}",
+            job_id=job_id,
+            reason=reason,
+        )
+
+
+class StuckHandler(GustoError):
+    """A handler ignored its cancellation for longer than a stopping worker may wait."""

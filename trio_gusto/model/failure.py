@@ -1,0 +1,95 @@
+"""What went wrong in an attempt, as plain data of bounded size.
+
+Exceptions are the handler's: their ``str`` may raise, be endless, or hold text no encoding takes.
+Everything here survives that.
+"""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+
+import attrs
+
+MAX_MESSAGE = 4_000
+"""Characters kept of a message."""
+
+MAX_TRACEBACK = 16_000
+"""Characters kept of a traceback: the first and the last half of them."""
+
+MAX_CHILDREN = 20
+"""Exceptions kept of one group."""
+
+MAX_DEPTH = 5
+"""Groups kept inside each other."""
+
+
+@attrs.frozen
+class JobError:
+    """An exception as it is stored.
+
+    ``type`` is the qualified class name, ``message`` its text, ``traceback`` its formatted frames,
+    ``children`` the members of an exception group (at most `MAX_CHILDREN`, `MAX_DEPTH` deep).
+    """
+
+    type: str
+    message: str
+    traceback: str = ""
+    children: tuple[JobError, ...] = ()
+
+    @classmethod
+    def of(cls, error: BaseException, *, depth: int = 0) -> JobError:
+        """Describe ``error``; never raises."""
+        children: tuple[JobError, ...] = ()
+        if isinstance(error, BaseExceptionGroup):
+            kept = error.exceptions[:MAX_CHILDREN] if depth < MAX_DEPTH else ()
+            children = tuple(cls.of(member, depth=depth + 1) for member in kept)
+            left_out = len(error.exceptions) - len(kept)
+            if left_out:
+                children += (cls("...", f"{left_out} more exceptions were left out"),)
+        return cls(
+            qualified_name(type(error)),
+            _shorten(_text(error), MAX_MESSAGE),
+            _shorten(_frames(error.__traceback__), MAX_TRACEBACK),
+            children,
+        )
+
+
+def qualified_name(kind: type) -> str:
+    """``module.qualname`` of a class, without the module for built-in ones."""
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions of a group, groups inside it opened; ``[error]`` when it is no group."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for member in error.exceptions for leaf in leaves(member)]
+
+
+def _text(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except BaseException as broken:  # noqa: BLE001 - a handler's __str__ may raise anything
+        text = f"<its str() raised {type(broken).__name__}>"
+    notes = getattr(error, "__notes__", ())
+    if isinstance(notes, list | tuple):
+        text = "\n".join([text, *(note for note in notes if isinstance(note, str))])
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _frames(frames: TracebackType | None) -> str:
+    try:
+        text = "".join(traceback.format_tb(frames))
+    except Exception as broken:  # noqa: BLE001 - source files may be gone or unreadable
+        text = f"<its traceback could not be formatted: {type(broken).__name__}>"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _shorten(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"

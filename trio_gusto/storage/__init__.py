@@ -1,0 +1,1 @@
+"""Where jobs are kept: the messages spoken to a storage, and the storages behind them."""

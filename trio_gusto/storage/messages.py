@@ -1,0 +1,283 @@
+"""The whole language spoken to storages: six writes and six queries, each with its reply.
+
+A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
+`trio_gusto.model.lifecycle` and arrives here as a finished state.
+
+Writes come in groups (`Storage.apply`): one group is one transaction, performed in order, a later
+message seeing what an earlier one did. A message that cannot be performed is answered with its own
+error and has no effect; its neighbours are not harmed. Queries (`Storage.read`) see committed data
+only and never wait behind writes.
+
+Instants and durations are integers, microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from ..model.ids import JobId
+from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
+from ..model.states import JobState, State
+
+# --- writes ---------------------------------------------------------------------------------------
+
+
+@attrs.define
+class Insert:
+    """Store new jobs, all or none, in the order given.
+
+    ``states`` are their first states (`lifecycle.admit`), one for each request.
+    Reply: `Inserted`. A tracking id or ``ref_id`` that exists is answered with `DuplicateJob`, and
+    then none of this message's jobs is stored.
+    """
+
+    requests: Sequence[JobRequest]
+    states: Sequence[State]
+
+
+@attrs.define
+class Inserted:
+    """The jobs are stored."""
+
+
+@attrs.define
+class ClaimDue:
+    """Lease up to ``limit`` jobs that are due at ``now`` to ``node``, until ``lease_until``.
+
+    First every scheduled job due by ``now`` becomes ready. Then ready jobs are taken that are not
+    past their ``expire_on``, in the order priority (high first), due instant, sequence; in the
+    order of ``queues`` if given (name, share): up to each share first, then what is left of
+    ``limit`` from the same queues in the same order; from all queues in one order if ``None``.
+    The jobs found are cut with `lifecycle.within_reach(…, free)`. Each one taken becomes
+    ``Processing``, spends an attempt and gets its version raised by one: the token of its lease.
+    Reply: `ClaimReply`.
+    """
+
+    node: str
+    now: int
+    lease_until: int
+    limit: int
+    free: int
+    queues: Sequence[tuple[str, int]] | None = None
+
+
+@attrs.define
+class ClaimReply:
+    """The jobs claimed, in claim order.
+
+    ``more``: the limit (or ``within_reach``) was hit, so there may be more ready jobs.
+    ``next_due``: the earliest instant at which a job that is scheduled now falls due, or ``None``.
+    """
+
+    jobs: Sequence[ClaimedJob]
+    more: bool
+    next_due: int | None
+
+
+@attrs.define
+class Commit:
+    """Give a job a new state, if its version is still ``version``.
+
+    Settles an attempt (``version`` is then the lease's token), cancels, expires and retries by
+    hand. On success the version goes up by one, ``attempt`` becomes the number of attempts spent,
+    and ``record`` (if any) is added to the job's attempts, all at once. ``forget_expiry`` removes
+    the job's ``expire_on``. ``exception`` is the handler's own, for storages that hand it on; it
+    is not stored.
+
+    A job that is processing and has a cancellation request takes only an ended state.
+
+    Reply: `Committed`, or `Conflict` and nothing is changed.
+    """
+
+    job_id: JobId
+    version: int
+    state: State
+    attempt: int
+    record: AttemptRecord | None = None
+    forget_expiry: bool = False
+    exception: BaseException | None = None
+
+
+@attrs.define
+class Committed:
+    """The state is recorded."""
+
+
+@attrs.define
+class Conflict:
+    """The version was another, or the job is gone; for ``cancel_reason`` not ``None``: the lease is
+    valid, but the job's cancellation has been asked for, so it takes only an ended state."""
+
+    cancel_reason: str | None = None
+
+
+@attrs.define
+class Renew:
+    """Move the leases of ``node`` (pairs of job and token) to ``lease_until``.
+
+    Only those that still are held with that token and have not passed at ``now`` are moved.
+    Reply: `Renewed`.
+    """
+
+    node: str
+    now: int
+    lease_until: int
+    leases: Sequence[tuple[JobId, int]]
+
+
+@attrs.define
+class Renewed:
+    """``lost`` are the leases that could not be renewed; ``cancels`` those of the others whose
+    cancellation has been asked for, with the reason."""
+
+    lost: Sequence[JobId]
+    cancels: Sequence[tuple[JobId, str]]
+
+
+@attrs.define
+class RequestCancel:
+    """Ask the holder of a lease to cancel the job, if its version is still ``version``.
+
+    A second request keeps the first one's reason. Reply: `Committed` or `Conflict`.
+    """
+
+    job_id: JobId
+    version: int
+    reason: str
+
+
+@attrs.define
+class Prune:
+    """Delete up to ``limit`` jobs that ended before ``ended_before``. Reply: `Pruned`."""
+
+    ended_before: int
+    limit: int
+
+
+@attrs.define
+class Pruned:
+    """``count`` jobs were deleted; when it is the limit, there may be more."""
+
+    count: int
+
+
+Write = Insert | ClaimDue | Commit | Renew | RequestCancel | Prune
+WriteReply = Inserted | ClaimReply | Committed | Conflict | Renewed | Pruned
+
+# --- queries --------------------------------------------------------------------------------------
+
+
+@attrs.define
+class Get:
+    """Jobs by id or by ``ref_id``, each with its whole history. Reply: `Found`.
+
+    Unknown ones are left out.
+    """
+
+    job_ids: Sequence[JobId] = ()
+    ref_id: str | None = None
+
+
+@attrs.define
+class Find:
+    """Jobs that satisfy every criterion given, newest first (by sequence, descending).
+
+    An empty criterion accepts every job. ``before`` is a sequence: only jobs with a lower one.
+    ``tags_any`` wants one of the tags at least, ``tags_all`` all of them; ``metadata`` wants each
+    key to have that (JSON) value; ``created_after`` is inclusive, ``created_before`` exclusive.
+    Reply: `Found`, at most ``limit`` jobs, each with the last record of its history at most.
+    """
+
+    limit: int
+    before: int | None = None
+    states: frozenset[JobState] = frozenset()
+    names: frozenset[str] = frozenset()
+    queues: frozenset[str] = frozenset()
+    tenants: frozenset[str] = frozenset()
+    tags_any: frozenset[str] = frozenset()
+    tags_all: frozenset[str] = frozenset()
+    created_by: str | None = None
+    user_id: str | None = None
+    metadata: Mapping[str, object] = attrs.field(factory=dict)
+    created_after: int | None = None
+    created_before: int | None = None
+
+
+@attrs.define
+class Found:
+    """Jobs, copies that the storage will not change any more."""
+
+    jobs: Sequence[StoredJob]
+
+
+@attrs.define
+class Tally:
+    """Count all jobs. Reply: `Tallied`."""
+
+
+@attrs.define
+class Tallied:
+    """``counts``: (state, queue, tenant) → jobs. ``oldest_ready``: the earliest due instant of a
+    ready job, or ``None``. ``by_name`` counts ready jobs by handler name."""
+
+    counts: Mapping[tuple[JobState, str, str], int]
+    oldest_ready: int | None
+    ready_by_name: Mapping[str, int]
+
+
+@attrs.define
+class Stranded:
+    """Jobs that nobody moves on by himself: leases lost, and deadlines passed.
+
+    Reply: `StrandedJobs`. A lease is lost when ``now`` has reached its ``lease_until``, or when the
+    storage knows that its node is gone. ``node`` is the asking node, which is there.
+    """
+
+    node: str
+    now: int
+    limit: int
+
+
+@attrs.define
+class StrandedJobs:
+    """``lost``: processing jobs with a lost lease. ``overdue``: jobs that are not running and
+    whose ``expire_on`` has come. ``next_at``: the earliest instant after ``now`` at which another
+    lease or ``expire_on`` passes, or ``None``. ``foreign``: whether other nodes than the asking
+    one hold leases, so that it is worth while to look again soon."""
+
+    lost: Sequence[StoredJob]
+    overdue: Sequence[StoredJob]
+    next_at: int | None
+    foreign: bool
+
+
+@attrs.define
+class CancelRequests:
+    """The processing jobs of ``node`` whose cancellation was asked for. Reply: `CancelsAsked`."""
+
+    node: str
+
+
+@attrs.define
+class CancelsAsked:
+    """Pairs of job and reason."""
+
+    cancels: Sequence[tuple[JobId, str]]
+
+
+@attrs.define
+class NextDue:
+    """When is there something to claim? Reply: `NextDueAt`."""
+
+
+@attrs.define
+class NextDueAt:
+    """``at`` is the earliest due instant of a scheduled or ready job, or ``None``."""
+
+    at: int | None
+
+
+Query = Get | Find | Tally | Stranded | CancelRequests | NextDue
+QueryReply = Found | Tallied | StrandedJobs | CancelsAsked | NextDueAt

@@ -1,0 +1,104 @@
+"""`Storage`: the abstract interface behind which jobs are kept.
+
+`trio_gusto.testing.check_storage` is its conformance suite, for anybody's storage.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import overload
+
+import trio
+
+from ..model.errors import GustoError
+from .messages import (
+    CancelRequests,
+    CancelsAsked,
+    Find,
+    Found,
+    Get,
+    NextDue,
+    NextDueAt,
+    Query,
+    QueryReply,
+    Renew,
+    Renewed,
+    Stranded,
+    StrandedJobs,
+    Tallied,
+    Tally,
+    Write,
+    WriteReply,
+)
+
+
+class Storage(ABC):
+    """Keeps jobs, and answers the messages of `trio_gusto.storage.messages`.
+
+    A storage is attached before its first message and detached after its last. Several nodes, in
+    one process or in many, may be attached to what is the same storage underneath.
+    """
+
+    decides_retries = False
+    """Whether the storage itself decides about retries, so that jobs may not bring their own."""
+
+    remembers_presence = False
+    """Whether a node that vanished is noticed by the storage before its leases have passed."""
+
+    @abstractmethod
+    async def attach(self, node: str) -> None:
+        """Open the storage if nobody has yet, and announce ``node``, a name never used before.
+
+        Raises:
+            StorageError: it cannot be opened; the message says why and what to do.
+        """
+
+    @abstractmethod
+    async def detach(self, node: str) -> None:
+        """Withdraw ``node``; close the storage when it was the last. Safe to call when cancelled."""
+
+    @abstractmethod
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        """Perform a group of writes in one transaction, in order; one reply for each.
+
+        A write that cannot be performed gets an error as its reply and has no effect.
+
+        Raises:
+            StorageBusy: somebody else held the storage for too long. Nothing was done; try again.
+            StorageError: the storage failed. Nothing was done.
+        """
+
+    @overload
+    async def read(self, query: Get | Find) -> Found: ...
+    @overload
+    async def read(self, query: Tally) -> Tallied: ...
+    @overload
+    async def read(self, query: Stranded) -> StrandedJobs: ...
+    @overload
+    async def read(self, query: CancelRequests) -> CancelsAsked: ...
+    @overload
+    async def read(self, query: NextDue) -> NextDueAt: ...
+    @abstractmethod
+    async def read(self, query: Query) -> QueryReply:
+        """Answer one query from committed data.
+
+        Raises:
+            StorageError: the storage failed.
+            NotSupported: the storage cannot answer such a query.
+        """
+
+    async def wait_changed(self) -> None:
+        """Return when somebody outside this object may have changed the storage.
+
+        Called by one task at a time. The default never returns: nobody else can.
+        """
+        await trio.sleep_forever()
+
+    def renew_blocking(self, renew: Renew) -> Renewed | None:
+        """Renew leases from a thread, while the event loop is blocked.
+
+        Returns:
+            ``None`` when the storage cannot, or did not manage to; nothing was renewed then.
+        """
+        return None
