@@ -1,0 +1,87 @@
+# Everything one does with a checkout. `make` alone lists it.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types docs pytest format bench clean distclean
+
+# The first Python found that is new enough; `make PYTHON=…` names another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo "$$python"; break; }; done)
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# Folders and files that have their place in the checks from the day they appear.
+TYPED := $(wildcard conftest.py trio_gusto tests property_tests benchmarks docs/generate.py)
+TESTED := $(wildcard README.md docs trio_gusto tests property_tests)
+
+DIR ?= .
+CRASH ?=
+ARGS ?=
+
+help: ## list the targets
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.package ## run the demo on DIR (default: here); CRASH=1 kills it half-way
+	@$(BIN)/trio-gusto demo "$(DIR)" $(if $(filter-out 0,$(CRASH)),--crash)
+
+test: export HYPOTHESIS_PROFILE ?= ci
+test: .venv/.dev ## set up and run everything CI runs
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory docs
+	@$(MAKE) --no-print-directory pytest
+
+check: export HYPOTHESIS_PROFILE ?= quick
+check: ## the same in the environment as it is, with few examples
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory docs
+	@$(MAKE) --no-print-directory pytest
+
+lint: ## format, style and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+
+types: export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+types: ## both type checkers
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/pyright
+
+docs: ## check the generated pages, then build the documentation into docs/_build
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
+
+pytest: ## tests, examples in docs and docstrings, property tests; ARGS="-k …" narrows them
+	$(BIN)/python -m pytest $(TESTED) $(ARGS)
+
+format: ## write what `make lint` and `make docs` would ask for
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/python docs/generate.py
+
+bench: .venv/.dev ## run the benchmarks; ARGS are theirs
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove what tools and builds left behind
+	rm -rf build dist docs/_build htmlcov .coverage .coverage.* .demo .hypothesis \
+		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## the same, and the environment too
+	rm -rf .venv
+
+# The environment knows what was installed into it; it is renewed when pyproject.toml changes.
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "trio-gusto needs Python 3.11 or newer on PATH" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.package: pyproject.toml | .venv/bin/python
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	$(PIP_INSTALL) --editable '.[dev]'
+	@touch .venv/.package $@
