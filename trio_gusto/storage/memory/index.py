@@ -1,0 +1,167 @@
+"""Where jobs in each state are looked for.
+
+The index follows the jobs: `enter` writes a job down under its new state, `leave` strikes it out
+where that cannot wait. All else is found out late, by agendas that check what they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+
+from ...model.ids import JobId
+from ...model.job import StoredJob
+from ...model.states import (
+    Cancelled,
+    Completed,
+    Expired,
+    Failed,
+    Processing,
+    Ready,
+    Scheduled,
+    Skipped,
+)
+from .agenda import Agenda, in_one_order
+
+ENDED = (Completed, Failed, Cancelled, Skipped, Expired)
+
+
+class Index:
+    """The jobs of one storage by state, due instant and deadline."""
+
+    def __init__(self) -> None:
+        self.processing: dict[JobId, StoredJob] = {}
+        self.scheduled = Agenda(_scheduled_for)
+        self.ended = Agenda(_ended_at)
+        # Jobs not running whose `expire_on` lies ahead of the instant last looked at, and behind.
+        self.expiring = Agenda(_expires_at)
+        self.overdue: dict[JobId, StoredJob] = {}
+        self._looked_at = 0
+        # A lane for each priority (negated, so that the highest sorts first) and queue.
+        self._lanes: dict[tuple[int, str], Agenda] = {}
+
+    def enter(self, job: StoredJob) -> None:
+        """Write ``job`` down under its state."""
+        state = job.state
+        if isinstance(state, ENDED):
+            self.ended.add(job, state.ended_at)
+            return
+        if isinstance(state, Processing):
+            self.processing[job.request.id] = job
+            return
+        if isinstance(state, Ready):
+            self._lane(job).add(job, state.due)
+        elif isinstance(state, Scheduled):
+            self.scheduled.add(job, state.due)
+        if job.request.expire_on is not None:
+            self.expiring.add(job, job.request.expire_on)
+
+    def leave(self, job: StoredJob) -> None:
+        """Strike ``job`` out, before its state changes."""
+        if isinstance(job.state, Processing):
+            del self.processing[job.request.id]
+        elif job.request.expire_on is not None:
+            self.overdue.pop(job.request.id, None)
+
+    def look_at(self, now: int) -> None:
+        """Make ready what is due, and sort the deadlines into those ahead and those passed."""
+        while (due := self.scheduled.take(now)) is not None:
+            state = due.state
+            assert isinstance(state, Scheduled)
+            due.state = Ready(state.due)
+            due.version += 1
+            self._lane(due).add(due, state.due)
+        self.look_at_deadlines(now)
+
+    def look_at_deadlines(self, now: int) -> None:
+        """Sort the deadlines into those ahead of ``now`` and those passed."""
+        if now < self._looked_at:
+            # The clock stepped back, and what had passed lies ahead again.
+            overdue = list(self.overdue.values())
+            self.overdue.clear()
+            for job in overdue:
+                self.enter(job)
+        self._looked_at = now
+        while (passed := self.expiring.take(now)) is not None:
+            self.overdue[passed.request.id] = passed
+
+    def take_ready(
+        self, queue: str | None, now: int, limit: int, skip_names: Container[str] = ()
+    ) -> list[StoredJob]:
+        """Take up to ``limit`` claimable jobs out of their lanes, in claim order."""
+        if limit <= 0:
+            return []
+        taken: list[StoredJob] = []
+        passed_over: list[StoredJob] = []
+        for job in self._ready(queue, now):
+            expire_on = job.request.expire_on
+            if expire_on is not None and expire_on <= now:
+                continue  # it is written down as overdue
+            if skip_names and job.request.name in skip_names:
+                passed_over.append(job)
+                continue
+            taken.append(job)
+            if len(taken) == limit:
+                break
+        for job in passed_over:
+            self.put_back(job)
+        return taken
+
+    def _ready(self, queue: str | None, now: int) -> Iterator[StoredJob]:
+        keys = sorted(key for key in self._lanes if queue is None or key[1] == queue)
+        for priority in dict.fromkeys(key[0] for key in keys):
+            lanes = [self._lanes[key] for key in keys if key[0] == priority]
+            yield from in_one_order(lanes, now)
+        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.first() is not None}
+
+    def put_back(self, job: StoredJob) -> None:
+        """Put a ready job back into its lane, where it was."""
+        self._lane(job).add(job, due_of(job))
+
+    def next_due(self) -> int | None:
+        """The earliest due instant of a scheduled or ready job."""
+        agendas = (self.scheduled, *self._lanes.values())
+        due = [entry[0] for agenda in agendas if (entry := agenda.first()) is not None]
+        # An overdue job may have left its lane; it is due all the same until it is swept up.
+        due += [due_of(job) for job in self.overdue.values() if isinstance(job.state, Ready)]
+        return min(due, default=None)
+
+    def _lane(self, job: StoredJob) -> Agenda:
+        key = (-job.request.priority, job.request.queue)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Agenda(_ready_since)
+        return lane
+
+
+def due_of(job: StoredJob) -> int:
+    """The due instant of a scheduled or ready job."""
+    assert isinstance(job.state, (Ready, Scheduled))
+    return job.state.due
+
+
+def lease_of(job: StoredJob) -> Processing:
+    """The lease of a processing job."""
+    assert isinstance(job.state, Processing)
+    return job.state
+
+
+# Where a job stands in each agenda; ``None`` when it belongs there no more.
+
+
+def _ready_since(job: StoredJob) -> int | None:
+    state = job.state
+    return state.due if isinstance(state, Ready) else None
+
+
+def _scheduled_for(job: StoredJob) -> int | None:
+    state = job.state
+    return state.due if isinstance(state, Scheduled) else None
+
+
+def _expires_at(job: StoredJob) -> int | None:
+    return None if isinstance(job.state, (Processing, *ENDED)) else job.request.expire_on
+
+
+def _ended_at(job: StoredJob) -> int | None:
+    state = job.state
+    return state.ended_at if isinstance(state, ENDED) else None

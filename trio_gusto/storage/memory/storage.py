@@ -1,0 +1,338 @@
+"""`MemoryStorage`: the readable reference of the message contract.
+
+Every message is performed without a checkpoint, so a group is one transaction by construction.
+A job is one `StoredJob` whose fields are replaced. States, requests and records are never changed,
+so they are shared with whoever asks; only the `StoredJob` itself is copied.
+
+It knows no lifecycle: which state may follow which is not its business.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from typing import overload
+
+import attrs
+import trio
+
+from ...model.errors import DuplicateJob, GustoError
+from ...model.ids import JobId, to_uuid
+from ...model.job import ClaimedJob, JobRequest, StoredJob
+from ...model.lifecycle import within_reach
+from ...model.states import JobState, Processing, Ready
+from ..messages import (
+    CancelRequests,
+    CancelsAsked,
+    ClaimDue,
+    ClaimReply,
+    Commit,
+    Committed,
+    Conflict,
+    Find,
+    Found,
+    Get,
+    Insert,
+    Inserted,
+    NextDue,
+    NextDueAt,
+    Prune,
+    Pruned,
+    Query,
+    QueryReply,
+    Renew,
+    Renewed,
+    RequestCancel,
+    Stranded,
+    StrandedJobs,
+    Tallied,
+    Tally,
+    Write,
+    WriteReply,
+)
+from ..storage import Storage
+from .criteria import satisfies
+from .index import ENDED, Index, due_of, lease_of
+
+NEWS = (Insert, Commit, RequestCancel)
+"""What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
+
+_INSERTED = Inserted()
+_COMMITTED = Committed()
+_CONFLICT = Conflict()
+
+
+class MemoryStorage(Storage):
+    """Keeps jobs as long as this object lives, and no longer.
+
+    Several `Gusto` objects may share one, as nodes of a cluster inside one process; all of them
+    must run in one Trio run.
+    """
+
+    remembers_presence = True
+
+    def __init__(self) -> None:
+        self._jobs: dict[JobId, StoredJob] = {}  # by sequence, as they were inserted
+        self._by_ref: dict[str, StoredJob] = {}
+        self._index = Index()
+        self._sequence = 0
+        self._nodes: set[str] = set()
+        self._listeners: set[trio.Event] = set()
+
+    async def attach(self, node: str) -> None:
+        self._nodes.add(node)
+
+    async def detach(self, node: str) -> None:
+        self._nodes.discard(node)
+        self._wake()
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        replies = [self._perform(write) for write in writes]
+        if len(self._nodes) > 1 and any(isinstance(write, NEWS) for write in writes):
+            self._wake()
+        return replies
+
+    def _perform(self, write: Write) -> WriteReply | GustoError:
+        match write:
+            case Commit():
+                return self._commit(write)
+            case Insert():
+                return self._insert(write)
+            case ClaimDue():
+                return self._claim_due(write)
+            case Renew():
+                return self._renew(write)
+            case RequestCancel():
+                return self._request_cancel(write)
+            case Prune():
+                return self._prune(write)
+
+    @overload
+    async def read(self, query: Get | Find) -> Found: ...
+    @overload
+    async def read(self, query: Tally) -> Tallied: ...
+    @overload
+    async def read(self, query: Stranded) -> StrandedJobs: ...
+    @overload
+    async def read(self, query: CancelRequests) -> CancelsAsked: ...
+    @overload
+    async def read(self, query: NextDue) -> NextDueAt: ...
+    async def read(self, query: Query) -> QueryReply:
+        match query:
+            case Get():
+                return self._get(query)
+            case Find():
+                return self._find(query)
+            case Tally():
+                return self._tally()
+            case Stranded():
+                return self._stranded(query)
+            case CancelRequests():
+                return self._cancel_requests(query)
+            case NextDue():
+                return NextDueAt(self._index.next_due())
+
+    async def wait_changed(self) -> None:
+        event = trio.Event()
+        self._listeners.add(event)
+        try:
+            await event.wait()
+        finally:
+            self._listeners.discard(event)
+
+    def _wake(self) -> None:
+        for event in self._listeners:
+            event.set()
+
+    # --- writes -----------------------------------------------------------------------------------
+
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob:
+        duplicate = self._duplicate(insert.requests)
+        if duplicate is not None:
+            return duplicate
+        for request, state in zip(insert.requests, insert.states, strict=True):
+            self._sequence += 1
+            job = StoredJob(request, self._sequence, state)
+            self._jobs[request.id] = job
+            if request.details is not None and request.details.ref_id is not None:
+                self._by_ref[request.details.ref_id] = job
+            self._index.enter(job)
+        return _INSERTED
+
+    def _duplicate(self, requests: Sequence[JobRequest]) -> DuplicateJob | None:
+        ids: set[JobId] = set()
+        refs: dict[str, JobId] = {}
+        for request in requests:
+            if request.id in self._jobs or request.id in ids:
+                found = to_uuid(request.id)
+                return DuplicateJob("id", found, found)
+            ids.add(request.id)
+            ref_id = None if request.details is None else request.details.ref_id
+            if ref_id is None:
+                continue
+            if ref_id in self._by_ref:
+                return DuplicateJob("ref_id", ref_id, to_uuid(self._by_ref[ref_id].request.id))
+            if ref_id in refs:
+                return DuplicateJob("ref_id", ref_id, to_uuid(refs[ref_id]))
+            refs[ref_id] = request.id
+        return None
+
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        index = self._index
+        index.look_at(claim.now)
+        found = self._claimable(claim)
+        reach = within_reach(((job.attempt, job.request.max_attempts) for job in found), claim.free)
+        for job in found[reach:]:
+            index.put_back(job)
+        more = reach < len(found) or reach >= claim.limit
+        jobs = [self._lease(job, claim) for job in found[:reach]]
+        first = index.scheduled.first()
+        return ClaimReply(jobs, more, None if first is None else first[0])
+
+    def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
+        """Up to ``limit`` jobs in claim order, taken out of the index."""
+        take, now, limit, skip = self._index.take_ready, claim.now, claim.limit, claim.skip_names
+        if claim.queues is None:
+            return take(None, now, limit, skip)
+        found: list[StoredJob] = []
+        for name, share in claim.queues:
+            found += take(name, now, min(share, limit - len(found)), skip)
+        for name, _ in claim.queues:
+            found += take(name, now, limit - len(found), skip)
+        return found
+
+    def _lease(self, job: StoredJob, claim: ClaimDue) -> ClaimedJob:
+        due = due_of(job)
+        job.state = Processing(claim.node, claim.now, claim.lease_until)
+        job.attempt += 1
+        job.version += 1
+        self._index.enter(job)
+        return ClaimedJob(job.request, job.attempt, job.version, due, claim.node, claim.now)
+
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        job = self._jobs.get(commit.job_id)
+        if job is None or job.version != commit.version:
+            return _CONFLICT
+        lease = job.state
+        if (
+            isinstance(lease, Processing)
+            and lease.cancel_reason is not None
+            and not isinstance(commit.state, ENDED)
+        ):
+            return Conflict(lease.cancel_reason)
+        self._index.leave(job)
+        if commit.forget_expiry:
+            job.request = attrs.evolve(job.request, expire_on=None)
+        if commit.record is not None:
+            job.history = (*job.history, commit.record)
+        job.state = commit.state
+        job.attempt = commit.attempt
+        job.version += 1
+        self._index.enter(job)
+        return _COMMITTED
+
+    def _renew(self, renew: Renew) -> Renewed:
+        lost: list[JobId] = []
+        cancels: list[tuple[JobId, str]] = []
+        for job_id, token in renew.leases:
+            job = self._index.processing.get(job_id)
+            if job is None or job.version != token or not _is_held(lease_of(job), renew):
+                lost.append(job_id)
+                continue
+            lease = lease_of(job)
+            job.state = attrs.evolve(lease, lease_until=renew.lease_until)
+            if lease.cancel_reason is not None:
+                cancels.append((job_id, lease.cancel_reason))
+        return Renewed(lost, cancels)
+
+    def _request_cancel(self, request: RequestCancel) -> Committed | Conflict:
+        job = self._index.processing.get(request.job_id)
+        if job is None or job.version != request.version:
+            return _CONFLICT
+        lease = lease_of(job)
+        if lease.cancel_reason is None:
+            job.state = attrs.evolve(lease, cancel_reason=request.reason)
+        return _COMMITTED
+
+    def _prune(self, prune: Prune) -> Pruned:
+        count = 0
+        while count < prune.limit:
+            job = self._index.ended.take(prune.ended_before - 1)
+            if job is None:
+                break
+            # An agenda may name a job twice.
+            if self._jobs.get(job.request.id) is job:
+                self._delete(job)
+                count += 1
+        return Pruned(count)
+
+    def _delete(self, job: StoredJob) -> None:
+        del self._jobs[job.request.id]
+        details = job.request.details
+        if details is not None and details.ref_id is not None:
+            del self._by_ref[details.ref_id]
+
+    # --- queries ----------------------------------------------------------------------------------
+
+    def _get(self, get: Get) -> Found:
+        jobs = [self._jobs[job_id] for job_id in get.job_ids if job_id in self._jobs]
+        if get.ref_id is not None and get.ref_id in self._by_ref:
+            jobs.append(self._by_ref[get.ref_id])
+        return Found([attrs.evolve(job) for job in jobs])
+
+    def _find(self, find: Find) -> Found:
+        newest_first = reversed(self._jobs.values())
+        matching = (_brief(job) for job in newest_first if satisfies(job, find))
+        return Found(list(islice(matching, find.limit)))
+
+    def _tally(self) -> Tallied:
+        counts: Counter[tuple[JobState, str, str]] = Counter()
+        by_name: Counter[str] = Counter()
+        oldest: int | None = None
+        for job in self._jobs.values():
+            state, request = job.state, job.request
+            counts[state.word, request.queue, request.tenant] += 1
+            if isinstance(state, Ready):
+                by_name[request.name] += 1
+                oldest = state.due if oldest is None else min(oldest, state.due)
+        return Tallied(dict(counts), oldest, dict(by_name))
+
+    def _stranded(self, query: Stranded) -> StrandedJobs:
+        index = self._index
+        index.look_at_deadlines(query.now)
+        present = self._nodes | {query.node}
+        lost: list[StoredJob] = []
+        instants: list[int] = []
+        for job in index.processing.values():
+            lease = lease_of(job)
+            if lease.lease_until <= query.now or lease.node not in present:
+                lost.append(job)
+            else:
+                instants.append(lease.lease_until)
+        expiry = index.expiring.first()
+        if expiry is not None:
+            instants.append(expiry[0])
+        return StrandedJobs(
+            [_brief(job) for job in lost[: query.limit]],
+            [_brief(job) for job in islice(index.overdue.values(), query.limit)],
+            min(instants, default=None),
+            any(lease_of(job).node != query.node for job in index.processing.values()),
+        )
+
+    def _cancel_requests(self, query: CancelRequests) -> CancelsAsked:
+        asked: list[tuple[JobId, str]] = []
+        for job_id, job in self._index.processing.items():
+            lease = lease_of(job)
+            if lease.node == query.node and lease.cancel_reason is not None:
+                asked.append((job_id, lease.cancel_reason))
+        return CancelsAsked(asked)
+
+
+def _is_held(lease: Processing, renew: Renew) -> bool:
+    return lease.node == renew.node and renew.now < lease.lease_until
+
+
+def _brief(job: StoredJob) -> StoredJob:
+    """A copy with the last record of its history at most."""
+    return attrs.evolve(job, history=tuple(job.history[-1:]))
