@@ -1,0 +1,307 @@
+"""`ProviderStorage`: any object with five methods, spoken to as a storage.
+
+Rules. A provider stores and selects records, and decides about retries; states, versions and
+attempts are this process's own (`Ledger`). What a provider raises is logged with the record's id
+and answers that message alone: a group of messages is performed one after another, and several
+jobs are stored at once only where the provider makes them so.
+
+Deliberately absent: continuations, batches, schedules and retention; they need more than records.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Generic, cast, overload
+
+import attrs
+import trio
+
+from ...model.errors import GustoError, NotSupported
+from ...model.ids import JobId, to_uuid
+from ...model.instants import to_datetime
+from ...model.job import ClaimedJob
+from ...model.states import Ready, Scheduled
+from ..messages import (
+    CancelRequests,
+    CancelsAsked,
+    ClaimDue,
+    ClaimReply,
+    Commit,
+    Find,
+    Found,
+    Get,
+    Insert,
+    Inserted,
+    NextDue,
+    NextDueAt,
+    Prune,
+    Pruned,
+    Query,
+    QueryReply,
+    Renew,
+    Renewed,
+    RequestCancel,
+    Stranded,
+    StrandedJobs,
+    Tallied,
+    Tally,
+    Write,
+    WriteReply,
+)
+from ..storage import Storage
+from .answers import startable
+from .contract import (
+    JobSearchParams,
+    JobStorageProvider,
+    SupportsLeases,
+    SupportsQueries,
+    SupportsStoreMany,
+    SupportsWake,
+)
+from .ledger import Ledger
+from .outcomes import Outcomes, storage_error
+from .queries import Queries
+from .record import UNLIMITED_ATTEMPTS, Fill, R, check_record_type, record_of
+
+logger = logging.getLogger("trio_gusto.storage.provider")
+
+SKIPPED = 30_000_000
+"""Microseconds that a job is left alone whose handler this process does not have."""
+
+WAKE_PAUSE = 1.0
+"""Seconds to wait after a provider's ``wait_for_jobs`` failed."""
+
+
+class ProviderStorage(Storage, Generic[R]):
+    """Keeps jobs in a user's own provider, as records of a user's own class.
+
+    Args:
+        provider: the five methods, and any of the optional protocols: `SupportsStoreMany`,
+            `SupportsQueries`, `SupportsLeases`, `SupportsWake`.
+        record_type: your subclass of `JobStorageRecord`. A field of it named ``queue``,
+            ``priority``, ``tenant``, ``timeout``, ``ref_id``, ``tags``, ``created_by``,
+            ``user_id``, ``metadata`` or ``carrier`` (trace context) is filled from the job and read
+            back when the job is claimed; without such a field it is known in this process only.
+        fill: gives values for your other fields, by name, for each job that is stored.
+
+    Raises:
+        OptionsError: ``record_type`` cannot be filled.
+
+    Example:
+        >>> storage = ProviderStorage(MyProvider(), MyRecord)  # doctest: +SKIP
+    """
+
+    decides_retries = True
+
+    def __init__(
+        self,
+        provider: JobStorageProvider[R],
+        record_type: type[R],
+        *,
+        fill: Fill | None = None,
+    ) -> None:
+        check_record_type(record_type, fill)
+        self._provider = provider
+        self._record_type = record_type
+        self._fill = fill
+        self._ledger = Ledger[R]()
+        self._store_many = (
+            cast("SupportsStoreMany[R]", provider)
+            if isinstance(provider, SupportsStoreMany)
+            else None
+        )
+        self._leases = provider if isinstance(provider, SupportsLeases) else None
+        self._wake = provider if isinstance(provider, SupportsWake) else None
+        queries = (
+            cast("SupportsQueries[R]", provider) if isinstance(provider, SupportsQueries) else None
+        )
+        self._queries = Queries(self._ledger, queries)
+        self._outcomes = Outcomes(provider, self._leases, self._ledger)
+        # One call at a time, also when several apps share this object.
+        self._turn = trio.Lock()
+
+    async def attach(self, node: str) -> None:  # noqa: ARG002 - the interface names it
+        """Nothing to open: a provider opens itself before it is given to an app."""
+        await trio.lowlevel.checkpoint()
+
+    async def detach(self, node: str) -> None:
+        """What ``node`` had in flight is its provider's to give again."""
+        for flight in tuple(self._ledger.in_flight.values()):
+            if flight.lease.node == node:
+                self._ledger.give_up(flight)
+
+    # --- writes ---
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        """Perform writes one after another. An error of the provider is the reply to its write."""
+        replies: list[WriteReply | GustoError] = []
+        async with self._turn:
+            for write in writes:
+                try:
+                    replies.append(await self._perform(write))
+                except GustoError as refusal:
+                    replies.append(refusal)
+        return replies
+
+    async def _perform(self, write: Write) -> WriteReply:
+        match write:
+            case Insert():
+                return await self._insert(write)
+            case ClaimDue():
+                return await self._claim(write)
+            case Commit():
+                return await self._outcomes.commit(write)
+            case Renew():
+                return await self._renew(write)
+            case RequestCancel():
+                return await self._outcomes.request_cancel(write)
+            case Prune():
+                return Pruned(0)
+
+    async def _insert(self, insert: Insert) -> Inserted:
+        self._ledger.refuse_known(insert.requests)
+        for state in insert.states:
+            if not isinstance(state, Scheduled | Ready):
+                raise NotSupported(
+                    f"jobs that begin as {state.word}", "", "use another storage for them"
+                )
+        requests = [
+            attrs.evolve(request, max_attempts=UNLIMITED_ATTEMPTS) for request in insert.requests
+        ]
+        ids = ", ".join(str(to_uuid(request.id)) for request in requests[:3])
+        try:
+            records = [record_of(request, self._record_type, self._fill) for request in requests]
+            await self._store(records)
+        except GustoError:
+            raise
+        except Exception as error:
+            logger.exception("record %s could not be stored", ids)
+            raise storage_error("store a job", ids, error) from error
+        for request, state in zip(requests, insert.states, strict=True):
+            self._ledger.remember(request, state)
+        return Inserted()
+
+    async def _store(self, records: Sequence[R]) -> None:
+        if len(records) == 1:
+            await self._provider.store_job(records[0])
+        elif self._store_many is not None:
+            await self._store_many.store_jobs(records)
+        elif records:
+            raise NotSupported("storing several jobs at once", "SupportsStoreMany")
+
+    async def _claim(self, claim: ClaimDue) -> ClaimReply:
+        ledger = self._ledger
+        ledger.let_go_of_held(claim.now)
+        expected = ledger.due_by(claim.now)
+        params = self._search(claim)
+        try:
+            records = list(await self._provider.get_batch(params))
+        except Exception as error:
+            logger.exception("get_batch failed")
+            raise storage_error("answer get_batch", "(none yet)", error) from error
+        ledger.looked_for(expected)
+        jobs: list[ClaimedJob] = []
+        for record, request in startable(records, params, ledger):
+            if request.name in claim.skip_names:
+                ledger.hold(request.id, claim.now + SKIPPED)
+            elif len(jobs) < claim.limit:
+                jobs.append(ledger.take(request, record, claim))
+                continue
+            await self._outcomes.release(record.tracking_id)
+        # A provider may return fewer than it has: only an empty answer says that there is no more.
+        return ClaimReply(jobs, bool(jobs), ledger.next_due())
+
+    def _search(self, claim: ClaimDue) -> JobSearchParams[R]:
+        """Ask for so many that a provider may return what is to be left alone first.
+
+        A provider with leases does not return what is in flight, and leases what it returns.
+        """
+        passed_over = len(self._ledger.held)
+        if self._leases is None:
+            passed_over += len(self._ledger.in_flight)
+        return JobSearchParams[R].due(
+            to_datetime(claim.now),
+            claim.limit + passed_over,
+            to_datetime(claim.lease_until),
+            None if claim.queues is None else [name for name, _ in claim.queues],
+        )
+
+    async def _renew(self, renew: Renew) -> Renewed:
+        ledger = self._ledger
+        flights = [
+            flight
+            for job_id, token in renew.leases
+            if (flight := ledger.in_flight.get(job_id)) is not None and flight.job.version == token
+        ]
+        stolen = await self._outcomes.renew(flights, renew.lease_until)
+        kept = {flight.job.request.id for flight in flights} - stolen
+        for flight in flights:
+            if flight.job.request.id in stolen:
+                ledger.give_up(flight)
+            else:
+                ledger.renew(flight, renew.lease_until)
+        return Renewed(
+            [job_id for job_id, _ in renew.leases if job_id not in kept],
+            [cancel for cancel in self._cancels(renew.node) if cancel[0] in kept],
+        )
+
+    # --- queries ---
+
+    @overload
+    async def read(self, query: Get | Find) -> Found: ...
+    @overload
+    async def read(self, query: Tally) -> Tallied: ...
+    @overload
+    async def read(self, query: Stranded) -> StrandedJobs: ...
+    @overload
+    async def read(self, query: CancelRequests) -> CancelsAsked: ...
+    @overload
+    async def read(self, query: NextDue) -> NextDueAt: ...
+    async def read(self, query: Query) -> QueryReply:
+        """Answer from what this process knows; the rest is asked of a `SupportsQueries`.
+
+        Raises:
+            NotSupported: the provider is no `SupportsQueries`, and this process does not know.
+            StorageError: the provider raised something.
+        """
+        try:
+            return await self._answer(query)
+        except GustoError:
+            raise
+        except Exception as error:
+            logger.exception("a query failed: %s", query)
+            raise storage_error("answer a query", "(none)", error) from error
+
+    async def _answer(self, query: Query) -> QueryReply:
+        match query:
+            case Get():
+                return await self._queries.get(query)
+            case Find():
+                return await self._queries.find(query)
+            case Tally():
+                return await self._queries.tally()
+            case Stranded():
+                overdue = self._ledger.overdue(query.now, query.limit)
+                return StrandedJobs((), overdue, self._ledger.next_expiry(query.now), foreign=False)
+            case CancelRequests():
+                return CancelsAsked(self._cancels(query.node))
+            case NextDue():
+                return NextDueAt(self._ledger.next_due())
+
+    def _cancels(self, node: str) -> Sequence[tuple[JobId, str]]:
+        return [
+            (job_id, flight.lease.cancel_reason)
+            for job_id, flight in self._ledger.in_flight.items()
+            if flight.lease.node == node and flight.lease.cancel_reason is not None
+        ]
+
+    async def wait_changed(self) -> None:
+        """Wait for a `SupportsWake` provider; for any other, for ever."""
+        if self._wake is None:
+            await trio.sleep_forever()
+        try:
+            await self._wake.wait_for_jobs()
+        except Exception:
+            logger.exception("wait_for_jobs failed")
+            await trio.sleep(WAKE_PAUSE)
