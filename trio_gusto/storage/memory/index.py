@@ -6,7 +6,7 @@ where that cannot wait. All else is found out late, by agendas that check what t
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 
 from ...model.ids import JobId
 from ...model.job import StoredJob
@@ -85,7 +85,7 @@ class Index:
             self.overdue[passed.request.id] = passed
 
     def take_ready(
-        self, queue: str | None, now: int, limit: int, skip_names: Container[str] = ()
+        self, queue: str | None, now: int, limit: int, skip_names: Collection[str] = ()
     ) -> list[StoredJob]:
         """Take up to ``limit`` claimable jobs out of their lanes, in claim order."""
         if limit <= 0:

@@ -1,0 +1,33 @@
+"""`check_storage`: the promises of `trio_gusto.storage.messages`, as a program.
+
+Each check is one promise, named by a sentence. A storage that passes all of them can stand under
+the whole scheduler. The checks speak messages only, so they hold for anybody's storage.
+"""
+
+from .claiming import CLAIMING_CHECKS
+from .inserting import INSERTING_CHECKS
+from .leasing import LEASING_CHECKS
+from .looking import LOOKING_CHECKS
+from .runner import Check, MakeStorage, Reopen, check_reopening, check_storage, run_check
+from .settling import SETTLING_CHECKS
+from .subject import Subject
+
+STORAGE_CHECKS: tuple[Check, ...] = (
+    *INSERTING_CHECKS,
+    *CLAIMING_CHECKS,
+    *SETTLING_CHECKS,
+    *LEASING_CHECKS,
+    *LOOKING_CHECKS,
+)
+"""Every check, for test suites that want one test for each."""
+
+__all__ = [
+    "STORAGE_CHECKS",
+    "Check",
+    "MakeStorage",
+    "Reopen",
+    "Subject",
+    "check_reopening",
+    "check_storage",
+    "run_check",
+]

@@ -1,0 +1,156 @@
+"""The storage under test, with the verbs that checks are written in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from ...model.errors import GustoError
+from ...model.ids import JobId, uuid7
+from ...model.job import AttemptRecord, ClaimedJob, Details, JobRequest, StoredJob
+from ...model.lifecycle import admit
+from ...model.outcomes import AttemptOutcome
+from ...model.states import Completed, State
+from ...storage.messages import (
+    ClaimDue,
+    ClaimReply,
+    Commit,
+    Committed,
+    Conflict,
+    Find,
+    Get,
+    Insert,
+    Inserted,
+    Write,
+    WriteReply,
+)
+from ...storage.storage import Storage
+
+NOW = 1_700_000_000_000_000
+"""The instant at which checks begin."""
+
+SECOND = 1_000_000
+LEASE = 60 * SECOND
+EVERYTHING = 1_000_000
+
+Reply = TypeVar("Reply")
+
+
+def same(found: object, wanted: object, what: str) -> None:
+    """Raise an AssertionError unless the two are equal."""
+    if found != wanted:
+        raise AssertionError(f"{what} should be {wanted!r}, but is {found!r}")
+
+
+class Subject:
+    """A fresh, empty storage to which ``node`` is attached."""
+
+    def __init__(self, storage: Storage, node: str) -> None:
+        self.storage = storage
+        self.node = node
+        self._made = 0
+
+    def request(self, *, details: Details | None = None, **changes: Any) -> JobRequest:
+        """A request unlike any other of this subject."""
+        self._made += 1
+        defaults: dict[str, Any] = {
+            "id": uuid7(NOW * 1000, self._made),
+            "name": "say_hello",
+            "args": '[["ann"],{}]',
+            "created_at": NOW,
+            "max_attempts": 3,
+        }
+        return JobRequest(**(defaults | changes), details=details)
+
+    async def tell(self, write: Write) -> WriteReply | GustoError:
+        """The reply to one write, alone in its group."""
+        replies = await self.storage.apply([write])
+        same(len(replies), 1, "the number of replies to one write")
+        return replies[0]
+
+    async def expect(self, kind: type[Reply], write: Write) -> Reply:
+        """Like `tell`, for a reply of one kind."""
+        return reply_of(kind, await self.tell(write))
+
+    async def insert(self, *requests: JobRequest, states: Sequence[State] = ()) -> None:
+        """Insert jobs, in the states that admit them unless others are given."""
+        first_states = states or [admit(request) for request in requests]
+        await self.expect(Inserted, Insert(requests, first_states))
+
+    async def enqueue(self, **changes: Any) -> JobRequest:
+        """Insert one job."""
+        request = self.request(**changes)
+        await self.insert(request)
+        return request
+
+    async def claim(self, now: int = NOW, **changes: Any) -> ClaimReply:
+        """Claim what is due at ``now``: everything, unless told otherwise."""
+        defaults: dict[str, Any] = {"node": self.node, "lease_until": now + LEASE}
+        defaults |= {"limit": EVERYTHING, "free": EVERYTHING}
+        return await self.expect(ClaimReply, ClaimDue(now=now, **(defaults | changes)))
+
+    async def claim_one(self, now: int = NOW, **changes: Any) -> ClaimedJob:
+        """Claim the one job that is due."""
+        reply = await self.claim(now, **changes)
+        same(len(reply.jobs), 1, "the number of jobs claimed")
+        return reply.jobs[0]
+
+    async def complete(self, job: ClaimedJob, now: int = NOW) -> Committed:
+        """Settle an attempt as a success."""
+        return await self.expect(Committed, success(job, now))
+
+    async def get(self, job_id: JobId) -> StoredJob:
+        """The one job with this id."""
+        found = await self.storage.read(Get([job_id]))
+        same(len(found.jobs), 1, "the number of jobs found by an id that exists")
+        return found.jobs[0]
+
+    async def everything(self) -> list[StoredJob]:
+        """All jobs with their histories, newest first."""
+        found = await self.storage.read(Find(EVERYTHING))
+        return [await self.get(job.request.id) for job in found.jobs]
+
+
+def reply_of(kind: type[Reply], reply: WriteReply | GustoError) -> Reply:
+    """``reply``, if it is of this kind."""
+    if not isinstance(reply, kind):
+        raise AssertionError(f"the reply should be of kind {kind.__name__}, but is {reply!r}")
+    return reply
+
+
+def ids(jobs: Sequence[JobRequest | ClaimedJob | StoredJob]) -> list[JobId]:
+    """The ids of jobs, in order."""
+    return [job.id if isinstance(job, JobRequest) else job.request.id for job in jobs]
+
+
+def success(job: ClaimedJob, now: int = NOW) -> Commit:
+    """The commit of an attempt that succeeded."""
+    state = Completed(now, job.claimed_at, job.claimed_at, job.node, '"done"')
+    return Commit(job.request.id, job.token, state, job.attempt)
+
+
+def record(job: ClaimedJob, outcome: AttemptOutcome, now: int = NOW) -> AttemptRecord:
+    """The record of an attempt that is over."""
+    return AttemptRecord(
+        job.attempt, job.token, job.node, job.claimed_at, job.claimed_at, now, outcome
+    )
+
+
+def put_back(job: ClaimedJob, state: State, outcome: AttemptOutcome, now: int = NOW) -> Commit:
+    """The commit of an attempt after which the job will run again."""
+    return Commit(job.request.id, job.token, state, job.attempt, record(job, outcome, now))
+
+
+async def refused(subject: Subject, write: Write) -> Conflict:
+    """The conflict that ``write`` is answered with, having changed nothing."""
+    before = await subject.everything()
+    conflict = await subject.expect(Conflict, write)
+    same(await subject.everything(), before, "the storage after a refused write")
+    return conflict
+
+
+def without_version(job: StoredJob) -> StoredJob:
+    """``job``, for comparisons in which the version does not matter."""
+    return attrs.evolve(job, version=0)
