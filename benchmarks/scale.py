@@ -1,0 +1,43 @@
+"""How much is measured, and on which disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+
+@attrs.frozen
+class Scale:
+    """The sizes of one run.
+
+    ``jobs``: no-op jobs of a throughput figure; ``lone``: calls of one single caller, each awaited;
+    ``sparse``: pairs of a lone enqueue and a raw commit; ``backlog``: pending jobs behind an
+    informational figure; ``big``: rows of a big table; ``window``: jobs drained from it.
+    """
+
+    directory: Path
+    jobs: int = 20_000
+    lone: int = 1_000
+    sparse: int = 300
+    backlog: int = 100_000
+    big: int = 1_000_000
+    window: int = 40_000
+
+    @classmethod
+    def quick(cls, directory: Path) -> Scale:
+        """About a tenth: to see that everything works, not to quote."""
+        return cls(directory, 4_000, 200, 50, 10_000, 50_000, 8_000)
+
+    @contextmanager
+    def fresh_database(self) -> Generator[Path]:
+        """The path of a database that does not exist yet; removed afterwards."""
+        with tempfile.TemporaryDirectory(dir=self.directory) as folder:
+            yield Path(folder) / "jobs.db"
+
+    def kept_database(self, name: str) -> Path:
+        """The path of a database that lives as long as the run."""
+        return self.directory / f"{name}.db"
