@@ -1,0 +1,77 @@
+"""Annotations as types: resolved at run time, one by one.
+
+An annotation that cannot be resolved (its name is imported for type checkers only, or local to a
+function) becomes `Unresolved` and harms no other.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import attrs
+
+
+@attrs.frozen
+class Unresolved:
+    """An annotation that names something unknown at run time."""
+
+    text: str
+    problem: str
+
+
+def target_of(fn: Callable[..., Any]) -> Any:
+    """The function whose code and annotations count: seen through partials and callable objects."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    if inspect.isfunction(fn) or inspect.ismethod(fn):
+        return inspect.unwrap(fn)
+    if isinstance(fn, type):
+        return fn.__init__
+    return getattr(type(fn), "__call__", fn)
+
+
+def hints_of_function(fn: Callable[..., Any]) -> dict[str, Any]:
+    """The types of the parameters and of the result (``"return"``) that are annotated."""
+    target = target_of(fn)
+    annotations = getattr(target, "__annotations__", {})
+    return _resolve(annotations, getattr(target, "__globals__", {}), {})
+
+
+def hints_of_class(kind: type) -> dict[str, Any]:
+    """The types of the annotated attributes, inherited ones included; type variables filled in."""
+    origin = get_origin(kind) or kind
+    found: dict[str, Any] = {}
+    for parent in reversed(origin.__mro__):
+        annotations = parent.__dict__.get("__annotations__", {})
+        names = vars(sys.modules.get(parent.__module__, SimpleNamespace()))
+        found |= _resolve(annotations, names, {parent.__name__: parent})
+    arguments = dict(zip(getattr(origin, "__parameters__", ()), get_args(kind), strict=False))
+    return {name: _fill_in(hint, arguments) for name, hint in found.items()}
+
+
+def _resolve(
+    annotations: Mapping[str, Any], names: Mapping[str, Any], own: dict[str, Any]
+) -> dict[str, Any]:
+    hints: dict[str, Any] = {}
+    for name, annotation in annotations.items():
+        holder = SimpleNamespace(__annotations__={name: annotation})
+        try:
+            found = get_type_hints(holder, dict(names), own, include_extras=True)  # type: ignore[arg-type]  # it asks for __annotations__ only
+            hints[name] = found[name]
+        except Exception as error:  # noqa: BLE001 - an annotation is code, it may raise anything
+            hints[name] = Unresolved(str(annotation), str(error))
+    return hints
+
+
+def _fill_in(hint: Any, arguments: Mapping[Any, Any]) -> Any:
+    if isinstance(hint, TypeVar):
+        return arguments.get(hint, hint)
+    parameters = getattr(hint, "__parameters__", ())
+    if not parameters or isinstance(hint, type):
+        return hint
+    return hint[tuple(arguments.get(parameter, parameter) for parameter in parameters)]

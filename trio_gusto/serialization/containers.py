@@ -1,0 +1,145 @@
+"""The wire forms of lists, tuples, sets and mappings: arrays and objects of other forms."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .forms import Form, Misfit, Unfit, expected, refusing, step
+
+ARRAY: frozenset[type] = frozenset({list})
+OBJECT: frozenset[type] = frozenset({dict})
+
+
+def read_items(wire: object, load: Callable[[Any], Any]) -> list[Any]:
+    """The items of an array, each read by ``load``."""
+    if type(wire) is not list:
+        raise Unfit(expected("an array", wire))
+    items: list[Any] = []
+    try:
+        for item in wire:
+            items.append(load(item))
+    except Unfit as unfit:
+        raise unfit.under(f"[{len(items)}]") from unfit.__cause__
+    return items
+
+
+def array_form(takes: tuple[type, ...], make: Callable[[Iterable[Any]], Any], item: Form) -> Form:
+    """Items in their order. ``takes``: the classes accepted; ``make`` builds what is read."""
+    name = f"a {takes[0].__name__}"
+    dump_item, load_item = item.dump, item.load
+
+    def dump(value: object) -> object:
+        if not isinstance(value, takes):
+            return Misfit(expected(name, value))
+        return [dump_item(each) for each in value]  # type: ignore[attr-defined]  # it is iterable
+
+    def load(wire: object) -> object:
+        items = read_items(wire, load_item)
+        return items if make is list else make(items)
+
+    return Form(name, dump, load, takes, ARRAY)
+
+
+def set_form(takes: tuple[type, ...], make: Callable[[Iterable[Any]], Any], item: Form) -> Form:
+    """Items in no order; they are written sorted where they can be, so that equal is equal."""
+    array = array_form(takes, make, item)
+
+    def dump(value: object) -> object:
+        tree: Any = array.dump(value)
+        try:
+            return sorted(tree)
+        except TypeError:
+            return tree
+
+    def load(wire: object) -> object:
+        try:
+            return array.load(wire)
+        except TypeError as error:  # what was read cannot be hashed
+            raise Unfit(str(error)) from error
+
+    return Form(array.name, dump, load, takes, ARRAY)
+
+
+def tuple_form(items: tuple[Form, ...]) -> Form:
+    """A tuple of a fixed length, each place with a form of its own."""
+    name = f"a tuple of {len(items)}"
+
+    def dump(value: object) -> object:
+        if not isinstance(value, tuple) or len(value) != len(items):
+            return Misfit(expected(name, value))
+        return [form.dump(item) for form, item in zip(items, value, strict=True)]
+
+    def load(wire: object) -> object:
+        if type(wire) is not list or len(wire) != len(items):
+            raise Unfit(expected(name, wire))
+        read: list[Any] = []
+        try:
+            for form, item in zip(items, wire, strict=True):
+                read.append(form.load(item))
+        except Unfit as unfit:
+            raise unfit.under(f"[{len(read)}]") from unfit.__cause__
+        return tuple(read)
+
+    return Form(name, dump, load, (tuple,), ARRAY)
+
+
+def mapping_form(takes: tuple[type, ...], key: Form, item: Form) -> Form:
+    """An object. Keys are those written as strings, or as integers in decimal digits."""
+    if key.wire == {int}:
+        key = _digits(key)
+    if key.wire != {str}:
+        return refusing(
+            "a mapping",
+            f"a mapping with {key.name} as key has no wire form; JSON keys are strings, so use "
+            "keys written as strings or ints, or a list of pairs",
+        )
+    dump_key, load_key, dump_item, load_item = key.dump, key.load, item.dump, item.load
+
+    def dump(value: object) -> object:
+        if not isinstance(value, takes):
+            return Misfit(expected("a mapping", value))
+        tree: dict[str, object] = {}
+        for each, held in value.items():  # type: ignore[attr-defined]  # it is a mapping
+            written = dump_key(each)
+            if isinstance(written, Misfit):
+                return Misfit(f"a key does not fit: {written.message}")
+            tree[written] = dump_item(held)  # type: ignore[index]  # keys are written as str
+        return tree
+
+    def load(wire: object) -> object:
+        if type(wire) is not dict:
+            raise Unfit(expected("an object", wire))
+        read: dict[Any, Any] = {}
+        at = ""
+        try:
+            for at, held in wire.items():
+                read[load_key(at)] = load_item(held)
+        except Unfit as unfit:
+            raise unfit.under(step(at)) from unfit.__cause__
+        return read
+
+    return Form("a mapping", dump, load, takes, OBJECT)
+
+
+def _digits(key: Form) -> Form:
+    def dump(value: object) -> object:
+        written = key.dump(value)
+        return written if isinstance(written, Misfit) else str(written)
+
+    def load(text: str) -> object:
+        try:
+            number = int(text)
+        except ValueError:
+            number = None
+        if str(number) != text:
+            raise Unfit(f"expected an int as key, not {text!r}")
+        return key.load(number)
+
+    return Form(key.name, dump, load, key.holds, frozenset({str}))
+
+
+def deque_form(item: Form) -> Form:
+    """A deque, without its ``maxlen``."""
+    return array_form((deque,), deque, item)

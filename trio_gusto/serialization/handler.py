@@ -1,0 +1,112 @@
+"""`Handler`: a function that jobs can run, with all that was declared about it.
+
+A handler is called like the function it was made from. What it is called in a registry and which
+defaults it has are here; the function itself is never marked, so it may belong to several apps.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from ..model.errors import OptionsError
+from .annotations import hints_of_function
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Handler(Generic[P, R]):
+    """What ``@app.job`` returns: callable like ``fn``, and what ``enqueue`` takes.
+
+    ``name`` is what stored jobs call it, ``aliases`` are older names that it answers to.
+    ``job_type`` and ``method_name`` are the module (or service class) and the function, as
+    telemetry shows them. ``options`` are its defaults for every job. ``thread`` is ``False`` for a
+    plain function that is cheap enough to run on the event loop. ``service`` is the class whose
+    instance is the first argument of ``fn``, if it is a method of a service.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[P, R],
+        *,
+        name: str | None = None,
+        aliases: Iterable[str] = (),
+        options: Mapping[str, object] | None = None,
+        thread: bool | None = None,
+        service: type | None = None,
+    ) -> None:
+        functools.update_wrapper(self, fn)
+        self.fn = fn
+        self.is_async = is_async(fn)
+        _refuse_impossible(fn, thread=thread, is_async=self.is_async)
+        self.job_type, self.method_name = _path_of(fn, service)
+        self.name = f"{self.job_type}.{self.method_name}" if name is None else name
+        self.aliases = tuple(aliases)
+        self.options: Mapping[str, object] = MappingProxyType(dict(options or {}))
+        self.thread = thread
+        self.service = service
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function directly; no job is made."""
+        return self.fn(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<Handler {self.name}{self.signature}>"
+
+    @property
+    def in_thread(self) -> bool:
+        """Whether jobs run it in a worker thread: a plain function, unless ``thread=False``."""
+        return not self.is_async and self.thread is not False
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        """The parameters that jobs give; without the instance, for a method of a service."""
+        signature = inspect.signature(self.fn)
+        if self.service is None:
+            return signature
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+    @functools.cached_property
+    def hints(self) -> Mapping[str, Any]:
+        """The types of the annotated parameters and of the result (``"return"``)."""
+        return hints_of_function(self.fn)
+
+
+def is_async(fn: Callable[..., Any]) -> bool:
+    """Whether calling it makes a coroutine; sees through partials and callable objects."""
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(_code_of(fn))
+
+
+def _code_of(fn: Callable[..., Any]) -> Any:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    if inspect.isfunction(fn) or inspect.ismethod(fn):
+        return fn
+    return getattr(type(fn), "__call__", fn)
+
+
+def _refuse_impossible(fn: Callable[..., Any], *, thread: bool | None, is_async: bool) -> None:
+    if not callable(fn):
+        raise OptionsError("fn", fn, "give a function")
+    code = _code_of(fn)
+    if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
+        raise OptionsError(
+            "fn", fn, "a generator runs nothing when it is called; give a function that returns"
+        )
+    if is_async and thread:
+        raise OptionsError(
+            "thread", thread, "an async function runs on the event loop; leave thread out"
+        )
+
+
+def _path_of(fn: Callable[..., Any], service: type | None) -> tuple[str, str]:
+    if service is not None:
+        return f"{service.__module__}.{service.__qualname__}", getattr(fn, "__name__", "")
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    named = fn if hasattr(fn, "__qualname__") else type(fn)
+    return named.__module__, named.__qualname__
