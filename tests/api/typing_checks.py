@@ -1,0 +1,224 @@
+"""What the type checkers must say about calls of the public API; never run, only checked.
+
+`test_typing.py` gives this file to mypy strict and pyright strict. `assert_type` states what must be
+inferred. In the lower half every marked line is a wrong call that both must report; a checker that
+says nothing there fails the test, as does one that complains anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import assert_type
+
+from trio_gusto import Gusto, Job, JobQueue, JobRef, call, exponential
+
+app = Gusto()
+
+
+@app.job
+async def send_welcome(email: str, name: str = "friend") -> str:
+    return f"{email} {name}"
+
+
+@app.job
+def resize(path: str, width: int) -> bytes:
+    return path.encode()[:width]
+
+
+@app.job(name="report", queue="reports", max_attempts=5, timeout=30, retry=exponential(), thread=False)
+async def report(
+    factor: float,
+    title: str | None = None,
+    rows: Sequence[int] = (),
+    day: datetime | None = None,
+) -> list[int]:
+    return [round(factor), len(title or ""), *rows, day.year if day else 0]
+
+
+@app.job(tags=["small"])
+def count(path: str) -> int:
+    return len(path)
+
+
+async def undecorated(email: str, name: str = "friend") -> str:
+    return email + name
+
+
+def undecorated_plain(path: str, width: int) -> bytes:
+    return path.encode()[:width]
+
+
+async def total(*numbers: int) -> int:
+    return sum(numbers)
+
+
+async def nothing() -> None: ...
+
+
+async def keyword(number: int, *, unit: str = "", scale: int = 1) -> int:
+    return number * scale + len(unit)
+
+
+class EmailService:
+    async def send(self, email: str, name: str = "friend") -> str:
+        return email + name
+
+    def shrink(self, path: str, width: int) -> bytes:
+        return path.encode()[:width]
+
+    @staticmethod
+    async def check(number: int) -> int:
+        return number
+
+
+async def handlers_are_called_like_the_functions_they_are_made_from() -> None:
+    assert_type(await send_welcome("ann@example.org"), str)
+    assert_type(await send_welcome("ann@example.org", name="Ann"), str)
+    assert_type(resize("a.png", 5), bytes)
+    assert_type(await report(1), list[int])
+    assert_type(count("a"), int)
+
+
+async def enqueue_knows_the_result(queue: JobQueue) -> None:
+    assert_type(await queue.enqueue(send_welcome, "ann@example.org"), JobRef[str])
+    assert_type(await queue.enqueue(send_welcome, "ann@example.org", "Ann"), JobRef[str])
+    assert_type(await queue.enqueue(resize, "a.png", 5), JobRef[bytes])
+    assert_type(await queue.enqueue(count, "a.png"), JobRef[int])
+    assert_type(await queue.enqueue(report, 1), JobRef[list[int]])
+    assert_type(await queue.enqueue(report, 1.5, None), JobRef[list[int]])
+    assert_type(await queue.enqueue(report, 1.5, "May", [1, 2]), JobRef[list[int]])
+    assert_type(await queue.enqueue(report, 1.5, "May", (), None), JobRef[list[int]])
+    assert_type(
+        await queue.enqueue(report, 1.5, "May", (1,), datetime.now(UTC)), JobRef[list[int]]
+    )
+    assert_type(await (await queue.enqueue(resize, "a.png", 5)).result(), bytes)
+    assert_type(await (await queue.enqueue(resize, "a.png", 5)).wait(timeout=1), Job)
+
+
+async def undecorated_functions_and_partials_are_accepted(queue: JobQueue) -> None:
+    assert_type(await queue.enqueue(undecorated, "ann@example.org"), JobRef[str])
+    assert_type(await queue.enqueue(undecorated, "ann@example.org", "Ann"), JobRef[str])
+    assert_type(await queue.enqueue(undecorated_plain, "a.png", 5), JobRef[bytes])
+    assert_type(await queue.enqueue(total), JobRef[int])
+    assert_type(await queue.enqueue(total, 1, 2), JobRef[int])
+    assert_type(await queue.enqueue(nothing), JobRef[None])
+    assert_type(await queue.enqueue(keyword, 1), JobRef[int])
+    assert_type(await queue.enqueue(partial(keyword, unit="m"), 1, queue="q"), JobRef[int])
+    assert_type(await queue.enqueue(partial(send_welcome, name="Ann"), "ann@e.org"), JobRef[str])
+    assert_type(await queue.enqueue(partial(undecorated_plain, width=5), "a.png"), JobRef[bytes])
+
+
+async def methods_are_given_unbound(queue: JobQueue) -> None:
+    assert_type(await queue.enqueue(EmailService.send, "ann@example.org"), JobRef[str])
+    assert_type(await queue.enqueue(EmailService.send, "a@b.org", "Ann", queue="q"), JobRef[str])
+    assert_type(await queue.enqueue(EmailService.shrink, "a.png", 5), JobRef[bytes])
+    assert_type(await queue.enqueue(EmailService.check, 5), JobRef[int])
+
+
+async def every_option_is_accepted(queue: JobQueue) -> None:
+    await queue.enqueue(
+        resize,
+        "a.png",
+        5,
+        execute_after=timedelta(hours=1),
+        expire_on=datetime.now(UTC),
+        queue="images",
+        priority=3,
+        tenant="acme",
+        max_attempts=2,
+        retry=exponential(base=2),
+        timeout=None,
+        ref_id="invoice-7",
+        tags={"a", "b"},
+        created_by="ann",
+        user_id="7",
+        metadata={"k": [1, None]},
+    )
+    await queue.enqueue(resize, "a.png", 5, execute_after=2, timeout=timedelta(minutes=1))
+
+
+async def the_other_verbs_are_typed_alike(queue: JobQueue) -> None:
+    assert_type(await queue.run(send_welcome, "ann@example.org"), str)
+    assert_type(await queue.run(resize, "a.png", 5), bytes)
+    assert_type(await queue.run(EmailService.send, "ann@example.org"), str)
+    calls = [call(send_welcome, address) for address in ("a", "b")]
+    calls.append(call(EmailService.send, "c", queue="q"))
+    refs = await queue.enqueue_many(calls)
+    assert_type(await refs[0].result(), str)
+
+
+# --- every marked line below is wrong, and both checkers must say so ------------------------------
+
+
+async def wrong_arguments_are_found(queue: JobQueue) -> None:
+    await queue.enqueue(send_welcome)  # WRONG: an argument is missing
+    await queue.enqueue(send_welcome, 1)  # WRONG: an argument of the wrong type
+    await queue.enqueue(send_welcome, "a", 1)  # WRONG: a defaulted one of the wrong type
+    await queue.enqueue(send_welcome, "a", "b", "c")  # WRONG: an argument too many
+    await queue.enqueue(resize)  # WRONG: all arguments missing
+    await queue.enqueue(resize, "a")  # WRONG: one missing, like an unbound method
+    await queue.enqueue(resize, 1)  # WRONG: the first missing, like an unbound method
+    await queue.enqueue(resize, "a", "b")  # WRONG: the second of the wrong type
+    await queue.enqueue(resize, "a", 1, 1)  # WRONG: an argument too many
+    await queue.enqueue(count)  # WRONG: its only argument is missing
+    await queue.enqueue(report)  # WRONG: an argument is missing
+    await queue.enqueue(report, "a")  # WRONG: the first of the wrong type
+    await queue.enqueue(report, 1, 1)  # WRONG: the second of the wrong type
+    await queue.enqueue(report, 1, "a", ["b"])  # WRONG: the third of the wrong type
+    await queue.enqueue(report, 1, "a", (), 1)  # WRONG: the fourth of the wrong type
+    await queue.enqueue(report, 1, "a", (), None, None)  # WRONG: an argument too many
+
+
+async def wrong_arguments_of_undecorated_functions_are_found(queue: JobQueue) -> None:
+    # Not all: with the first argument missing and the rest fitting, such a function looks like a
+    # method given unbound. That one is found when it is enqueued (`ArgumentError`).
+    await queue.enqueue(undecorated, 1)  # WRONG: an argument of the wrong type
+    await queue.enqueue(undecorated, "a", "b", "c")  # WRONG: an argument too many
+    await queue.enqueue(undecorated_plain)  # WRONG: all arguments missing
+    await queue.enqueue(undecorated_plain, "a")  # WRONG: the last missing
+    await queue.enqueue(undecorated_plain, "a", "b")  # WRONG: the last of the wrong type
+    await queue.enqueue(total, "a")  # WRONG: an argument of the wrong type
+    await queue.enqueue(nothing, 1)  # WRONG: an argument too many
+    await queue.enqueue(keyword, 1, "m")  # WRONG: keyword arguments travel in a partial
+    await queue.enqueue("send_welcome", "a")  # WRONG: a name is no function
+
+
+async def wrong_arguments_of_methods_are_found(queue: JobQueue) -> None:
+    await queue.enqueue(EmailService.send)  # WRONG: an argument is missing
+    await queue.enqueue(EmailService.send, 1)  # WRONG: an argument of the wrong type
+    await queue.enqueue(EmailService.send, "a", 1)  # WRONG: a defaulted one of the wrong type
+    await queue.enqueue(EmailService.send, "a", "b", "c")  # WRONG: an argument too many
+    await queue.enqueue(EmailService.shrink, "a")  # WRONG: an argument is missing
+    await queue.enqueue(EmailService.shrink, "a", "b")  # WRONG: an argument of the wrong type
+    await queue.enqueue(EmailService.shrink, "a", 1, 1)  # WRONG: an argument too many
+
+
+async def wrong_options_are_found(queue: JobQueue) -> None:
+    await queue.enqueue(resize, "a", 1, que="q")  # WRONG: no such option
+    await queue.enqueue(resize, "a", 1, queue=1)  # WRONG: an option of the wrong type
+    await queue.enqueue(resize, "a", 1, priority="high")  # WRONG: an option of the wrong type
+    await queue.enqueue(resize, "a", 1, execute_after="1h")  # WRONG: an option of the wrong type
+    await queue.enqueue(resize, "a", 1, retry=3)  # WRONG: an option of the wrong type
+    await queue.enqueue(resize, "a", 1, width=1)  # WRONG: an argument given as an option
+    app.job(quue="q")  # WRONG: no such option
+    app.job(max_attempts="5")  # WRONG: an option of the wrong type
+
+
+async def wrong_calls_of_the_other_verbs_are_found(queue: JobQueue) -> None:
+    await queue.run(send_welcome)  # WRONG: an argument is missing
+    await queue.run(resize, "a", "b")  # WRONG: an argument of the wrong type
+    call(send_welcome, 1)  # WRONG: an argument of the wrong type
+    call(resize, "a")  # WRONG: an argument is missing
+    call(EmailService.send, "a", 1)  # WRONG: an argument of the wrong type
+    call(resize, "a", 1, que="q")  # WRONG: no such option
+
+
+async def results_are_not_confused(queue: JobQueue) -> None:
+    number: int = await queue.run(send_welcome, "a")  # WRONG: it is a str
+    text: str = await (await queue.enqueue(resize, "a", 1)).result()  # WRONG: it is bytes
+    resize("a")  # WRONG: an argument is missing
+    await resize("a", 1)  # WRONG: a plain function is not awaited
+    assert number
+    assert text
