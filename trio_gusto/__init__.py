@@ -1,1 +1,73 @@
-"""A durable background-job scheduler for Trio."""
+"""Durable background jobs inside a Trio service.
+
+Compose a `Gusto` from a storage and options, declare handlers with ``@app.job``, run it with
+``async with app.running() as queue``, and enqueue with ``await queue.enqueue(handler, *args)``.
+"""
+
+from .actors.context import JobContext as JobContext
+from .actors.context import current_job as current_job
+from .app import Gusto as Gusto
+from .clock import Clock as Clock
+from .clock import SystemClock as SystemClock
+from .job_options import JobOptions as JobOptions
+from .model.errors import AlreadyRunning as AlreadyRunning
+from .model.errors import ArgumentError as ArgumentError
+from .model.errors import BackendError as BackendError
+from .model.errors import DuplicateHandler as DuplicateHandler
+from .model.errors import DuplicateJob as DuplicateJob
+from .model.errors import GustoError as GustoError
+from .model.errors import IllegalTransition as IllegalTransition
+from .model.errors import JobCancelled as JobCancelled
+from .model.errors import JobExpired as JobExpired
+from .model.errors import JobFailed as JobFailed
+from .model.errors import JobSkipped as JobSkipped
+from .model.errors import NoCurrentJob as NoCurrentJob
+from .model.errors import NotOurDatabase as NotOurDatabase
+from .model.errors import NotSupported as NotSupported
+from .model.errors import OptionsError as OptionsError
+from .model.errors import ResultError as ResultError
+from .model.errors import SchemaTooNew as SchemaTooNew
+from .model.errors import StorageBusy as StorageBusy
+from .model.errors import StorageError as StorageError
+from .model.errors import StorageFull as StorageFull
+from .model.errors import StorageReadOnly as StorageReadOnly
+from .model.errors import UnknownHandler as UnknownHandler
+from .model.errors import UnknownJob as UnknownJob
+from .model.facts import ActorRestarted as ActorRestarted
+from .model.facts import Fact as Fact
+from .model.facts import JobClaimed as JobClaimed
+from .model.facts import JobEnqueued as JobEnqueued
+from .model.facts import JobFact as JobFact
+from .model.facts import JobFinished as JobFinished
+from .model.facts import JobRetrying as JobRetrying
+from .model.facts import JobStarted as JobStarted
+from .model.facts import LeaseExpired as LeaseExpired
+from .model.facts import LeaseRefused as LeaseRefused
+from .model.facts import LoopBlocked as LoopBlocked
+from .model.failure import JobError as JobError
+from .model.job import Attempt as Attempt
+from .model.job import Job as Job
+from .model.outcomes import AttemptOutcome as AttemptOutcome
+from .model.outcomes import Cancel as Cancel
+from .model.outcomes import Fail as Fail
+from .model.outcomes import Retry as Retry
+from .model.outcomes import Snooze as Snooze
+from .model.retry import RetryPolicy as RetryPolicy
+from .model.retry import RetryState as RetryState
+from .model.retry import exponential as exponential
+from .model.retry import fixed as fixed
+from .model.retry import no_retry as no_retry
+from .model.retry import retry_on as retry_on
+from .model.states import JobState as JobState
+from .options import Options as Options
+from .queue.call import Call as Call
+from .queue.call import call as call
+from .queue.jobqueue import JobQueue as JobQueue
+from .queue.records import JobFilter as JobFilter
+from .queue.records import Page as Page
+from .queue.records import QueueStats as QueueStats
+from .queue.ref import JobRef as JobRef
+from .serialization.handler import Handler as Handler
+from .services import ServiceResolver as ServiceResolver
+from .storage.memory import MemoryStorage as MemoryStorage
+from .storage.storage import Storage as Storage

@@ -17,6 +17,9 @@ class Clock(ABC):
     Subclass it to control time in tests (`trio_gusto.testing.VirtualClock` does).
     """
 
+    is_real = False
+    """Whether a second of this clock is a second of the machine, so that threads may rely on it."""
+
     @abstractmethod
     def nanoseconds(self) -> int:
         """Wall time: nanoseconds since 1970-01-01 UTC. May step in either direction."""
@@ -36,6 +39,8 @@ class Clock(ABC):
 
 class SystemClock(Clock):
     """The machine's clock."""
+
+    is_real = True
 
     def nanoseconds(self) -> int:
         return time.time_ns()

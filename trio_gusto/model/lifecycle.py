@@ -14,7 +14,6 @@ its table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import attrs
 
@@ -42,7 +41,6 @@ from .states import (
     State,
     Waiting,
 )
-
 
 # --- what can happen to a job that is not running -------------------------------------------------
 
@@ -161,7 +159,7 @@ def within_reach(spent: Iterable[tuple[int, int]], free: int) -> int:
 # --- rules: one function per entry of the table ---------------------------------------------------
 
 
-def _fall_due(job: StoredJob, happening: FellDue) -> Settlement:
+def _fall_due(job: StoredJob, _happening: FellDue) -> Settlement:
     assert isinstance(job.state, Scheduled)
     return Settlement(Ready(job.state.due), job.attempt)
 
@@ -189,7 +187,7 @@ def _expire(job: StoredJob, happening: Overdue) -> Settlement:
     return Settlement(Failed(happening.now, "expired"), job.attempt)
 
 
-def _begin_again(job: StoredJob, happening: RetriedByHand) -> Settlement:
+def _begin_again(_job: StoredJob, happening: RetriedByHand) -> Settlement:
     return Settlement(Ready(happening.now), 0, forget_expiry=True)
 
 
@@ -297,7 +295,7 @@ def _record(job: ClaimedJob, ending: Ending) -> AttemptRecord:
     )
 
 
-Rule = Callable[[Any, Any], Settlement]
+Rule = Callable[..., Settlement]
 """A rule takes the job and what happened; `advance` and `settle` give it the right ones."""
 
 PENDING = (Waiting, Scheduled, Ready)
@@ -315,9 +313,7 @@ TRANSITIONS: dict[tuple[type, type], tuple[Rule, tuple[type, ...]]] = {
     (Processing, Released): (_give_back, (Ready, Failed, Cancelled)),
     (Processing, AttemptCancelled): (_cancel, (Cancelled,)),
     (Processing, Lost): (_lose, (Ready, Failed, Cancelled)),
-    **{
-        (state, RetriedByHand): (_begin_again, (Ready,)) for state in (Failed, Cancelled, Expired)
-    },
+    **{(state, RetriedByHand): (_begin_again, (Ready,)) for state in (Failed, Cancelled, Expired)},
 }
 """(state, what happened) → (the rule, the states it may lead to). Absent means forbidden."""
 
@@ -326,7 +322,8 @@ TRANSITIONS: dict[tuple[type, type], tuple[Rule, tuple[type, ...]]] = {
 
 
 def advance(
-    job: StoredJob, happening: FellDue | ParentsEnded | Claimed | CalledOff | Overdue | RetriedByHand
+    job: StoredJob,
+    happening: FellDue | ParentsEnded | Claimed | CalledOff | Overdue | RetriedByHand,
 ) -> Settlement:
     """What becomes of a job that is not running.
 

@@ -134,9 +134,7 @@ class Lost:
     word = AttemptOutcome.LOST
 
 
-Outcome = (
-    Succeeded | AttemptFailed | TimedOut | Snoozed | Released | AttemptCancelled | Lost
-)
+Outcome = Succeeded | AttemptFailed | TimedOut | Snoozed | Released | AttemptCancelled | Lost
 
 
 def classify(error: BaseException) -> Outcome:

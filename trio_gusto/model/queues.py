@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 
-def shares(
-    weights: Mapping[str, int], limit: int, turn: int
-) -> Sequence[tuple[str, int]]:
+def shares(weights: Mapping[str, int], limit: int, turn: int) -> Sequence[tuple[str, int]]:
     """How many of ``limit`` jobs to take from each queue at first, in the order to ask them.
 
     Every queue gets its part of the weights, rounded down; what the rounding left over goes round

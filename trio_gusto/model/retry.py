@@ -92,7 +92,7 @@ class Fixed:
 class NoRetry:
     """One attempt, whatever ``max_attempts`` says."""
 
-    def __call__(self, state: RetryState) -> None:
+    def __call__(self, _state: RetryState) -> None:
         return None
 
 

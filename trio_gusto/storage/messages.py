@@ -50,6 +50,7 @@ class ClaimDue:
     past their ``expire_on``, in the order priority (high first), due instant, sequence; in the
     order of ``queues`` if given (name, share): up to each share first, then what is left of
     ``limit`` from the same queues in the same order; from all queues in one order if ``None``.
+    Jobs whose handler's name is in ``skip_names`` (nearly always empty) are passed over.
     The jobs found are cut with `lifecycle.within_reach(…, free)`. Each one taken becomes
     ``Processing``, spends an attempt and gets its version raised by one: the token of its lease.
     Reply: `ClaimReply`.
@@ -61,6 +62,7 @@ class ClaimDue:
     limit: int
     free: int
     queues: Sequence[tuple[str, int]] | None = None
+    skip_names: Sequence[str] = ()
 
 
 @attrs.define

@@ -95,7 +95,7 @@ class Storage(ABC):
         """
         await trio.sleep_forever()
 
-    def renew_blocking(self, renew: Renew) -> Renewed | None:
+    def renew_blocking(self, renew: Renew) -> Renewed | None:  # noqa: ARG002 - for subclasses
         """Renew leases from a thread, while the event loop is blocked.
 
         Returns:

@@ -1,0 +1,1 @@
+"""Who does it: one process, one file. Actors meet only in mailboxes; `tree` alone knows them all."""

@@ -1,0 +1,99 @@
+"""The desk: where other actors hand in what is for the storage.
+
+`StorageDesk` is the storekeeper's address. Asking waits for the reply, telling does not; reading
+goes past the mailbox, since queries neither wait behind writes nor take part in their transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import overload
+
+import trio
+
+from ..model.errors import GustoError, StorageError
+from ..storage.messages import (
+    ClaimDue,
+    ClaimReply,
+    Commit,
+    Committed,
+    Conflict,
+    Insert,
+    Inserted,
+    Prune,
+    Pruned,
+    Renew,
+    Renewed,
+    RequestCancel,
+    Write,
+    WriteReply,
+)
+from ..storage.storage import Storage
+from .mailbox import Letter, Mailbox
+
+Reply = WriteReply | GustoError
+StoreLetter = Letter[Write, Reply]
+
+
+class StorageDesk:
+    """Takes letters for the storekeeper; ``read`` is the storage's own."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.read = storage.read
+        self.mailbox = Mailbox[StoreLetter]()
+        self.kept: list[StoreLetter] = []
+        """Letters that insist, taken out of the mailbox but not done yet."""
+        self.serving = False
+        self.served = trio.Event()
+        self._closed = False
+
+    @overload
+    async def ask(self, write: Insert) -> Inserted: ...
+    @overload
+    async def ask(self, write: ClaimDue) -> ClaimReply: ...
+    @overload
+    async def ask(self, write: Commit | RequestCancel) -> Committed | Conflict: ...
+    @overload
+    async def ask(self, write: Renew) -> Renewed: ...
+    @overload
+    async def ask(self, write: Prune) -> Pruned: ...
+    async def ask(self, write: Write) -> WriteReply:
+        """Have ``write`` performed and wait for its reply.
+
+        Raises:
+            GustoError: the write was refused, or the storage failed; it had no effect.
+        """
+        if self._closed:
+            raise closed()
+        letter = StoreLetter(write)
+        self.mailbox.tell(letter)
+        reply = await letter.answer()
+        if isinstance(reply, GustoError):
+            raise reply
+        return reply
+
+    def tell(self, write: Write, then: Callable[[Reply], None]) -> None:
+        """Have ``write`` performed, however long the storage fails, and call ``then`` with the reply."""
+        self.mailbox.tell(StoreLetter(write, then, insist=True))
+
+    async def finish(self) -> None:
+        """Wait until every letter so far has been dealt with."""
+        while self.serving or self.kept or not self.mailbox.is_empty():
+            self.served = trio.Event()
+            await self.served.wait()
+
+    def close(self) -> None:
+        """Take no more letters, and leave nobody waiting for an answer that will not come."""
+        self._closed = True
+        for letter in self.mailbox.take_waiting():
+            if not letter.insist:
+                letter.deliver(closed())
+
+
+def closed() -> StorageError:
+    """What is answered to whoever comes too late."""
+    return StorageError(
+        "the queue is closed, so nothing can be stored any more; "
+        "use it inside the block of app.running() or app.connected()"
+    )

@@ -1,0 +1,326 @@
+"""The executors: a bounded pool of long-lived tasks that run claimed jobs.
+
+The way of a job: take it from the backlog → find its handler → decode its arguments → enter the
+handler under timeout and lease → judge what came out → settle.
+
+Rules. Whatever a handler raises fails its own attempt and nothing else, `SystemExit` and its kin
+included; only a real Ctrl-C and the cancellation of the pool itself go through. A handler is
+cancelled through its slot's scope, and the lease says why (`Cause`). The scope lives as long as the
+executor and is renewed only after it was used: one scope per job would cost more than the rest.
+A plain handler's thread cannot be killed: its slot stays taken until the thread has ended.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import trio
+
+from ..clock import Clock
+from ..model.facts import JobStarted
+from ..model.failure import leaves
+from ..model.ids import to_uuid
+from ..model.instants import MICROSECONDS, to_datetime, to_duration
+from ..model.job import ClaimedJob
+from ..model.outcomes import (
+    AttemptCancelled,
+    AttemptFailed,
+    Outcome,
+    Released,
+    TimedOut,
+    classify,
+)
+from ..model.retry import RetryPolicy, RetryState, from_wire
+from ..serialization.calls import DecodeError
+from ..serialization.handler import Handler
+from .context import JobContext, enter
+from .isolation import drive, is_real_interrupt
+from .probe import Probe
+from .roster import Cause, Lease, Roster, Slot
+from .settler import Settler
+from .workplace import Workplace
+
+logger = logging.getLogger("trio_gusto")
+
+BREATH = 500
+"""Microseconds that handlers which never wait may run in a row before the loop gets its turn."""
+
+
+class Executors:
+    """The pool."""
+
+    def __init__(
+        self, workplace: Workplace, roster: Roster, settler: Settler, probe: Probe, clock: Clock
+    ) -> None:
+        self._workplace = workplace
+        self._roster = roster
+        self._settler = settler
+        self._probe = probe
+        self._clock = clock
+        self._threads = trio.CapacityLimiter(len(roster.slots))
+        self._context = contextvars.Context()
+
+    @trio.lowlevel.enable_ki_protection
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run jobs until cancelled."""
+        self._context = contextvars.copy_context()  # what the host set up, every job may see
+        async with trio.open_nursery() as nursery:
+            for slot in self._roster.slots:
+                nursery.start_soon(self._serve, slot)
+            task_status.started()
+
+    @trio.lowlevel.enable_ki_protection
+    async def _serve(self, slot: Slot) -> None:
+        backlog = self._roster.backlog
+        last_turn = 0
+        while True:
+            with trio.CancelScope() as slot.scope:
+                while not slot.scope.cancel_called:
+                    lease = backlog.pop()
+                    if lease is None:
+                        await backlog.park()
+                        last_turn = self._clock.instant()
+                        continue
+                    ended_at = await self._attempt(slot, lease)
+                    if ended_at - last_turn > BREATH:
+                        await trio.lowlevel.checkpoint()
+                        last_turn = self._clock.instant()
+
+    @trio.lowlevel.enable_ki_protection
+    async def _attempt(self, slot: Slot, lease: Lease) -> int:
+        """Run one job to its recorded end; returns the instant at which it ended."""
+        claimed = lease.claimed
+        handler = self._workplace.find(claimed.request.name)
+        if handler is None:
+            self._park_unknown(lease)
+            return 0
+        if lease.cause is not None:
+            self._settler.give_back(lease)
+            return 0
+        gate = self._probe.gate
+        if gate is not None and gate.watches("job_started"):
+            await self._pass_start(lease)
+        started_at = lease.started_at = self._clock.instant()
+        slot.lease = lease
+        lease.slot = slot
+        timeout = claimed.request.timeout
+        if timeout is not None:
+            slot.deadline = self._clock.monotonic() + timeout / MICROSECONDS
+            if slot.deadline < self._roster.next_deadline:
+                self._roster.watch(slot.deadline)
+        if self._probe.listening:
+            self._announce_start(claimed, started_at)
+        context = self._context.copy()
+        span = self._span(context, claimed, handler)
+        error: BaseException | None = None
+        try:
+            result = await self._enter(slot, lease, handler, context)
+        except BaseException as caught:  # noqa: BLE001 - a handler may raise anything
+            error = caught
+            outcome = self._judge(slot, lease, caught)
+        else:
+            outcome = self._workplace.success(handler, result)
+        slot.lease = None
+        lease.slot = None
+        slot.deadline = math.inf
+        ended_at = self._clock.instant()
+        self._roster.note_duration((ended_at - started_at) / MICROSECONDS)
+        delay = self._retry_delay(handler, claimed, outcome)
+        if self._probe.gate is not None:
+            lease.recorded = trio.Event()
+        state = self._settler.settle(lease, outcome, now=ended_at, delay=delay)
+        if span is not None and self._probe.observer is not None:
+            self._probe.observer.job_ended(span, outcome.word, state.word, error)
+        if error is not None:
+            await self._let_through(error)
+        if lease.recorded is not None:
+            await self._stand_at_barriers(lease, lease.recorded)
+        return ended_at
+
+    # --- entering the handler ---
+
+    async def _enter(
+        self, slot: Slot, lease: Lease, handler: Handler[..., Any], context: contextvars.Context
+    ) -> object:
+        claimed = lease.claimed
+        args, kwargs = self._workplace.decode(handler, claimed.request.args)
+        enter(context, JobContext(lease, self._roster, self._workplace.view))
+        if handler.service is not None:
+            return await drive(
+                self._with_service(slot, handler, args, kwargs), context, self._roster, lease
+            )
+        if handler.is_async:
+            return await drive(handler.fn(*args, **kwargs), context, self._roster, lease)
+        if handler.thread is False:
+            self._roster.active = lease
+            try:
+                return context.run(handler.fn, *args, **kwargs)
+            finally:
+                self._roster.active = None
+        return await self._in_thread(slot, partial(context.run, handler.fn, *args, **kwargs))
+
+    async def _with_service(
+        self,
+        slot: Slot,
+        handler: Handler[..., Any],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+    ) -> object:
+        """Call a method of a service: its instance is made for this job and cleaned up after it."""
+        assert handler.service is not None
+        async with self._workplace.scope() as scope:
+            instance = await scope.get(handler.service)
+            method = partial(handler.fn, instance, *args, **kwargs)
+            if handler.is_async:
+                return await method()
+            if handler.thread is False:
+                return method()
+            context = contextvars.copy_context()
+            return await self._in_thread(slot, partial(context.run, method))
+
+    async def _in_thread(self, slot: Slot, call: Callable[[], object]) -> object:
+        """Run ``call`` in a worker thread; when cancelled, still wait until the thread has ended."""
+        ended = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+
+        def body() -> object:
+            try:
+                return call()
+            finally:
+                try:
+                    token.run_sync_soon(ended.set)
+                except trio.RunFinishedError:
+                    pass  # abandoned, and the program's loop has ended meanwhile
+
+        try:
+            return await trio.to_thread.run_sync(
+                body, abandon_on_cancel=True, limiter=self._threads
+            )
+        except trio.Cancelled:
+            # The thread runs on, and so the slot is taken still. The shield has no deadline of its
+            # own on purpose: a stopping node cancels `thread_wait` when its patience is over.
+            with trio.CancelScope(shield=True) as slot.thread_wait:
+                await ended.wait()
+            slot.thread_wait = None
+            raise
+
+    # --- judging what came out ---
+
+    def _judge(self, slot: Slot, lease: Lease, error: BaseException) -> Outcome:
+        members = leaves(error)
+        if any(is_real_interrupt(leaf) for leaf in members):
+            return Released(entered=True)
+        cancelled = any(isinstance(leaf, trio.Cancelled) for leaf in members)
+        own = None if all(isinstance(leaf, trio.Cancelled) for leaf in members) else error
+        if slot.scope.cancel_called:
+            match lease.cause:
+                case Cause.TIMEOUT:
+                    timeout = lease.claimed.request.timeout
+                    assert timeout is not None
+                    return TimedOut(timeout, own)
+                case Cause.CANCEL:
+                    return AttemptCancelled(lease.cancel_reason or "")
+                case _:
+                    return Released(entered=True)
+        if cancelled and trio.current_effective_deadline() == -math.inf:
+            return Released(entered=True)  # the pool itself is being cancelled
+        if isinstance(error, DecodeError):
+            return AttemptFailed(error, final=True, reason="its arguments could not be decoded")
+        return classify(error)
+
+    def _retry_delay(
+        self, handler: Handler[..., Any], claimed: ClaimedJob, outcome: Outcome
+    ) -> int | None:
+        """Ask the job's retry policy; a policy that breaks counts as "no more attempts"."""
+        match outcome:
+            case AttemptFailed(exception=error, final=False, after=None):
+                pass
+            case TimedOut(exception=error):
+                error = error or TimeoutError("the attempt timed out")
+            case _:
+                return None
+        if claimed.attempt >= claimed.request.max_attempts:
+            return None
+        try:
+            policy = self._policy(handler, claimed)
+            state = RetryState(
+                claimed.attempt,
+                claimed.request.max_attempts,
+                error,
+                self._workplace.view(claimed),
+            )
+            delay = policy(state)
+            return None if delay is None else max(0, to_duration(delay))
+        except Exception:
+            logger.exception(
+                "the retry policy of %s failed, so the job is not retried", claimed.request.name
+            )
+            return None
+
+    def _policy(self, handler: Handler[..., Any], claimed: ClaimedJob) -> RetryPolicy:
+        details = claimed.request.details
+        if details is not None and details.retry is not None:
+            return from_wire(details.retry)
+        return self._workplace.retry_of(handler)
+
+    async def _let_through(self, error: BaseException) -> None:
+        """Raise what is not the handler's business: a real Ctrl-C, and the pool's cancellation."""
+        for leaf in leaves(error):
+            if is_real_interrupt(leaf):
+                raise KeyboardInterrupt from leaf
+        await trio.lowlevel.checkpoint_if_cancelled()
+
+    # --- the rest ---
+
+    def _park_unknown(self, lease: Lease) -> None:
+        name = lease.claimed.request.name
+        if name not in self._roster.unknown_names:
+            self._roster.unknown_names.add(name)
+            logger.warning(
+                "no handler is registered as %r here; its jobs stay ready until a node knows it",
+                name,
+            )
+        self._settler.give_back(lease)
+
+    def _span(
+        self, context: contextvars.Context, claimed: ClaimedJob, handler: Handler[..., Any]
+    ) -> object:
+        observer = self._probe.observer
+        if observer is None:
+            return None
+        return observer.job_started(context, claimed, handler.job_type, handler.method_name)
+
+    async def _pass_start(self, lease: Lease) -> None:
+        """A barrier stands before the handler; a stop gives the job back."""
+        assert self._probe.gate is not None
+        try:
+            await self._probe.gate.pass_through("job_started", lease.claimed)
+        except trio.Cancelled:
+            self._settler.give_back(lease)
+            raise
+
+    async def _stand_at_barriers(self, lease: Lease, recorded: trio.Event) -> None:
+        """Barriers stand behind the recorded outcome; the last of a batch passes the batch's too."""
+        await recorded.wait()
+        gate = self._probe.gate
+        assert gate is not None
+        await gate.pass_through("job_settled", lease.claimed)
+        if lease.batch.outstanding == 0 and lease.batch.take_end():
+            await gate.pass_through("batch_completed", lease.batch)
+
+    def _announce_start(self, claimed: ClaimedJob, started_at: int) -> None:
+        self._probe.announce(
+            JobStarted(
+                at=to_datetime(started_at),
+                job_id=to_uuid(claimed.request.id),
+                name=claimed.request.name,
+                queue=claimed.request.queue,
+                attempt=claimed.attempt,
+                node_id=claimed.node,
+            )
+        )

@@ -1,0 +1,156 @@
+"""The heart: renews leases, ends attempts whose time is up, and watches over the event loop.
+
+Rules. A lease's fence is counted on the monotonic clock from before its renewal was sent; when the
+fence comes and no renewal has succeeded, the handler is cancelled, so that it is gone before anybody
+else may be given the job. Watching deadlines never waits for the storage: renewing is a task of its
+own. A blocked event loop can do neither; then a thread (`watchdog`) names the job that blocks it and
+keeps the leases alive.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable
+
+import trio
+
+from ..clock import Clock
+from ..model.errors import GustoError
+from ..model.ids import JobId
+from ..model.instants import MICROSECONDS
+from ..options import Options
+from ..storage.messages import CancelRequests, Renew
+from .desk import StorageDesk
+from .probe import Probe
+from .roster import Cause, Lease, Roster
+from .watchdog import Watchdog
+
+logger = logging.getLogger("trio_gusto")
+
+LATEST_LOOK = 30.0
+"""Seconds after which deadlines are looked at again whatever happens."""
+
+
+class Heart:
+    """Keeps the leases of one node, for as long as it deserves them."""
+
+    def __init__(
+        self,
+        node: str,
+        desk: StorageDesk,
+        roster: Roster,
+        probe: Probe,
+        clock: Clock,
+        options: Options,
+        fence_after: float,
+    ) -> None:
+        self._node = node
+        self._desk = desk
+        self._roster = roster
+        self._probe = probe
+        self._clock = clock
+        self._options = options
+        self._fence_after = fence_after
+        self._watchdog = Watchdog(node, desk.storage, roster, probe, options)
+
+    @trio.lowlevel.enable_ki_protection
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Beat until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._renew_for_ever)
+            nursery.start_soon(self._watch_deadlines)
+            if self._clock.is_real and self._options.loop_block_threshold is not None:
+                nursery.start_soon(self._watchdog.run, self._move_fences)
+            task_status.started()
+
+    # --- leases ---
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await trio.sleep(self._options.lease / 3)
+            if self._roster.leases:
+                await self._renew()
+
+    async def _renew(self) -> None:
+        leases = tuple(self._roster.leases.values())
+        asked_at = self._clock.monotonic()
+        now = self._clock.instant()
+        renew = Renew(
+            self._node,
+            now,
+            now + round(self._options.lease * MICROSECONDS),
+            [(lease.claimed.request.id, lease.claimed.token) for lease in leases],
+        )
+        try:
+            with trio.move_on_after(self._options.lease / 3) as patience:
+                reply = await self._desk.ask(renew)
+        except GustoError as fault:
+            logger.warning("leases could not be renewed: %s", fault)
+            self._note_failure()
+            return
+        if patience.cancelled_caught:
+            logger.warning("leases could not be renewed in time: the storage does not answer")
+            self._note_failure()
+            return
+        lost = set(reply.lost)
+        for lease in leases:
+            if lease.claimed.request.id not in lost:
+                lease.fence = asked_at + self._fence_after
+            elif lease.claimed.request.id in self._roster.leases:
+                self._lose(lease)
+        self.cancel(reply.cancels)
+
+    def _note_failure(self) -> None:
+        if self._probe.observer is not None:
+            self._probe.observer.renewal_failed()
+
+    def _lose(self, lease: Lease) -> None:
+        """Somebody else may run the job now: stop at once."""
+        logger.warning("the lease on job %s was lost", lease.claimed.request.id.hex())
+        lease.fence = -math.inf
+        lease.interrupt(Cause.FENCE)
+
+    def cancel(self, cancels: Iterable[tuple[JobId, str]]) -> None:
+        """Cancel what runs here and was called off."""
+        for job_id, reason in cancels:
+            lease = self._roster.leases.get(job_id)
+            if lease is not None and lease.cause is None:
+                lease.cancel(reason)
+
+    async def look_for_cancels(self) -> None:
+        """Ask whether any job that runs here was called off by another process."""
+        if self._roster.leases:
+            try:
+                asked = await self._desk.read(CancelRequests(self._node))
+            except GustoError as fault:
+                logger.warning("cancellation requests could not be read: %s", fault)
+                return
+            self.cancel(asked.cancels)
+
+    # --- deadlines ---
+
+    async def _watch_deadlines(self) -> None:
+        roster = self._roster
+        while True:
+            now = self._clock.monotonic()
+            earliest = now + LATEST_LOOK
+            for slot in roster.slots:
+                if slot.lease is not None and slot.deadline <= now:
+                    slot.deadline = math.inf
+                    slot.lease.interrupt(Cause.TIMEOUT)
+                earliest = min(earliest, slot.deadline)
+            for lease in tuple(roster.leases.values()):
+                if lease.fence <= now:
+                    if lease.cause is None:
+                        lease.interrupt(Cause.FENCE)
+                else:
+                    earliest = min(earliest, lease.fence)
+            roster.next_deadline = earliest
+            await roster.deadline_alarm.wait(earliest)
+
+    def _move_fences(self, seconds: float) -> None:
+        """The watchdog renewed all leases ``seconds`` ago, while the loop stood still."""
+        fence = self._clock.monotonic() - seconds + self._fence_after
+        for lease in self._roster.leases.values():
+            lease.fence = max(lease.fence, fence)

@@ -1,0 +1,61 @@
+"""Running a handler's coroutine in a context of its own, without a task of its own.
+
+A task for each job costs more than most jobs do. Executors are long-lived tasks instead, and each
+handler's coroutine is driven through a fresh copy of the context variables, so that what one job
+sets no other sees. Tasks that the handler starts inherit that copy, as they would from a task.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import types
+from collections.abc import Coroutine, Generator
+from typing import Any, TypeVar
+
+from .roster import Lease, Roster
+
+R = TypeVar("R")
+
+
+@types.coroutine
+def drive(
+    coroutine: Coroutine[Any, Any, R], context: contextvars.Context, roster: Roster, lease: Lease
+) -> Generator[Any, Any, R]:
+    """Run ``coroutine`` to its end in ``context``.
+
+    While a step of it runs, ``roster.active`` names its lease, so that the watchdog can tell which
+    job blocks the event loop.
+    """
+    run = context.run
+    send = coroutine.send
+    roster.active = lease
+    try:
+        trap = run(send, None)
+        while True:
+            roster.active = None
+            try:
+                value = yield trap
+            except BaseException as error:  # noqa: BLE001 - whatever Trio throws in goes through
+                roster.active = lease
+                trap = run(coroutine.throw, error)
+            else:
+                roster.active = lease
+                trap = run(send, value)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # the coroutine's own return value
+    finally:
+        roster.active = None
+
+
+def is_real_interrupt(error: BaseException) -> bool:
+    """Whether this is a Ctrl-C that Trio's signal handler raised, not one that a handler raised.
+
+    Trio raises a real one inside its own signal handler, so its innermost frame lies there.
+    """
+    if not isinstance(error, KeyboardInterrupt):
+        return False
+    frames = error.__traceback__
+    while frames is not None and frames.tb_next is not None:
+        frames = frames.tb_next
+    module = None if frames is None else frames.tb_frame.f_globals.get("__name__")
+    return module in {"trio._core._ki", "signal"}

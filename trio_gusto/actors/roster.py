@@ -1,0 +1,218 @@
+"""What this node holds and runs: its leases, its executors' slots, and the jobs in between.
+
+Everything in here can be lost: the storage knows the leases, and a start or a sweep finds them
+again. Poller, executors and heart share one `Roster`; it does no work of its own.
+
+Rules. A lease is held from its claim until its outcome is recorded. Its *fence* is the monotonic
+instant at which its handler must be gone, counted from before the claim or renewal was sent. A slot
+runs one lease at a time; whoever interrupts it names the cause first, so that the executor can tell
+why its handler was cancelled.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from enum import Enum, auto
+
+import trio
+
+from ..model.ids import JobId
+from ..model.job import ClaimedJob
+from .probe import BatchRecord
+
+
+class Cause(Enum):
+    """Why a running handler is cancelled."""
+
+    TIMEOUT = auto()
+    CANCEL = auto()
+    FENCE = auto()
+    SHUTDOWN = auto()
+
+
+class Lease:
+    """One claimed job in this process, from the claim until its outcome is recorded."""
+
+    __slots__ = (
+        "batch",
+        "cancel_reason",
+        "cause",
+        "claimed",
+        "fence",
+        "recorded",
+        "slot",
+        "started_at",
+    )
+
+    def __init__(self, claimed: ClaimedJob, fence: float, batch: BatchRecord) -> None:
+        self.claimed = claimed
+        self.fence = fence
+        self.batch = batch
+        self.slot: Slot | None = None
+        self.cause: Cause | None = None
+        self.cancel_reason: str | None = None
+        self.started_at: int | None = None
+        self.recorded: trio.Event | None = None
+        """Set when the outcome is recorded; there only while barriers are in use."""
+
+    def interrupt(self, cause: Cause) -> None:
+        """Cancel the handler, or keep it from being entered. The first cause stands."""
+        if self.cause is None:
+            self.cause = cause
+        if self.slot is not None:
+            self.slot.scope.cancel()
+
+    def cancel(self, reason: str) -> None:
+        """Interrupt it because somebody called the job off."""
+        self.cancel_reason = reason
+        self.interrupt(Cause.CANCEL)
+
+
+class Slot:
+    """One executor's place: the scope its handlers run in, and what runs there."""
+
+    __slots__ = ("deadline", "lease", "scope", "thread_wait")
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.lease: Lease | None = None
+        self.deadline = math.inf
+        self.thread_wait: trio.CancelScope | None = None
+        """Set while the slot waits for a cancelled handler's thread to end."""
+
+
+class Backlog:
+    """Claimed jobs that no executor has taken yet, highest priority first, then in claim order."""
+
+    __slots__ = ("_count", "_heap", "_parked")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Lease]] = []
+        self._count = 0
+        self._parked: deque[trio.lowlevel.Task] = deque()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    @property
+    def idle(self) -> int:
+        """How many executors wait for a job."""
+        return len(self._parked)
+
+    def put(self, leases: list[Lease]) -> None:
+        """Add claimed jobs and wake as many executors as can take one."""
+        for lease in leases:
+            self._count += 1
+            heapq.heappush(self._heap, (-lease.claimed.request.priority, self._count, lease))
+        for _ in range(min(len(leases), len(self._parked))):
+            trio.lowlevel.reschedule(self._parked.popleft())
+
+    def pop(self) -> Lease | None:
+        """The next job, if there is one."""
+        return heapq.heappop(self._heap)[2] if self._heap else None
+
+    def take_all(self) -> list[Lease]:
+        """All that wait, in order: for giving them back."""
+        taken = [entry[2] for entry in sorted(self._heap, key=lambda entry: entry[:2])]
+        self._heap.clear()
+        return taken
+
+    async def park(self) -> None:
+        """Wait until there is something to take; somebody else may be quicker."""
+        task = trio.lowlevel.current_task()
+        self._parked.append(task)
+
+        def leave(_raise_cancel: object) -> trio.lowlevel.Abort:
+            self._parked.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(leave)
+
+
+class Alarm:
+    """Wakes one task, at once or at an instant; a ring that comes before the wait is kept."""
+
+    __slots__ = ("_rung", "_scope")
+
+    def __init__(self) -> None:
+        self._rung = False
+        self._scope: trio.CancelScope | None = None
+
+    def ring(self) -> None:
+        """Wake the task that waits, or the next one that will."""
+        if not self._rung:
+            self._rung = True
+            if self._scope is not None:
+                self._scope.cancel()
+
+    async def wait(self, until: float = math.inf) -> bool:
+        """Wait for a ring, or for the monotonic instant ``until``. Returns whether it rang."""
+        if not self._rung:
+            with trio.CancelScope(deadline=until) as scope:
+                self._scope = scope
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    self._scope = None
+        else:
+            await trio.lowlevel.checkpoint()
+        rung, self._rung = self._rung, False
+        return rung
+
+
+class Roster:
+    """Leases, slots and backlog of one node, with the figures the poller goes by."""
+
+    __slots__ = (
+        "active",
+        "backlog",
+        "changed",
+        "deadline_alarm",
+        "leases",
+        "mean_seconds",
+        "next_deadline",
+        "slots",
+        "stopping",
+        "unknown_names",
+    )
+
+    def __init__(self, concurrency: int) -> None:
+        self.leases: dict[JobId, Lease] = {}
+        self.slots = [Slot() for _ in range(concurrency)]
+        self.backlog = Backlog()
+        self.active: Lease | None = None
+        """The lease whose handler holds the event loop at this very moment, for the watchdog."""
+        self.changed = Alarm()
+        """Rings for the poller when leases were let go of."""
+        self.deadline_alarm = Alarm()
+        self.next_deadline = math.inf
+        """The instant for which the heart has set its alarm."""
+        self.mean_seconds: float | None = None
+        """How long a job takes, averaged over the recent ones; ``None`` before the first."""
+        self.stopping = False
+        """Whether this node is going down, and running jobs should come to an end."""
+        self.unknown_names: set[str] = set()
+        """Handler names met in claimed jobs that this node does not know, and so claims no more."""
+
+    def free(self) -> int:
+        """Executors that would take a job at once."""
+        return max(0, self.backlog.idle - len(self.backlog))
+
+    def watch(self, deadline: float) -> None:
+        """See to it that the heart wakes at ``deadline`` at the latest."""
+        if deadline < self.next_deadline:
+            self.next_deadline = deadline
+            self.deadline_alarm.ring()
+
+    def note_duration(self, seconds: float) -> None:
+        """Take one job's running time into the mean."""
+        mean = self.mean_seconds
+        self.mean_seconds = seconds if mean is None else mean + 0.05 * (seconds - mean)
+
+    def let_go(self, lease: Lease) -> None:
+        """The outcome is recorded, or the lease is known to be lost."""
+        if self.leases.pop(lease.claimed.request.id, None) is not None:
+            lease.batch.outstanding -= 1
+            self.changed.ring()

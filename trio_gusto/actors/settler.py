@@ -1,0 +1,171 @@
+"""The end of an attempt: judge it, record it, tell the world.
+
+Executors, the poller (for what it gives back) and the heart (for what is called off before it
+began) all end attempts, and all through `Settler.settle`: it asks the law book what becomes of the
+job, commits that under the lease's token, and when the storage has answered lets go of the lease
+and announces what happened. It never waits; the storekeeper calls it back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ..clock import Clock
+from ..model.errors import GustoError
+from ..model.facts import JobFinished, JobRetrying, LeaseRefused
+from ..model.ids import to_uuid
+from ..model.instants import to_datetime
+from ..model.lifecycle import Ending, Settlement, settle
+from ..model.outcomes import AttemptCancelled, Outcome, Released, describe
+from ..model.states import Completed, Failed, Ready, Scheduled, State
+from ..storage.messages import Commit, Committed, Conflict
+from .desk import Reply, StorageDesk
+from .probe import Probe
+from .roster import Lease, Roster
+from .waiters import Waiters
+
+logger = logging.getLogger("trio_gusto")
+
+
+def _nobody_cares(_due: int) -> None:
+    """Where there is no poller to tell."""
+
+
+class Settler:
+    """Ends attempts. ``on_due`` is told when a job becomes due again, and when."""
+
+    def __init__(
+        self,
+        desk: StorageDesk,
+        roster: Roster,
+        waiters: Waiters,
+        probe: Probe,
+        clock: Clock,
+    ) -> None:
+        self._desk = desk
+        self._roster = roster
+        self._waiters = waiters
+        self._probe = probe
+        self._clock = clock
+        self.on_due: Callable[[int], None] = _nobody_cares
+
+    def settle(
+        self, lease: Lease, outcome: Outcome, *, now: int | None = None, delay: int | None = None
+    ) -> State:
+        """Record that the attempt under ``lease`` ended with ``outcome``; returns the new state.
+
+        ``delay`` (microseconds) is what the retry policy allowed.
+        """
+        ending = Ending(
+            outcome,
+            self._clock.instant() if now is None else now,
+            lease.started_at,
+            delay,
+            lease.cancel_reason,
+        )
+        settlement = settle(lease.claimed, ending)
+        self._commit(lease, ending, settlement)
+        return settlement.state
+
+    def _commit(self, lease: Lease, ending: Ending, settlement: Settlement) -> None:
+        claimed = lease.claimed
+        commit = Commit(
+            claimed.request.id,
+            claimed.token,
+            settlement.state,
+            settlement.attempt,
+            settlement.record,
+            exception=getattr(ending.outcome, "exception", None),
+        )
+        self._desk.tell(commit, lambda reply: self._recorded(lease, ending, settlement, reply))
+
+    def _recorded(self, lease: Lease, ending: Ending, settlement: Settlement, reply: Reply) -> None:
+        if isinstance(reply, Committed):
+            self._let_go(lease)
+            self._tell_the_world(lease, ending, settlement.state)
+        elif isinstance(reply, Conflict) and reply.cancel_reason is not None:
+            # Called off from elsewhere before we heard of it: the attempt ends as cancelled.
+            lease.cancel_reason = reply.cancel_reason
+            self.settle(lease, AttemptCancelled(reply.cancel_reason), now=ending.now)
+        elif isinstance(reply, Conflict):
+            self._let_go(lease)
+            self._refused(lease)
+        else:
+            assert isinstance(reply, GustoError)
+            logger.error("the outcome of job %s was refused: %s", lease.claimed.request.id, reply)
+            self._let_go(lease)
+
+    def _let_go(self, lease: Lease) -> None:
+        self._roster.let_go(lease)
+        batch = lease.batch
+        if batch.outstanding == 0 and self._probe.observer is not None:
+            self._probe.observer.batch_ended(batch.span)
+        if lease.recorded is not None:
+            lease.recorded.set()  # its executor stands at the barriers
+        elif self._probe.gate is not None:
+            self._probe.gate.note("job_settled", lease.claimed)
+            if batch.outstanding == 0 and batch.take_end():
+                self._probe.gate.note("batch_completed", batch)
+
+    def _tell_the_world(self, lease: Lease, ending: Ending, state: State) -> None:
+        request = lease.claimed.request
+        if isinstance(state, Scheduled | Ready):
+            self.on_due(state.due)
+        else:
+            self._waiters.notify(request.id)
+        if not self._probe.listening:
+            return
+        error = describe(ending.outcome)
+        if isinstance(state, Scheduled | Ready):
+            self._probe.announce(
+                JobRetrying(
+                    at=to_datetime(ending.now),
+                    job_id=to_uuid(request.id),
+                    name=request.name,
+                    queue=request.queue,
+                    attempt=lease.claimed.attempt,
+                    outcome=ending.outcome.word,
+                    due=to_datetime(state.due),
+                    error=error,
+                )
+            )
+        else:
+            self._probe.announce(
+                JobFinished(
+                    at=to_datetime(ending.now),
+                    job_id=to_uuid(request.id),
+                    name=request.name,
+                    queue=request.queue,
+                    attempt=lease.claimed.attempt,
+                    state=state.word,
+                    reason="" if isinstance(state, Completed) else getattr(state, "reason", ""),
+                    error=error if isinstance(state, Failed) else None,
+                )
+            )
+
+    def _refused(self, lease: Lease) -> None:
+        request = lease.claimed.request
+        logger.warning(
+            "job %s (%s) came too late with its outcome: its lease was no longer valid",
+            to_uuid(request.id),
+            request.name,
+        )
+        if self._probe.listening:
+            self._probe.announce(
+                LeaseRefused(
+                    at=self._clock.now(),
+                    job_id=to_uuid(request.id),
+                    name=request.name,
+                    queue=request.queue,
+                    attempt=lease.claimed.attempt,
+                    node_id=lease.claimed.node,
+                )
+            )
+
+    def give_back(self, lease: Lease) -> None:
+        """Settle an attempt whose handler was never entered: this node will not run it."""
+        if lease.cancel_reason is not None:
+            self.settle(lease, AttemptCancelled(lease.cancel_reason))
+        else:
+            self.settle(lease, Released(entered=False))

@@ -1,0 +1,94 @@
+"""The storage actor: the only one who speaks to the storage's writing side.
+
+Rules. What waits together commits together: everything in the mailbox becomes one `Storage.apply`,
+one transaction. While that runs new letters gather; a lone letter never waits for a timer, only for
+a few turns of the loop in which its neighbours may still join it.
+
+A fault of the storage is answered to callers at once: nothing of theirs was stored, and they can
+decide. Letters that insist (outcomes) are kept and tried again with growing pauses, so that an
+outage loses no outcome; their number is bounded by the leases held.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import trio
+
+from ..model.errors import StorageError
+from .desk import StorageDesk, StoreLetter, closed
+
+logger = logging.getLogger("trio_gusto")
+
+TURNS = 3
+"""Turns of the loop before a round, in which more letters may arrive."""
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+"""Seconds between tries while the storage fails: doubled from the first to the longest."""
+
+
+class Storekeeper:
+    """Groups the desk's letters and hands them to the storage."""
+
+    def __init__(self, desk: StorageDesk) -> None:
+        self._desk = desk
+
+    @trio.lowlevel.enable_ki_protection
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve letters until cancelled."""
+        task_status.started()
+        desk = self._desk
+        pause = FIRST_PAUSE
+        while True:
+            letters = desk.kept or await desk.mailbox.take_all()
+            desk.kept = []
+            desk.serving = True
+            try:
+                fault = await self._round(letters)
+            except BaseException:
+                self._put_back(letters)
+                raise
+            finally:
+                desk.serving = False
+                desk.served.set()
+            if fault is None:
+                pause = FIRST_PAUSE
+                continue
+            logger.error("the storage failed, next try in %.2f s: %s", pause, fault)
+            await trio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _round(self, letters: list[StoreLetter]) -> StorageError | None:
+        """One transaction. Returns the storage's fault if letters were kept for another try."""
+        for _ in range(TURNS):
+            await trio.lowlevel.checkpoint()
+        letters += self._desk.mailbox.take_waiting()
+        try:
+            replies = await self._desk.storage.apply([letter.message for letter in letters])
+        except StorageError as fault:
+            self._answer_fault(letters, fault)
+            return fault if self._desk.kept else None
+        except Exception as error:
+            # A defect of the storage: callers must not hang, and the supervisor must hear of it.
+            self._answer_fault(letters, StorageError(f"the storage broke: {error!r}"))
+            letters.clear()
+            raise
+        for letter, reply in zip(letters, replies, strict=True):
+            letter.deliver(reply)
+        return None
+
+    def _answer_fault(self, letters: list[StoreLetter], fault: StorageError) -> None:
+        for letter in letters:
+            if letter.insist:
+                self._desk.kept.append(letter)
+            else:
+                letter.deliver(fault)
+
+    def _put_back(self, letters: list[StoreLetter]) -> None:
+        """Keep what insists when this actor itself is interrupted before the round was answered."""
+        for letter in letters:
+            if letter.insist:
+                self._desk.kept.append(letter)
+            else:
+                letter.deliver(closed())

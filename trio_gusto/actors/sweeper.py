@@ -1,0 +1,176 @@
+"""The sweeper: moves on what nobody else will.
+
+Leases whose node has vanished, jobs whose `expire_on` has come, ended jobs past their retention. It
+looks at its start, so that what a crash left behind runs again at once; then at the instants that
+the storage names, and every second while other nodes hold leases. Looking writes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import trio
+
+from ..clock import Clock
+from ..model.errors import GustoError
+from ..model.facts import JobFinished, LeaseExpired
+from ..model.ids import to_uuid
+from ..model.instants import MICROSECONDS, to_datetime
+from ..model.job import StoredJob
+from ..model.lifecycle import (
+    Ending,
+    Overdue,
+    Settlement,
+    advance,
+    claimed_again,
+    settle,
+)
+from ..model.outcomes import Lost
+from ..model.states import Processing, Ready
+from ..options import Options
+from ..storage.messages import Commit, Committed, Prune, Stranded
+from .desk import StorageDesk
+from .probe import Probe
+from .roster import Alarm, Roster
+from .settler import Settler
+from .waiters import Waiters
+
+logger = logging.getLogger("trio_gusto")
+
+SLICE = 500
+"""Jobs looked at, or deleted, in one go."""
+
+NEIGHBOURLY = 1.0
+"""Seconds between looks while other nodes hold leases: they may vanish."""
+
+LONGEST_SLEEP = 30.0
+"""Seconds after which the wall clock is looked at again, since it may have been set."""
+
+PRUNING = 300.0
+"""Seconds between rounds of retention."""
+
+FAULT_PAUSE = 1.0
+"""Seconds to wait after the storage failed."""
+
+
+class Sweeper:
+    """Derives from the storage what is to be done, and does it."""
+
+    def __init__(
+        self,
+        node: str,
+        desk: StorageDesk,
+        roster: Roster,
+        settler: Settler,
+        waiters: Waiters,
+        probe: Probe,
+        clock: Clock,
+        options: Options,
+    ) -> None:
+        self._node = node
+        self._desk = desk
+        self._roster = roster
+        self._settler = settler
+        self._waiters = waiters
+        self._probe = probe
+        self._clock = clock
+        self._options = options
+        self._next_prune = 0.0
+        self.news = Alarm()
+        """Rings when a job with an `expire_on` was stored, or something changed from outside."""
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Sweep until cancelled. Ready after the first sweep."""
+        pause = await self._try_sweep()
+        task_status.started()
+        while True:
+            await self.news.wait(self._clock.monotonic() + pause)
+            pause = await self._try_sweep()
+
+    async def _try_sweep(self) -> float:
+        try:
+            return await self.sweep()
+        except GustoError as fault:
+            logger.warning("a sweep failed: %s", fault)
+            return FAULT_PAUSE
+
+    async def sweep(self) -> float:
+        """Look once and act; returns for how many seconds there is nothing more to do."""
+        now = self._clock.instant()
+        found = await self._desk.read(Stranded(self._node, now, SLICE))
+        for job in found.lost:
+            # An attempt that is live in this very process is never taken from it, whatever the
+            # wall clock says: its own fence decides.
+            if job.request.id not in self._roster.leases:
+                await self._recover(job, now)
+        for job in found.overdue:
+            await self._end(job, advance(job, Overdue(now)), now)
+        await self._prune()
+        if self._probe.watches("sweep_done") and self._probe.gate is not None:
+            await self._probe.gate.pass_through("sweep_done", (found.lost, found.overdue))
+        if len(found.lost) == SLICE or len(found.overdue) == SLICE:
+            return 0.0
+        pause = NEIGHBOURLY if found.foreign else LONGEST_SLEEP
+        if found.next_at is not None:
+            pause = min(pause, max(0.0, (found.next_at - now) / MICROSECONDS))
+        return pause
+
+    async def _recover(self, job: StoredJob, now: int) -> None:
+        state = job.state
+        assert isinstance(state, Processing)
+        logger.warning(
+            "attempt %d of job %s (%s) was lost with node %s",
+            job.attempt,
+            to_uuid(job.request.id),
+            job.request.name,
+            state.node,
+        )
+        ending = Ending(Lost(), now, None, cancel_reason=state.cancel_reason)
+        settlement = settle(claimed_again(job), ending)
+        if await self._end(job, settlement, now):
+            if isinstance(settlement.state, Ready):
+                self._settler.on_due(settlement.state.due)
+            if self._probe.listening:
+                self._probe.announce(
+                    LeaseExpired(
+                        at=to_datetime(now),
+                        job_id=to_uuid(job.request.id),
+                        name=job.request.name,
+                        queue=job.request.queue,
+                        attempt=job.attempt,
+                        node_id=state.node,
+                    )
+                )
+
+    async def _end(self, job: StoredJob, settlement: Settlement, now: int) -> bool:
+        """Record what becomes of ``job``, unless somebody was quicker."""
+        commit = Commit(
+            job.request.id, job.version, settlement.state, settlement.attempt, settlement.record
+        )
+        if not isinstance(await self._desk.ask(commit), Committed):
+            return False
+        if settlement.state.word.is_ended:
+            self._waiters.notify(job.request.id)
+            if self._probe.listening:
+                self._probe.announce(
+                    JobFinished(
+                        at=to_datetime(now),
+                        job_id=to_uuid(job.request.id),
+                        name=job.request.name,
+                        queue=job.request.queue,
+                        attempt=settlement.attempt,
+                        state=settlement.state.word,
+                        reason=getattr(settlement.state, "reason", ""),
+                        error=None if settlement.record is None else settlement.record.error,
+                    )
+                )
+        return True
+
+    async def _prune(self) -> None:
+        retention = self._options.retention
+        if retention is None or self._clock.monotonic() < self._next_prune:
+            return
+        self._next_prune = self._clock.monotonic() + PRUNING
+        before = self._clock.instant() - round(retention.total_seconds() * MICROSECONDS)
+        while (await self._desk.ask(Prune(before, SLICE))).count == SLICE:
+            await trio.lowlevel.checkpoint()

@@ -1,0 +1,220 @@
+"""The tree of actors: which there are, in which order they start, and how the tree comes down.
+
+The only module that knows them all. Without a workplace the tree keeps a storage and runs no job.
+
+Coming down, in this order: claim no more; give back what was not begun; let running handlers come
+to an end for as long as the drain may take; cancel the rest and give their attempts back; write
+what is to be written; let go of the storage.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import trio
+
+from ..clock import Clock
+from ..model.errors import StuckHandler
+from ..model.ids import to_uuid
+from ..options import Options
+from ..storage.storage import Storage
+from .desk import StorageDesk
+from .executor import Executors
+from .heart import Heart
+from .listener import Listener
+from .poller import Poller, fence_after
+from .probe import Probe
+from .roster import Cause, Lease, Roster
+from .settler import Settler
+from .storekeeper import Storekeeper
+from .supervisor import Child, RestartBudget, Supervisor
+from .sweeper import Sweeper
+from .waiters import Waiters
+from .workplace import Workplace
+
+logger = logging.getLogger("trio_gusto")
+
+CLEANUP = 5.0
+"""Seconds that cancelled handlers have for their clean-up, and final writes for being written."""
+
+
+class Workers:
+    """The actors that run jobs, over a storage that is served already."""
+
+    def __init__(
+        self,
+        node: str,
+        desk: StorageDesk,
+        waiters: Waiters,
+        workplace: Workplace,
+        probe: Probe,
+        clock: Clock,
+        options: Options,
+    ) -> None:
+        self._probe = probe
+        self._options = options
+        self.roster = Roster(options.concurrency)
+        self.settler = Settler(desk, self.roster, waiters, probe, clock)
+        self.poller = Poller(node, desk, self.roster, self.settler, probe, clock, options)
+        self.heart = Heart(
+            node, desk, self.roster, probe, clock, options, fence_after(options.lease)
+        )
+        self.sweeper = Sweeper(
+            node, desk, self.roster, self.settler, waiters, probe, clock, options
+        )
+        self._executors = Executors(workplace, self.roster, self.settler, probe, clock)
+        self.settler.on_due = self.poller.note_due
+
+    def children(self) -> list[Child]:
+        """In the order to start them: whoever supplies comes after those who are supplied."""
+        return [
+            Child("heart", self.heart.run),
+            Child("executors", self._executors.run),
+            Child("sweeper", self.sweeper.run),
+            Child("poller", self.poller.run),
+        ]
+
+    async def come_down(self, supervisor: Supervisor, drain: Drain) -> None:
+        """Stop claiming, drain, cancel what is left, give attempts back."""
+        roster = self.roster
+        roster.stopping = True
+        await supervisor.stop("poller", "sweeper")
+        for lease in roster.backlog.take_all():
+            self.settler.give_back(lease)
+        with trio.CancelScope() as drain.patience:
+            if drain.graceful:
+                drain.patience.deadline = trio.current_time() + self._options.drain_timeout
+            else:
+                drain.patience.cancel()
+            await self._until_empty()
+        for lease in tuple(roster.leases.values()):
+            lease.interrupt(Cause.SHUTDOWN)
+        with trio.move_on_after(CLEANUP):
+            await self._until_empty()
+        self._abandon_threads()
+        with trio.move_on_after(CLEANUP):
+            await self._until_empty()
+        await supervisor.stop("executors", "heart")
+
+    async def _until_empty(self) -> None:
+        while self.roster.leases:
+            await self.roster.changed.wait()
+
+    def _abandon_threads(self) -> None:
+        for slot in self.roster.slots:
+            if slot.lease is not None:
+                _complain(slot.lease)
+            if slot.thread_wait is not None:
+                slot.thread_wait.cancel()
+
+
+class Drain:
+    """How the tree is to come down; may become less patient on the way."""
+
+    def __init__(self) -> None:
+        self.asked = trio.Event()
+        self.graceful = True
+        self.patience = trio.CancelScope()
+
+    def ask(self, *, graceful: bool) -> None:
+        """Ask for the end: gracefully, or with no more than the final writes."""
+        if not graceful:
+            self.graceful = False
+            self.patience.cancel()
+        self.asked.set()
+
+
+class Tree:
+    """One running app: a storekeeper, and workers if it is to run jobs."""
+
+    def __init__(
+        self,
+        node: str,
+        storage: Storage,
+        probe: Probe,
+        clock: Clock,
+        options: Options,
+        workplace: Workplace | None,
+    ) -> None:
+        self.node = node
+        self.storage = storage
+        self.probe = probe
+        self.clock = clock
+        self.options = options
+        self.drain = Drain()
+        self.desk = StorageDesk(storage)
+        self.waiters = Waiters()
+        self.workers = (
+            None
+            if workplace is None
+            else Workers(node, self.desk, self.waiters, workplace, probe, clock, options)
+        )
+        budget = RestartBudget(options.restart_limit, options.restart_period)
+        self.supervisor = Supervisor(budget, probe, clock)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Grow, serve until asked to come down, come down.
+
+        Raises:
+            BaseException: what an actor died of, if it died once too often.
+        """
+        # The host's cancellation must not tear down the actors that write its last words; it asks
+        # for a drain instead. The deadline is set below, when the tree starts to come down.
+        with trio.CancelScope(shield=True) as shield:
+            await self.storage.attach(self.node)
+            try:
+                async with trio.open_nursery() as nursery:
+                    await self.supervisor.start(nursery, self._children())
+                    task_status.started()
+                    await self._serve()
+                    patience = self.options.drain_timeout + 4 * CLEANUP
+                    shield.deadline = trio.current_time() + patience
+                    if self.workers is not None:
+                        await self.workers.come_down(self.supervisor, self.drain)
+                    with trio.move_on_after(CLEANUP):
+                        await self.desk.finish()
+                    await self.supervisor.stop()
+            finally:
+                self.desk.close()
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + CLEANUP):
+                    await self.storage.detach(self.node)
+        if self.supervisor.fault is not None:
+            raise self.supervisor.fault
+
+    async def _serve(self) -> None:
+        """Until asked to come down, or an actor has died for good."""
+        async with trio.open_nursery() as nursery:
+
+            async def end_with(event: trio.Event) -> None:
+                await event.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(end_with, self.drain.asked)
+            nursery.start_soon(end_with, self.supervisor.failed)
+        if self.supervisor.fault is not None:
+            self.drain.ask(graceful=False)
+
+    def _children(self) -> list[Child]:
+        children = [Child("storekeeper", Storekeeper(self.desk).run)]
+        workers = self.workers
+        if workers is None:
+            listener = Listener(self.storage, [self.waiters.notify_all])
+            return [*children, Child("listener", listener.run)]
+        listener = Listener(
+            self.storage,
+            [self.waiters.notify_all, workers.poller.wake, workers.sweeper.news.ring],
+            workers.heart.look_for_cancels,
+        )
+        return [*children, *workers.children(), Child("listener", listener.run)]
+
+
+def _complain(lease: Lease) -> None:
+    request = lease.claimed.request
+    logger.error(
+        "%s",
+        StuckHandler(
+            f"job {to_uuid(request.id)} ({request.name}) did not end within {CLEANUP:g} s of its "
+            "cancellation, and a thread cannot be killed; it is left behind. Let the handler call "
+            "trio.from_thread.check_cancelled() now and then"
+        ),
+    )

@@ -1,0 +1,67 @@
+"""What executors need of the app: its handlers, its codec, its services, its default policy.
+
+Made by the composition root. Executors see stored text and functions through it and know neither
+registry nor converter.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from ..model.job import ClaimedJob, Job, StoredJob
+from ..model.outcomes import Succeeded
+from ..model.retry import RetryPolicy
+from ..model.states import Processing
+from ..serialization.calls import Calls
+from ..serialization.codec import Codec
+from ..serialization.handler import Handler
+from ..serialization.registry import Registry
+from ..serialization.views import view
+from ..services import Scope, ServiceResolver
+
+
+class Workplace:
+    """Finds handlers, opens arguments, wraps up results."""
+
+    __slots__ = ("_calls", "_codec", "_default_retry", "_registry", "_services", "decode", "find")
+
+    def __init__(
+        self,
+        registry: Registry,
+        codec: Codec,
+        calls: Calls,
+        services: ServiceResolver,
+        default_retry: RetryPolicy,
+    ) -> None:
+        self._registry = registry
+        self._codec = codec
+        self._calls = calls
+        self._services = services
+        self._default_retry = default_retry
+        self.find = registry.find
+        self.decode = calls.decode
+
+    def scope(self) -> AbstractAsyncContextManager[Scope]:
+        """A scope of services, for one job."""
+        return self._services.scope()
+
+    def success(self, handler: Handler[..., Any], result: object) -> Succeeded:
+        """The outcome of a handler that returned ``result``."""
+        if result is None:
+            return Succeeded()
+        try:
+            return Succeeded(self._codec.dump_result(result, handler))
+        except Exception as error:  # noqa: BLE001 - a user's type may break in any way
+            return Succeeded(result_error=f"{type(error).__name__}: {error}")
+
+    def retry_of(self, handler: Handler[..., Any]) -> RetryPolicy:
+        """The retry policy declared for a handler, or the app's."""
+        policy: RetryPolicy | None = handler.options.get("retry")
+        return self._default_retry if policy is None else policy
+
+    def view(self, claimed: ClaimedJob) -> Job:
+        """The claimed job as users look at it."""
+        state = Processing(claimed.node, claimed.claimed_at, claimed.claimed_at)
+        stored = StoredJob(claimed.request, 0, state, claimed.attempt, claimed.token)
+        return view(stored, self._registry, self._codec)

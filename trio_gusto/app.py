@@ -1,0 +1,357 @@
+"""`Gusto`: the composition root, the only place that puts the concrete parts together."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
+
+import trio
+
+from .actors.probe import Gate, Probe
+from .actors.supervisor import RestartBudget, Supervisor
+from .actors.tree import Drain, Tree, Workers
+from .actors.workplace import Workplace
+from .clock import Clock, SystemClock
+from .job_options import HandlerOptions, Resolver
+from .model.errors import AlreadyRunning, BackendError, OptionsError
+from .model.ids import JobId
+from .options import Options
+from .queue.draft import Drafter
+from .queue.jobqueue import Ears, JobQueue
+from .queue.signatures import Awaits
+from .serialization.calls import Calls
+from .serialization.codec import Codec
+from .serialization.handler import AsyncHandler, Declare, ThreadHandler
+from .serialization.registry import Registry
+from .services import Lifetime, ServiceResolver, Services
+from .storage.memory import MemoryStorage
+from .storage.storage import Storage
+from .telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C", bound=type)
+
+
+class Gusto:
+    """An app: a storage, handlers, and the options they run with.
+
+    Nothing is shared between two of these, and nothing is kept in modules. Declaring handlers does
+    no I/O; the storage is opened by `running`, `connected` and `run_until_idle`, and closed when
+    their block ends. An app may be run again after it has stopped, but not twice at once.
+
+    Args:
+        storage: where jobs are kept; ``None`` means a `MemoryStorage` that lives as long as the app.
+        options: how jobs run (see `Options`).
+        services: builds the instances that service handlers are methods of; ``None`` means the
+            built-in resolver, which `provide` feeds.
+        clock: tells the time; ``None`` means the machine's.
+        tracer_provider: OpenTelemetry's; ``None`` means the global one.
+        meter_provider: OpenTelemetry's; ``None`` means the global one.
+
+    >>> app = Gusto()
+    >>> @app.job
+    ... async def greet(name: str) -> str:
+    ...     return f"hello {name}"
+    >>> async def main() -> str:
+    ...     async with app.running() as queue:
+    ...         ref = await queue.enqueue(greet, "Ann")
+    ...         return await ref.result()
+    >>> import trio
+    >>> trio.run(main)
+    'hello Ann'
+    """
+
+    def __init__(
+        self,
+        storage: Storage | None = None,
+        *,
+        options: Options | None = None,
+        services: ServiceResolver | None = None,
+        clock: Clock | None = None,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+    ) -> None:
+        self.storage = MemoryStorage() if storage is None else storage
+        self.options = Options() if options is None else options
+        self._clock = SystemClock() if clock is None else clock
+        self._own_services = Services() if services is None else None
+        self._services: ServiceResolver = services or self._own_services or Services()
+        self._providers = (tracer_provider, meter_provider)
+        self._registry = Registry()
+        self._codec = Codec(max_bytes=self.options.max_argument_bytes)
+        self._calls = Calls(self._codec)
+        self._resolver = Resolver(self.options, decides_retries=self.storage.decides_retries)
+        self._is_running = False
+
+    # --- declare ---
+
+    @overload  # async first: a plain function may return anything, so also a coroutine
+    def job(self, fn: Callable[P, Awaits[R]], /) -> AsyncHandler[P, R]: ...  # type: ignore[overload-overlap]
+    @overload
+    def job(self, fn: Callable[P, R], /) -> ThreadHandler[P, R]: ...
+    @overload
+    def job(self, /, **options: Unpack[HandlerOptions]) -> Declare: ...
+    def job(self, fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Declare a function as a handler; with options, the defaults of its jobs.
+
+        Besides the options of `JobQueue.enqueue`: ``name`` (default: module and qualified name),
+        ``aliases`` (names that stored jobs may have had before), ``thread`` (a plain ``def`` runs
+        in a worker thread; ``False`` runs it on the event loop, which it then must not block).
+
+        Raises:
+            DuplicateHandler: the name is taken.
+            OptionsError: an option is unknown or wrong.
+            NotSupported: the storage decides about retries, and the options say something of them.
+        """
+
+        def declare(function: Callable[..., Any]) -> Any:
+            names, defaults = self._resolver.split(options)
+            return self._registry.add(function, options=defaults, **names)
+
+        return declare if fn is None else declare(fn)
+
+    def service(self, cls: C | None = None, /, *, lifetime: Lifetime = "scoped") -> Any:
+        """Declare a class whose public methods are handlers.
+
+        It is built by the service resolver when one of its jobs runs: ``"scoped"`` once per job,
+        ``"singleton"`` once per run of the app, ``"transient"`` each time it is asked for.
+
+        Raises:
+            DuplicateHandler: a method's name is taken.
+        """
+
+        def declare(service: C) -> C:
+            self._registry.add_service(service, lifetime=lifetime)
+            if self._own_services is not None:
+                self._own_services.provide(service, service, lifetime=lifetime)
+            return service
+
+        return declare if cls is None else declare(cls)
+
+    def provide(
+        self, kind: type, factory: Callable[..., Any], *, lifetime: Lifetime = "singleton"
+    ) -> None:
+        """Tell the built-in resolver how to make a ``kind`` for constructors that want one.
+
+        Raises:
+            OptionsError: the app was given a resolver of its own.
+        """
+        if self._own_services is None:
+            raise OptionsError(
+                "services", self._services, "register the factory with the resolver you brought"
+            )
+        self._own_services.provide(kind, factory, lifetime=lifetime)
+
+    # --- run ---
+
+    def running(self, *, barriers: Gate | None = None) -> AbstractAsyncContextManager[JobQueue]:
+        """Run jobs: storage and all actors, in a nursery that ends with the block.
+
+        Leaving the block drains: nothing more is claimed, running jobs may end within
+        ``options.drain_timeout``, then they are cancelled and their attempts given back. When the
+        block is left by a cancellation there is no such patience, only the final writes.
+
+        Args:
+            barriers: a `trio_gusto.testing.Barriers`, for tests.
+
+        Raises:
+            BackendError: not on Trio (or AnyIO with its Trio backend).
+            AlreadyRunning: the app runs already.
+            StorageError: the storage cannot be opened.
+        """
+        return self._open(consumer=True, barriers=barriers)
+
+    def connected(self) -> AbstractAsyncContextManager[JobQueue]:
+        """Enqueue, look and manage only; runs no job.
+
+        Raises:
+            BackendError: not on Trio (or AnyIO with its Trio backend).
+            AlreadyRunning: the app runs already.
+            StorageError: the storage cannot be opened.
+        """
+        return self._open(consumer=False, barriers=None)
+
+    async def run_until_idle(self) -> None:
+        """Run everything that is due, and what that makes due, then return.
+
+        Jobs that are scheduled for later stay where they are.
+
+        Raises:
+            BackendError: not on Trio (or AnyIO with its Trio backend).
+            AlreadyRunning: the app runs already.
+            StorageError: the storage cannot be opened.
+        """
+        async with self.connected() as queue:
+            await queue._work_until_idle()
+
+    # --- inside ---
+
+    @asynccontextmanager
+    async def _open(self, *, consumer: bool, barriers: Gate | None) -> AsyncIterator[JobQueue]:
+        _require_trio()
+        if self._is_running:
+            raise AlreadyRunning
+        self._is_running = True
+        try:
+            async with (
+                self._services.running(),
+                _hosted(self._tree(consumer=consumer, barriers=barriers)) as tree,
+            ):
+                yield self._queue(tree)
+        finally:
+            self._is_running = False
+
+    def _tree(self, *, consumer: bool, barriers: Gate | None) -> Tree:
+        telemetry = Telemetry.create(*self._providers)
+        probe = Probe(barriers, telemetry)
+        workplace = self._workplace() if consumer else None
+        node = _node_name(self.options.node_name)
+        return Tree(node, self.storage, probe, self._clock, self.options, workplace)
+
+    def _workplace(self) -> Workplace:
+        return Workplace(
+            self._registry,
+            self._codec,
+            self._calls,
+            self._services,
+            self.options.default_retry,
+        )
+
+    def _queue(self, tree: Tree) -> JobQueue:
+        telemetry = tree.probe.observer
+        drafter = Drafter(
+            self._registry,
+            self._codec,
+            self._calls,
+            self._resolver,
+            self._clock,
+            tree.probe,
+            telemetry.carrier if isinstance(telemetry, Telemetry) else None,
+        )
+        ears = WorkersEars(tree.workers)
+
+        async def work_until_idle() -> None:
+            await self._work_until_idle(tree, ears)
+
+        return JobQueue(tree.desk, tree.waiters, drafter, ears, work_until_idle)
+
+    async def _work_until_idle(self, tree: Tree, ears: WorkersEars) -> None:
+        """Have everything due run: by the workers that are there, or by some hired for the while."""
+        if ears.workers is not None:
+            ears.workers.poller.wake()
+            await ears.workers.poller.until_idle()
+            return
+        workers = ears.workers = Workers(
+            tree.node,
+            tree.desk,
+            tree.waiters,
+            self._workplace(),
+            tree.probe,
+            tree.clock,
+            tree.options,
+        )
+        budget = RestartBudget(tree.options.restart_limit, tree.options.restart_period)
+        supervisor = Supervisor(budget, tree.probe, tree.clock)
+        try:
+            async with trio.open_nursery() as nursery:
+                await supervisor.start(nursery, workers.children())
+                nursery.start_soon(_cancel_when, supervisor.failed, nursery.cancel_scope)
+                await workers.poller.until_idle()
+                await workers.come_down(supervisor, Drain())
+                nursery.cancel_scope.cancel()
+        finally:
+            ears.workers = None
+        if supervisor.fault is not None:
+            raise supervisor.fault
+
+
+class WorkersEars(Ears):
+    """Tells the workers of this process, while there are any."""
+
+    def __init__(self, workers: Workers | None) -> None:
+        self.workers = workers
+
+    def due(self, instant: int) -> None:
+        if self.workers is not None:
+            self.workers.poller.note_due(instant)
+
+    def expiring(self) -> None:
+        if self.workers is not None:
+            self.workers.sweeper.news.ring()
+
+    def called_off(self, job_id: JobId, reason: str) -> None:
+        if self.workers is not None:
+            self.workers.heart.cancel([(job_id, reason)])
+
+
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
+@asynccontextmanager
+async def _hosted(tree: Tree) -> AsyncIterator[Tree]:
+    """Run ``tree`` beside the block, and bring it down when the block ends.
+
+    An exception of the block comes out as it is, not in a group; so does what the tree died of.
+    """
+    ended = trio.Event()
+    of_block: BaseException | None = None
+
+    async def grow(task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await tree.run(task_status)
+        finally:
+            ended.set()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(grow)
+            try:
+                yield tree
+            except BaseException as error:  # noqa: BLE001 - raised again below, when the tree is down
+                of_block = error
+            tree.drain.ask(graceful=not isinstance(of_block, trio.Cancelled))
+            try:
+                await ended.wait()
+            except trio.Cancelled as error:
+                # The host lost its patience while we drained: no more than the final writes now.
+                tree.drain.ask(graceful=False)
+                of_block = of_block or error
+    except BaseExceptionGroup as group:
+        raise _without_shell(group, of_block) from None
+    if of_block is not None:
+        raise of_block
+
+
+def _without_shell(group: BaseExceptionGroup[BaseException], of_block: object) -> BaseException:
+    """The one exception that brought the tree down, out of the nursery's group around it."""
+    errors = list(group.exceptions)
+    if isinstance(of_block, BaseException) and not isinstance(of_block, trio.Cancelled):
+        errors.append(of_block)
+    if len(errors) == 1:
+        return errors[0]
+    return BaseExceptionGroup("the app and its host block both failed", errors)
+
+
+def _node_name(name: str | None) -> str:
+    """This run's name: readable, and never used before or again."""
+    readable = name or f"{socket.gethostname()}-{os.getpid()}"
+    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', readable)}-{os.urandom(6).hex()}"
+
+
+def _require_trio() -> None:
+    if not trio.lowlevel.in_trio_run():
+        raise BackendError(
+            "trio-gusto runs on Trio, and this is another event loop or none; "
+            "start the program with trio.run(main), or anyio.run(main, backend='trio')"
+        )

@@ -1,0 +1,1 @@
+"""The producer's verbs, and what they give back."""

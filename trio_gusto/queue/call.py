@@ -1,0 +1,43 @@
+"""`Call`: a call that is not enqueued yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar, Unpack, cast, overload
+
+import attrs
+
+from ..job_options import JobOptions
+from .signatures import AnyMethod, Awaits, Method, R, Ts
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+@attrs.frozen
+class Call(Generic[R_co]):
+    """A function, its arguments and options; made by `call`, taken by `JobQueue.enqueue_many`."""
+
+    fn: Callable[..., Any]
+    args: tuple[object, ...]
+    options: Mapping[str, Any]
+
+
+@overload
+def call(
+    fn: Callable[[*Ts], Awaits[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+) -> Call[R]: ...
+@overload
+def call(fn: Method[*Ts, Awaits[R]], /, *args: *Ts, **options: Unpack[JobOptions]) -> Call[R]: ...
+@overload
+def call(
+    fn: AnyMethod[*Ts, Awaits[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+) -> Call[R]: ...
+@overload
+def call(fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions]) -> Call[R]: ...
+@overload
+def call(fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]) -> Call[R]: ...
+@overload
+def call(fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]) -> Call[R]: ...
+def call(fn: Callable[..., Any], /, *args: Any, **options: Unpack[JobOptions]) -> Call[Any]:
+    """Describe a call without enqueuing it; the same arguments as `JobQueue.enqueue`."""
+    return Call(fn, args, cast("Mapping[str, Any]", options))

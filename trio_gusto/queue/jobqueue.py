@@ -1,0 +1,315 @@
+"""`JobQueue`: the producer's verbs. Builds requests, asks the storage, shows what is there.
+
+Everything that can be wrong with a call is found here, at the caller; when `enqueue` returns, the
+job is stored. It owns no I/O: writes go to the storekeeper's desk, queries to the storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from typing import Any, Unpack, overload
+from uuid import UUID
+
+from ..actors.desk import StorageDesk
+from ..actors.waiters import Waiters
+from ..job_options import JobOptions
+from ..model.errors import ArgumentError, UnknownJob
+from ..model.facts import JobEnqueued
+from ..model.ids import JobId, to_job_id, to_uuid
+from ..model.instants import to_datetime, to_optional_datetime
+from ..model.job import Attempt, Job, JobRequest, StoredJob
+from ..model.lifecycle import CalledOff, RetriedByHand, admit, advance, attempts_of, may
+from ..model.states import JobState, Processing, Ready, Scheduled, State
+from ..serialization.views import attempt_view, view
+from ..storage.messages import Commit, Committed, Get, Insert, RequestCancel, Tally
+from .call import Call
+from .draft import Drafter
+from .records import JobFilter, Page, QueueStats
+from .ref import JobRef
+from .signatures import AnyMethod, Awaits, Method, R, Ts
+
+
+class Ears:
+    """Whom the queue tells of what it did, in this process. A producer has nobody to tell."""
+
+    def due(self, instant: int) -> None:
+        """A job falls due at ``instant``."""
+
+    def expiring(self) -> None:
+        """A job with an ``expire_on`` was stored."""
+
+    def called_off(self, job_id: JobId, reason: str) -> None:
+        """The cancellation of a processing job was asked for."""
+
+
+class JobQueue:
+    """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
+
+    def __init__(
+        self,
+        desk: StorageDesk,
+        waiters: Waiters,
+        drafter: Drafter,
+        ears: Ears,
+        work_until_idle: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._desk = desk
+        self._waiters = waiters
+        self._drafter = drafter
+        self._ears = ears
+        self._work_until_idle = work_until_idle
+        self._probe = drafter.probe
+        self._clock = drafter.clock
+
+    # --- enqueue ---
+
+    @overload
+    async def enqueue(
+        self, fn: Callable[[*Ts], Awaits[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+    ) -> JobRef[R]: ...
+    @overload
+    async def enqueue(
+        self, fn: Method[*Ts, Awaits[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+    ) -> JobRef[R]: ...
+    @overload
+    async def enqueue(
+        self, fn: AnyMethod[*Ts, Awaits[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+    ) -> JobRef[R]: ...
+    @overload
+    async def enqueue(
+        self, fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions]
+    ) -> JobRef[R]: ...
+    @overload
+    async def enqueue(
+        self, fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]
+    ) -> JobRef[R]: ...
+    @overload
+    async def enqueue(
+        self, fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]
+    ) -> JobRef[R]: ...
+    async def enqueue(
+        self, fn: Callable[..., Any], /, *args: Any, **options: Unpack[JobOptions]
+    ) -> JobRef[Any]:
+        """Store a job that calls ``fn(*args)``; when this returns, it survives a crash.
+
+        Positional arguments belong to the function, keywords are options of the call;
+        ``functools.partial`` carries keyword arguments of the function.
+
+        Raises:
+            UnknownHandler: ``fn`` is not declared with this app.
+            ArgumentError: the arguments do not fit, or cannot be stored.
+            OptionsError: an option is unknown or wrong.
+            DuplicateJob: a job with this ``ref_id`` exists.
+            StorageError: the storage failed; nothing was stored.
+        """
+        request = self._drafter.draft(fn, args, options)
+        state = admit(request)
+        await self._desk.ask(Insert([request], [state]))
+        self._note(request, state)
+        return JobRef(self, request.id)
+
+    async def enqueue_many(
+        self, calls: Iterable[Call[R]] | AsyncIterable[Call[R]], /
+    ) -> list[JobRef[R]]:
+        """Store many jobs in one transaction: all of them, or none.
+
+        Raises:
+            ArgumentError, OptionsError, UnknownHandler, DuplicateJob: one of the calls is wrong;
+                nothing was stored.
+            StorageError: the storage failed; nothing was stored.
+        """
+        if isinstance(calls, AsyncIterable):
+            requests = [self._draft(call) async for call in calls]
+        else:
+            requests = [self._draft(call) for call in calls]
+        states = [admit(request) for request in requests]
+        if requests:
+            await self._desk.ask(Insert(requests, states))
+        for request, state in zip(requests, states, strict=True):
+            self._note(request, state)
+        return [JobRef(self, request.id) for request in requests]
+
+    def _draft(self, call: Call[Any]) -> JobRequest:
+        if not isinstance(call, Call):
+            raise ArgumentError(
+                f"{call!r} is no call, so there is nothing to enqueue; "
+                "give call(function, *args, **options) for each job"
+            )
+        return self._drafter.draft(call.fn, call.args, call.options)
+
+    def _note(self, request: JobRequest, state: State) -> None:
+        if isinstance(state, Ready | Scheduled):
+            self._ears.due(state.due)
+        if request.expire_on is not None:
+            self._ears.expiring()
+        if self._probe.listening:
+            self._probe.announce(
+                JobEnqueued(
+                    at=to_datetime(request.created_at),
+                    job_id=to_uuid(request.id),
+                    name=request.name,
+                    queue=request.queue,
+                    state=state.word,
+                )
+            )
+
+    # --- manage ---
+
+    async def cancel(self, job: JobRef[Any] | Job | UUID, reason: str = "") -> bool:
+        """Call a job off.
+
+        A job that has not begun is ``cancelled`` when this returns. A running one is cancelled in
+        its scope, at once in this process and within a second in others; it may still complete, if
+        it was about to.
+
+        Returns:
+            Whether the job was called off; ``False`` if it has ended already.
+
+        Raises:
+            UnknownJob: there is no such job.
+        """
+        job_id = _id_of(job)
+        while True:
+            stored = await self._known(job_id)
+            if isinstance(stored.state, Processing):
+                request = RequestCancel(job_id, stored.version, reason)
+                if isinstance(await self._desk.ask(request), Committed):
+                    self._ears.called_off(job_id, reason)
+                    return True
+            elif not may(stored.state, CalledOff):
+                return False
+            elif await self._change(stored, CalledOff(self._clock.instant(), reason)):
+                self._waiters.notify(job_id)
+                return True
+
+    async def retry(self, job: JobRef[Any] | Job | UUID) -> bool:
+        """Run a failed, cancelled or expired job again, with all its attempts, now.
+
+        Its recorded attempts stay; an ``expire_on`` it had holds no more.
+
+        Returns:
+            Whether the job will run again; ``False`` if it has not ended, or is completed.
+
+        Raises:
+            UnknownJob: there is no such job.
+        """
+        job_id = _id_of(job)
+        while True:
+            stored = await self._known(job_id)
+            if not may(stored.state, RetriedByHand):
+                return False
+            now = self._clock.instant()
+            if await self._change(stored, RetriedByHand(now)):
+                self._ears.due(now)
+                return True
+
+    async def _change(self, stored: StoredJob, happening: CalledOff | RetriedByHand) -> bool:
+        """Record what becomes of a job; ``False`` when it has changed meanwhile."""
+        settlement = advance(stored, happening)
+        commit = Commit(
+            stored.request.id,
+            stored.version,
+            settlement.state,
+            settlement.attempt,
+            forget_expiry=settlement.forget_expiry,
+        )
+        return isinstance(await self._desk.ask(commit), Committed)
+
+    # --- look ---
+
+    def ref(self, job_id: UUID) -> JobRef[Any]:
+        """The handle of a job by its id, in any process. Whether the job exists shows when asked."""
+        return JobRef(self, to_job_id(job_id))
+
+    async def get(self, job_id: UUID) -> Job | None:
+        """A snapshot of a job, or ``None`` if there is none with this id."""
+        stored = await self._get(to_job_id(job_id))
+        return None if stored is None else self._view(stored)
+
+    async def get_by_ref(self, ref_id: str) -> Job | None:
+        """A snapshot of the job with the caller's own ``ref_id``, or ``None``."""
+        found = await self._desk.read(Get(ref_id=ref_id))
+        return self._view(found.jobs[0]) if found.jobs else None
+
+    async def find(
+        self,
+        filter: JobFilter | None = None,  # noqa: A002 - the word users know it by
+        *,
+        limit: int = 25,
+        after: str | None = None,
+    ) -> Page[Job]:
+        """Jobs that satisfy ``filter``, newest first, ``limit`` of them at most.
+
+        ``after`` is the ``next`` of the page before. Jobs stored meanwhile shift no page.
+
+        Raises:
+            ArgumentError: the filter, the limit or the page mark is not of its kind.
+        """
+        before = None if after is None else _page_mark(after)
+        query = (filter or JobFilter()).to_query(limit, before)
+        jobs = (await self._desk.read(query)).jobs
+        full = len(jobs) == limit
+        mark = str(jobs[-1].sequence) if full else None
+        return Page(items=tuple(self._view(job) for job in jobs), next=mark)
+
+    async def attempts(self, job: JobRef[Any] | Job | UUID) -> tuple[Attempt, ...]:
+        """All attempts of a job, oldest first, the running one included.
+
+        Raises:
+            UnknownJob: there is no such job.
+        """
+        stored = await self._known(_id_of(job))
+        return tuple(attempt_view(record, stored) for record in attempts_of(stored))
+
+    async def stats(self) -> QueueStats:
+        """How many jobs there are, by state, queue and tenant."""
+        tallied = await self._desk.read(Tally())
+        by_state: dict[JobState, int] = {}
+        by_queue: dict[str, dict[JobState, int]] = {}
+        by_tenant: dict[str, dict[JobState, int]] = {}
+        for (state, queue, tenant), count in tallied.counts.items():
+            by_state[state] = by_state.get(state, 0) + count
+            for table, key in ((by_queue, queue), (by_tenant, tenant)):
+                row = table.setdefault(key, {})
+                row[state] = row.get(state, 0) + count
+        return QueueStats(
+            by_state=by_state,
+            by_queue=by_queue,
+            by_tenant=by_tenant,
+            oldest_ready_at=to_optional_datetime(tallied.oldest_ready),
+        )
+
+    # --- inside ---
+
+    async def _get(self, job_id: JobId) -> StoredJob | None:
+        found = await self._desk.read(Get([job_id]))
+        return found.jobs[0] if found.jobs else None
+
+    async def _known(self, job_id: JobId) -> StoredJob:
+        stored = await self._get(job_id)
+        if stored is None:
+            raise UnknownJob(to_uuid(job_id))
+        return stored
+
+    def _view(self, stored: StoredJob) -> Job:
+        return view(stored, self._drafter.registry, self._drafter.codec)
+
+    def _load_result(self, stored: StoredJob) -> Any:
+        return self._drafter.load_result(stored)
+
+
+def _id_of(job: JobRef[Any] | Job | UUID) -> JobId:
+    if isinstance(job, UUID):
+        return to_job_id(job)
+    if isinstance(job, JobRef | Job):
+        return to_job_id(job.id)
+    raise ArgumentError(f"{job!r} names no job; give a JobRef, a Job or its id (a UUID)")
+
+
+def _page_mark(after: str) -> int:
+    try:
+        return int(after)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"{after!r} is no page mark; give the `next` of the page before, as it is"
+        ) from None
