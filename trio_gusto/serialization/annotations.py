@@ -24,20 +24,20 @@ class Unresolved:
     problem: str
 
 
-def target_of(fn: Callable[..., Any]) -> Any:
-    """The function whose code and annotations count: seen through partials and callable objects."""
+def code_of(fn: Callable[..., Any]) -> Any:
+    """The function or method behind partials and callable objects."""
     while isinstance(fn, functools.partial):
         fn = fn.func
     if inspect.isfunction(fn) or inspect.ismethod(fn):
-        return inspect.unwrap(fn)
-    if isinstance(fn, type):
-        return fn.__init__
-    return getattr(type(fn), "__call__", fn)
+        return fn
+    of_class = "__init__" if isinstance(fn, type) else "__call__"
+    owner = fn if isinstance(fn, type) else type(fn)
+    return inspect.getattr_static(owner, of_class, fn)
 
 
 def hints_of_function(fn: Callable[..., Any]) -> dict[str, Any]:
     """The types of the parameters and of the result (``"return"``) that are annotated."""
-    target = target_of(fn)
+    target = inspect.unwrap(code_of(fn))
     annotations = getattr(target, "__annotations__", {})
     return _resolve(annotations, getattr(target, "__globals__", {}), {})
 
@@ -47,7 +47,7 @@ def hints_of_class(kind: type) -> dict[str, Any]:
     origin = get_origin(kind) or kind
     found: dict[str, Any] = {}
     for parent in reversed(origin.__mro__):
-        annotations = parent.__dict__.get("__annotations__", {})
+        annotations = inspect.get_annotations(parent)
         names = vars(sys.modules.get(parent.__module__, SimpleNamespace()))
         found |= _resolve(annotations, names, {parent.__name__: parent})
     arguments = dict(zip(getattr(origin, "__parameters__", ()), get_args(kind), strict=False))
@@ -61,7 +61,7 @@ def _resolve(
     for name, annotation in annotations.items():
         holder = SimpleNamespace(__annotations__={name: annotation})
         try:
-            found = get_type_hints(holder, dict(names), own, include_extras=True)  # type: ignore[arg-type]  # it asks for __annotations__ only
+            found = get_type_hints(holder, dict(names), own, include_extras=True)
             hints[name] = found[name]
         except Exception as error:  # noqa: BLE001 - an annotation is code, it may raise anything
             hints[name] = Unresolved(str(annotation), str(error))

@@ -18,8 +18,10 @@ import orjson
 
 from ..model.errors import ArgumentError
 from .codec import FAULTS, TOO_DEEP, Codec, DecodeError
-from .forms import Form, Unfit, expected, first_fault, json_form, step
+from .forms import Form, Unfit, expected, first_fault, is_array, is_object, json_form, step
 from .handler import Handler
+
+__all__ = ["Calls", "DecodeError"]
 
 UNANNOTATED = "annotate the parameter with its type"
 
@@ -95,7 +97,7 @@ class Calls:
             wire = orjson.loads(text)
         except ValueError as error:
             raise _unreadable(handler, [f"$: it is no JSON ({error})"]) from error
-        if type(wire) is list and call.read.get(len(wire)) == tuple(map(type, wire)):
+        if is_array(wire) and call.read.get(len(wire)) == tuple(map(type, wire)):
             return tuple(wire), {}
         return _decode(call, wire)
 
@@ -119,9 +121,9 @@ class Calls:
             path, form = _positional(call, index)
             trees.append((path, _tree(handler, path, form, value)))
         for name, value in kwargs.items():
-            form = call.keywords.get(name) or call.others
-            assert form is not None  # the signature has bound it
-            trees.append((step(name), _tree(handler, step(name), form, value)))
+            named_form = call.keywords.get(name) or call.others
+            assert named_form is not None  # the signature has bound it
+            trees.append((step(name), _tree(handler, step(name), named_form, value)))
         wire: object = [tree for _, tree in trees[: len(args)]]
         if kwargs:
             named = dict(zip(kwargs, (tree for _, tree in trees[len(args) :]), strict=True))
@@ -226,13 +228,13 @@ def _decode(call: _Call, wire: object) -> Arguments:
             args.append(_load(form, value, path, problems))
     given = set(call.names[: len(values)])
     for name, value in named.items():
-        form = call.keywords.get(name) or call.others
-        if form is None:
+        named_form = call.keywords.get(name) or call.others
+        if named_form is None:
             problems.append(f"${step(name)}: the handler has no such parameter")
         elif name in given:
             problems.append(f"${step(name)}: it is given twice")
         else:
-            kwargs[name] = _load(form, value, step(name), problems)
+            kwargs[name] = _load(named_form, value, step(name), problems)
     missing = [*call.names[len(values) : call.required], *sorted(call.needed)]
     problems += [f"${step(name)}: is missing" for name in missing if name not in named]
     if problems:
@@ -240,12 +242,12 @@ def _decode(call: _Call, wire: object) -> Arguments:
     return tuple(args), kwargs
 
 
-def _shape(handler: Handler[..., Any], wire: Any) -> tuple[list[Any], dict[str, Any]]:
-    if type(wire) is list:
+def _shape(handler: Handler[..., Any], wire: object) -> tuple[list[Any], dict[str, Any]]:
+    if is_array(wire):
         return wire, {}
-    if type(wire) is dict and wire.keys() == {ARGS, KWARGS}:
+    if is_object(wire) and wire.keys() == {ARGS, KWARGS}:
         values, named = wire[ARGS], wire[KWARGS]
-        if type(values) is list and type(named) is dict:
+        if is_array(values) and is_object(named):
             return values, named
     problem = expected(f'an array or {{"{ARGS}": [], "{KWARGS}": {{}}}}', wire)
     raise _unreadable(handler, [f"$: {problem}"])

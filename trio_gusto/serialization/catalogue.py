@@ -18,7 +18,7 @@ import cattrs
 
 from .annotations import Unresolved
 from .classes import class_form
-from .containers import array_form, deque_form, mapping_form, set_form, tuple_form
+from .containers import array_form, mapping_form, set_form, tuple_form
 from .forms import JSON_KINDS, Form, Misfit, Unfit, json_form, refusing
 from .scalars import SCALARS, enum_form
 from .unions import literal_form, union_form
@@ -114,6 +114,10 @@ def _sequence(item: Form = _ITEM) -> Form:
     return array_form((list, tuple), list, item)
 
 
+def _deque(item: Form = _ITEM) -> Form:
+    return array_form((deque,), deque, item)
+
+
 def _tuple(item: Form = _ITEM) -> Form:
     return array_form((tuple,), tuple, item)
 
@@ -141,7 +145,7 @@ _CONTAINERS: dict[Any, Callable[..., Form]] = {
     abc.MutableSet: _set,
     frozenset: _frozenset,
     abc.Set: _any_set,
-    deque: lambda item=_ITEM: deque_form(item),
+    deque: _deque,
     dict: _mapping,
     abc.Mapping: _mapping,
     abc.MutableMapping: _mapping,

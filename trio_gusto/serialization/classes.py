@@ -17,7 +17,7 @@ import attrs
 
 from .annotations import hints_of_class
 from .containers import OBJECT
-from .forms import Form, Misfit, Unfit, expected, json_form, step
+from .forms import Form, Misfit, Unfit, expected, is_object, json_form, step
 
 ADVICE = "annotate the field"
 
@@ -41,15 +41,16 @@ def class_form(kind: Any, lookup: Lookup) -> Form | None:
     origin: Any = get_origin(kind) or kind
     if not isinstance(origin, type):
         return None
-    if issubclass(origin, dict) and hasattr(origin, "__required_keys__"):
+    parents = origin.__mro__
+    if dict in parents and hasattr(origin, "__required_keys__"):
         return _typed_dict_form(kind, origin, lookup)
-    if _is_pydantic(origin):
+    if _is_pydantic(parents):
         return _pydantic_form(origin)
-    if attrs.has(origin):
+    if hasattr(origin, "__attrs_attrs__"):
         declared = _attrs_fields
-    elif dataclasses.is_dataclass(origin):
+    elif hasattr(origin, "__dataclass_fields__"):
         declared = _dataclass_fields
-    elif issubclass(origin, tuple) and hasattr(origin, "_fields"):
+    elif tuple in parents and hasattr(origin, "_fields"):
         declared = _named_tuple_fields
     else:
         return None
@@ -112,7 +113,7 @@ def _instance_form(kind: type, fields: Callable[[], tuple[Field, ...]]) -> Form:
 
 
 def _read_fields(name: str, wire: object, fields: tuple[Field, ...]) -> dict[str, Any]:
-    if type(wire) is not dict:
+    if not is_object(wire):
         raise Unfit(expected(f"{name} as an object", wire))
     arguments: dict[str, Any] = {}
     for field in fields:
@@ -139,14 +140,15 @@ def _typed_dict_form(kind: Any, origin: Any, lookup: Lookup) -> Form:
         for key, hint in hints_of_class(kind).items():
             required = key in origin.__required_keys__
             # With postponed annotations the class itself could not see these.
+            inner = hint
             if get_origin(hint) in (Required, NotRequired):
                 required = get_origin(hint) is Required
-                (hint,) = get_args(hint)
-            found.append(Field(key, key, lookup(hint), required))
+                (inner,) = get_args(hint)
+            found.append(Field(key, key, lookup(inner), required))
         return tuple(found)
 
     def dump(value: object) -> object:
-        if not isinstance(value, dict):
+        if not is_object(value):
             return Misfit(expected(name, value))
         tree: dict[str, object] = {}
         for field in fields():
@@ -162,11 +164,10 @@ def _typed_dict_form(kind: Any, origin: Any, lookup: Lookup) -> Form:
     return Form(name, dump, lambda wire: _read_fields(name, wire, fields()), (dict,), OBJECT)
 
 
-def _is_pydantic(kind: type) -> bool:
+def _is_pydantic(parents: tuple[type, ...]) -> bool:
     # A model can only be met when its user has imported pydantic; this package never does.
     pydantic = sys.modules.get("pydantic")
-    model = getattr(pydantic, "BaseModel", None)
-    return model is not None and issubclass(kind, model)
+    return getattr(pydantic, "BaseModel", None) in parents
 
 
 def _pydantic_form(kind: Any) -> Form:

@@ -11,15 +11,15 @@ of types, `calls` the signatures of handlers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import cattrs
 import orjson
 
 from ..model.errors import ArgumentError, GustoError
 from .catalogue import Catalogue
-from .forms import Form, Unfit, first_fault
+from .forms import Form, Unfit, first_fault, is_object
 from .handler import Handler
 
 MAX_BYTES = 1024 * 1024
@@ -149,15 +149,16 @@ class Codec:
             form = self._results[handler] = self.form(handler.hints.get("return", Any))
         return form
 
-    def _tree_of(self, value: Any) -> object:
+    def _tree_of(self, value: object) -> object:
         """The tree of a value by what it is, for results without an annotation that fits."""
-        kind = type(value)
-        if kind is dict:
+        if is_object(value):
             return {key: self._tree_of(item) for key, item in value.items()}
-        if kind in (list, tuple, set, frozenset, deque):
-            return [self._tree_of(item) for item in value]
-        return self.form(kind).dump(value)
+        if type(value) in _ARRAYS:
+            return [self._tree_of(item) for item in cast(Iterable[object], value)]
+        return self.form(type(value)).dump(value)
 
+
+_ARRAYS = (list, tuple, set, frozenset, deque)
 
 TOO_DEEP = "it is nested too deeply, or contains itself"
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeGuard
 
-from .forms import Form, Misfit, Unfit, expected, refusing, step
+from .forms import Form, Misfit, Unfit, expected, is_array, is_object, refusing, step
 
 ARRAY: frozenset[type] = frozenset({list})
+STRING: frozenset[type] = frozenset({str})
+INTEGER: frozenset[type] = frozenset({int})
 OBJECT: frozenset[type] = frozenset({dict})
 
 
 def read_items(wire: object, load: Callable[[Any], Any]) -> list[Any]:
     """The items of an array, each read by ``load``."""
-    if type(wire) is not list:
+    if not is_array(wire):
         raise Unfit(expected("an array", wire))
     items: list[Any] = []
     try:
         for item in wire:
-            items.append(load(item))
+            items.append(load(item))  # noqa: PERF401 - the length says how far it came
     except Unfit as unfit:
         raise unfit.under(f"[{len(items)}]") from unfit.__cause__
     return items
@@ -30,10 +31,10 @@ def array_form(takes: tuple[type, ...], make: Callable[[Iterable[Any]], Any], it
     name = f"a {takes[0].__name__}"
     dump_item, load_item = item.dump, item.load
 
-    def dump(value: object) -> object:
+    def dump(value: Iterable[Any]) -> object:
         if not isinstance(value, takes):
             return Misfit(expected(name, value))
-        return [dump_item(each) for each in value]  # type: ignore[attr-defined]  # it is iterable
+        return [dump_item(each) for each in value]
 
     def load(wire: object) -> object:
         items = read_items(wire, load_item)
@@ -62,17 +63,21 @@ def set_form(takes: tuple[type, ...], make: Callable[[Iterable[Any]], Any], item
     return Form(array.name, dump, load, takes, ARRAY)
 
 
+def _is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    return isinstance(value, tuple)
+
+
 def tuple_form(items: tuple[Form, ...]) -> Form:
     """A tuple of a fixed length, each place with a form of its own."""
     name = f"a tuple of {len(items)}"
 
     def dump(value: object) -> object:
-        if not isinstance(value, tuple) or len(value) != len(items):
+        if not _is_tuple(value) or len(value) != len(items):
             return Misfit(expected(name, value))
         return [form.dump(item) for form, item in zip(items, value, strict=True)]
 
     def load(wire: object) -> object:
-        if type(wire) is not list or len(wire) != len(items):
+        if not is_array(wire) or len(wire) != len(items):
             raise Unfit(expected(name, wire))
         read: list[Any] = []
         try:
@@ -87,9 +92,9 @@ def tuple_form(items: tuple[Form, ...]) -> Form:
 
 def mapping_form(takes: tuple[type, ...], key: Form, item: Form) -> Form:
     """An object. Keys are those written as strings, or as integers in decimal digits."""
-    if key.wire == {int}:
+    if key.wire == INTEGER:
         key = _digits(key)
-    if key.wire != {str}:
+    if key.wire != STRING:
         return refusing(
             "a mapping",
             f"a mapping with {key.name} as key has no wire form; JSON keys are strings, so use "
@@ -97,19 +102,19 @@ def mapping_form(takes: tuple[type, ...], key: Form, item: Form) -> Form:
         )
     dump_key, load_key, dump_item, load_item = key.dump, key.load, item.dump, item.load
 
-    def dump(value: object) -> object:
+    def dump(value: Mapping[Any, Any]) -> object:
         if not isinstance(value, takes):
             return Misfit(expected("a mapping", value))
         tree: dict[str, object] = {}
-        for each, held in value.items():  # type: ignore[attr-defined]  # it is a mapping
+        for each, held in value.items():
             written = dump_key(each)
             if isinstance(written, Misfit):
                 return Misfit(f"a key does not fit: {written.message}")
-            tree[written] = dump_item(held)  # type: ignore[index]  # keys are written as str
+            tree[str(written)] = dump_item(held)
         return tree
 
     def load(wire: object) -> object:
-        if type(wire) is not dict:
+        if not is_object(wire):
             raise Unfit(expected("an object", wire))
         read: dict[Any, Any] = {}
         at = ""
@@ -137,9 +142,4 @@ def _digits(key: Form) -> Form:
             raise Unfit(f"expected an int as key, not {text!r}")
         return key.load(number)
 
-    return Form(key.name, dump, load, key.holds, frozenset({str}))
-
-
-def deque_form(item: Form) -> Form:
-    """A deque, without its ``maxlen``."""
-    return array_form((deque,), deque, item)
+    return Form(key.name, dump, load, key.holds, STRING)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeGuard
 
 import attrs
 
@@ -67,6 +67,16 @@ class Unfit(Exception):
         return self
 
 
+def is_array(wire: object) -> TypeGuard[list[Any]]:
+    """Whether a JSON value is an array."""
+    return type(wire) is list
+
+
+def is_object(wire: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a JSON value is an object."""
+    return type(wire) is dict
+
+
 def step(key: str) -> str:
     """One key's part of a path: ``.name``, or ``["any text"]``."""
     return f".{key}" if key.isidentifier() else f"[{json.dumps(key)}]"
@@ -93,27 +103,29 @@ def expected(name: str, value: object) -> str:
 def refusing(name: str, message: str) -> Form:
     """The form of a type that cannot be stored: every use of it is answered with ``message``."""
 
-    def load(wire: object) -> object:
+    def dump(_value: object) -> object:
+        return Misfit(message)
+
+    def load(_wire: object) -> object:
         raise Unfit(message)
 
-    return Form(name, lambda value: Misfit(message), load, (), frozenset())
+    return Form(name, dump, load, (), frozenset())
 
 
 def json_form(advice: str) -> Form:
     """The form of a value without a type: JSON values only, which come back as they were."""
 
     def dump(value: object) -> object:
-        kind = type(value)
-        if kind is float and not math.isfinite(value):  # type: ignore[arg-type]  # it is a float
+        if isinstance(value, float) and not math.isfinite(value):
             return Misfit(f"{value!r} is not a number that JSON knows")
-        if kind is list:
-            return [dump(item) for item in value]  # type: ignore[attr-defined]  # it is a list
-        if kind is dict:
+        if is_array(value):
+            return [dump(item) for item in value]
+        if is_object(value):
             return {
                 key: dump(item) if type(key) is str else Misfit(expected("a str as key", key))
-                for key, item in value.items()  # type: ignore[attr-defined]  # it is a dict
+                for key, item in value.items()
             }
-        if kind in JSON_KINDS:
+        if type(value) in JSON_KINDS:
             return value
         return Misfit(f"{shown(value)} is not a JSON value; {advice}")
 
@@ -128,12 +140,13 @@ def first_fault(tree: object, path: str = "") -> Unfit | None:
         message = _fault_of(node, depth)
         if message is not None:
             return Unfit(message, path)
-        if isinstance(node, list | tuple):
+        if is_array(node):
             items = [(f"{path}[{index}]", item) for index, item in enumerate(node)]
-        elif isinstance(node, Mapping):
-            items = [(path + step(str(key)), item) for key, item in node.items()]
+        elif is_object(node):
+            items = [(path + step(key), item) for key, item in node.items()]
         else:
             continue
+        # Reversed, so that the stack gives the first item first.
         pending.extend((inner, item, depth + 1) for inner, item in reversed(items))
     return None
 
@@ -149,17 +162,20 @@ def _fault_of(node: object, depth: int) -> str | None:
         return None if _is_text(node) else f"{shown(node)} holds a lone surrogate"
     if isinstance(node, float):
         return None if math.isfinite(node) else f"{node!r} is not a number that JSON knows"
-    if isinstance(node, list | tuple | Mapping):
-        if depth > MAX_DEPTH:
-            return f"it is nested more than {MAX_DEPTH} levels deep"
-        if isinstance(node, Mapping):
-            for key in node:
-                if not isinstance(key, str):
-                    return expected("a str as key", key)
-                if not _is_text(key):
-                    return f"the key {key!r} holds a lone surrogate"
-        return None
-    return f"{shown(node)} is not a JSON value"
+    if not is_array(node) and not is_object(node):
+        return f"{shown(node)} is not a JSON value"
+    if depth > MAX_DEPTH:
+        return f"it is nested more than {MAX_DEPTH} levels deep"
+    return _fault_of_keys(node) if is_object(node) else None
+
+
+def _fault_of_keys(node: dict[Any, Any]) -> str | None:
+    for key in node:
+        if not isinstance(key, str):
+            return expected("a str as key", key)
+        if not _is_text(key):
+            return f"the key {key!r} holds a lone surrogate"
+    return None
 
 
 def _too_big(number: int) -> str:

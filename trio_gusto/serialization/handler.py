@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from ..model.errors import OptionsError
-from .annotations import hints_of_function
+from .annotations import code_of, hints_of_function
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,7 +35,7 @@ class Handler(Generic[P, R]):
         *,
         name: str | None = None,
         aliases: Iterable[str] = (),
-        options: Mapping[str, object] | None = None,
+        options: Mapping[str, Any] | None = None,
         thread: bool | None = None,
         service: type | None = None,
     ) -> None:
@@ -46,7 +46,7 @@ class Handler(Generic[P, R]):
         self.job_type, self.method_name = _path_of(fn, service)
         self.name = f"{self.job_type}.{self.method_name}" if name is None else name
         self.aliases = tuple(aliases)
-        self.options: Mapping[str, object] = MappingProxyType(dict(options or {}))
+        self.options: Mapping[str, Any] = MappingProxyType(dict(options or {}))
         self.thread = thread
         self.service = service
 
@@ -78,21 +78,13 @@ class Handler(Generic[P, R]):
 
 def is_async(fn: Callable[..., Any]) -> bool:
     """Whether calling it makes a coroutine; sees through partials and callable objects."""
-    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(_code_of(fn))
-
-
-def _code_of(fn: Callable[..., Any]) -> Any:
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    if inspect.isfunction(fn) or inspect.ismethod(fn):
-        return fn
-    return getattr(type(fn), "__call__", fn)
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(code_of(fn))
 
 
 def _refuse_impossible(fn: Callable[..., Any], *, thread: bool | None, is_async: bool) -> None:
     if not callable(fn):
         raise OptionsError("fn", fn, "give a function")
-    code = _code_of(fn)
+    code = code_of(fn)
     if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
         raise OptionsError(
             "fn", fn, "a generator runs nothing when it is called; give a function that returns"
@@ -106,7 +98,6 @@ def _refuse_impossible(fn: Callable[..., Any], *, thread: bool | None, is_async:
 def _path_of(fn: Callable[..., Any], service: type | None) -> tuple[str, str]:
     if service is not None:
         return f"{service.__module__}.{service.__qualname__}", getattr(fn, "__name__", "")
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    named = fn if hasattr(fn, "__qualname__") else type(fn)
+    code = code_of(fn)
+    named = type(fn) if getattr(code, "__name__", "") == "__call__" else code
     return named.__module__, named.__qualname__

@@ -10,7 +10,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeGuard, TypeVar
 
 from ..model.errors import DuplicateHandler, UnknownHandler
 from .handler import Handler
@@ -38,7 +38,7 @@ class Registry:
         *,
         name: str | None = None,
         aliases: Iterable[str] = (),
-        options: Mapping[str, object] | None = None,
+        options: Mapping[str, Any] | None = None,
         thread: bool | None = None,
     ) -> Handler[P, R]:
         """Make ``fn`` a handler. A handler of another registry counts as its function.
@@ -54,7 +54,7 @@ class Registry:
         return handler
 
     def add_service(
-        self, cls: type, *, lifetime: str = "scoped", options: Mapping[str, object] | None = None
+        self, cls: type, *, lifetime: str = "scoped", options: Mapping[str, Any] | None = None
     ) -> tuple[Handler[..., Any], ...]:
         """Make every public method of a class a handler, named ``module.Class.method``.
 
@@ -90,26 +90,7 @@ class Registry:
         Raises:
             UnknownHandler: it is none of this registry.
         """
-        while isinstance(fn, functools.partial):
-            fn = fn.func
-        if isinstance(fn, Handler):
-            if self._handlers.get(fn.name) is fn:
-                return fn
-            fn = fn.fn
-        try:
-            found = self._by_function.get(fn, [])
-        except TypeError:  # a callable that cannot be hashed is no handler
-            found = []
-        if len(found) > 1:
-            found = [handler for handler in found if handler.service is None][:1] or [
-                handler
-                for handler in found
-                if handler.service and fn.__name__ in handler.service.__dict__
-            ]
-        if len(found) == 1:
-            return found[0]
-        shown = f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', repr(fn))}"
-        raise UnknownHandler(shown, self._handlers)
+        return self.call_of(fn, ())[0]
 
     def call_of(
         self, fn: Callable[..., Any], args: tuple[object, ...]
@@ -120,11 +101,27 @@ class Registry:
             UnknownHandler: see `handler_of`.
         """
         kwargs: dict[str, object] = {}
-        while isinstance(fn, functools.partial) and fn not in self._by_function:
+        while _is_partial(fn) and fn not in self._by_function:
             args = (*fn.args, *args)
             kwargs = {**fn.keywords, **kwargs}
             fn = fn.func
-        return self.handler_of(fn), args, kwargs
+        return self._lookup(fn), args, kwargs
+
+    def _lookup(self, fn: Callable[..., Any]) -> Handler[..., Any]:
+        if _is_handler(fn):
+            if self._handlers.get(fn.name) is fn:
+                return fn
+            fn = fn.fn
+        try:
+            found = self._by_function.get(fn, [])
+        except TypeError:  # what cannot be hashed was never registered
+            found = []
+        # A method that several services inherit belongs to the one that defines it.
+        own = [each for each in found if each.service is None or _defines(each.service, fn)]
+        if len(found) == 1 or own:
+            return (own or found)[0]
+        shown = f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', repr(fn))}"
+        raise UnknownHandler(shown, self._handlers)
 
     def _register(self, handlers: Iterable[Handler[..., Any]]) -> None:
         claimed = set(self._claimed)
@@ -141,6 +138,18 @@ class Registry:
                 self._by_name[name] = handler
             # Renamed with name=...: jobs stored before are still found, unless the path is taken.
             self._by_name.setdefault(f"{handler.job_type}.{handler.method_name}", handler)
+
+
+def _is_partial(fn: object) -> TypeGuard[functools.partial[Any]]:
+    return isinstance(fn, functools.partial)
+
+
+def _is_handler(fn: object) -> TypeGuard[Handler[..., Any]]:
+    return isinstance(fn, Handler)
+
+
+def _defines(service: type, method: Callable[..., Any]) -> bool:
+    return method in vars(service).values()
 
 
 def _public_methods(cls: type) -> Iterator[Callable[..., Any]]:

@@ -182,7 +182,7 @@ SCALARS: dict[object, Form] = {
 
 def enum_form(kind: type[Enum]) -> Form | None:
     """An enum is written as its value; ``None`` when some value is not a JSON scalar."""
-    values = {type(member.value) for member in kind}
+    values: set[type] = {type(member.value) for member in kind}
     if not values <= {str, int, float, bool}:
         return None
     name = f"a {kind.__name__}"

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import Enum
-from typing import Any
 
-from .forms import Form, Misfit, Unfit, expected, refusing
+from .forms import Form, Misfit, Unfit, expected, is_object, refusing
 
 TAG = "$type"
 VALUE = "value"
@@ -44,8 +43,8 @@ def union_form(members: tuple[Form, ...]) -> Form:
         tree = member.dump(value)
         return {TAG: _tag(member), VALUE: tree} if member in tagged else tree
 
-    def load(wire: Any) -> object:
-        if tags and type(wire) is dict and wire.keys() == {TAG, VALUE}:
+    def load(wire: object) -> object:
+        if tags and is_object(wire) and wire.keys() == {TAG, VALUE}:
             member = tags.get(wire[TAG]) if isinstance(wire[TAG], str) else None
             if member is None:
                 raise Unfit(f"no member of {name} is called {wire[TAG]!r}", f".{TAG}")
@@ -104,10 +103,10 @@ def _same(value: object) -> tuple[type, object]:
     return type(value), value
 
 
-def literal_form(values: tuple[Any, ...]) -> Form:
+def literal_form(values: tuple[object, ...]) -> Form:
     """One of a few values: strings, ints, bools, ``None`` or members of enums."""
     name = " or ".join(repr(value) for value in values)
-    wires = [value.value if isinstance(value, Enum) else value for value in values]
+    wires: list[object] = [value.value if isinstance(value, Enum) else value for value in values]
     written = {_same(value): wire for value, wire in zip(values, wires, strict=True)}
     read = {_same(wire): value for value, wire in zip(values, wires, strict=True)}
     kinds = frozenset(type(wire) for wire in wires)

@@ -27,6 +27,7 @@ from ..model.states import (
 )
 from .calls import ARGS, KWARGS
 from .codec import Codec, DecodeError
+from .forms import is_array, is_object
 from .registry import Registry
 
 _NO_DETAILS = Details()
@@ -113,10 +114,11 @@ def _arguments(text: str, codec: Codec) -> tuple[tuple[object, ...], MappingProx
         wire: Any = codec.loads(text)
     except DecodeError:
         wire = [text]
+    args: Any = wire
     kwargs: dict[str, object] = {}
-    if isinstance(wire, dict) and isinstance(wire.get(ARGS), list):
-        wire, kwargs = wire[ARGS], wire.get(KWARGS) or {}
-    return tuple(wire) if isinstance(wire, list) else (wire,), MappingProxyType(kwargs)
+    if is_object(wire):
+        args, kwargs = wire.get(ARGS), wire.get(KWARGS) or {}
+    return tuple(args) if is_array(args) else (args,), MappingProxyType(kwargs)
 
 
 def _path(request: JobRequest, registry: Registry) -> tuple[str, str]:
