@@ -15,6 +15,7 @@ from tests.storage.own_providers import (
     Shelf,
     claim_one,
     end,
+    fail,
     insert,
     job_id,
     record,
@@ -160,6 +161,18 @@ async def test_a_provider_that_cannot_wake_never_does(nursery: trio.Nursery) -> 
     nursery.start_soon(ProviderStorage(Shelf(), MyRecord).wait_changed)
     await wait_all_tasks_blocked()
     assert len(nursery.child_tasks) == 1
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_decision_of_the_provider_is_a_change(nursery: trio.Nursery) -> None:
+    storage = ProviderStorage(Shelf(), MyRecord)
+    await insert(storage, request())
+    await fail(storage, await claim_one(storage))
+    with trio.fail_after(1):
+        await storage.wait_changed()
+    nursery.start_soon(storage.wait_changed)
+    await wait_all_tasks_blocked()
+    assert len(nursery.child_tasks) == 1, "once for each decision"
     nursery.cancel_scope.cancel()
 
 

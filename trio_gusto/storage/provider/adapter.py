@@ -28,6 +28,8 @@ from ..messages import (
     ClaimDue,
     ClaimReply,
     Commit,
+    Committed,
+    Conflict,
     Find,
     Found,
     Get,
@@ -88,8 +90,8 @@ class ProviderStorage(Storage, Generic[R]):
     Raises:
         OptionsError: ``record_type`` cannot be filled.
 
-    Example:
-        >>> storage = ProviderStorage(MyProvider(), MyRecord)  # doctest: +SKIP
+    Jobs that this process enqueued or ran are remembered, the last 10 000 of them. To look at others,
+    to search and to count, the provider must be a `SupportsQueries`.
     """
 
     decides_retries = True
@@ -118,6 +120,7 @@ class ProviderStorage(Storage, Generic[R]):
         )
         self._queries = Queries(self._ledger, queries)
         self._outcomes = Outcomes(provider, self._leases, self._ledger)
+        self._decided = trio.Event()
         # One call at a time, also when several apps share this object.
         self._turn = trio.Lock()
 
@@ -151,7 +154,7 @@ class ProviderStorage(Storage, Generic[R]):
             case ClaimDue():
                 return await self._claim(write)
             case Commit():
-                return await self._outcomes.commit(write)
+                return await self._commit(write)
             case Renew():
                 return await self._renew(write)
             case RequestCancel():
@@ -227,6 +230,13 @@ class ProviderStorage(Storage, Generic[R]):
             None if claim.queues is None else [name for name, _ in claim.queues],
         )
 
+    async def _commit(self, commit: Commit) -> Committed | Conflict:
+        """What a provider makes of a failure only it knows: waiters and poller look for themselves."""
+        reply = await self._outcomes.commit(commit)
+        if isinstance(reply, Committed) and not commit.state.word.is_ended:
+            self._decided.set()
+        return reply
+
     async def _renew(self, renew: Renew) -> Renewed:
         ledger = self._ledger
         flights = [
@@ -297,11 +307,19 @@ class ProviderStorage(Storage, Generic[R]):
         ]
 
     async def wait_changed(self) -> None:
-        """Wait for a `SupportsWake` provider; for any other, for ever."""
-        if self._wake is None:
-            await trio.sleep_forever()
+        """Return when a provider has decided about a failed attempt, or a `SupportsWake` says so."""
+        async with trio.open_nursery() as nursery:
+            if self._wake is not None:
+                nursery.start_soon(self._wait_for_others, self._wake, nursery.cancel_scope)
+            await self._decided.wait()
+            nursery.cancel_scope.cancel()
+        if self._decided.is_set():
+            self._decided = trio.Event()
+
+    async def _wait_for_others(self, wake: SupportsWake, scope: trio.CancelScope) -> None:
         try:
-            await self._wake.wait_for_jobs()
+            await wake.wait_for_jobs()
         except Exception:
             logger.exception("wait_for_jobs failed")
             await trio.sleep(WAKE_PAUSE)
+        scope.cancel()

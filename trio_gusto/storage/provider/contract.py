@@ -222,5 +222,5 @@ class SupportsWake(Protocol):
     """For jobs that other processes store: without it they are found by the next safety poll."""
 
     async def wait_for_jobs(self) -> None:
-        """Return when somebody else may have stored a job. Called again and again."""
+        """Return when somebody else may have stored a job. Called, and cancelled, again and again."""
         ...
