@@ -32,6 +32,10 @@ class Agenda:
         self._instant_of = instant_of
         self._untidy_at = SMALL
 
+    def __len__(self) -> int:
+        """How many entries there are, with those that hold no more."""
+        return len(self._entries)
+
     def add(self, job: StoredJob, instant: int) -> None:
         """Write ``job`` down at ``instant``; twice does no harm."""
         heappush(self._entries, (instant, job.sequence, job))
@@ -54,6 +58,8 @@ class Agenda:
         while entries and entries[0][0] <= until:
             instant, _, job = heappop(entries)
             if self._instant_of(job) == instant:
+                while entries and entries[0][2] is job:
+                    heappop(entries)  # written down twice
                 return job
         return None
 

@@ -1,0 +1,200 @@
+"""What `MemoryStorage` promises beyond the message contract: sharing, waking, and staying lean."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from trio_gusto.model.job import Details, JobRequest
+from trio_gusto.model.states import Cancelled, Ready, Scheduled
+from trio_gusto.storage.memory import MemoryStorage
+from trio_gusto.storage.messages import (
+    ClaimDue,
+    Commit,
+    Find,
+    Insert,
+    NextDue,
+    Renew,
+    RequestCancel,
+    Stranded,
+    Tally,
+    Write,
+)
+from trio_gusto.testing.storage_contract import Subject, check_storage
+from trio_gusto.testing.storage_contract.subject import LEASE, NOW, success
+
+
+async def two_nodes() -> MemoryStorage:
+    storage = MemoryStorage()
+    await storage.attach("one")
+    await storage.attach("two")
+    return storage
+
+
+def insertion(subject: Subject) -> Insert:
+    return Insert([subject.request()], [Ready(NOW)])
+
+
+async def wakes(storage: MemoryStorage, *writes: Write) -> bool:
+    """Whether applying the writes wakes a task that waits for changes."""
+    woken = False
+
+    async def listen() -> None:
+        nonlocal woken
+        await storage.wait_changed()
+        woken = True
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        await wait_all_tasks_blocked()
+        await storage.apply(writes)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    return woken
+
+
+async def test_it_keeps_the_message_contract_and_its_jobs_when_detached() -> None:
+    await check_storage(MemoryStorage, reopen=lambda storage: storage)
+
+
+async def test_apply_performs_its_group_without_a_checkpoint() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    applying = storage.apply([insertion(subject)])
+    with pytest.raises(StopIteration) as finished:
+        applying.send(None)
+    assert len(finished.value.value) == 1
+
+
+async def test_another_node_is_woken_by_new_jobs_outcomes_and_cancellations() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    assert await wakes(storage, insertion(subject))
+    job = await subject.claim_one()
+    assert await wakes(storage, RequestCancel(job.request.id, job.token, "no"))
+    assert await wakes(storage, success(job))
+
+
+async def test_nobody_is_woken_by_claims_and_renewals() -> None:
+    storage = await two_nodes()
+    claim = ClaimDue("one", NOW, NOW + LEASE, 9, 9)
+    assert not await wakes(storage, claim, Renew("one", NOW, NOW + LEASE, []))
+
+
+async def test_a_lone_node_is_not_woken_by_its_own_writes() -> None:
+    storage = MemoryStorage()
+    await storage.attach("one")
+    assert not await wakes(storage, insertion(Subject(storage, "one")))
+
+
+async def test_every_waiting_node_is_woken() -> None:
+    storage = await two_nodes()
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(storage.wait_changed)
+            await wait_all_tasks_blocked()
+            await storage.apply([insertion(Subject(storage, "one"))])
+
+
+async def test_a_cancelled_wait_leaves_nothing_behind() -> None:
+    storage = await two_nodes()
+    with trio.move_on_after(0):
+        await storage.wait_changed()
+    assert storage._listeners == set()
+
+
+async def test_the_others_hear_when_a_node_leaves() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    await subject.enqueue()
+    job = await subject.claim_one()
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(storage.wait_changed)
+            await wait_all_tasks_blocked()
+            await storage.detach("one")
+    stranded = await storage.read(Stranded("two", NOW, 9))
+    assert [lost.request.id for lost in stranded.lost] == [job.request.id]
+
+
+async def test_detach_is_safe_in_a_cancelled_scope() -> None:
+    storage = await two_nodes()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await storage.detach("one")
+    assert storage._nodes == {"two"}
+
+
+async def test_priorities_stand_above_queues_when_all_are_asked() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    for n in range(30):
+        await subject.enqueue(queue=f"q{n % 5}", priority=n % 3, created_at=NOW - n % 7)
+    claimed = (await subject.claim()).jobs
+    order = [(-job.request.priority, job.due) for job in claimed]
+    assert order == sorted(order)
+    assert len(claimed) == 30
+
+
+async def test_jobs_called_off_before_they_are_due_leave_no_trace_in_the_agenda() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    requests = [subject.request(execute_after=NOW + LEASE + n) for n in range(5_000)]
+    for request in requests:
+        await subject.insert(request)
+        await storage.apply([Commit(request.id, 0, Cancelled(NOW, "no"), 0)])
+    assert len(storage._index.scheduled) <= 1_001
+    assert (await storage.read(NextDue())).at is None
+
+
+async def test_a_job_put_back_in_its_place_many_times_is_listed_once() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    request = await subject.enqueue(execute_after=NOW + 5)
+    for n in range(2_500):
+        state = Scheduled(NOW + 5 + n % 2)
+        await storage.apply([Commit(request.id, n, state, 0)])
+    assert len((await subject.claim(NOW + 6)).jobs) == 1
+    assert list((await subject.claim(NOW + 6)).jobs) == []
+
+
+async def test_deadlines_lie_ahead_again_when_the_clock_steps_back() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    await subject.enqueue(expire_on=NOW + 10)
+    assert len((await storage.read(Stranded("one", NOW + 10, 9))).overdue) == 1
+    assert list((await subject.claim(NOW + 10)).jobs) == []
+    earlier = await storage.read(Stranded("one", NOW + 9, 9))
+    assert (list(earlier.overdue), earlier.next_at) == ([], NOW + 10)
+    assert len((await subject.claim(NOW + 9)).jobs) == 1
+
+
+async def test_true_and_one_are_different_metadata() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    await subject.enqueue(details=Details(metadata={"on": True}))
+    assert list((await storage.read(Find(9, metadata={"on": 1}))).jobs) == []
+    assert len((await storage.read(Find(9, metadata={"on": True}))).jobs) == 1
+
+
+async def test_queries_change_nothing() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    for n in range(4):
+        await subject.enqueue(expire_on=NOW + n + 1, priority=n)
+    before = await subject.everything()
+    for query in (Tally(), NextDue(), Stranded("one", NOW + 2, 9), Find(2)):
+        await storage.read(query)
+    assert await subject.everything() == before
+
+
+async def test_a_request_is_shared_with_its_claim_and_never_touched() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    request: JobRequest = await subject.enqueue(expire_on=NOW + 10)
+    version = (await subject.get(request.id)).version
+    await storage.apply([Commit(request.id, version, Ready(NOW), 0, forget_expiry=True)])
+    assert request.expire_on == NOW + 10
+    assert (await subject.claim_one()).request.expire_on is None
