@@ -1,0 +1,71 @@
+"""The parts of a job that every storage keeps as JSON text, and how they are written and read.
+
+What is stored must be readable by every later version: a key may be added here, and none may ever
+change its meaning.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict, cast
+
+import orjson
+
+from ..model.failure import JobError
+from ..model.job import Details
+
+
+class StoredError(TypedDict):
+    """A `JobError` as JSON."""
+
+    type: str
+    message: str
+    traceback: str
+    children: list[StoredError]
+
+
+def details_to_json(details: Details) -> str:
+    """Everything but ``ref_id``, which storages keep apart because it is unique.
+
+    Keys are sorted, so that equal values are equal texts.
+
+    Raises:
+        TypeError: a value is no JSON, or an integer of more than 64 bits.
+    """
+    kept: dict[str, object] = {}
+    if details.tags:
+        kept["tags"] = details.tags
+    for key in ("created_by", "user_id", "metadata", "retry", "carrier"):
+        value: object = getattr(details, key)
+        if value is not None:
+            kept[key] = value
+    return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def details_from_json(text: str, ref_id: str | None) -> Details:
+    """The inverse of `details_to_json`."""
+    kept = orjson.loads(text)
+    return Details(ref_id, tuple(kept.pop("tags", ())), **kept)
+
+
+def error_to_json(error: JobError | None) -> str | None:
+    """An error with its children."""
+    return None if error is None else orjson.dumps(_plain(error)).decode()
+
+
+def error_from_json(text: str | None) -> JobError | None:
+    """The inverse of `error_to_json`."""
+    return None if text is None else _error(cast(StoredError, orjson.loads(text)))
+
+
+def _plain(error: JobError) -> StoredError:
+    return {
+        "type": error.type,
+        "message": error.message,
+        "traceback": error.traceback,
+        "children": [_plain(child) for child in error.children],
+    }
+
+
+def _error(plain: StoredError) -> JobError:
+    children = tuple(_error(child) for child in plain["children"])
+    return JobError(plain["type"], plain["message"], plain["traceback"], children)

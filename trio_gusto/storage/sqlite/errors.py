@@ -1,0 +1,78 @@
+"""What SQLite's errors mean to a caller: what happened, why nothing was stored, what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import orjson
+
+from ...model.errors import (
+    NotOurDatabase,
+    StorageBusy,
+    StorageError,
+    StorageFull,
+    StorageReadOnly,
+)
+
+_PRIMARY = 0xFF
+"""The lower byte of an extended result code is the primary one."""
+
+MessageErrors = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    UnicodeError,
+    orjson.JSONEncodeError,
+)
+"""What one message's own data can make SQLite or its driver raise; its neighbours are fine."""
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether somebody else holds the lock that was needed."""
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def explained(error: sqlite3.Error, path: str, busy_timeout: float) -> StorageError:
+    """The typed error for what SQLite raised while working on ``path``."""
+    code = _code(error)
+    if is_busy(error):
+        return StorageBusy(
+            f"somebody else kept {path} locked for longer than {busy_timeout:g} s, so nothing was "
+            "done; try again, or give SqliteStorage a longer busy_timeout"
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return StorageFull(
+            f"the disk or quota under {path} is full, so nothing was stored; "
+            "free some space and try again"
+        )
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return StorageReadOnly(
+            f"{path} may be read but not written ({error}), so nothing was stored; "
+            "allow this user to write the file and its directory"
+        )
+    if code == sqlite3.SQLITE_NOTADB:
+        return NotOurDatabase(
+            f"{path} is no SQLite database, and writing to it would destroy what it is; "
+            "give SqliteStorage the path of a new file"
+        )
+    if code == sqlite3.SQLITE_CORRUPT:
+        return StorageError(
+            f"{path} is corrupt ({error}), so nothing was done; restore a backup, or save what is "
+            f"left with `sqlite3 {path} .recover`"
+        )
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return StorageError(
+            f"{path} cannot be opened ({error}), so nothing was done; "
+            "see that its directory exists and that this user may write there"
+        )
+    return StorageError(
+        f"SQLite failed on {path} ({error}), so nothing was done; "
+        "look at the disk and the system's log, and try again"
+    )
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & _PRIMARY

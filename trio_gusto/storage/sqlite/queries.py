@@ -1,0 +1,206 @@
+"""Questions, answered from committed data on a connection that cannot write."""
+
+# ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+
+import orjson
+
+from ...model.ids import JobId
+from ...model.job import AttemptRecord, StoredJob
+from ...model.states import JobState
+from ..messages import (
+    CancelRequests,
+    CancelsAsked,
+    Find,
+    Found,
+    Get,
+    NextDue,
+    NextDueAt,
+    Query,
+    QueryReply,
+    Stranded,
+    StrandedJobs,
+    Tallied,
+    Tally,
+)
+from .rows import ATTEMPT_COLUMNS, COLUMNS, NUMBERS, WORDS, attempt_of, stored_job
+
+IsGone = Callable[[str], bool]
+"""Whether a node is known to be gone."""
+
+
+def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> QueryReply:
+    """Answer one question from one snapshot."""
+    with _snapshot(connection):
+        match query:
+            case Get():
+                return _get(connection, query)
+            case Find():
+                return _find(connection, query)
+            case Tally():
+                return _tally(connection)
+            case Stranded():
+                return _stranded(connection, query, is_gone)
+            case CancelRequests():
+                return _cancel_requests(connection, query)
+            case NextDue():
+                return NextDueAt(_earliest_due(connection))
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Generator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+
+
+def _get(connection: sqlite3.Connection, query: Get) -> Found:
+    """In the order asked for."""
+    jobs: list[StoredJob] = []
+    for job_id in query.job_ids:
+        jobs += _jobs(connection, "id = ?", (job_id,), whole_history=True)
+    if query.ref_id is not None:
+        jobs += _jobs(connection, "ref_id = ?", (query.ref_id,), whole_history=True)
+    return Found(jobs)
+
+
+def _find(connection: sqlite3.Connection, find: Find) -> Found:
+    conditions, values = _criteria(find)
+    where = " AND ".join(conditions) or "TRUE"
+    return Found(_jobs(connection, f"{where} ORDER BY seq DESC LIMIT ?", [*values, find.limit]))
+
+
+def _criteria(find: Find) -> tuple[list[str], list[object]]:
+    conditions: list[str] = []
+    values: list[object] = []
+
+    def want(condition: str, *given: object) -> None:
+        conditions.append(condition)
+        values.extend(given)
+
+    if find.before is not None:
+        want("seq < ?", find.before)
+    if tuple(find.states) == (JobState.PROCESSING,):
+        want("state = 3")  # literally, for the index: few jobs among many are processing
+    elif find.states:
+        want(_among("state"), _json(NUMBERS[state] for state in find.states))
+    for column, wanted in (("name", find.names), ("queue", find.queues), ("tenant", find.tenants)):
+        if wanted:
+            want(_among(column), _json(wanted))
+    if find.tags_any:
+        among = _among("value")
+        want(
+            f"EXISTS (SELECT 1 FROM json_each(details, '$.tags') WHERE {among})",
+            _json(find.tags_any),
+        )
+    for tag in find.tags_all:
+        want("EXISTS (SELECT 1 FROM json_each(details, '$.tags') WHERE value = ?)", tag)
+    if find.created_by is not None:
+        want("details ->> '$.created_by' = ?", find.created_by)
+    if find.user_id is not None:
+        want("details ->> '$.user_id' = ?", find.user_id)
+    for key, value in find.metadata.items():
+        # Both sides are JSON texts with sorted keys, so equal values are equal texts.
+        want(
+            "EXISTS (SELECT 1 FROM json_each(details, '$.metadata') AS had WHERE had.key = ? "
+            "AND details -> had.fullkey = json(?))",
+            key,
+            orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode(),
+        )
+    if find.created_after is not None:
+        want("created_at >= ?", find.created_after)
+    if find.created_before is not None:
+        want("created_at < ?", find.created_before)
+    return conditions, values
+
+
+def _among(column: str) -> str:
+    return f"{column} IN (SELECT value FROM json_each(?))"
+
+
+def _tally(connection: sqlite3.Connection) -> Tallied:
+    counts = {
+        (WORDS[state], queue, tenant): count
+        for state, queue, tenant, count in connection.execute(
+            "SELECT state, queue, tenant, count(*) FROM job GROUP BY state, queue, tenant"
+        )
+    }
+    oldest = connection.execute("SELECT min(due) FROM job WHERE state = 2").fetchone()[0]
+    by_name = connection.execute("SELECT name, count(*) FROM job WHERE state = 2 GROUP BY name")
+    return Tallied(counts, oldest, dict(by_name.fetchall()))
+
+
+def _stranded(connection: sqlite3.Connection, query: Stranded, is_gone: IsGone) -> StrandedJobs:
+    now, limit = query.now, query.limit
+    nodes = [
+        node for (node,) in connection.execute("SELECT DISTINCT node FROM job WHERE state = 3")
+    ]
+    others = [node for node in nodes if node != query.node]
+    gone = _json(node for node in others if is_gone(node))
+    lost = _jobs(
+        connection,
+        f"state = 3 AND (lease_until <= ? OR {_among('node')}) ORDER BY seq LIMIT ?",
+        (now, gone, limit),
+    )
+    overdue = _jobs(
+        connection,
+        "state < 3 AND expire_on IS NOT NULL AND expire_on <= ? ORDER BY expire_on, seq LIMIT ?",
+        (now, limit),
+    )
+    (next_at,) = connection.execute(
+        "SELECT min(at) FROM ("
+        "SELECT min(lease_until) AS at FROM job WHERE state = 3 AND lease_until > ?1 "
+        "AND node NOT IN (SELECT value FROM json_each(?2)) UNION ALL "
+        "SELECT min(expire_on) FROM job "
+        "WHERE state < 3 AND expire_on IS NOT NULL AND expire_on > ?1)",
+        (now, gone),
+    ).fetchone()
+    return StrandedJobs(lost, overdue, next_at, bool(others))
+
+
+def _cancel_requests(connection: sqlite3.Connection, query: CancelRequests) -> CancelsAsked:
+    rows = connection.execute(
+        "SELECT id, reason FROM job WHERE state = 3 AND node = ? AND reason IS NOT NULL "
+        "ORDER BY seq",
+        (query.node,),
+    )
+    return CancelsAsked([(JobId(job_id), reason) for job_id, reason in rows])
+
+
+def _earliest_due(connection: sqlite3.Connection) -> int | None:
+    instants: Sequence[int | None] = connection.execute(
+        "SELECT (SELECT min(due) FROM job WHERE state = 1), "
+        "(SELECT min(due) FROM job WHERE state = 2)"
+    ).fetchone()
+    return min((instant for instant in instants if instant is not None), default=None)
+
+
+def _jobs(
+    connection: sqlite3.Connection,
+    condition: str,
+    values: Sequence[object],
+    *,
+    whole_history: bool = False,
+) -> list[StoredJob]:
+    rows = connection.execute(f"SELECT {COLUMNS} FROM job WHERE {condition}", values).fetchall()
+    return [stored_job(row, _history(connection, row[0], whole=whole_history)) for row in rows]
+
+
+def _history(connection: sqlite3.Connection, seq: int, *, whole: bool) -> Sequence[AttemptRecord]:
+    rows = connection.execute(
+        f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE seq = ? ORDER BY token DESC LIMIT ?",
+        (seq, -1 if whole else 1),
+    ).fetchall()
+    return tuple(attempt_of(row) for row in reversed(rows))
+
+
+def _json(values: Iterable[object]) -> str:
+    return orjson.dumps(list(values)).decode()

@@ -1,0 +1,181 @@
+"""A job as a row, and a row as a job.
+
+`COLUMNS` is the order in which whole rows travel. A state is a number in the file
+(`docs/reference/sqlite-schema.md`); the numbers are used literally in the SQL of this package,
+because SQLite uses a partial index only for a condition that it can see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...model.ids import JobId
+from ...model.job import AttemptRecord, Details, JobRequest, StoredJob
+from ...model.outcomes import AttemptOutcome
+from ...model.states import (
+    Cancelled,
+    Completed,
+    Expired,
+    Failed,
+    JobState,
+    Processing,
+    Ready,
+    Scheduled,
+    Skipped,
+    State,
+    Waiting,
+)
+from ..rows import details_from_json, details_to_json, error_from_json, error_to_json
+
+NUMBERS: dict[JobState, int] = {
+    JobState.WAITING: 0,
+    JobState.SCHEDULED: 1,
+    JobState.READY: 2,
+    JobState.PROCESSING: 3,
+    JobState.COMPLETED: 4,
+    JobState.FAILED: 5,
+    JobState.CANCELLED: 6,
+    JobState.SKIPPED: 7,
+    JobState.EXPIRED: 8,
+}
+"""Below 3 a job has not begun, above 3 it has ended."""
+
+WORDS = {number: word for word, number in NUMBERS.items()}
+
+REQUEST_COLUMNS = (
+    "id, name, args, created_at, max_attempts, timeout, execute_after, expire_on, "
+    "queue, priority, tenant, job_type, method_name, ref_id, details"
+)
+STATE_COLUMNS = "state, due, node, claimed_at, lease_until, started_at, ended_at, result, reason"
+COLUMNS = f"seq, attempt, version, {STATE_COLUMNS}, {REQUEST_COLUMNS}"
+
+Row = Sequence[Any]  # SQLite's columns have no static types
+
+
+def request_values(request: JobRequest) -> tuple[object, ...]:
+    """The values of `REQUEST_COLUMNS`."""
+    details = request.details
+    return (
+        request.id,
+        request.name,
+        request.args,
+        request.created_at,
+        request.max_attempts,
+        request.timeout,
+        request.execute_after,
+        request.expire_on,
+        request.queue,
+        request.priority,
+        request.tenant,
+        request.job_type,
+        request.method_name,
+        None if details is None else details.ref_id,
+        None if details is None else details_to_json(details),
+    )
+
+
+def state_values(state: State, due: int) -> tuple[object, ...]:
+    """The values of `STATE_COLUMNS`; ``due`` stands where the state itself has none."""
+    number = NUMBERS[state.word]
+    match state:
+        case Waiting():
+            return (number, due, None, None, None, None, None, None, None)
+        case Scheduled() | Ready():
+            return (number, state.due, None, None, None, None, None, None, None)
+        case Processing():
+            lease = (state.node, state.claimed_at, state.lease_until)
+            return (number, due, *lease, None, None, None, state.cancel_reason)
+        case Completed():
+            claim = (state.node, state.claimed_at, None, state.started_at)
+            return (number, due, *claim, state.ended_at, state.result, state.result_error)
+        case Failed() | Cancelled() | Skipped() | Expired():
+            return (number, due, None, None, None, None, state.ended_at, None, state.reason)
+
+
+def stored_job(row: Row, history: Sequence[AttemptRecord]) -> StoredJob:
+    """The job in a row of `COLUMNS`."""
+    return StoredJob(request_of(row[12:]), row[0], state_of(row[3:12]), row[1], row[2], history)
+
+
+def request_of(row: Row) -> JobRequest:
+    """The request in the values of `REQUEST_COLUMNS`."""
+    (id_, name, args, created_at, max_attempts, timeout, execute_after, expire_on) = row[:8]
+    (queue, priority, tenant, job_type, method_name, ref_id, details) = row[8:]
+    return JobRequest(
+        JobId(id_),
+        name,
+        args,
+        created_at,
+        max_attempts,
+        timeout,
+        execute_after,
+        expire_on,
+        queue,
+        priority,
+        tenant,
+        details_of(details, ref_id),
+        job_type,
+        method_name,
+    )
+
+
+def details_of(text: str | None, ref_id: str | None) -> Details | None:
+    """The details in the columns ``details`` and ``ref_id``."""
+    return None if text is None else details_from_json(text, ref_id)
+
+
+def state_of(row: Row) -> State:
+    """The state in the values of `STATE_COLUMNS`."""
+    number, due, node, claimed_at, lease_until, started_at, ended_at, result, reason = row
+    match WORDS[number]:
+        case JobState.WAITING:
+            return Waiting()
+        case JobState.SCHEDULED:
+            return Scheduled(due)
+        case JobState.READY:
+            return Ready(due)
+        case JobState.PROCESSING:
+            return Processing(node, claimed_at, lease_until, reason)
+        case JobState.COMPLETED:
+            return Completed(ended_at, started_at, claimed_at, node, result, reason)
+        case JobState.FAILED:
+            return Failed(ended_at, reason)
+        case JobState.CANCELLED:
+            return Cancelled(ended_at, reason)
+        case JobState.SKIPPED:
+            return Skipped(ended_at, reason)
+        case JobState.EXPIRED:
+            return Expired(ended_at, reason)
+
+
+ATTEMPT_COLUMNS = "token, number, node, claimed_at, started_at, ended_at, outcome, error"
+
+
+def attempt_values(record: AttemptRecord) -> tuple[object, ...]:
+    """The values of `ATTEMPT_COLUMNS`."""
+    return (
+        record.token,
+        record.number,
+        record.node,
+        record.claimed_at,
+        record.started_at,
+        record.ended_at,
+        record.outcome.value,
+        error_to_json(record.error),
+    )
+
+
+def attempt_of(row: Row) -> AttemptRecord:
+    """The record in the values of `ATTEMPT_COLUMNS`."""
+    token, number, node, claimed_at, started_at, ended_at, outcome, error = row
+    return AttemptRecord(
+        number,
+        token,
+        node,
+        claimed_at,
+        started_at,
+        ended_at,
+        AttemptOutcome(outcome),
+        error_from_json(error),
+    )

@@ -1,0 +1,127 @@
+"""An open file: its connections, its threads, and who is announced."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import trio
+
+from ..messages import Query, QueryReply
+from .connection import Location, open_reader, open_writer
+from .presence import IS_SUPPORTED, Presence
+from .queries import answer
+from .thread import DatabaseThread, InLoop
+from .watch import Watch
+from .writes import Writer
+
+T = TypeVar("T")
+
+_SHORT_WAIT = 0.02
+"""Seconds that a lock may hold up the event loop at a time, when there is no thread."""
+
+
+class Session:
+    """One opening of the file, from the first node to the last."""
+
+    def __init__(self, location: Location, *, inline: bool, interval: float) -> None:
+        self._location = location
+        self._interval = interval
+        self._writer: Writer | None = None
+        self._watch: Watch | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._wait_for_lock = _SHORT_WAIT if inline else location.busy_timeout
+        self._changed = trio.Event()
+        self._token = trio.lowlevel.current_trio_token()
+        self.presence = None
+        if IS_SUPPORTED and not location.is_memory:
+            self.presence = Presence(location.path)
+        self.writing = InLoop() if inline else DatabaseThread("gusto-sqlite-writer", self._between)
+        # Without a file there is but one connection, and it must not leave its thread.
+        self._reading = self.writing
+        if not inline and not location.is_memory:
+            self._reading = DatabaseThread("gusto-sqlite-reader")
+
+    async def open(self) -> None:
+        """Open the file for writing; for reading it is opened at the first question.
+
+        Raises:
+            StorageError: it cannot be opened.
+        """
+        await self.writing.run(self._open_writer)
+
+    async def close(self) -> None:
+        """Close what is open, and end the threads. Safe to call when cancelled."""
+        if self._reader is not None:
+            self._reader.interrupt()  # nobody waits for its answers any more
+        await self._reading.close(self._close_reader)
+        await self.writing.close(self._close_writer)
+
+    async def write(self, work: Callable[[], T]) -> T:
+        """Have ``work`` done where the writing connection lives."""
+        return await self.writing.run(work)
+
+    async def ask(self, query: Query) -> QueryReply:
+        """Answer a question where the reading connection lives."""
+        return await self._reading.run(partial(self._answer, query), question=True)
+
+    async def changed(self) -> None:
+        """Return when somebody else has committed since this last returned."""
+        assert isinstance(self.writing, DatabaseThread)
+        self.watch.is_wanted = True
+        self.writing.wake()
+        try:
+            await self._changed.wait()
+        finally:
+            self.watch.is_wanted = False
+        self._changed = trio.Event()
+
+    @property
+    def writer(self) -> Writer:
+        """What performs writes; to be used inside `write`."""
+        assert self._writer is not None
+        return self._writer
+
+    @property
+    def watch(self) -> Watch:
+        """What notices others' commits."""
+        assert self._watch is not None
+        return self._watch
+
+    def _open_writer(self) -> None:
+        self._writer = Writer(open_writer(self._location, wait=self._wait_for_lock))
+        self._watch = Watch(self._writer, self._interval, self._notice)
+
+    def _between(self, idle: bool) -> float | None:  # noqa: FBT001 - called by the thread alone
+        return None if self._watch is None else self._watch.between(idle)
+
+    def _notice(self) -> None:
+        """Called in the writer's thread."""
+        try:
+            self._token.run_sync_soon(self._set_changed)
+        except trio.RunFinishedError:
+            pass  # the loop was torn down, and nobody waits any more
+
+    def _set_changed(self) -> None:
+        self._changed.set()
+
+    def _answer(self, query: Query) -> QueryReply:
+        connection = self.writer.connection
+        if not self._location.is_memory:
+            if self._reader is None:
+                self._reader = open_reader(self._location)
+            connection = self._reader
+        return answer(connection, query, self._is_gone)
+
+    def _is_gone(self, node: str) -> bool:
+        return self.presence is not None and self.presence.is_gone(node)
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.connection.close()

@@ -1,0 +1,158 @@
+"""What becomes of claimed jobs: completed by the dozen, or settled one by one; leases renewed."""
+
+# ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import cache
+
+import orjson
+
+from ...model.ids import JobId
+from ...model.states import Completed
+from ..messages import (
+    Commit,
+    Committed,
+    Conflict,
+    Prune,
+    Pruned,
+    Renew,
+    Renewed,
+    RequestCancel,
+)
+from .inserting import chunks
+from .leases import Leases
+from .rows import ATTEMPT_COLUMNS, STATE_COLUMNS, attempt_values, state_values
+
+_ENDED = 4  # the first number of an ended state
+
+_FIND = "SELECT seq, version, state, due, reason FROM job WHERE id = ?"
+_SETTLE = (
+    f"UPDATE job SET ({STATE_COLUMNS}) = ({', '.join('?' * 9)}), version = version + 1, "
+    "attempt = ?, expire_on = iif(?, NULL, expire_on) WHERE seq = ?"
+)
+_RECORD = f"INSERT INTO attempt (seq, {ATTEMPT_COLUMNS}) VALUES ({', '.join('?' * 9)})"
+
+_HELD = (
+    "SELECT json_group_array(json_array(hex(id), version, seq, reason)) FROM job "
+    "WHERE state = 3 AND node = ? AND lease_until > ?"
+)
+_RENEW = "UPDATE job SET lease_until = ? WHERE seq IN (SELECT value FROM json_each(?))"
+_REQUEST_CANCEL = (
+    "UPDATE job SET reason = coalesce(reason, ?) WHERE id = ? AND version = ? AND state = 3"
+)
+_OLD = (
+    "SELECT json_group_array(seq) FROM (SELECT seq FROM job "
+    "WHERE state > 3 AND ended_at < ? ORDER BY ended_at LIMIT ?)"
+)
+
+COMMITTED = Committed()
+CONFLICT = Conflict()
+
+
+def is_plain_success(commit: Commit) -> bool:
+    """Whether a commit completes a job and does nothing else."""
+    return type(commit.state) is Completed and commit.record is None and not commit.forget_expiry
+
+
+def complete_all(connection: sqlite3.Connection, leases: Leases, commits: Sequence[Commit]) -> bool:
+    """Complete all these jobs in as few statements as possible.
+
+    Returns:
+        Whether all of it was possible. When not, some may be done, and the caller rolls back.
+    """
+    rows: list[tuple[object, ...]] = []
+    for commit in commits:
+        lease = leases.find(commit.job_id)
+        state = commit.state
+        assert type(state) is Completed
+        if lease is None:
+            return False
+        seq, job = lease
+        if (
+            job.token != commit.version
+            or job.attempt != commit.attempt
+            or job.claimed_at != state.claimed_at
+            or job.node != state.node
+        ):
+            return False
+        # The lease says the rest of what a completed row keeps, and is in the row already.
+        rows.append(
+            (seq, job.token, state.started_at, state.ended_at, state.result, state.result_error)
+        )
+    for first, size in chunks(len(rows)):
+        values = [value for row in rows[first : first + size] for value in row]
+        if connection.execute(_complete(size), values).rowcount != size:
+            return False
+    for commit in commits:
+        leases.drop(commit.job_id)
+    return True
+
+
+def settle(connection: sqlite3.Connection, leases: Leases, commit: Commit) -> Committed | Conflict:
+    """Give one job its new state."""
+    row = connection.execute(_FIND, (commit.job_id,)).fetchone()
+    if row is None or row[1] != commit.version:
+        return CONFLICT
+    seq, _, number, due, reason = row
+    values = state_values(commit.state, due)
+    if number == 3 and reason is not None and not commit.state.word.is_ended:
+        return Conflict(reason)
+    connection.execute(_SETTLE, (*values, commit.attempt, commit.forget_expiry, seq))
+    if commit.record is not None:
+        connection.execute(_RECORD, (seq, *attempt_values(commit.record)))
+    leases.drop(commit.job_id)
+    return COMMITTED
+
+
+def renew(connection: sqlite3.Connection, leases: Leases, ask: Renew) -> Renewed:
+    """Move the leases that are still held."""
+    held = {
+        JobId(bytes.fromhex(id_)): (version, seq, reason)
+        for id_, version, seq, reason in orjson.loads(
+            connection.execute(_HELD, (ask.node, ask.now)).fetchone()[0]
+        )
+    }
+    moved: list[int] = []
+    lost: list[JobId] = []
+    cancels: list[tuple[JobId, str]] = []
+    for job_id, token in ask.leases:
+        version, seq, reason = held.get(job_id, (None, 0, None))
+        if version != token:
+            lost.append(job_id)
+            leases.drop(job_id)
+            continue
+        moved.append(seq)
+        if reason is not None:
+            cancels.append((job_id, reason))
+    if moved:
+        connection.execute(_RENEW, (ask.lease_until, orjson.dumps(moved).decode()))
+    return Renewed(lost, cancels)
+
+
+def request_cancel(connection: sqlite3.Connection, ask: RequestCancel) -> Committed | Conflict:
+    """Write the reason down; the version stays, for it is the holder's token."""
+    cursor = connection.execute(_REQUEST_CANCEL, (ask.reason, ask.job_id, ask.version))
+    return COMMITTED if cursor.rowcount else CONFLICT
+
+
+def prune(connection: sqlite3.Connection, ask: Prune) -> Pruned:
+    """Delete old jobs with their attempts, the oldest first."""
+    old: str = connection.execute(_OLD, (ask.ended_before, ask.limit)).fetchone()[0]
+    connection.execute("DELETE FROM attempt WHERE seq IN (SELECT value FROM json_each(?))", (old,))
+    cursor = connection.execute(
+        "DELETE FROM job WHERE seq IN (SELECT value FROM json_each(?))", (old,)
+    )
+    return Pruned(cursor.rowcount)
+
+
+@cache
+def _complete(size: int) -> str:
+    return (
+        "UPDATE job SET state = 4, version = version + 1, lease_until = NULL, "
+        "started_at = done.column3, ended_at = done.column4, result = done.column5, "
+        f"reason = done.column6 FROM (VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * size)}) AS done "
+        "WHERE job.seq = done.column1 AND job.version = done.column2 AND job.state = 3"
+    )

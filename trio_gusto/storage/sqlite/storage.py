@@ -1,0 +1,185 @@
+"""`SqliteStorage`: the door to the room. It opens, closes, and sends work to the right thread.
+
+Writes go to one connection in a thread of its own, questions to a second one in another, so that a
+long question never delays a claim. With ``inline=True`` both are used in the event loop.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from typing import overload
+
+import trio
+
+from ...model.errors import GustoError, OptionsError, StorageBusy, StorageError
+from ..messages import (
+    CancelRequests,
+    CancelsAsked,
+    Find,
+    Found,
+    Get,
+    NextDue,
+    NextDueAt,
+    Query,
+    QueryReply,
+    Renew,
+    Renewed,
+    Stranded,
+    StrandedJobs,
+    Tallied,
+    Tally,
+    Write,
+    WriteReply,
+)
+from ..storage import Storage
+from .connection import Location, Synchronous
+from .presence import IS_SUPPORTED
+from .session import Session
+from .thread import DatabaseThread
+
+_RETRY = 0.02
+"""Seconds between two tries at a lock, when there is no thread to wait in."""
+
+
+class SqliteStorage(Storage):
+    """Keeps jobs in one SQLite file, shared by any number of processes of one machine.
+
+    Args:
+        path: the file, made if it does not exist (its directory must); ``":memory:"`` for none.
+        synchronous: ``"FULL"``: what is stored survives a loss of power. ``"NORMAL"``: it survives
+            the death of the process, but a loss of power may take the last moments back.
+        inline: work in the event loop instead of in threads. A lone job starts sooner, and
+            virtual time stays exact, but every disk access holds up the loop.
+        busy_timeout: seconds to wait while another process writes, before `StorageBusy`.
+        watch_interval: seconds between two looks at whether another process has written.
+
+    Raises:
+        OptionsError: an option is out of range.
+
+    Example::
+
+        app = Gusto(SqliteStorage("jobs.db"))
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: Synchronous = "FULL",
+        inline: bool = False,
+        busy_timeout: float = 5.0,
+        watch_interval: float = 0.1,
+    ) -> None:
+        if synchronous not in ("FULL", "NORMAL"):
+            raise OptionsError("synchronous", synchronous, 'use "FULL" or "NORMAL"')
+        if not 0 <= busy_timeout <= 3600:
+            raise OptionsError("busy_timeout", busy_timeout, "use 0 to 3600 seconds")
+        if not 0.01 <= watch_interval <= 3600:
+            raise OptionsError("watch_interval", watch_interval, "use 0.01 to 3600 seconds")
+        self._location = Location(os.fspath(path), synchronous, busy_timeout)
+        self._inline = inline
+        self._interval = watch_interval
+        self._opening = trio.Lock()
+        self._nodes: set[str] = set()
+        self._session: Session | None = None
+        self.remembers_presence = IS_SUPPORTED and not self._location.is_memory
+
+    async def attach(self, node: str) -> None:
+        async with self._opening:
+            if self._session is None:
+                self._session = await self._open()
+            try:
+                if self._session.presence is not None:
+                    self._session.presence.announce(node)
+            except BaseException:
+                await self._close_if_unused()
+                raise
+            self._nodes.add(node)
+
+    async def detach(self, node: str) -> None:
+        # Shielded, or a cancelled node would stay announced; what it waits for is local and short.
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 60):
+            async with self._opening:
+                presence = None if self._session is None else self._session.presence
+                if presence is not None:
+                    presence.withdraw(node)
+                self._nodes.discard(node)
+                await self._close_if_unused()
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        session = self._attached()
+        deadline = trio.current_time() + self._location.busy_timeout
+        while True:
+            try:
+                return await session.write(partial(session.writer.apply, writes))
+            except sqlite3.Error as error:
+                reason = self._location.explain(error)
+                waited = not self._inline or trio.current_time() >= deadline
+                if waited or not isinstance(reason, StorageBusy):
+                    raise reason from error
+            await trio.sleep(_RETRY)
+
+    @overload
+    async def read(self, query: Get | Find) -> Found: ...
+    @overload
+    async def read(self, query: Tally) -> Tallied: ...
+    @overload
+    async def read(self, query: Stranded) -> StrandedJobs: ...
+    @overload
+    async def read(self, query: CancelRequests) -> CancelsAsked: ...
+    @overload
+    async def read(self, query: NextDue) -> NextDueAt: ...
+    async def read(self, query: Query) -> QueryReply:
+        session = self._attached()
+        try:
+            return await session.ask(query)
+        except sqlite3.Error as error:
+            raise self._location.explain(error) from error
+
+    async def wait_changed(self) -> None:
+        if self._location.is_memory:
+            await trio.sleep_forever()
+        session = self._attached()
+        if self._inline:
+            # Nobody sends an event when another process writes.
+            while not session.watch.has_changed():  # noqa: ASYNC110 - see above
+                await trio.sleep(self._interval)
+        else:
+            await session.changed()
+
+    def renew_blocking(self, renew: Renew) -> Renewed | None:
+        session = self._session
+        if session is None or not isinstance(session.writing, DatabaseThread):
+            return None
+        work = partial(session.writer.apply, [renew])
+        try:
+            replies = session.writing.run_blocking(work, self._location.busy_timeout + 1)
+        except sqlite3.Error:
+            return None
+        reply = None if replies is None else replies[0]
+        return reply if isinstance(reply, Renewed) else None
+
+    def _attached(self) -> Session:
+        if self._session is None:
+            raise StorageError(
+                f"no node is attached to {self._location.path}, so it is not open; "
+                "call attach() first, and detach() last"
+            )
+        return self._session
+
+    async def _open(self) -> Session:
+        session = Session(self._location, inline=self._inline, interval=self._interval)
+        try:
+            await session.open()
+        except BaseException:
+            await session.close()
+            raise
+        return session
+
+    async def _close_if_unused(self) -> None:
+        if self._session is not None and not self._nodes:
+            session, self._session = self._session, None
+            await session.close()
