@@ -19,10 +19,13 @@ from ...model.job import ClaimedJob, JobRequest
 from ...model.lifecycle import within_reach
 from ..messages import ClaimDue, ClaimReply
 from .leases import Leases
+from .names import Names
 from .rows import details_of
 
 _CLAIMABLE = "state = 2 AND due <= ?1 AND (expire_on IS NULL OR expire_on > ?1)"
-_NOT_SKIPPED = "name NOT IN (SELECT value FROM json_each(?5))"
+_NOT_SKIPPED = (
+    "handler NOT IN (SELECT handler FROM handler WHERE name IN (SELECT value FROM json_each(?5)))"
+)
 
 _ANY_READY = f"SELECT EXISTS (SELECT 1 FROM job WHERE {_CLAIMABLE})"
 _ANY_READY_IN = (
@@ -44,9 +47,8 @@ SELECT json_group_array(found) FROM ready WHERE found IS NOT NULL
 
 # What orders the rows comes first, so that they can be sorted as they are.
 _ROW = (
-    "json_array(-priority, due, seq, attempt, version, hex(id), name, args, created_at, "
-    "max_attempts, timeout, execute_after, expire_on, queue, priority, tenant, job_type, "
-    "method_name, ref_id, details)"
+    "json_array(-priority, due, seq, attempt, version, hex(id), handler, args, created_at, "
+    "max_attempts, timeout, execute_after, expire_on, queue, priority, tenant, ref_id, details)"
 )
 _ATTEMPT, _MAX_ATTEMPTS = 3, 9
 
@@ -95,7 +97,9 @@ def nothing_due(connection: sqlite3.Connection, claim: ClaimDue) -> ClaimReply |
     return ClaimReply([], claim.limit <= 0, scheduled)
 
 
-def claim_due(connection: sqlite3.Connection, leases: Leases, claim: ClaimDue) -> ClaimReply:
+def claim_due(
+    connection: sqlite3.Connection, names: Names, leases: Leases, claim: ClaimDue
+) -> ClaimReply:
     """Perform a claim inside a transaction."""
     scheduled = _first_scheduled(connection)
     if scheduled is not None and scheduled <= claim.now:
@@ -108,8 +112,9 @@ def claim_due(connection: sqlite3.Connection, leases: Leases, claim: ClaimDue) -
     del rows[reach:]
     if rows:
         taken = _json([row[2] for row in rows])
-        connection.execute(_LEASE, (claim.node, claim.now, claim.lease_until, taken))
-    jobs = [_claimed(row, claim) for row in rows]
+        node = names.node_number(claim.node)
+        connection.execute(_LEASE, (node, claim.now, claim.lease_until, taken))
+    jobs = [_claimed(row, names, claim) for row in rows]
     for row, job in zip(rows, jobs, strict=True):
         leases.take(row[2], job)
     return ClaimReply(jobs, more, scheduled)
@@ -169,10 +174,11 @@ def _rows(connection: sqlite3.Connection, statement: str, values: tuple[object, 
     return rows
 
 
-def _claimed(row: Row, claim: ClaimDue) -> ClaimedJob:
+def _claimed(row: Row, names: Names, claim: ClaimDue) -> ClaimedJob:
+    name, job_type, method_name = names.handler(row[6])
     request = JobRequest(
         JobId(bytes.fromhex(row[5])),
-        row[6],
+        name,
         row[7],
         row[8],
         row[9],
@@ -182,9 +188,9 @@ def _claimed(row: Row, claim: ClaimDue) -> ClaimedJob:
         row[13],
         row[14],
         row[15],
-        details_of(row[19], row[18]),
-        row[16],
-        row[17],
+        details_of(row[17], row[16]),
+        job_type,
+        method_name,
     )
     return ClaimedJob(request, row[3] + 1, row[4] + 1, row[1], claim.node, claim.now)
 

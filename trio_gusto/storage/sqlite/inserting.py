@@ -1,6 +1,6 @@
 """New rows: as many as possible in one statement.
 
-Nearly every job is ready at once and has no details; such a row takes half the parameters, and
+Nearly every job is ready at once and has no details; such a row takes less than half the parameters, and
 parameters are what an insert costs.
 """
 
@@ -18,22 +18,22 @@ from ...model.ids import JobId, to_uuid
 from ...model.job import JobRequest
 from ...model.states import Ready, State
 from ..messages import Insert
+from .names import Names
 from .rows import REQUEST_COLUMNS, STATE_COLUMNS, request_values, state_values
 
 _LARGEST = 128
 """Rows in one statement at most. Sizes are powers of two, so that few texts are ever prepared."""
 
 _PLAIN_COLUMNS = (
-    "id, args, created_at, due, name, max_attempts, timeout, queue, priority, tenant, "
-    "job_type, method_name, state"
+    "id, args, created_at, due, handler, max_attempts, timeout, queue, priority, tenant, state"
 )
-_PLAIN_ROW = f"({'?, ' * 12}2)"
-_WHOLE_ROW = f"({', '.join('?' * 24)})"
+_PLAIN_ROW = f"({'?, ' * 10}2)"
+_WHOLE_ROW = f"({', '.join('?' * 22)})"
 
 NewJob = tuple[JobRequest, State]
 
 
-def insert_jobs(connection: sqlite3.Connection, inserts: Sequence[Insert]) -> None:
+def insert_jobs(connection: sqlite3.Connection, names: Names, inserts: Sequence[Insert]) -> None:
     """Store the jobs of all the messages, in order.
 
     Raises:
@@ -44,7 +44,7 @@ def insert_jobs(connection: sqlite3.Connection, inserts: Sequence[Insert]) -> No
         alike = list(run)
         for first, size in chunks(len(alike)):
             part = alike[first : first + size]
-            values = _plain_values(part) if plain else _whole_values(part)
+            values = _plain_values(part, names) if plain else _whole_values(part, names)
             connection.execute(_statement(plain, size), values)
 
 
@@ -92,7 +92,7 @@ def _is_plain(job: NewJob) -> bool:
     )
 
 
-def _plain_values(jobs: Sequence[NewJob]) -> list[object]:
+def _plain_values(jobs: Sequence[NewJob], names: Names) -> list[object]:
     values: list[object] = []
     for request, state in jobs:
         assert type(state) is Ready
@@ -101,23 +101,21 @@ def _plain_values(jobs: Sequence[NewJob]) -> list[object]:
             request.args,
             request.created_at,
             state.due,
-            request.name,
+            names.handler_number((request.name, request.job_type, request.method_name)),
             request.max_attempts,
             request.timeout,
             request.queue,
             request.priority,
             request.tenant,
-            request.job_type,
-            request.method_name,
         )
     return values
 
 
-def _whole_values(jobs: Sequence[NewJob]) -> list[object]:
+def _whole_values(jobs: Sequence[NewJob], names: Names) -> list[object]:
     values: list[object] = []
     for request, state in jobs:
-        values += state_values(state, request.created_at)
-        values += request_values(request)
+        values += state_values(state, request.created_at, names)
+        values += request_values(request, names)
     return values
 
 

@@ -28,7 +28,7 @@ from ..messages import (
     Tallied,
     Tally,
 )
-from .rows import ATTEMPT_COLUMNS, COLUMNS, NUMBERS, WORDS, attempt_of, stored_job
+from .rows import ATTEMPT_COLUMNS, NUMBERS, WHOLE_JOB, WORDS, attempt_of, stored_job
 
 IsGone = Callable[[str], bool]
 """Whether a node is known to be gone."""
@@ -86,13 +86,15 @@ def _criteria(find: Find) -> tuple[list[str], list[object]]:
         conditions.append(condition)
         values.extend(given)
 
+    if find.names:
+        want(f"handler IN (SELECT handler FROM handler WHERE {_among('name')})", _json(find.names))
     if find.before is not None:
         want("seq < ?", find.before)
     if tuple(find.states) == (JobState.PROCESSING,):
         want("state = 3")  # literally, for the index: few jobs among many are processing
     elif find.states:
         want(_among("state"), _json(NUMBERS[state] for state in find.states))
-    for column, wanted in (("name", find.names), ("queue", find.queues), ("tenant", find.tenants)):
+    for column, wanted in (("queue", find.queues), ("tenant", find.tenants)):
         if wanted:
             want(_among(column), _json(wanted))
     if find.tags_any:
@@ -134,20 +136,26 @@ def _tally(connection: sqlite3.Connection) -> Tallied:
         )
     }
     oldest = connection.execute("SELECT min(due) FROM job WHERE state = 2").fetchone()[0]
-    by_name = connection.execute("SELECT name, count(*) FROM job WHERE state = 2 GROUP BY name")
+    by_name = connection.execute(
+        "SELECT name, count(*) FROM job LEFT JOIN handler USING (handler) "
+        "WHERE state = 2 GROUP BY name"
+    )
     return Tallied(counts, oldest, dict(by_name.fetchall()))
 
 
 def _stranded(connection: sqlite3.Connection, query: Stranded, is_gone: IsGone) -> StrandedJobs:
     now, limit = query.now, query.limit
     nodes = [
-        node for (node,) in connection.execute("SELECT DISTINCT node FROM job WHERE state = 3")
+        node
+        for (node,) in connection.execute(
+            "SELECT DISTINCT node_name FROM job LEFT JOIN node USING (node) WHERE state = 3"
+        )
     ]
     others = [node for node in nodes if node != query.node]
     gone = _json(node for node in others if is_gone(node))
     lost = _jobs(
         connection,
-        f"state = 3 AND (lease_until <= ? OR {_among('node')}) ORDER BY seq LIMIT ?",
+        f"state = 3 AND (lease_until <= ? OR {_among('node_name')}) ORDER BY seq LIMIT ?",
         (now, gone, limit),
     )
     overdue = _jobs(
@@ -157,8 +165,8 @@ def _stranded(connection: sqlite3.Connection, query: Stranded, is_gone: IsGone) 
     )
     (next_at,) = connection.execute(
         "SELECT min(at) FROM ("
-        "SELECT min(lease_until) AS at FROM job WHERE state = 3 AND lease_until > ?1 "
-        "AND node NOT IN (SELECT value FROM json_each(?2)) UNION ALL "
+        "SELECT min(lease_until) AS at FROM job LEFT JOIN node USING (node) "
+        "WHERE state = 3 AND lease_until > ?1 AND node_name NOT IN (SELECT value FROM json_each(?2)) UNION ALL "
         "SELECT min(expire_on) FROM job "
         "WHERE state < 3 AND expire_on IS NOT NULL AND expire_on > ?1)",
         (now, gone),
@@ -168,7 +176,8 @@ def _stranded(connection: sqlite3.Connection, query: Stranded, is_gone: IsGone) 
 
 def _cancel_requests(connection: sqlite3.Connection, query: CancelRequests) -> CancelsAsked:
     rows = connection.execute(
-        "SELECT id, reason FROM job WHERE state = 3 AND node = ? AND reason IS NOT NULL "
+        "SELECT id, reason FROM job LEFT JOIN node USING (node) "
+        "WHERE state = 3 AND node_name = ? AND reason IS NOT NULL "
         "ORDER BY seq",
         (query.node,),
     )
@@ -190,7 +199,7 @@ def _jobs(
     *,
     whole_history: bool = False,
 ) -> list[StoredJob]:
-    rows = connection.execute(f"SELECT {COLUMNS} FROM job WHERE {condition}", values).fetchall()
+    rows = connection.execute(f"{WHOLE_JOB} WHERE {condition}", values).fetchall()
     return [stored_job(row, _history(connection, row[0], whole=whole_history)) for row in rows]
 
 

@@ -1,6 +1,6 @@
 """A job as a row, and a row as a job.
 
-`COLUMNS` is the order in which whole rows travel. A state is a number in the file
+Handlers and nodes are numbers (`names`), and so is a state
 (`docs/reference/sqlite-schema.md`); the numbers are used literally in the SQL of this package,
 because SQLite uses a partial index only for a condition that it can see.
 """
@@ -27,6 +27,7 @@ from ...model.states import (
     Waiting,
 )
 from ..rows import details_from_json, details_to_json, error_from_json, error_to_json
+from .names import Names
 
 NUMBERS: dict[JobState, int] = {
     JobState.WAITING: 0,
@@ -44,21 +45,29 @@ NUMBERS: dict[JobState, int] = {
 WORDS = {number: word for word, number in NUMBERS.items()}
 
 REQUEST_COLUMNS = (
-    "id, name, args, created_at, max_attempts, timeout, execute_after, expire_on, "
-    "queue, priority, tenant, job_type, method_name, ref_id, details"
+    "id, handler, args, created_at, max_attempts, timeout, execute_after, expire_on, "
+    "queue, priority, tenant, ref_id, details"
 )
 STATE_COLUMNS = "state, due, node, claimed_at, lease_until, started_at, ended_at, result, reason"
-COLUMNS = f"seq, attempt, version, {STATE_COLUMNS}, {REQUEST_COLUMNS}"
+
+WHOLE_JOB = (
+    "SELECT seq, attempt, version, "
+    "state, due, node_name, claimed_at, lease_until, started_at, ended_at, result, reason, "
+    "id, name, args, created_at, max_attempts, timeout, execute_after, expire_on, "
+    "queue, priority, tenant, job_type, method_name, ref_id, details "
+    "FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node)"
+)
+"""Every part of a job; `stored_job` reads it."""
 
 Row = Sequence[Any]  # SQLite's columns have no static types
 
 
-def request_values(request: JobRequest) -> tuple[object, ...]:
+def request_values(request: JobRequest, names: Names) -> tuple[object, ...]:
     """The values of `REQUEST_COLUMNS`."""
     details = request.details
     return (
         request.id,
-        request.name,
+        names.handler_number((request.name, request.job_type, request.method_name)),
         request.args,
         request.created_at,
         request.max_attempts,
@@ -68,14 +77,12 @@ def request_values(request: JobRequest) -> tuple[object, ...]:
         request.queue,
         request.priority,
         request.tenant,
-        request.job_type,
-        request.method_name,
         None if details is None else details.ref_id,
         None if details is None else details_to_json(details),
     )
 
 
-def state_values(state: State, due: int) -> tuple[object, ...]:
+def state_values(state: State, due: int, names: Names) -> tuple[object, ...]:
     """The values of `STATE_COLUMNS`; ``due`` stands where the state itself has none."""
     number = NUMBERS[state.word]
     match state:
@@ -84,22 +91,23 @@ def state_values(state: State, due: int) -> tuple[object, ...]:
         case Scheduled() | Ready():
             return (number, state.due, None, None, None, None, None, None, None)
         case Processing():
-            lease = (state.node, state.claimed_at, state.lease_until)
+            lease = (names.node_number(state.node), state.claimed_at, state.lease_until)
             return (number, due, *lease, None, None, None, state.cancel_reason)
         case Completed():
-            claim = (state.node, state.claimed_at, None, state.started_at)
-            return (number, due, *claim, state.ended_at, state.result, state.result_error)
+            node = names.node_number(state.node)
+            times = (state.claimed_at, None, state.started_at, state.ended_at)
+            return (number, due, node, *times, state.result, state.result_error)
         case Failed() | Cancelled() | Skipped() | Expired():
             return (number, due, None, None, None, None, state.ended_at, None, state.reason)
 
 
 def stored_job(row: Row, history: Sequence[AttemptRecord]) -> StoredJob:
-    """The job in a row of `COLUMNS`."""
+    """The job in a row of `WHOLE_JOB`."""
     return StoredJob(request_of(row[12:]), row[0], state_of(row[3:12]), row[1], row[2], history)
 
 
 def request_of(row: Row) -> JobRequest:
-    """The request in the values of `REQUEST_COLUMNS`."""
+    """The request in the last values of such a row."""
     (id_, name, args, created_at, max_attempts, timeout, execute_after, expire_on) = row[:8]
     (queue, priority, tenant, job_type, method_name, ref_id, details) = row[8:]
     return JobRequest(
@@ -126,7 +134,7 @@ def details_of(text: str | None, ref_id: str | None) -> Details | None:
 
 
 def state_of(row: Row) -> State:
-    """The state in the values of `STATE_COLUMNS`."""
+    """The state in the values of such a row between the two."""
     number, due, node, claimed_at, lease_until, started_at, ended_at, result, reason = row
     match WORDS[number]:
         case JobState.WAITING:

@@ -1,24 +1,35 @@
 -- Version 1. What each column means, by state, is told in docs/reference/sqlite-schema.md.
 -- Instants and durations are integers, microseconds.
 
+CREATE TABLE handler (
+  handler INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,
+  job_type TEXT NOT NULL,
+  method_name TEXT NOT NULL,
+  UNIQUE (name, job_type, method_name)
+) STRICT;
+
+CREATE TABLE node (
+  node INTEGER PRIMARY KEY,
+  node_name TEXT NOT NULL UNIQUE
+) STRICT;
+
 CREATE TABLE job (
   seq INTEGER PRIMARY KEY,
   id BLOB NOT NULL UNIQUE,
-  name TEXT NOT NULL,
   args TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   due INTEGER NOT NULL,
+  handler INTEGER NOT NULL,
   max_attempts INTEGER NOT NULL,
   timeout INTEGER,
   queue TEXT NOT NULL,
   priority INTEGER NOT NULL,
   tenant TEXT NOT NULL,
-  job_type TEXT NOT NULL,
-  method_name TEXT NOT NULL,
   state INTEGER NOT NULL,
   attempt INTEGER NOT NULL DEFAULT 0,
   version INTEGER NOT NULL DEFAULT 0,
-  node TEXT,
+  node INTEGER,
   claimed_at INTEGER,
   lease_until INTEGER,
   started_at INTEGER,
@@ -82,7 +93,7 @@ SELECT
   strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000000.0, 'unixepoch') AS created_at,
   strftime('%Y-%m-%dT%H:%M:%fZ', due / 1000000.0, 'unixepoch') AS due,
   strftime('%Y-%m-%dT%H:%M:%fZ', expire_on / 1000000.0, 'unixepoch') AS expire_on,
-  node,
+  node_name AS node,
   strftime('%Y-%m-%dT%H:%M:%fZ', claimed_at / 1000000.0, 'unixepoch') AS claimed_at,
   strftime('%Y-%m-%dT%H:%M:%fZ', lease_until / 1000000.0, 'unixepoch') AS lease_until,
   strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000000.0, 'unixepoch') AS started_at,
@@ -91,4 +102,4 @@ SELECT
   reason,
   ref_id,
   details
-FROM job;
+FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node);

@@ -24,6 +24,7 @@ from ..messages import (
 )
 from .inserting import chunks
 from .leases import Leases
+from .names import Names
 from .rows import ATTEMPT_COLUMNS, STATE_COLUMNS, attempt_values, state_values
 
 _ENDED = 4  # the first number of an ended state
@@ -37,7 +38,7 @@ _RECORD = f"INSERT INTO attempt (seq, {ATTEMPT_COLUMNS}) VALUES ({', '.join('?' 
 
 _HELD = (
     "SELECT json_group_array(json_array(hex(id), version, seq, reason)) FROM job "
-    "WHERE state = 3 AND node = ? AND lease_until > ?"
+    "WHERE state = 3 AND node = (SELECT node FROM node WHERE node_name = ?) AND lease_until > ?"
 )
 _RENEW = "UPDATE job SET lease_until = ? WHERE seq IN (SELECT value FROM json_each(?))"
 _REQUEST_CANCEL = (
@@ -91,13 +92,15 @@ def complete_all(connection: sqlite3.Connection, leases: Leases, commits: Sequen
     return True
 
 
-def settle(connection: sqlite3.Connection, leases: Leases, commit: Commit) -> Committed | Conflict:
+def settle(
+    connection: sqlite3.Connection, names: Names, leases: Leases, commit: Commit
+) -> Committed | Conflict:
     """Give one job its new state."""
     row = connection.execute(_FIND, (commit.job_id,)).fetchone()
     if row is None or row[1] != commit.version:
         return CONFLICT
     seq, _, number, due, reason = row
-    values = state_values(commit.state, due)
+    values = state_values(commit.state, due, names)
     if number == 3 and reason is not None and not commit.state.word.is_ended:
         return Conflict(reason)
     connection.execute(_SETTLE, (*values, commit.attempt, commit.forget_expiry, seq))

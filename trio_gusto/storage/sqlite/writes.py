@@ -30,6 +30,7 @@ from .claiming import claim_due, nothing_due
 from .errors import MessageErrors
 from .inserting import insert_jobs, refusal
 from .leases import Leases
+from .names import Names
 from .settling import (
     COMMITTED,
     complete_all,
@@ -51,6 +52,7 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        self._names = Names(connection)
         self._leases = Leases()
         self.wrote = False
         """Whether anything was committed since somebody last set this to false."""
@@ -82,6 +84,7 @@ class Writer:
             self.connection.execute("COMMIT")
         except BaseException:
             self._leases.undo()
+            self._names.forget()
             self._roll_back()
             raise
         self._leases.keep()
@@ -92,6 +95,10 @@ class Writer:
         # SQLite has done it already after some errors: a full disk, an I/O error.
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
+
+    def _undo_step(self) -> None:
+        self._names.forget()
+        self.connection.execute("ROLLBACK TO step")
 
     def _step_for(self, write: Write) -> Step:
         if type(write) is Commit and is_plain_success(write):
@@ -105,10 +112,10 @@ class Writer:
         refused: Exception | None = None
         self.connection.execute("SAVEPOINT step")
         try:
-            insert_jobs(self.connection, inserts)
+            insert_jobs(self.connection, self._names, inserts)
         except MessageErrors as error:
             refused = error
-            self.connection.execute("ROLLBACK TO step")
+            self._undo_step()
         self.connection.execute("RELEASE step")
         if refused is None:
             return [_INSERTED] * len(inserts)
@@ -124,7 +131,7 @@ class Writer:
         except MessageErrors:
             done = False
         if not done:
-            self.connection.execute("ROLLBACK TO step")
+            self._undo_step()
         self.connection.execute("RELEASE step")
         return [COMMITTED] * len(commits) if done else self._one_by_one(commits)
 
@@ -135,7 +142,7 @@ class Writer:
             try:
                 replies.append(self._perform(write))
             except MessageErrors as error:
-                self.connection.execute("ROLLBACK TO step")
+                self._undo_step()
                 replies.append(_unstorable(write, error))
             self.connection.execute("RELEASE step")
         return replies
@@ -143,9 +150,9 @@ class Writer:
     def _perform(self, write: Write) -> Reply:
         match write:
             case ClaimDue():
-                return claim_due(self.connection, self._leases, write)
+                return claim_due(self.connection, self._names, self._leases, write)
             case Commit():
-                return settle(self.connection, self._leases, write)
+                return settle(self.connection, self._names, self._leases, write)
             case Renew():
                 return renew(self.connection, self._leases, write)
             case RequestCancel():
