@@ -57,7 +57,7 @@ class Catalogue:
         if origin is Annotated or origin is Final:
             return self.form(arguments[0])
         if origin is Union or origin is UnionType:
-            return union_form(tuple(self.form(member) for member in arguments))
+            return self._union(arguments)
         if kind == tuple[()]:
             return tuple_form(())
         if origin is Literal:
@@ -74,6 +74,18 @@ class Catalogue:
             or class_form(kind, self.form)
             or self._foreign(kind)
         )
+
+    def _union(self, members: tuple[Any, ...]) -> Form:
+        if Any in members or object in members:
+            return self.form(Any)
+        distinct = [
+            member
+            for member in members
+            # ``Literal["auto"] | str`` is any str.
+            if get_origin(member) is not Literal
+            or not {type(value) for value in get_args(member)} <= set(members)
+        ]
+        return union_form(tuple(self.form(member) for member in distinct))
 
     def _container(self, origin: Any, arguments: tuple[Any, ...]) -> Form | None:
         if origin is tuple and arguments and arguments[-1] is not ...:

@@ -29,6 +29,9 @@ class Handler(Generic[P, R]):
     instance is the first argument of ``fn``, if it is a method of a service.
     """
 
+    __name__: str
+    __wrapped__: Callable[P, R]
+
     def __init__(
         self,
         fn: Callable[P, R],

@@ -116,8 +116,8 @@ def _arguments(text: str, codec: Codec) -> tuple[tuple[object, ...], MappingProx
         wire = [text]
     args: Any = wire
     kwargs: dict[str, object] = {}
-    if is_object(wire):
-        args, kwargs = wire.get(ARGS), wire.get(KWARGS) or {}
+    if is_object(wire) and wire.keys() == {ARGS, KWARGS}:
+        args, kwargs = wire[ARGS], wire[KWARGS]
     return tuple(args) if is_array(args) else (args,), MappingProxyType(kwargs)
 
 
