@@ -1,0 +1,229 @@
+"""What one job may say for itself, and how that meets what its handler and its app say.
+
+Three levels, the nearer wins: `Options.default_*`, the options of ``@app.job``, those of the call.
+The first two are resolved once per handler (`Resolver.resolve`), so that a call without options
+costs no more than building its `JobRequest`; a call with options starts from that (`override`).
+A level replaces what the level above said; tags and metadata are not merged.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypedDict
+
+import attrs
+
+from .model.errors import NotSupported, OptionsError
+from .model.ids import JobId
+from .model.instants import MICROSECONDS, to_datetime
+from .model.job import DEFAULT_QUEUE, Details, JobRequest
+from .model.retry import RetryPolicy
+from .options import Options
+from .options.job_values import NAMING, READERS, Moment, policy
+from .options.values import texts, unknown
+
+
+class JobOptions(TypedDict, total=False):
+    """The options of a job. A duration is seconds or a ``timedelta``, an instant an aware
+    ``datetime``; ``None`` takes back what the handler declared.
+
+    - ``execute_after``: not before this instant, or this long from now.
+    - ``expire_on``: not started by this instant, or this long from now, it is ``expired``.
+    - ``queue``: its queue; default ``"default"``.
+    - ``priority``: higher goes first; default 0, any 32-bit integer.
+    - ``tenant``: whom it is for; default ``""``.
+    - ``max_attempts``: attempts it has in all; default `Options.default_max_attempts`.
+    - ``retry``: when a failed attempt is followed by another; default `Options.default_retry`. In
+      a call it must be storable: `exponential`, `fixed`, `no_retry`, `retry_on`.
+    - ``timeout``: how long an attempt may take, ``None``: any time; default
+      `Options.default_timeout`.
+    - ``ref_id``: the caller's own id, unique among all jobs.
+    - ``tags``, ``created_by``, ``user_id``, ``metadata`` (JSON values): stored, filterable, and
+      visible to the handler.
+    """
+
+    execute_after: datetime | timedelta | float | None
+    expire_on: datetime | timedelta | float | None
+    queue: str
+    priority: int
+    tenant: str
+    max_attempts: int
+    retry: RetryPolicy
+    timeout: timedelta | float | None
+    ref_id: str | None
+    tags: Iterable[str]
+    created_by: str | None
+    user_id: str | None
+    metadata: Mapping[str, object] | None
+
+
+class HandlerOptions(JobOptions, total=False):
+    """The options of ``@app.job``: the defaults of its jobs, and how the handler itself is known.
+
+    - ``name``: what stored jobs call it; default: module and qualified name.
+    - ``aliases``: names that jobs stored before may have.
+    - ``thread``: ``False`` runs a plain ``def`` on the event loop instead of in a worker thread.
+    """
+
+    name: str
+    aliases: Iterable[str]
+    thread: bool
+
+
+class Callee(Protocol):
+    """What a request needs to know of its handler."""
+
+    name: str
+    job_type: str
+    method_name: str
+
+
+@attrs.define
+class Resolved:
+    """All options of a job, checked, in the form a `JobRequest` wants. Not changed once made."""
+
+    max_attempts: int
+    timeout: int | None
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    tenant: str = ""
+    execute_after: Moment | None = None
+    expire_on: Moment | None = None
+    details: Details | None = None
+
+    def request(
+        self,
+        job_id: JobId,
+        handler: Callee,
+        args: str,
+        now: int,
+        carrier: Mapping[str, str] | None = None,
+    ) -> JobRequest:
+        """The request of a job that is enqueued at ``now``; ``carrier`` is its trace context.
+
+        Raises:
+            OptionsError: by its ``expire_on`` the job could never start.
+        """
+        details = self.details
+        if carrier:
+            details = Details() if details is None else copy.copy(details)
+            details.carrier = carrier
+        due = None if self.execute_after is None else self.execute_after.instant(now)
+        expiry = None if self.expire_on is None else self.expire_on.instant(now)
+        if expiry is not None:
+            _require_reachable(expiry, due, now)
+        return JobRequest(
+            job_id,
+            handler.name,
+            args,
+            now,
+            self.max_attempts,
+            self.timeout,
+            due,
+            expiry,
+            self.queue,
+            self.priority,
+            self.tenant,
+            details,
+            handler.job_type,
+            handler.method_name,
+        )
+
+
+class Resolver:
+    """Brings the levels together for one app.
+
+    ``decides_retries``: the storage decides about retries, so that jobs may not.
+    """
+
+    def __init__(self, options: Options, *, decides_retries: bool = False) -> None:
+        timeout = options.default_timeout
+        self._defaults = Resolved(
+            options.default_max_attempts,
+            None if timeout is None else round(timeout * MICROSECONDS),
+        )
+        self._decides_retries = decides_retries
+
+    def split(self, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The options of ``@app.job``: how the handler is known, and the defaults of its jobs.
+
+        Raises:
+            OptionsError: an option is unknown or wrong.
+            NotSupported: the storage decides about retries.
+        """
+        naming = {key: read(key, options[key]) for key, read in NAMING.items() if key in options}
+        defaults = {key: value for key, value in options.items() if key not in NAMING}
+        if "ref_id" in defaults:
+            raise OptionsError(
+                "ref_id", defaults["ref_id"], "each job has its own, so give it to enqueue instead"
+            )
+        for key, value in defaults.items():
+            if key not in READERS:
+                raise unknown(key, value, {*READERS, *NAMING})
+        if "tags" in defaults:  # an iterator can be read once only, and jobs are many
+            defaults["tags"] = texts("tags", defaults["tags"])
+        self.resolve(defaults)
+        return naming, defaults
+
+    def resolve(self, defaults: Mapping[str, Any]) -> Resolved:
+        """What holds for a handler's jobs where their calls say nothing.
+
+        The handler's own retry policy is not part of it: it may be code, which is not stored.
+
+        Raises:
+            OptionsError: an option is unknown or wrong.
+            NotSupported: the storage decides about retries.
+        """
+        if "retry" in defaults:
+            self._require_retries("retry")
+            policy("retry", defaults["retry"])
+            defaults = {key: value for key, value in defaults.items() if key != "retry"}
+        return self.override(self._defaults, defaults)
+
+    def override(self, resolved: Resolved, options: Mapping[str, Any]) -> Resolved:
+        """``resolved``, with the options of one call in place of its own.
+
+        Raises:
+            OptionsError: an option is unknown or wrong.
+            NotSupported: the storage decides about retries.
+        """
+        changed = copy.copy(resolved)
+        details = Details() if resolved.details is None else copy.copy(resolved.details)
+        for key, value in options.items():
+            read = READERS.get(key)
+            if read is None:
+                raise unknown(key, value, READERS)
+            if key in _RETRIES:
+                self._require_retries(key)
+            setattr(details if key in _DETAILS else changed, key, read(key, value))
+        changed.details = None if details == _NO_DETAILS else details
+        return changed
+
+    def _require_retries(self, key: str) -> None:
+        if self._decides_retries:
+            raise NotSupported(
+                f"the option {key!r}",
+                "JobStorageProvider",
+                "its provider decides about retries, so leave the option out",
+            )
+
+
+def _require_reachable(expiry: int, due: int | None, now: int) -> None:
+    if expiry <= now:
+        raise OptionsError(
+            "expire_on", str(to_datetime(expiry)), "that is not later than now; give a later one"
+        )
+    if due is not None and due >= expiry:
+        raise OptionsError(
+            "execute_after",
+            str(to_datetime(due)),
+            f"that is not before expire_on ({to_datetime(expiry)}), so the job could never start; "
+            "give an earlier one",
+        )
+
+
+_DETAILS = frozenset({"retry", "ref_id", "tags", "created_by", "user_id", "metadata"})
+_RETRIES = frozenset({"retry", "max_attempts"})
+_NO_DETAILS = Details()

@@ -1,0 +1,228 @@
+"""`Options`: how one app runs its jobs. Frozen, validated, complete.
+
+What a single job or handler may say for itself is in `trio_gusto.job_options`; the ``default_*``
+fields here are what holds where they say nothing. Nothing here reads a file or the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Literal
+
+import attrs
+
+from ..model.errors import OptionsError
+from ..model.retry import RetryPolicy, exponential
+from . import settings, values
+
+DAY = 86_400.0
+MIB = 1_048_576
+GIB = 1_073_741_824
+MAX_WEIGHT = 1_000
+
+QueueOrder = Literal["weighted", "strict"]
+
+
+def _seconds(value: float | timedelta) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _optional_seconds(value: float | timedelta | None) -> float | None:
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _optional_timedelta(value: float | timedelta | None) -> timedelta | None:
+    if value is None or isinstance(value, timedelta):
+        return value
+    return timedelta(seconds=values.seconds("retention", value))
+
+
+def _queues(
+    value: Sequence[str] | Mapping[str, int] | None,
+) -> tuple[str, ...] | Mapping[str, int] | None:
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        weights = {
+            values.text("queues", name): values.integer("queues", weight, 1, MAX_WEIGHT)
+            for name, weight in value.items()
+        }
+        kept: tuple[str, ...] | Mapping[str, int] = MappingProxyType(weights)
+    else:
+        kept = values.texts("queues", value, most=1_000)
+        if isinstance(value, set | frozenset):
+            raise OptionsError("queues", value, "give a list; the order of the names matters")
+    if not kept:
+        raise OptionsError("queues", value, "name a queue at least, or give None for every queue")
+    return kept
+
+
+Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+def _integer(low: int, high: int, *, optional: bool = False) -> Check:
+    def check(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
+        if value is not None or not optional:
+            values.integer(field.name, value, low, high)
+
+    return check
+
+
+def _duration(low: float, high: float = values.LONGEST, *, optional: bool = False) -> Check:
+    def check(options: Any, field: attrs.Attribute[Any], value: Any) -> None:
+        if value is not None or not optional:
+            object.__setattr__(options, field.name, values.seconds(field.name, value, low, high))
+
+    return check
+
+
+def _retention(_: Any, field: attrs.Attribute[Any], value: timedelta | None) -> None:
+    if value is not None:
+        values.seconds(field.name, value)
+
+
+def _order(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if value not in {"weighted", "strict"}:
+        raise OptionsError(field.name, value, "give 'weighted' or 'strict'")
+
+
+def _policy(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if not callable(value):
+        raise OptionsError(
+            field.name, value, "give exponential(), fixed(), no_retry(), retry_on() or a callable"
+        )
+
+
+def _name(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        values.text(field.name, value)
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """How an app runs its jobs. Durations are seconds or a ``timedelta``, and kept as seconds.
+
+    Raises:
+        OptionsError: a value is out of range; names the key, the value and the range.
+
+    >>> Options(concurrency=8, lease=timedelta(minutes=2)).lease
+    120.0
+    """
+
+    concurrency: int = attrs.field(
+        factory=lambda: os.cpu_count() or 1, validator=_integer(1, 10_000)
+    )
+    """Jobs that run at once in this process. Default: the number of processors."""
+
+    batch_size: int = attrs.field(default=10, validator=_integer(1, 10_000))
+    """Jobs that one claim takes at most, unless more executors are free."""
+
+    prefetch: int | None = attrs.field(default=None, validator=_integer(0, 100_000, optional=True))
+    """Jobs claimed ahead of free executors. ``None``: chosen from how long jobs take."""
+
+    poll_interval: float = attrs.field(
+        default=10.0, converter=_seconds, validator=_duration(0.01, DAY)
+    )
+    """Seconds between two looks at the storage when nothing else is heard of. Only a safety net:
+    an enqueue or a due time wakes the poller at once."""
+
+    queues: Sequence[str] | Mapping[str, int] | None = attrs.field(
+        default=None, converter=_queues, hash=False
+    )
+    """The queues to serve: names, or names with weights. ``None``: every queue there is."""
+
+    queue_order: QueueOrder = attrs.field(default="weighted", validator=_order)
+    """``"weighted"``: each queue by its weight, so that none starves. ``"strict"``: the first
+    queue in the given order that has jobs wins."""
+
+    lease: float = attrs.field(default=60.0, converter=_seconds, validator=_duration(1, DAY))
+    """Seconds that a claimed job is this process's without renewal; renewed every third of it.
+    Longer: jobs of a process that died wait longer. Shorter: more writes, less patience."""
+
+    drain_timeout: float = attrs.field(
+        default=30.0, converter=_seconds, validator=_duration(0, DAY)
+    )
+    """Seconds that running jobs have to end when the app stops, before they are cancelled."""
+
+    default_max_attempts: int = attrs.field(default=10, validator=_integer(1, 1_000_000))
+    """Attempts a job has where its handler and its call say nothing."""
+
+    default_timeout: float | None = attrs.field(
+        default=600.0, converter=_optional_seconds, validator=_duration(0.001, optional=True)
+    )
+    """Seconds an attempt may take where handler and call say nothing. ``None``: as long as it
+    likes."""
+
+    default_retry: RetryPolicy = attrs.field(
+        default=exponential(base=5.0, factor=2.0, cap=3600.0, jitter=0.25), validator=_policy
+    )
+    """When a failed attempt is followed by another, where handler and call say nothing. Any
+    callable from `RetryState` to a ``timedelta`` or ``None``."""
+
+    retention: timedelta | None = attrs.field(
+        default=timedelta(days=7), converter=_optional_timedelta, validator=_retention
+    )
+    """How long ended jobs are kept. ``None``: for ever."""
+
+    max_argument_bytes: int = attrs.field(default=MIB, validator=_integer(1_024, GIB))
+    """Bytes of a job's stored arguments; a call with more is refused at ``enqueue``."""
+
+    max_result_bytes: int = attrs.field(default=MIB, validator=_integer(1_024, GIB))
+    """Bytes of a job's stored result; ``result()`` of a job with more raises `ResultError`."""
+
+    node_name: str | None = attrs.field(default=None, validator=_name)
+    """What this process is called in attempts and logs. Default: host name and process id. It is
+    descriptive; two processes may share one."""
+
+    loop_block_threshold: float | None = attrs.field(
+        default=1.0, converter=_optional_seconds, validator=_duration(0.01, DAY, optional=True)
+    )
+    """Seconds the event loop may stand still before the watchdog names the job that blocks it.
+    ``None``: no watchdog."""
+
+    restart_limit: int = attrs.field(default=3, validator=_integer(0, 1_000))
+    """Restarts of actors that died within `restart_period`; one more, and the app ends with the
+    error."""
+
+    restart_period: float = attrs.field(
+        default=30.0, converter=_seconds, validator=_duration(0.01, DAY)
+    )
+    """Seconds after which a restart is forgotten."""
+
+    progress_flush_interval: float = attrs.field(
+        default=2.0, converter=_seconds, validator=_duration(0.01, DAY)
+    )
+    """Seconds between two writes of progress and log entries of running jobs."""
+
+    progress_flush_batch_size: int = attrs.field(default=50, validator=_integer(1, 10_000))
+    """Progress and log entries that are written before that interval has passed."""
+
+    max_log_entries: int = attrs.field(default=1_000, validator=_integer(0, 1_000_000))
+    """Log entries kept of a job; the newest."""
+
+    @property
+    def queue_weights(self) -> Mapping[str, int] | None:
+        """The queues to serve with their weights (1 where none was given), or ``None`` for all."""
+        if self.queues is None or isinstance(self.queues, Mapping):
+            return self.queues
+        return dict.fromkeys(self.queues, 1)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object]) -> Options:
+        """Options from TOML, JSON or the environment: names and values as they are written there.
+
+        Names may have dashes and upper case. Numbers may be text (``"8"``), durations also
+        ``"HH:MM:SS"``, and ``"none"`` stands for ``None``. ``queues`` may be ``"mail, reports"`` or
+        ``"mail=3, reports=1"``; ``default_retry`` is a table like ``{"fixed": {"delay": 5}}``.
+
+        Raises:
+            OptionsError: a key is unknown or comes twice, or a value is out of range.
+
+        >>> Options.from_mapping({"LEASE": "00:02:00", "batch-size": "20"}).lease
+        120.0
+        """
+        kinds = {field.name: str(field.type) for field in attrs.fields(cls)}
+        return cls(**settings.read(mapping, kinds))
