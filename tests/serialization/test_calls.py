@@ -90,7 +90,7 @@ def test_a_call_is_read_back_as_it_was_made(
 
 
 def test_self_of_a_services_method_is_not_part_of_the_call() -> None:
-    handler = Handler(Mailer.send, service=Mailer)
+    handler: Handler[..., Any] = Handler(Mailer.send, service=Mailer)
     text = calls.encode(handler, ("a@b.org", "Ann"))
     assert text == '["a@b.org","Ann"]'
     assert calls.decode(handler, text) == (("a@b.org", "Ann"), {})

@@ -50,19 +50,19 @@ async def test_a_handler_is_called_like_its_function() -> None:
 
 
 def test_its_name_is_its_module_and_qualified_name() -> None:
-    handler = Handler(greet)
+    handler: Handler[..., Any] = Handler(greet)
     assert (handler.job_type, handler.method_name) == (__name__, "greet")
     assert handler.name == f"{__name__}.greet"
 
 
 def test_a_given_name_leaves_the_path_alone() -> None:
-    handler = Handler(greet, name="greetings", aliases=["old"])
+    handler: Handler[..., Any] = Handler(greet, name="greetings", aliases=["old"])
     assert (handler.name, handler.aliases) == ("greetings", ("old",))
     assert (handler.job_type, handler.method_name) == (__name__, "greet")
 
 
 def test_it_looks_like_its_function_to_documentation_and_inspect() -> None:
-    handler = Handler(greet)
+    handler: Handler[..., Any] = Handler(greet)
     assert handler.__doc__ == "Say hello."
     assert handler.__name__ == "greet"
     assert inspect.signature(handler) == inspect.signature(greet)
@@ -83,7 +83,7 @@ def test_it_looks_like_its_function_to_documentation_and_inspect() -> None:
 def test_async_is_seen_through_partials_and_callable_objects(
     fn: Any, is_async: bool, in_thread: bool
 ) -> None:
-    handler = Handler(fn)
+    handler: Handler[..., Any] = Handler(fn)
     assert (handler.is_async, handler.in_thread) == (is_async, in_thread)
 
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_called_is_refused() -> None:
 
 def test_options_are_a_copy_that_cannot_be_changed() -> None:
     options = {"queue": "mail"}
-    handler = Handler(greet, options=options)
+    handler: Handler[..., Any] = Handler(greet, options=options)
     options["queue"] = "other"
     assert handler.options["queue"] == "mail"
     with pytest.raises(TypeError):
@@ -119,7 +119,7 @@ def test_options_are_a_copy_that_cannot_be_changed() -> None:
 
 
 def test_a_method_of_a_service_has_a_signature_without_self() -> None:
-    handler = Handler(Mailer.send, service=Mailer)
+    handler: Handler[..., Any] = Handler(Mailer.send, service=Mailer)
     assert list(handler.signature.parameters) == ["email"]
     assert (handler.job_type, handler.method_name) == (f"{__name__}.Mailer", "send")
     assert handler.name == f"{__name__}.Mailer.send"

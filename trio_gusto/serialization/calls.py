@@ -3,53 +3,29 @@
 The wire form is a JSON array of the positional arguments; arguments that can only be given by
 keyword make it an object, ``{"args": […], "kwargs": {…}}``. Defaults are not stored.
 
-Each handler's signature is taken apart once. Most calls are then one comparison of types and one
-call of orjson; all else goes the long way, which also finds the words for what is wrong.
+Most calls are one comparison of types and one call of orjson. What does not work out that way goes
+the long way, which also finds the words for what is wrong.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import attrs
 import orjson
 
 from ..model.errors import ArgumentError
 from .codec import FAULTS, TOO_DEEP, Codec, DecodeError
-from .forms import Form, Unfit, expected, first_fault, is_array, is_object, json_form, step
+from .forms import Form, Unfit, expected, first_fault, is_array, is_object, step
 from .handler import Handler
+from .signatures import Parameters
 
-__all__ = ["Calls", "DecodeError"]
-
-UNANNOTATED = "annotate the parameter with its type"
+__all__ = ["ARGS", "KWARGS", "Calls", "DecodeError"]
 
 ARGS = "args"
 KWARGS = "kwargs"
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-
-
-@attrs.define
-class _Call:
-    """A signature, taken apart.
-
-    ``written`` and ``read`` map a number of positional arguments to the classes that they must have
-    to be their own wire form, if there are such.
-    """
-
-    handler: Handler[..., Any]
-    signature: inspect.Signature
-    names: list[str]
-    positional: list[Form]
-    required: int
-    rest: Form | None
-    keywords: dict[str, Form]
-    needed: set[str]
-    others: Form | None
-    written: dict[int, tuple[type, ...]]
-    read: dict[int, tuple[type, ...]]
 
 
 class Calls:
@@ -58,7 +34,7 @@ class Calls:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self._max_bytes = codec.max_bytes
-        self._calls: dict[Handler[..., Any], _Call] = {}
+        self._taken_apart: dict[Handler[..., Any], Parameters] = {}
 
     def encode(
         self,
@@ -71,18 +47,23 @@ class Calls:
         Raises:
             ArgumentError: the arguments do not fit the signature, or one of them cannot be stored.
         """
-        call = self._calls.get(handler) or self._compile(handler)
-        if not kwargs and call.written.get(len(args)) == tuple(map(type, args)):
-            if not args:
+        parameters = self._taken_apart.get(handler) or self._take_apart(handler)
+        count = len(args)
+        if not kwargs and count in parameters.simple:
+            if count == 0:
                 return "[]"
             try:
-                data = orjson.dumps(args)
-            except TypeError:
+                if parameters.written.get(count) == tuple(map(type, args)):
+                    data = orjson.dumps(args)
+                else:
+                    pairs = zip(parameters.dumps, args, strict=False)
+                    data = orjson.dumps([dump(value) for dump, value in pairs])
+            except FAULTS:
                 pass  # the long way knows why
             else:
                 if len(data) <= self._max_bytes:
                     return data.decode()
-        return self._encode(call, args, kwargs or {})
+        return self._encode(parameters, args, kwargs or {})
 
     def decode(self, handler: Handler[..., Any], text: str) -> Arguments:
         """The arguments of a call that was written by `encode`.
@@ -90,53 +71,51 @@ class Calls:
         Raises:
             DecodeError: the text is no JSON, or no call that fits the signature.
         """
-        call = self._calls.get(handler) or self._compile(handler)
-        if text == "[]" and call.read.get(0) is not None:
+        parameters = self._taken_apart.get(handler) or self._take_apart(handler)
+        if text == "[]" and 0 in parameters.simple:
             return (), {}
         try:
             wire = orjson.loads(text)
         except ValueError as error:
             raise _unreadable(handler, [f"$: it is no JSON ({error})"]) from error
-        if is_array(wire) and call.read.get(len(wire)) == tuple(map(type, wire)):
-            return tuple(wire), {}
-        return _decode(call, wire)
-
-    # --- writing ----------------------------------------------------------------------------------
-
-    def _encode(self, call: _Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-        handler = call.handler
-        if kwargs or call.needed or not call.required <= len(args) <= len(call.names):
+        if is_array(wire) and len(wire) in parameters.simple:
+            if parameters.read.get(len(wire)) == tuple(map(type, wire)):
+                return tuple(wire), {}
             try:
-                bound = call.signature.bind(*args, **kwargs)
-            except TypeError as error:
-                raise ArgumentError(
-                    f"{handler.name}{call.signature} cannot be called like this: {error}; "
-                    "give the arguments of its signature",
-                    handler=handler.name,
-                    path="$",
-                ) from error
-            args, kwargs = bound.args, bound.kwargs
-        trees: list[tuple[str, object]] = []
+                pairs = zip(parameters.loads, wire, strict=False)
+                return tuple([load(value) for load, value in pairs]), {}
+            except (Unfit, *FAULTS):
+                pass  # the long way finds all that is wrong
+        return _decode(parameters, wire)
+
+    def _take_apart(self, handler: Handler[..., Any]) -> Parameters:
+        parameters = self._taken_apart[handler] = Parameters(handler, self._codec.form)
+        return parameters
+
+    # --- writing, the long way --------------------------------------------------------------------
+
+    def _encode(
+        self, parameters: Parameters, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> str:
+        handler = parameters.handler
+        args, kwargs = _bind(handler, args, kwargs)
+        trees: dict[str, object] = {}
         for index, value in enumerate(args):
-            path, form = _positional(call, index)
-            trees.append((path, _tree(handler, path, form, value)))
+            path, form = parameters.at(index) or _unbound()
+            trees[path] = _tree(handler, path, form, value)
         for name, value in kwargs.items():
-            named_form = call.keywords.get(name) or call.others
-            assert named_form is not None  # the signature has bound it
-            trees.append((step(name), _tree(handler, step(name), named_form, value)))
-        wire: object = [tree for _, tree in trees[: len(args)]]
+            path, form = parameters.called(name) or _unbound()
+            trees[path] = _tree(handler, path, form, value)
+        wire: object = list(trees.values())[: len(args)]
         if kwargs:
-            named = dict(zip(kwargs, (tree for _, tree in trees[len(args) :]), strict=True))
-            wire = {ARGS: wire, KWARGS: named}
+            wire = {ARGS: wire, KWARGS: {name: trees[step(name)] for name in kwargs}}
         return self._text(handler, wire, trees)
 
-    def _text(
-        self, handler: Handler[..., Any], wire: object, trees: Sequence[tuple[str, object]]
-    ) -> str:
+    def _text(self, handler: Handler[..., Any], wire: object, trees: Mapping[str, object]) -> str:
         try:
             data = orjson.dumps(wire)
         except TypeError as error:
-            for path, tree in trees:
+            for path, tree in trees.items():
                 unfit = first_fault(tree, path)
                 if unfit is not None:
                     raise _unstorable(handler, unfit) from error
@@ -146,51 +125,24 @@ class Calls:
             raise _unstorable(handler, Unfit(fault))
         return data.decode()
 
-    # --- taking signatures apart ------------------------------------------------------------------
 
-    def _compile(self, handler: Handler[..., Any]) -> _Call:
-        call = _Call(handler, handler.signature, [], [], 0, None, {}, set(), None, {}, {})
-        for name, parameter in handler.signature.parameters.items():
-            known = name in handler.hints
-            form = self._codec.form(handler.hints[name]) if known else json_form(UNANNOTATED)
-            _add(call, name, parameter, form)
-        if not call.needed:
-            for count in range(call.required, len(call.names) + 1):
-                exact = [form.exact for form in call.positional[:count]]
-                classes = tuple(kind for kind in exact if kind is not None)
-                if len(classes) == count:
-                    call.read[count] = classes
-                    # orjson writes null for a float that is not finite; the long way refuses it.
-                    if float not in classes:
-                        call.written[count] = classes
-        self._calls[handler] = call
-        return call
+def _bind(
+    handler: Handler[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    try:
+        bound = handler.signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise ArgumentError(
+            f"{handler.name}{handler.signature} cannot be called like this: {error}; "
+            "give the arguments of its signature",
+            handler=handler.name,
+            path="$",
+        ) from error
+    return bound.args, bound.kwargs
 
 
-def _add(call: _Call, name: str, parameter: inspect.Parameter, form: Form) -> None:
-    match parameter.kind:
-        case inspect.Parameter.VAR_POSITIONAL:
-            call.rest = form
-        case inspect.Parameter.VAR_KEYWORD:
-            call.others = form
-        case inspect.Parameter.KEYWORD_ONLY:
-            call.keywords[name] = form
-            if parameter.default is parameter.empty:
-                call.needed.add(name)
-        case kind:
-            call.names.append(name)
-            call.positional.append(form)
-            if kind is not inspect.Parameter.POSITIONAL_ONLY:
-                call.keywords[name] = form
-            if parameter.default is parameter.empty:
-                call.required = len(call.names)
-
-
-def _positional(call: _Call, index: int) -> tuple[str, Form]:
-    if index < len(call.names):
-        return step(call.names[index]), call.positional[index]
-    assert call.rest is not None  # the signature has bound it
-    return f"[{index}]", call.rest
+def _unbound() -> tuple[str, Form]:
+    raise AssertionError("a signature has bound what it has no parameter for")
 
 
 def _tree(handler: Handler[..., Any], path: str, form: Form, value: object) -> object:
@@ -212,33 +164,33 @@ def _unstorable(handler: Handler[..., Any], unfit: Unfit) -> ArgumentError:
     )
 
 
-# --- reading --------------------------------------------------------------------------------------
+# --- reading, the long way ------------------------------------------------------------------------
 
 
-def _decode(call: _Call, wire: object) -> Arguments:
-    values, named = _shape(call.handler, wire)
+def _decode(parameters: Parameters, wire: object) -> Arguments:
+    values, named = _shape(parameters.handler, wire)
     problems: list[str] = []
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
+    names = parameters.names
     for index, value in enumerate(values):
-        if index >= len(call.names) and call.rest is None:
-            problems.append(f"$[{index}]: the handler takes {len(call.names)} of these")
+        place = parameters.at(index)
+        if place is None:
+            problems.append(f"$[{index}]: the handler takes {len(names)} of these")
         else:
-            path, form = _positional(call, index)
-            args.append(_load(form, value, path, problems))
-    given = set(call.names[: len(values)])
+            args.append(_load(*place, value, problems))
     for name, value in named.items():
-        named_form = call.keywords.get(name) or call.others
-        if named_form is None:
+        place = parameters.called(name)
+        if place is None:
             problems.append(f"${step(name)}: the handler has no such parameter")
-        elif name in given:
+        elif name in names[: len(values)] and name in parameters.keywords:
             problems.append(f"${step(name)}: it is given twice")
         else:
-            kwargs[name] = _load(named_form, value, step(name), problems)
-    missing = [*call.names[len(values) : call.required], *sorted(call.needed)]
+            kwargs[name] = _load(*place, value, problems)
+    missing = [*names[len(values) : parameters.required], *parameters.needed]
     problems += [f"${step(name)}: is missing" for name in missing if name not in named]
     if problems:
-        raise _unreadable(call.handler, problems)
+        raise _unreadable(parameters.handler, problems)
     return tuple(args), kwargs
 
 
@@ -253,7 +205,7 @@ def _shape(handler: Handler[..., Any], wire: object) -> tuple[list[Any], dict[st
     raise _unreadable(handler, [f"$: {problem}"])
 
 
-def _load(form: Form, wire: object, path: str, problems: list[str]) -> Any:
+def _load(path: str, form: Form, wire: object, problems: list[str]) -> Any:
     try:
         return form.load(wire)
     except Unfit as unfit:

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from ..model.errors import OptionsError
 from .annotations import code_of, hints_of_function
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Handler(Generic[P, R]):
+class Handler(Generic[P, R_co]):
     """What ``@app.job`` returns: callable like ``fn``, and what ``enqueue`` takes.
+
+    ``R_co`` is the result of the job. What a direct call gives differs between the two kinds,
+    `AsyncHandler` and `ThreadHandler`. It must not have a ``__code__``: that is how type checkers
+    tell a handler from a method given unbound.
 
     ``name`` is what stored jobs call it, ``aliases`` are older names that it answers to.
     ``job_type`` and ``method_name`` are the module (or service class) and the function, as
@@ -30,11 +35,11 @@ class Handler(Generic[P, R]):
     """
 
     __name__: str
-    __wrapped__: Callable[P, R]
+    __wrapped__: Callable[P, Any]
 
     def __init__(
         self,
-        fn: Callable[P, R],
+        fn: Callable[P, Any],
         *,
         name: str | None = None,
         aliases: Iterable[str] = (),
@@ -53,7 +58,7 @@ class Handler(Generic[P, R]):
         self.thread = thread
         self.service = service
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Call the function directly; no job is made."""
         return self.fn(*args, **kwargs)
 
@@ -77,6 +82,35 @@ class Handler(Generic[P, R]):
     def hints(self) -> Mapping[str, Any]:
         """The types of the annotated parameters and of the result (``"return"``)."""
         return hints_of_function(self.fn)
+
+
+class AsyncHandler(Handler[P, R_co]):
+    """Made from an ``async def``."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """Call the function directly; no job is made."""
+        made: Coroutine[Any, Any, R_co] = self.fn(*args, **kwargs)
+        return made
+
+
+class ThreadHandler(Handler[P, R_co]):
+    """Made from a plain ``def``, which jobs run in a worker thread."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the function directly; no job is made."""
+        result: R_co = self.fn(*args, **kwargs)
+        return result
+
+
+class Declare(Protocol):
+    """What ``@app.job(...)`` with options returns: it makes a handler of a function."""
+
+    @overload  # async first: a plain function may return anything, so also a coroutine
+    def __call__(  # type: ignore[overload-overlap]  # that is why it comes first
+        self, fn: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncHandler[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> ThreadHandler[P, R]: ...
 
 
 def is_async(fn: Callable[..., Any]) -> bool:

@@ -10,13 +10,12 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, ParamSpec, TypeGuard, TypeVar
+from typing import Any, ParamSpec, TypeGuard
 
 from ..model.errors import DuplicateHandler, UnknownHandler
-from .handler import Handler
+from .handler import AsyncHandler, Handler, ThreadHandler, is_async
 
 P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class Registry:
@@ -34,22 +33,23 @@ class Registry:
 
     def add(
         self,
-        fn: Callable[P, R],
+        fn: Callable[P, Any],
         *,
         name: str | None = None,
         aliases: Iterable[str] = (),
         options: Mapping[str, Any] | None = None,
         thread: bool | None = None,
-    ) -> Handler[P, R]:
+    ) -> Handler[P, Any]:
         """Make ``fn`` a handler. A handler of another registry counts as its function.
 
         Raises:
             DuplicateHandler: its name, or one of its aliases, is taken.
             OptionsError: it is no function that a job could run.
         """
-        while isinstance(fn, Handler):
+        while _is_handler(fn):
             fn = fn.fn
-        handler = Handler(fn, name=name, aliases=aliases, options=options, thread=thread)
+        kind = AsyncHandler[P, Any] if is_async(fn) else ThreadHandler[P, Any]
+        handler = kind(fn, name=name, aliases=aliases, options=options, thread=thread)
         self._register([handler])
         return handler
 
@@ -64,7 +64,7 @@ class Registry:
         Raises:
             DuplicateHandler: one of the names is taken; then none is registered.
         """
-        handlers = [
+        handlers: list[Handler[..., Any]] = [
             Handler(method, options=options, service=cls) for method in _public_methods(cls)
         ]
         self._register(handlers)
