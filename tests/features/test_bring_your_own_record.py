@@ -212,7 +212,7 @@ async def test_errors_of_the_provider_never_end_the_worker(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Shaky(MyProvider):
-        faults = 3
+        faults = 1
 
         async def get_batch(self, params: JobSearchParams[MyRecord]) -> Sequence[MyRecord]:
             if self.faults:

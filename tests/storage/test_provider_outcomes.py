@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from trio.testing import MockClock
@@ -28,7 +29,7 @@ from tests.storage.own_providers import (
     request,
     tracking_id,
 )
-from trio_gusto.model.errors import StorageError
+from trio_gusto.model.errors import NotSupported, StorageError
 from trio_gusto.model.instants import to_datetime
 from trio_gusto.model.outcomes import (
     AttemptCancelled,
@@ -44,10 +45,10 @@ from trio_gusto.model.states import (
     Cancelled,
     Completed,
     Failed,
-    JobState,
     Processing,
     Ready,
     Scheduled,
+    Waiting,
 )
 from trio_gusto.provider import ProviderStorage
 from trio_gusto.storage.messages import (
@@ -56,6 +57,7 @@ from trio_gusto.storage.messages import (
     Committed,
     Conflict,
     Get,
+    Insert,
     Renew,
     RequestCancel,
 )
@@ -374,9 +376,44 @@ async def test_with_leases_two_processes_never_hold_the_same_job() -> None:
     assert not shelf.completed
 
 
-async def test_words_of_the_states_are_those_users_see() -> None:
+async def test_leases_that_fail_are_refused_and_hold_nothing_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(FullShelf):
+        async def renew_leases(self, tracking_ids: object, lease_until: object) -> list[UUID]:
+            raise ConnectionError("gone")
+
+        async def release_lease(self, tracking_id: UUID) -> None:
+            raise ConnectionError("gone")
+
+    storage = ProviderStorage(Broken(), MyRecord)
+    await insert(storage, request())
+    claimed = await claim_one(storage)
+    leases = [(job_id(1), claimed.token)]
+    (refused,) = await storage.apply([Renew(NODE, START, START + 99 * SECOND, leases)])
+    assert isinstance(refused, StorageError)
+    assert await end(storage, claimed, Snoozed(SECOND)) == Committed()
+    again = await claim_one(storage, at=START + 61 * SECOND)
+    assert await end(storage, again, Released(entered=False)) == Committed()
+    assert "renew_leases failed" in caplog.text
+    assert f"the lease on record {tracking_id(1)} could not be released" in caplog.text
+
+
+# --- what a provider has no word for --------------------------------------------------------------
+
+
+async def test_running_an_ended_job_again_is_the_providers_business() -> None:
     storage = ProviderStorage(Shelf(), MyRecord)
     await insert(storage, request())
-    await claim_one(storage)
+    await end(storage, await claim_one(storage), AttemptCancelled("not needed"))
     (job,) = (await storage.read(Get([job_id(1)]))).jobs
-    assert job.state.word is JobState.PROCESSING
+    (refused,) = await storage.apply([Commit(job_id(1), job.version, Ready(START), 0)])
+    assert isinstance(refused, NotSupported)
+    assert "reset its record" in str(refused)
+
+
+async def test_jobs_that_wait_for_others_are_refused() -> None:
+    shelf = Shelf()
+    (refused,) = await ProviderStorage(shelf, MyRecord).apply([Insert([request()], [Waiting()])])
+    assert isinstance(refused, NotSupported)
+    assert not shelf.records
