@@ -105,9 +105,9 @@ def texts(key: str, value: Any, most: int = MAX_TAGS) -> tuple[str, ...]:
 def json_object(key: str, value: object) -> Mapping[str, object]:
     """A mapping of JSON values: a copy, so that changing the original changes no job."""
     given = value
-    if not isinstance(value, Mapping):
-        raise OptionsError(key, given, "give a mapping from texts to JSON values")
-    _require_json(key, cast("Mapping[object, object]", value), "$", 0)
+    if not isinstance(given, Mapping):
+        raise OptionsError(key, value, "give a mapping from texts to JSON values")
+    _require_json(key, value, "$", 0)
     try:
         wire = orjson.dumps(value, default=_plain)
     except (TypeError, ValueError, RecursionError) as error:
