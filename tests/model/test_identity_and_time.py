@@ -1,0 +1,92 @@
+"""Ids sort by time; instants and durations are exact."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from trio_gusto.model.ids import RANDOM_BITS, to_job_id, to_uuid, uuid7
+from trio_gusto.model.instants import (
+    to_datetime,
+    to_duration,
+    to_instant,
+    to_optional_datetime,
+    to_timedelta,
+)
+
+NOW = 1_700_000_000_123_456_789
+
+
+def test_an_id_is_a_uuid_of_version_seven() -> None:
+    made = to_uuid(uuid7(NOW, 2**RANDOM_BITS - 1))
+    assert (made.version, made.variant) == (7, "specified in RFC 4122")
+    assert made.int >> 80 == NOW // 1_000_000
+
+
+def test_ids_sort_by_the_time_they_were_made() -> None:
+    moments = [NOW + n * 250 for n in range(2_000)]
+    made = [uuid7(moment, (n * 7919) % 2**RANDOM_BITS) for n, moment in enumerate(moments)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+
+
+def test_random_bits_tell_ids_of_one_moment_apart() -> None:
+    assert uuid7(NOW, 1) != uuid7(NOW, 2)
+
+
+def test_an_id_is_the_same_in_both_forms() -> None:
+    made = uuid7(NOW, 5)
+    assert to_job_id(to_uuid(made)) == made
+    assert len(made) == 16
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+        datetime(2026, 3, 8, 2, 30, 0, 1, tzinfo=UTC),
+        datetime.max.replace(tzinfo=UTC),
+        datetime.min.replace(tzinfo=UTC),
+    ],
+)
+def test_an_instant_is_exact_to_the_microsecond(moment: datetime) -> None:
+    assert to_datetime(to_instant(moment)) == moment
+
+
+def test_the_time_zone_of_an_instant_does_not_matter() -> None:
+    there = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    assert to_instant(there) == to_instant(there.astimezone(UTC))
+
+
+def test_a_naive_moment_is_refused() -> None:
+    with pytest.raises(ValueError, match="names no instant"):
+        to_instant(datetime(2026, 1, 1))  # noqa: DTZ001 - naive on purpose
+
+
+def test_no_instant_is_no_moment() -> None:
+    assert to_optional_datetime(None) is None
+    assert to_optional_datetime(0) == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("length", "duration"),
+    [
+        (1, 1_000_000),
+        (0.1, 100_000),
+        (-2.5, -2_500_000),
+        (timedelta(days=1, microseconds=1), 86_400_000_001),
+    ],
+)
+def test_a_duration_is_in_microseconds(length: float | timedelta, duration: int) -> None:
+    assert to_duration(length) == duration
+    assert to_timedelta(duration) == (
+        length if isinstance(length, timedelta) else timedelta(seconds=length)
+    )
+
+
+@pytest.mark.parametrize("length", [float("nan"), float("inf"), True, "1", None])
+def test_what_is_no_length_is_refused(length: object) -> None:
+    with pytest.raises(ValueError, match="is no duration"):
+        to_duration(length)  # type: ignore[arg-type]  # wrong on purpose
