@@ -74,6 +74,12 @@ class Bare:
     pass
 
 
+@dataclasses.dataclass
+class Seeded:
+    value: int
+    seed: dataclasses.InitVar[int]
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "text"),
     [
@@ -144,6 +150,7 @@ def test_an_object_that_does_not_fit_is_reported_by_path(
         (Settings, [1]),
         (Model, Item(UUID(int=7))),
         (Bare, Bare()),
+        (Seeded, Seeded(1, 2)),  # it could not be made again from its fields
     ],
 )
 def test_another_class_is_refused_a_subclass_too_because_its_fields_would_be_lost(

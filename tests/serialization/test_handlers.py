@@ -129,6 +129,29 @@ def test_a_callable_object_is_named_after_its_class() -> None:
     assert Handler(Greeter()).name == f"{__name__}.Greeter"
 
 
+def test_names_local_to_the_function_around_it_are_found_while_that_runs() -> None:
+    class Local:
+        pass
+
+    def made_here(value: Local) -> list[Local]: ...  # type: ignore[empty-body]  # only hints count
+
+    handler: Handler[..., Any] = Handler(made_here)
+    assert handler.hints == {"value": Local, "return": list[Local]}
+
+
+def declared_elsewhere() -> Handler[..., Any]:
+    class Local:
+        pass
+
+    def made_here(value: Local) -> None: ...
+
+    return Handler(made_here)
+
+
+def test_they_are_remembered_when_it_has_returned() -> None:
+    assert declared_elsewhere().hints["value"].__name__ == "Local"
+
+
 def test_hints_are_resolved_one_by_one() -> None:
     def odd(good: int, bad: Missing) -> str: ...  # type: ignore[name-defined,empty-body]  # noqa: F821
 

@@ -1,7 +1,8 @@
 """Annotations as types: resolved at run time, one by one.
 
-An annotation that cannot be resolved (its name is imported for type checkers only, or local to a
-function) becomes `Unresolved` and harms no other.
+Names that are local to a function are found while that function runs: in a test, say, that declares
+its own classes and handlers. An annotation that cannot be resolved at all (its name is imported for
+type checkers only) becomes `Unresolved` and harms no other.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def hints_of_function(fn: Callable[..., Any]) -> dict[str, Any]:
     """The types of the parameters and of the result (``"return"``) that are annotated."""
     target = inspect.unwrap(code_of(fn))
     annotations = getattr(target, "__annotations__", {})
-    return _resolve(annotations, getattr(target, "__globals__", {}), {})
+    names = getattr(target, "__globals__", {})
+    return _resolve(annotations, names, _local_names(getattr(target, "__qualname__", "")))
 
 
 def hints_of_class(kind: type) -> dict[str, Any]:
@@ -49,9 +51,26 @@ def hints_of_class(kind: type) -> dict[str, Any]:
     for parent in reversed(origin.__mro__):
         annotations = inspect.get_annotations(parent)
         names = vars(sys.modules.get(parent.__module__, SimpleNamespace()))
-        found |= _resolve(annotations, names, {parent.__name__: parent})
+        local = _local_names(parent.__qualname__) | {parent.__name__: parent}
+        found |= _resolve(annotations, names, local)
     arguments = dict(zip(getattr(origin, "__parameters__", ()), get_args(kind), strict=False))
     return {name: _fill_in(hint, arguments) for name, hint in found.items()}
+
+
+def is_local(qualified_name: str) -> bool:
+    """Whether it is defined inside a function."""
+    return "<locals>" in qualified_name
+
+
+def _local_names(qualified_name: str) -> dict[str, Any]:
+    """The names around a definition inside a function, as long as that function runs."""
+    outer, _, _ = qualified_name.rpartition(".<locals>")
+    frame = inspect.currentframe() if outer else None
+    while frame is not None:
+        if frame.f_code.co_qualname == outer:
+            return dict(frame.f_locals)
+        frame = frame.f_back
+    return {}
 
 
 def _resolve(

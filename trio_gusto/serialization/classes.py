@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NotRequired, Required, get_args, get_origin
@@ -59,10 +60,13 @@ def class_form(kind: Any, lookup: Lookup) -> Form | None:
     @functools.cache
     def fields() -> tuple[Field, ...]:
         hints = hints_of_class(kind)
-        return tuple(
+        found = tuple(
             Field(name, argument, _field_form(hints, name, lookup), required)
             for name, argument, required in declared(origin)
         )
+        # A constructor that wants more than the fields could not read what was written: a TypeError.
+        inspect.signature(origin).bind(**dict.fromkeys(field.argument for field in found))
+        return found
 
     return _instance_form(origin, fields)
 

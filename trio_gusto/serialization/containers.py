@@ -13,14 +13,22 @@ INTEGER: frozenset[type] = frozenset({int})
 OBJECT: frozenset[type] = frozenset({dict})
 
 
-def read_items(wire: object, load: Callable[[Any], Any]) -> list[Any]:
-    """The items of an array, each read by ``load``."""
+def _are_exactly(kind: type | None, items: Iterable[object]) -> bool:
+    """Whether all items are their own wire form."""
+    return kind is not None and set(map(type, items)) <= {kind}
+
+
+def read_items(wire: object, item: Form) -> list[Any]:
+    """The items of an array."""
     if not is_array(wire):
         raise Unfit(expected("an array", wire))
+    if _are_exactly(item.exact, wire):
+        return wire
+    load = item.load
     items: list[Any] = []
     try:
-        for item in wire:
-            items.append(load(item))  # noqa: PERF401 - the length says how far it came
+        for each in wire:
+            items.append(load(each))  # noqa: PERF401 - the length says how far it came
     except Unfit as unfit:
         raise unfit.under(f"[{len(items)}]") from unfit.__cause__
     return items
@@ -29,15 +37,19 @@ def read_items(wire: object, load: Callable[[Any], Any]) -> list[Any]:
 def array_form(takes: tuple[type, ...], make: Callable[[Iterable[Any]], Any], item: Form) -> Form:
     """Items in their order. ``takes``: the classes accepted; ``make`` builds what is read."""
     name = f"a {takes[0].__name__}"
-    dump_item, load_item = item.dump, item.load
+    dump_item = item.dump
+    # A float may not be finite, so each is looked at.
+    exact = None if item.exact is float else item.exact
 
     def dump(value: Iterable[Any]) -> object:
         if not isinstance(value, takes):
             return Misfit(expected(name, value))
+        if _are_exactly(exact, value):
+            return list(value)
         return [dump_item(each) for each in value]
 
     def load(wire: object) -> object:
-        items = read_items(wire, load_item)
+        items = read_items(wire, item)
         return items if make is list else make(items)
 
     return Form(name, dump, load, takes, ARRAY)

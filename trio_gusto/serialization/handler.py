@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from ..model.errors import OptionsError
-from .annotations import code_of, hints_of_function
+from .annotations import code_of, hints_of_function, is_local
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,6 +57,8 @@ class Handler(Generic[P, R_co]):
         self.options: Mapping[str, Any] = MappingProxyType(dict(options or {}))
         self.thread = thread
         self.service = service
+        if is_local(f"{self.job_type}.{self.method_name}"):
+            _ = self.hints  # now, while the function around it runs
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Call the function directly; no job is made."""
