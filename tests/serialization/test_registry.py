@@ -173,3 +173,14 @@ def test_a_service_declared_twice_is_a_duplicate() -> None:
     registry.add_service(Mailer)
     with pytest.raises(DuplicateHandler):
         registry.add_service(Mailer)
+
+
+def render(width: int) -> str:
+    return "=" * width
+
+
+async def test_both_kinds_of_handlers_are_called_like_their_functions() -> None:
+    registry = Registry()
+    assert await registry.add(greet)("ann@example.org") is None
+    assert registry.add(render)(3) == "==="
+    assert [handler.method_name for handler in registry] == ["greet", "render"]

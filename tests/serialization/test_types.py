@@ -9,11 +9,12 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum, IntFlag, StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Final, Literal, NewType
+from typing import Annotated, Any, Final, Literal, NewType, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from typing_extensions import TypeAliasType
 
 from trio_gusto.model.errors import ArgumentError
 from trio_gusto.serialization.codec import Codec, DecodeError
@@ -219,3 +220,21 @@ def test_a_zone_that_was_read_from_a_file_has_no_name_to_store() -> None:
                 Codec().dumps(nameless, ZoneInfo)
             return
     pytest.skip("this machine keeps its time zones elsewhere")
+
+
+T = TypeVar("T", bound=int)
+Ids = TypeAliasType("Ids", dict[str, UUID])
+
+
+def test_a_type_variable_stands_for_its_bound() -> None:
+    assert Codec().dumps([5], list[T]) == "[5]"  # type: ignore[valid-type]  # as in a generic handler
+    with pytest.raises(ArgumentError):
+        Codec().dumps("5", T)
+
+
+def test_a_named_alias_stands_for_what_it_names() -> None:
+    assert Codec().loads(Codec().dumps({"a": UUID(int=7)}, Ids), Ids) == {"a": UUID(int=7)}
+
+
+def test_an_annotation_that_cannot_be_hashed_is_looked_up_each_time() -> None:
+    assert Codec().dumps(5, Annotated[int, []]) == "5"
