@@ -6,13 +6,14 @@ import os
 import re
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 import trio
 
 from .actors.probe import Gate, Probe
-from .actors.supervisor import RestartBudget, Supervisor
+from .actors.supervisor import Child, RestartBudget, Supervisor
 from .actors.tree import Drain, Tree, Workers
 from .actors.workplace import Workplace
 from .clock import Clock, SystemClock
@@ -29,12 +30,9 @@ from .serialization.handler import AsyncHandler, Declare, ThreadHandler
 from .serialization.registry import Registry
 from .services import Lifetime, ServiceResolver, Services
 from .storage.memory import MemoryStorage
+from .storage.messages import Tallied, Tally
 from .storage.storage import Storage
-from .telemetry import Telemetry
-
-if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import TracerProvider
+from .telemetry import MeterProvider, Telemetry, TracerProvider
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -203,19 +201,28 @@ class Gusto:
         self._is_running = True
         try:
             async with (
-                self._services.running(),
+                self._singletons(),
                 _hosted(self._tree(consumer=consumer, barriers=barriers)) as tree,
             ):
                 yield self._queue(tree)
         finally:
             self._is_running = False
 
+    def _singletons(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._own_services is None else self._own_services.running()
+
     def _tree(self, *, consumer: bool, barriers: Gate | None) -> Tree:
-        telemetry = Telemetry.create(*self._providers)
+        telemetry = Telemetry.create(*self._providers, clock=self._clock)
         probe = Probe(barriers, telemetry)
         workplace = self._workplace() if consumer else None
+        beside = (
+            [] if telemetry is None else [Child("telemetry", partial(telemetry.run, self._tally))]
+        )
         node = _node_name(self.options.node_name)
-        return Tree(node, self.storage, probe, self._clock, self.options, workplace)
+        return Tree(node, self.storage, probe, self._clock, self.options, workplace, beside)
+
+    async def _tally(self) -> Tallied:
+        return await self.storage.read(Tally())
 
     def _workplace(self) -> Workplace:
         return Workplace(

@@ -153,12 +153,12 @@ async def test_the_next_due_instant_is_the_earliest_known_here() -> None:
 
 async def test_a_provider_that_can_wake_is_waited_for() -> None:
     shelf = FullShelf()
-    await ProviderStorage(shelf, MyRecord).wait_changed()
+    await ProviderStorage(shelf, MyRecord).wait_changed("node")
     assert shelf.news == 1
 
 
 async def test_a_provider_that_cannot_wake_never_does(nursery: trio.Nursery) -> None:
-    nursery.start_soon(ProviderStorage(Shelf(), MyRecord).wait_changed)
+    nursery.start_soon(ProviderStorage(Shelf(), MyRecord).wait_changed, "node")
     await wait_all_tasks_blocked()
     assert len(nursery.child_tasks) == 1
     nursery.cancel_scope.cancel()
@@ -169,8 +169,8 @@ async def test_a_decision_of_the_provider_is_a_change(nursery: trio.Nursery) -> 
     await insert(storage, request())
     await fail(storage, await claim_one(storage))
     with trio.fail_after(1):
-        await storage.wait_changed()
-    nursery.start_soon(storage.wait_changed)
+        await storage.wait_changed("node")
+    nursery.start_soon(storage.wait_changed, "node")
     await wait_all_tasks_blocked()
     assert len(nursery.child_tasks) == 1, "once for each decision"
     nursery.cancel_scope.cancel()
@@ -184,7 +184,7 @@ async def test_a_wake_that_fails_is_logged_and_tried_again_after_a_pause(
             raise ConnectionError("gone")
 
     before = trio.current_time()
-    await ProviderStorage(Deaf(), MyRecord).wait_changed()
+    await ProviderStorage(Deaf(), MyRecord).wait_changed("node")
     assert trio.current_time() - before >= 1
     assert "wait_for_jobs failed" in caplog.text
 

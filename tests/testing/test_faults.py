@@ -53,10 +53,10 @@ async def test_calls_are_counted_from_one_and_by_kind() -> None:
     await storage.apply([INSERT])
     await storage.apply([Prune(0, 1)])
     await storage.read(Get([ID]))
-    assert len(storage.pending) == 1
+    assert len(storage.pending) == 1, "not yet"
     with pytest.raises(StorageBusy):
         await storage.read(Get([ID]))
-    assert storage.pending == ()
+    assert not storage.pending
     assert [(fault.on, fault.nth) for fault in storage.happened] == [("read", 2)]
     await storage.read(Get([ID]))
 
@@ -101,14 +101,14 @@ async def test_all_else_is_the_storage_underneath(autojump_clock: MockClock) -> 
         decides_retries = True
         remembers_presence = True
 
-        async def wait_changed(self) -> None:
+        async def wait_changed(self, node: str) -> None:
             await trio.sleep(1)
 
     storage = FaultyStorage(Changeable(), [])
     assert storage.decides_retries
     assert storage.remembers_presence
     await storage.attach("node")
-    await storage.wait_changed()
+    await storage.wait_changed("node")
     assert trio.current_time() == 1
     assert storage.renew_blocking(Renew("node", 0, 0, [])) == storage.storage.renew_blocking(
         Renew("node", 0, 0, [])

@@ -79,6 +79,11 @@ def current_job() -> JobContext:
         raise NoCurrentJob from None
 
 
-def enter(context: contextvars.Context, job: JobContext) -> None:
-    """Make ``job`` the current one in ``context``."""
-    context.run(_current.set, job)
+def enter(
+    context: contextvars.Context,
+    lease: Lease,
+    roster: Roster,
+    view: Callable[[ClaimedJob], Job],
+) -> None:
+    """Make the job under ``lease`` the current one in ``context``."""
+    context.run(_current.set, JobContext(lease, roster, view))

@@ -6,7 +6,6 @@ goes past the mailbox, since queries neither wait behind writes nor take part in
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import overload
 
 import trio
@@ -36,12 +35,16 @@ StoreLetter = Letter[Write, Reply]
 
 
 class StorageDesk:
-    """Takes letters for the storekeeper; ``read`` is the storage's own."""
+    """Takes letters for the storekeeper.
+
+    ``tell`` hands in a letter without waiting, ``read`` is the storage's own.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.read = storage.read
         self.mailbox = Mailbox[StoreLetter]()
+        self.tell = self.mailbox.tell
         self.kept: list[StoreLetter] = []
         """Letters that insist, taken out of the mailbox but not done yet."""
         self.serving = False
@@ -67,15 +70,11 @@ class StorageDesk:
         if self._closed:
             raise closed()
         letter = StoreLetter(write)
-        self.mailbox.tell(letter)
+        self.tell(letter)
         reply = await letter.answer()
         if isinstance(reply, GustoError):
             raise reply
         return reply
-
-    def tell(self, write: Write, then: Callable[[Reply], None]) -> None:
-        """Have ``write`` performed, however long the storage fails, and call ``then`` with the reply."""
-        self.mailbox.tell(StoreLetter(write, then, insist=True))
 
     async def finish(self) -> None:
         """Wait until every letter so far has been dealt with."""

@@ -32,20 +32,24 @@ from ..model.outcomes import (
     AttemptFailed,
     Outcome,
     Released,
+    Succeeded,
     TimedOut,
     classify,
 )
 from ..model.retry import RetryPolicy, RetryState, from_wire
 from ..serialization.calls import DecodeError
 from ..serialization.handler import Handler
-from .context import JobContext, enter
-from .isolation import drive, is_real_interrupt
+from .context import enter
+from .isolation import drive, is_real_interrupt, step
 from .probe import Probe
 from .roster import Cause, Lease, Roster, Slot
 from .settler import Settler
 from .workplace import Workplace
 
 logger = logging.getLogger("trio_gusto")
+
+RETURNED_NONE = Succeeded()
+"""The outcome of most jobs, made once."""
 
 BREATH = 500
 """Microseconds that handlers which never wait may run in a row before the loop gets its turn."""
@@ -61,13 +65,20 @@ class Executors:
         self._roster = roster
         self._settler = settler
         self._probe = probe
-        self._clock = clock
         self._threads = trio.CapacityLimiter(len(roster.slots))
         self._context = contextvars.Context()
+        # Looked up once: these are called for every job.
+        self._observer = probe.observer
+        self._monotonic = clock.monotonic
+        self._instant = clock.instant
+        self._find = workplace.find
+        self._decode = workplace.decode
+        self._view = workplace.view
 
     @trio.lowlevel.enable_ki_protection
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run jobs until cancelled."""
+        self._monotonic = trio.lowlevel.current_clock().current_time
         self._context = contextvars.copy_context()  # what the host set up, every job may see
         async with trio.open_nursery() as nursery:
             for slot in self._roster.slots:
@@ -79,63 +90,77 @@ class Executors:
         backlog = self._roster.backlog
         last_turn = 0
         while True:
+            slot.used_up = False
             with trio.CancelScope() as slot.scope:
-                while not slot.scope.cancel_called:
+                while not slot.used_up:
                     lease = backlog.pop()
                     if lease is None:
                         await backlog.park()
-                        last_turn = self._clock.instant()
+                        last_turn = self._instant()
                         continue
                     ended_at = await self._attempt(slot, lease)
-                    if ended_at - last_turn > BREATH:
+                    if lease.waited:
+                        last_turn = ended_at
+                    elif ended_at - last_turn > BREATH:
                         await trio.lowlevel.checkpoint()
-                        last_turn = self._clock.instant()
+                        last_turn = self._instant()
 
     @trio.lowlevel.enable_ki_protection
     async def _attempt(self, slot: Slot, lease: Lease) -> int:
         """Run one job to its recorded end; returns the instant at which it ended."""
         claimed = lease.claimed
-        handler = self._workplace.find(claimed.request.name)
-        if handler is None:
-            self._park_unknown(lease)
-            return 0
-        if lease.cause is not None:
-            self._settler.give_back(lease)
-            return 0
+        request = claimed.request
+        handler = self._find(request.name)
+        if handler is None or lease.cause is not None:
+            return self._turn_down(lease, handler)
         gate = self._probe.gate
-        if gate is not None and gate.watches("job_started"):
+        if gate is not None:
             await self._pass_start(lease)
-        started_at = lease.started_at = self._clock.instant()
+        started_at = lease.started_at = self._instant()
         slot.lease = lease
         lease.slot = slot
-        timeout = claimed.request.timeout
-        if timeout is not None:
-            slot.deadline = self._clock.monotonic() + timeout / MICROSECONDS
+        if request.timeout is not None:
+            slot.deadline = self._monotonic() + request.timeout / MICROSECONDS
             if slot.deadline < self._roster.next_deadline:
                 self._roster.watch(slot.deadline)
         if self._probe.listening:
             self._announce_start(claimed, started_at)
         context = self._context.copy()
-        span = self._span(context, claimed, handler)
+        span = None if self._observer is None else self._span(context, claimed, handler)
         error: BaseException | None = None
         try:
-            result = await self._enter(slot, lease, handler, context)
+            args, kwargs = self._decode(handler, request.args)
+            enter(context, lease, self._roster, self._view)
+            if handler.is_async and handler.service is None:
+                # Step into the coroutine here; most short jobs end without ever waiting.
+                coroutine = handler.fn(*args, **kwargs)
+                self._roster.active = lease
+                try:
+                    trap = context.run(step, coroutine)
+                except StopIteration as end:
+                    result = end.value
+                else:
+                    result = await drive(coroutine, context, self._roster, lease, trap)
+                self._roster.active = None
+            else:
+                result = await self._enter(slot, lease, handler, context, args, kwargs)
         except BaseException as caught:  # noqa: BLE001 - a handler may raise anything
+            self._roster.active = None
             error = caught
             outcome = self._judge(slot, lease, caught)
         else:
-            outcome = self._workplace.success(handler, result)
+            outcome = RETURNED_NONE if result is None else self._workplace.success(handler, result)
         slot.lease = None
         lease.slot = None
         slot.deadline = math.inf
-        ended_at = self._clock.instant()
-        self._roster.note_duration((ended_at - started_at) / MICROSECONDS)
-        delay = self._retry_delay(handler, claimed, outcome)
-        if self._probe.gate is not None:
+        ended_at = self._instant()
+        self._roster.note_duration(ended_at - started_at)
+        if gate is not None:
             lease.recorded = trio.Event()
+        delay = None if error is None else self._retry_delay(handler, claimed, outcome)
         state = self._settler.settle(lease, outcome, now=ended_at, delay=delay)
-        if span is not None and self._probe.observer is not None:
-            self._probe.observer.job_ended(span, outcome.word, state.word, error)
+        if span is not None and self._observer is not None:
+            self._observer.job_ended(span, outcome.word, state.word, error)
         if error is not None:
             await self._let_through(error)
         if lease.recorded is not None:
@@ -145,23 +170,27 @@ class Executors:
     # --- entering the handler ---
 
     async def _enter(
-        self, slot: Slot, lease: Lease, handler: Handler[..., Any], context: contextvars.Context
+        self,
+        slot: Slot,
+        lease: Lease,
+        handler: Handler[..., Any],
+        context: contextvars.Context,
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
     ) -> object:
-        claimed = lease.claimed
-        args, kwargs = self._workplace.decode(handler, claimed.request.args)
-        enter(context, JobContext(lease, self._roster, self._workplace.view))
+        """Enter a handler that is no plain coroutine function."""
         if handler.service is not None:
-            return await drive(
-                self._with_service(slot, handler, args, kwargs), context, self._roster, lease
-            )
-        if handler.is_async:
-            return await drive(handler.fn(*args, **kwargs), context, self._roster, lease)
-        if handler.thread is False:
+            coroutine = self._with_service(slot, handler, args, kwargs)
             self._roster.active = lease
             try:
-                return context.run(handler.fn, *args, **kwargs)
-            finally:
-                self._roster.active = None
+                trap = context.run(step, coroutine)
+            except StopIteration as end:
+                return end.value
+            return await drive(coroutine, context, self._roster, lease, trap)
+        if handler.thread is False:
+            self._roster.active = lease
+            return context.run(handler.fn, *args, **kwargs)
+        lease.waited = True
         return await self._in_thread(slot, partial(context.run, handler.fn, *args, **kwargs))
 
     async def _with_service(
@@ -174,7 +203,7 @@ class Executors:
         """Call a method of a service: its instance is made for this job and cleaned up after it."""
         assert handler.service is not None
         async with self._workplace.scope() as scope:
-            instance = await scope.get(handler.service)
+            instance: object = await scope.get(handler.service)
             method = partial(handler.fn, instance, *args, **kwargs)
             if handler.is_async:
                 return await method()
@@ -277,15 +306,17 @@ class Executors:
 
     # --- the rest ---
 
-    def _park_unknown(self, lease: Lease) -> None:
+    def _turn_down(self, lease: Lease, handler: Handler[..., Any] | None) -> int:
+        """Give back a job that was called off, or whose handler nobody knows here."""
         name = lease.claimed.request.name
-        if name not in self._roster.unknown_names:
+        if handler is None and name not in self._roster.unknown_names:
             self._roster.unknown_names.add(name)
             logger.warning(
                 "no handler is registered as %r here; its jobs stay ready until a node knows it",
                 name,
             )
         self._settler.give_back(lease)
+        return 0
 
     def _span(
         self, context: contextvars.Context, claimed: ClaimedJob, handler: Handler[..., Any]
@@ -298,6 +329,8 @@ class Executors:
     async def _pass_start(self, lease: Lease) -> None:
         """A barrier stands before the handler; a stop gives the job back."""
         assert self._probe.gate is not None
+        if not self._probe.gate.watches("job_started"):
+            return
         try:
             await self._probe.gate.pass_through("job_started", lease.claimed)
         except trio.Cancelled:

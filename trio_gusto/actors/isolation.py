@@ -12,25 +12,41 @@ import types
 from collections.abc import Coroutine, Generator
 from typing import Any, TypeVar
 
+import trio
+
 from .roster import Lease, Roster
 
 R = TypeVar("R")
 
 
+@trio.lowlevel.disable_ki_protection
+def step(coroutine: Coroutine[Any, Any, R]) -> object:
+    """Run ``coroutine`` until it waits for the first time; a Ctrl-C may interrupt it.
+
+    Raises:
+        StopIteration: it has returned without waiting, with that value.
+    """
+    return coroutine.send(None)
+
+
+@trio.lowlevel.disable_ki_protection
 @types.coroutine
 def drive(
-    coroutine: Coroutine[Any, Any, R], context: contextvars.Context, roster: Roster, lease: Lease
+    coroutine: Coroutine[Any, Any, R],
+    context: contextvars.Context,
+    roster: Roster,
+    lease: Lease,
+    trap: object,
 ) -> Generator[Any, Any, R]:
-    """Run ``coroutine`` to its end in ``context``.
+    """Run ``coroutine``, which waits in ``trap`` for the first time, to its end in ``context``.
 
     While a step of it runs, ``roster.active`` names its lease, so that the watchdog can tell which
     job blocks the event loop.
     """
     run = context.run
     send = coroutine.send
-    roster.active = lease
+    lease.waited = True
     try:
-        trap = run(send, None)
         while True:
             roster.active = None
             try:

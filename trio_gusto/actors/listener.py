@@ -17,10 +17,12 @@ class Listener:
 
     def __init__(
         self,
+        node: str,
         storage: Storage,
         hear: Sequence[Callable[[], None]],
         act: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self._node = node
         self._storage = storage
         self._hear = hear
         self._act = act
@@ -29,7 +31,7 @@ class Listener:
         """Listen until cancelled."""
         task_status.started()
         while True:
-            await self._storage.wait_changed()
+            await self._storage.wait_changed(self._node)
             for hear in self._hear:
                 hear()
             if self._act is not None:

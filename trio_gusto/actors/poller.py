@@ -125,10 +125,10 @@ class Poller:
         """Jobs to hold beyond the number of executors: what these finish during one round."""
         if self._options.prefetch is not None:
             return self._options.prefetch
-        mean = self._roster.mean_seconds
+        mean = self._roster.mean_duration
         if mean is None:
             return 0
-        finished = len(self._roster.slots) * self._round_seconds / max(mean, 1e-6)
+        finished = len(self._roster.slots) * self._round_seconds * MICROSECONDS / max(mean, 1.0)
         return min(MOST_AHEAD, int(2 * finished))
 
     async def _claim(self, room: int) -> None:

@@ -44,6 +44,7 @@ class Lease:
         "recorded",
         "slot",
         "started_at",
+        "waited",
     )
 
     def __init__(self, claimed: ClaimedJob, fence: float, batch: BatchRecord) -> None:
@@ -54,6 +55,8 @@ class Lease:
         self.cause: Cause | None = None
         self.cancel_reason: str | None = None
         self.started_at: int | None = None
+        self.waited = False
+        """Whether the handler has let the event loop have its turn."""
         self.recorded: trio.Event | None = None
         """Set when the outcome is recorded; there only while barriers are in use."""
 
@@ -62,6 +65,7 @@ class Lease:
         if self.cause is None:
             self.cause = cause
         if self.slot is not None:
+            self.slot.used_up = True
             self.slot.scope.cancel()
 
     def cancel(self, reason: str) -> None:
@@ -73,10 +77,12 @@ class Lease:
 class Slot:
     """One executor's place: the scope its handlers run in, and what runs there."""
 
-    __slots__ = ("deadline", "lease", "scope", "thread_wait")
+    __slots__ = ("deadline", "lease", "scope", "thread_wait", "used_up")
 
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
+        self.used_up = False
+        """Whether the scope was cancelled, so that the next job needs a new one."""
         self.lease: Lease | None = None
         self.deadline = math.inf
         self.thread_wait: trio.CancelScope | None = None
@@ -86,15 +92,17 @@ class Slot:
 class Backlog:
     """Claimed jobs that no executor has taken yet, highest priority first, then in claim order."""
 
-    __slots__ = ("_count", "_heap", "_parked")
+    __slots__ = ("_lanes", "_parked", "_size", "_top")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Lease]] = []
-        self._count = 0
+        self._lanes: dict[int, deque[Lease]] = {}
+        self._top: list[int] = []
+        """A heap of the negated priorities that have a lane."""
+        self._size = 0
         self._parked: deque[trio.lowlevel.Task] = deque()
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return self._size
 
     @property
     def idle(self) -> int:
@@ -104,19 +112,30 @@ class Backlog:
     def put(self, leases: list[Lease]) -> None:
         """Add claimed jobs and wake as many executors as can take one."""
         for lease in leases:
-            self._count += 1
-            heapq.heappush(self._heap, (-lease.claimed.request.priority, self._count, lease))
+            lane = self._lanes.get(-lease.claimed.request.priority)
+            if lane is None:
+                lane = self._lanes[-lease.claimed.request.priority] = deque()
+                heapq.heappush(self._top, -lease.claimed.request.priority)
+            lane.append(lease)
+        self._size += len(leases)
         for _ in range(min(len(leases), len(self._parked))):
             trio.lowlevel.reschedule(self._parked.popleft())
 
     def pop(self) -> Lease | None:
         """The next job, if there is one."""
-        return heapq.heappop(self._heap)[2] if self._heap else None
+        while self._top:
+            lane = self._lanes[self._top[0]]
+            if lane:
+                self._size -= 1
+                return lane.popleft()
+            del self._lanes[heapq.heappop(self._top)]
+        return None
 
     def take_all(self) -> list[Lease]:
         """All that wait, in order: for giving them back."""
-        taken = [entry[2] for entry in sorted(self._heap, key=lambda entry: entry[:2])]
-        self._heap.clear()
+        taken = []
+        while (lease := self.pop()) is not None:
+            taken.append(lease)
         return taken
 
     async def park(self) -> None:
@@ -171,7 +190,7 @@ class Roster:
         "changed",
         "deadline_alarm",
         "leases",
-        "mean_seconds",
+        "mean_duration",
         "next_deadline",
         "slots",
         "stopping",
@@ -189,8 +208,8 @@ class Roster:
         self.deadline_alarm = Alarm()
         self.next_deadline = math.inf
         """The instant for which the heart has set its alarm."""
-        self.mean_seconds: float | None = None
-        """How long a job takes, averaged over the recent ones; ``None`` before the first."""
+        self.mean_duration: float | None = None
+        """Microseconds a job takes, averaged over the recent ones; ``None`` before the first."""
         self.stopping = False
         """Whether this node is going down, and running jobs should come to an end."""
         self.unknown_names: set[str] = set()
@@ -206,10 +225,10 @@ class Roster:
             self.next_deadline = deadline
             self.deadline_alarm.ring()
 
-    def note_duration(self, seconds: float) -> None:
+    def note_duration(self, duration: int) -> None:
         """Take one job's running time into the mean."""
-        mean = self.mean_seconds
-        self.mean_seconds = seconds if mean is None else mean + 0.05 * (seconds - mean)
+        mean = self.mean_duration
+        self.mean_duration = duration if mean is None else mean + 0.05 * (duration - mean)
 
     def let_go(self, lease: Lease) -> None:
         """The outcome is recorded, or the lease is known to be lost."""

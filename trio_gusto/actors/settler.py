@@ -16,11 +16,18 @@ from ..model.errors import GustoError
 from ..model.facts import JobFinished, JobRetrying, LeaseRefused
 from ..model.ids import to_uuid
 from ..model.instants import to_datetime
-from ..model.lifecycle import Ending, Settlement, settle
-from ..model.outcomes import AttemptCancelled, Outcome, Released, describe
-from ..model.states import Completed, Failed, Ready, Scheduled, State
+from ..model.lifecycle import Ending, settle
+from ..model.outcomes import (
+    AttemptCancelled,
+    AttemptFailed,
+    Outcome,
+    Released,
+    TimedOut,
+    describe,
+)
+from ..model.states import Failed, Ready, Scheduled, State
 from ..storage.messages import Commit, Committed, Conflict
-from .desk import Reply, StorageDesk
+from .desk import Reply, StorageDesk, StoreLetter
 from .probe import Probe
 from .roster import Lease, Roster
 from .waiters import Waiters
@@ -57,43 +64,42 @@ class Settler:
 
         ``delay`` (microseconds) is what the retry policy allowed.
         """
-        ending = Ending(
-            outcome,
-            self._clock.instant() if now is None else now,
-            lease.started_at,
-            delay,
-            lease.cancel_reason,
-        )
-        settlement = settle(lease.claimed, ending)
-        self._commit(lease, ending, settlement)
-        return settlement.state
-
-    def _commit(self, lease: Lease, ending: Ending, settlement: Settlement) -> None:
+        if now is None:
+            now = self._clock.instant()
         claimed = lease.claimed
+        ending = Ending(outcome, now, lease.started_at, delay, lease.cancel_reason)
+        settlement = settle(claimed, ending)
         commit = Commit(
             claimed.request.id,
             claimed.token,
             settlement.state,
             settlement.attempt,
             settlement.record,
-            exception=getattr(ending.outcome, "exception", None),
+            exception=(
+                outcome.exception if isinstance(outcome, AttemptFailed | TimedOut) else None
+            ),
         )
-        self._desk.tell(commit, lambda reply: self._recorded(lease, ending, settlement, reply))
+        self._desk.tell(SettlementLetter(commit, self, lease, outcome, now))
+        return settlement.state
 
-    def _recorded(self, lease: Lease, ending: Ending, settlement: Settlement, reply: Reply) -> None:
-        if isinstance(reply, Committed):
+    def recorded(self, letter: SettlementLetter, reply: Reply) -> None:
+        """The storage has answered."""
+        lease = letter.lease
+        if type(reply) is Committed:
             self._let_go(lease)
-            self._tell_the_world(lease, ending, settlement.state)
+            self._tell_the_world(lease, letter.outcome, letter.now, letter.state)
         elif isinstance(reply, Conflict) and reply.cancel_reason is not None:
             # Called off from elsewhere before we heard of it: the attempt ends as cancelled.
             lease.cancel_reason = reply.cancel_reason
-            self.settle(lease, AttemptCancelled(reply.cancel_reason), now=ending.now)
+            self.settle(lease, AttemptCancelled(reply.cancel_reason), now=letter.now)
         elif isinstance(reply, Conflict):
             self._let_go(lease)
             self._refused(lease)
         else:
             assert isinstance(reply, GustoError)
-            logger.error("the outcome of job %s was refused: %s", lease.claimed.request.id, reply)
+            logger.error(
+                "the outcome of job %s was refused: %s", to_uuid(lease.claimed.request.id), reply
+            )
             self._let_go(lease)
 
     def _let_go(self, lease: Lease) -> None:
@@ -108,41 +114,13 @@ class Settler:
             if batch.outstanding == 0 and batch.take_end():
                 self._probe.gate.note("batch_completed", batch)
 
-    def _tell_the_world(self, lease: Lease, ending: Ending, state: State) -> None:
-        request = lease.claimed.request
+    def _tell_the_world(self, lease: Lease, outcome: Outcome, now: int, state: State) -> None:
         if isinstance(state, Scheduled | Ready):
             self.on_due(state.due)
         else:
-            self._waiters.notify(request.id)
-        if not self._probe.listening:
-            return
-        error = describe(ending.outcome)
-        if isinstance(state, Scheduled | Ready):
-            self._probe.announce(
-                JobRetrying(
-                    at=to_datetime(ending.now),
-                    job_id=to_uuid(request.id),
-                    name=request.name,
-                    queue=request.queue,
-                    attempt=lease.claimed.attempt,
-                    outcome=ending.outcome.word,
-                    due=to_datetime(state.due),
-                    error=error,
-                )
-            )
-        else:
-            self._probe.announce(
-                JobFinished(
-                    at=to_datetime(ending.now),
-                    job_id=to_uuid(request.id),
-                    name=request.name,
-                    queue=request.queue,
-                    attempt=lease.claimed.attempt,
-                    state=state.word,
-                    reason="" if isinstance(state, Completed) else getattr(state, "reason", ""),
-                    error=error if isinstance(state, Failed) else None,
-                )
-            )
+            self._waiters.notify(lease.claimed.request.id)
+        if self._probe.listening:
+            self._probe.announce(_fact(lease, outcome, now, state))
 
     def _refused(self, lease: Lease) -> None:
         request = lease.claimed.request
@@ -169,3 +147,51 @@ class Settler:
             self.settle(lease, AttemptCancelled(lease.cancel_reason))
         else:
             self.settle(lease, Released(entered=False))
+
+
+class SettlementLetter(StoreLetter):
+    """An outcome on its way to the storage; it insists, and calls the settler back."""
+
+    __slots__ = ("_settler", "lease", "now", "outcome", "state")
+
+    insist = True
+
+    def __init__(
+        self, commit: Commit, settler: Settler, lease: Lease, outcome: Outcome, now: int
+    ) -> None:
+        self.message = commit
+        self.state = commit.state
+        self.lease = lease
+        self.outcome = outcome
+        self.now = now
+        self._settler = settler
+
+    def deliver(self, reply: Reply) -> None:
+        """Hand the reply to the settler."""
+        self._settler.recorded(self, reply)
+
+
+def _fact(lease: Lease, outcome: Outcome, now: int, state: State) -> JobRetrying | JobFinished:
+    claimed = lease.claimed
+    error = describe(outcome)
+    if isinstance(state, Scheduled | Ready):
+        return JobRetrying(
+            at=to_datetime(now),
+            job_id=to_uuid(claimed.request.id),
+            name=claimed.request.name,
+            queue=claimed.request.queue,
+            attempt=claimed.attempt,
+            outcome=outcome.word,
+            due=to_datetime(state.due),
+            error=error,
+        )
+    return JobFinished(
+        at=to_datetime(now),
+        job_id=to_uuid(claimed.request.id),
+        name=claimed.request.name,
+        queue=claimed.request.queue,
+        attempt=claimed.attempt,
+        state=state.word,
+        reason=getattr(state, "reason", ""),
+        error=error if isinstance(state, Failed) else None,
+    )

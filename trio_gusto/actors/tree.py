@@ -10,6 +10,7 @@ what is to be written; let go of the storage.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import trio
 
@@ -135,6 +136,7 @@ class Tree:
         clock: Clock,
         options: Options,
         workplace: Workplace | None,
+        beside: Sequence[Child] = (),
     ) -> None:
         self.node = node
         self.storage = storage
@@ -142,6 +144,7 @@ class Tree:
         self.clock = clock
         self.options = options
         self.drain = Drain()
+        self._beside = beside
         self.desk = StorageDesk(storage)
         self.waiters = Waiters()
         self.workers = (
@@ -198,14 +201,15 @@ class Tree:
         children = [Child("storekeeper", Storekeeper(self.desk).run)]
         workers = self.workers
         if workers is None:
-            listener = Listener(self.storage, [self.waiters.notify_all])
+            listener = Listener(self.node, self.storage, [self.waiters.notify_all])
             return [*children, Child("listener", listener.run)]
         listener = Listener(
+            self.node,
             self.storage,
             [self.waiters.notify_all, workers.poller.wake, workers.sweeper.news.ring],
             workers.heart.look_for_cancels,
         )
-        return [*children, *workers.children(), Child("listener", listener.run)]
+        return [*children, *workers.children(), Child("listener", listener.run), *self._beside]
 
 
 def _complain(lease: Lease) -> None:

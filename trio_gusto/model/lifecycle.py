@@ -295,7 +295,7 @@ def _record(job: ClaimedJob, ending: Ending) -> AttemptRecord:
     )
 
 
-Rule = Callable[..., Settlement]
+Rule = Callable[..., Settlement]  # type: ignore[explicit-any]  # each entry its own arguments
 """A rule takes the job and what happened; `advance` and `settle` give it the right ones."""
 
 PENDING = (Waiting, Scheduled, Ready)

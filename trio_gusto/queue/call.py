@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, TypeVar, Unpack, overload
 
 import attrs
 
@@ -38,6 +38,6 @@ def call(fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions]) -
 def call(fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]) -> Call[R]: ...
 @overload
 def call(fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]) -> Call[R]: ...
-def call(fn: Callable[..., Any], /, *args: Any, **options: Unpack[JobOptions]) -> Call[Any]:
+def call(fn: Callable[..., Any], /, *args: object, **options: Any) -> Call[Any]:
     """Describe a call without enqueuing it; the same arguments as `JobQueue.enqueue`."""
-    return Call(fn, args, cast("Mapping[str, Any]", options))
+    return Call(fn, args, options)

@@ -13,13 +13,13 @@ from uuid import UUID
 from ..actors.desk import StorageDesk
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
-from ..model.errors import ArgumentError, UnknownJob
+from ..model.errors import ArgumentError, NotSupported, UnknownJob
 from ..model.facts import JobEnqueued
 from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.instants import to_datetime, to_optional_datetime
 from ..model.job import Attempt, Job, JobRequest, StoredJob
 from ..model.lifecycle import CalledOff, RetriedByHand, admit, advance, attempts_of, may
-from ..model.states import JobState, Processing, Ready, Scheduled, State
+from ..model.states import Cancelled, JobState, Processing, Ready, Scheduled, State
 from ..serialization.views import attempt_view, view
 from ..storage.messages import Commit, Committed, Get, Insert, RequestCancel, Tally
 from .call import Call
@@ -88,7 +88,7 @@ class JobQueue:
         self, fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]
     ) -> JobRef[R]: ...
     async def enqueue(
-        self, fn: Callable[..., Any], /, *args: Any, **options: Unpack[JobOptions]
+        self, fn: Callable[..., Any], /, *args: object, **options: Any
     ) -> JobRef[Any]:
         """Store a job that calls ``fn(*args)``; when this returns, it survives a crash.
 
@@ -170,7 +170,10 @@ class JobQueue:
         """
         job_id = _id_of(job)
         while True:
-            stored = await self._known(job_id)
+            try:
+                stored = await self._known(job_id)
+            except NotSupported:
+                return await self._cancel_unseen(job_id, reason)
             if isinstance(stored.state, Processing):
                 request = RequestCancel(job_id, stored.version, reason)
                 if isinstance(await self._desk.ask(request), Committed):
@@ -181,6 +184,11 @@ class JobQueue:
             elif await self._change(stored, CalledOff(self._clock.instant(), reason)):
                 self._waiters.notify(job_id)
                 return True
+
+    async def _cancel_unseen(self, job_id: JobId, reason: str) -> bool:
+        """Cancel a job in a storage that cannot be asked for it; the storage knows what to do."""
+        cancelled = Commit(job_id, 0, Cancelled(self._clock.instant(), reason), 0)
+        return isinstance(await self._desk.ask(cancelled), Committed)
 
     async def retry(self, job: JobRef[Any] | Job | UUID) -> bool:
         """Run a failed, cancelled or expired job again, with all its attempts, now.

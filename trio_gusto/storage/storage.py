@@ -88,10 +88,11 @@ class Storage(ABC):
             NotSupported: the storage cannot answer such a query.
         """
 
-    async def wait_changed(self) -> None:
-        """Return when somebody outside this object may have changed the storage.
+    async def wait_changed(self, node: str) -> None:  # noqa: ARG002 - for subclasses
+        """Return when others than ``node`` may have changed the storage since the last return.
 
-        Called by one task at a time. The default never returns: nobody else can.
+        Called by one task for each node, again and again; what happens between two calls is not
+        missed. The default never returns: nobody else can change anything.
         """
         await trio.sleep_forever()
 

@@ -3,6 +3,9 @@
 Two ways to fail: *before*, when nothing was done and the caller may simply try again, and *after
 the commit*, when everything was done and only the reply is lost. Real storages fail both ways, and
 the caller cannot tell which it was.
+
+Under a mock clock a call takes no time, except what a fault adds: the clock stands still while the
+storage, perhaps in a thread of its own, does its work.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from ..model.errors import GustoError, OptionsError, StorageBusy, StorageError
 from ..model.instants import MICROSECONDS, to_duration
 from ..storage.messages import Query, Renew, Renewed, Write, WriteReply
 from ..storage.storage import Storage
+from .clock import standing_still
 
 Verb = Literal["apply", "read"]
 
@@ -73,17 +77,12 @@ class FaultyStorage(Storage):
     A plan is an iterable of `Fault`, each of which happens once, or a function that decides about
     each call by its messages:
 
-    .. code-block:: python
-
-        def lose_first_outcome(asked: Asked) -> Fault | None:
-            if (
-                any(isinstance(message, Commit) for message in asked.messages)
-                and not storage.happened
-            ):
-                return Fault(error=StorageError("connection lost"), after_commit=True)
-
-
-        storage = FaultyStorage(MemoryStorage(), lose_first_outcome)
+    >>> from trio_gusto import MemoryStorage
+    >>> from trio_gusto.storage.messages import Commit
+    >>> def lose_first_outcome(asked: Asked) -> Fault | None:
+    ...     commits = any(isinstance(message, Commit) for message in asked.messages)
+    ...     return Fault(after_commit=True) if commits and not storage.happened else None
+    >>> storage = FaultyStorage(MemoryStorage(), lose_first_outcome)
 
     ``happened`` lists the faults that came to pass, for a test to assert that its plan did.
     """
@@ -115,27 +114,31 @@ class FaultyStorage(Storage):
     # --- the storage, as others see it ---
 
     async def attach(self, node: str) -> None:
-        await self.storage.attach(node)
+        with standing_still():
+            await self.storage.attach(node)
 
     async def detach(self, node: str) -> None:
-        await self.storage.detach(node)
+        with standing_still():
+            await self.storage.detach(node)
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         fault = self._next_fault("apply", writes)
         await self._before(fault)
-        replies = await self.storage.apply(writes)
+        with standing_still():
+            replies = await self.storage.apply(writes)
         self._after(fault)
         return replies
 
     async def read(self, query: Query) -> Any:
         fault = self._next_fault("read", (query,))
         await self._before(fault)
-        reply = await self.storage.read(query)
+        with standing_still():
+            reply = await self.storage.read(query)
         self._after(fault)
         return reply
 
-    async def wait_changed(self) -> None:
-        await self.storage.wait_changed()
+    async def wait_changed(self, node: str) -> None:
+        await self.storage.wait_changed(node)
 
     def renew_blocking(self, renew: Renew) -> Renewed | None:
         return self.storage.renew_blocking(renew)

@@ -77,14 +77,14 @@ class MemoryStorage(Storage):
         self._by_ref: dict[str, StoredJob] = {}
         self._index = Index()
         self._sequence = 0
-        self._nodes: set[str] = set()
-        self._listeners: set[trio.Event] = set()
+        self._nodes: dict[str, trio.Event] = {}
+        """Each node's news: set when somebody wrote since it last looked."""
 
     async def attach(self, node: str) -> None:
-        self._nodes.add(node)
+        self._nodes[node] = trio.Event()
 
     async def detach(self, node: str) -> None:
-        self._nodes.discard(node)
+        self._nodes.pop(node, None)
         self._wake()
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
@@ -133,17 +133,13 @@ class MemoryStorage(Storage):
             case NextDue():
                 return NextDueAt(self._index.next_due())
 
-    async def wait_changed(self) -> None:
-        event = trio.Event()
-        self._listeners.add(event)
-        try:
-            await event.wait()
-        finally:
-            self._listeners.discard(event)
+    async def wait_changed(self, node: str) -> None:
+        await self._nodes[node].wait()
+        self._nodes[node] = trio.Event()
 
     def _wake(self) -> None:
-        for event in self._listeners:
-            event.set()
+        for news in self._nodes.values():
+            news.set()
 
     # --- writes -----------------------------------------------------------------------------------
 
@@ -301,7 +297,7 @@ class MemoryStorage(Storage):
     def _stranded(self, query: Stranded) -> StrandedJobs:
         index = self._index
         index.look_at_deadlines(query.now)
-        present = self._nodes | {query.node}
+        present = {*self._nodes, query.node}
         lost: list[StoredJob] = []
         instants: list[int] = []
         for job in index.processing.values():

@@ -306,7 +306,7 @@ class ProviderStorage(Storage, Generic[R]):
             if flight.lease.node == node and flight.lease.cancel_reason is not None
         ]
 
-    async def wait_changed(self) -> None:
+    async def wait_changed(self, node: str) -> None:  # noqa: ARG002 - there is one node only
         """Return when a provider has decided about a failed attempt, or a `SupportsWake` says so."""
         async with trio.open_nursery() as nursery:
             if self._wake is not None:

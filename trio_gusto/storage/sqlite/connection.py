@@ -49,14 +49,16 @@ class Location:
 
 
 def open_writer(location: Location, *, wait: float) -> sqlite3.Connection:
-    """Open the file, making it and its tables if need be. Blocks for ``wait`` seconds at a lock.
+    """Open the file, making it and its tables if need be.
+
+    From then on the connection blocks for ``wait`` seconds at a lock.
 
     Raises:
         StorageError: it cannot be opened; the message says why and what to do.
     """
     check_version()
     _check_writable(location)
-    connection = _connect(location, wait)
+    connection = _connect(location)
     try:
         check_owner(connection, location.path)
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -66,6 +68,7 @@ def open_writer(location: Location, *, wait: float) -> sqlite3.Connection:
         connection.execute(f"PRAGMA synchronous = {location.synchronous}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         migrate(connection, location.path)
+        connection.execute(f"PRAGMA busy_timeout = {round(wait * 1000)}")
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.Error):
@@ -76,7 +79,7 @@ def open_writer(location: Location, *, wait: float) -> sqlite3.Connection:
 
 def open_reader(location: Location) -> sqlite3.Connection:
     """A second connection to a file that is open already; it cannot write."""
-    connection = _connect(location, location.busy_timeout)
+    connection = _connect(location)
     try:
         connection.execute("PRAGMA query_only = 1")
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -87,11 +90,11 @@ def open_reader(location: Location) -> sqlite3.Connection:
     return connection
 
 
-def _connect(location: Location, wait: float) -> sqlite3.Connection:
+def _connect(location: Location) -> sqlite3.Connection:
     try:
         return sqlite3.connect(
             location.path,
-            timeout=wait,
+            timeout=location.busy_timeout,
             isolation_level=None,  # transactions begin where this package says so
             check_same_thread=False,  # one thread uses it; another may close what it left
             cached_statements=_STATEMENTS,

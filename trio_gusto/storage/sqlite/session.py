@@ -56,7 +56,8 @@ class Session:
         """Close what is open, and end the threads. Safe to call when cancelled."""
         if self._reader is not None:
             self._reader.interrupt()  # nobody waits for its answers any more
-        await self._reading.close(self._close_reader)
+        if self._reading is not self.writing:
+            await self._reading.close(self._close_reader)
         await self.writing.close(self._close_writer)
 
     async def write(self, work: Callable[[], T]) -> T:
@@ -121,7 +122,9 @@ class Session:
     def _close_reader(self) -> None:
         if self._reader is not None:
             self._reader.close()
+            self._reader = None
 
     def _close_writer(self) -> None:
+        self._close_reader()  # in the event loop there is no other to do it
         if self._writer is not None:
             self._writer.connection.close()

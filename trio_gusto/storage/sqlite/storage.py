@@ -139,7 +139,7 @@ class SqliteStorage(Storage):
         except sqlite3.Error as error:
             raise self._location.explain(error) from error
 
-    async def wait_changed(self) -> None:
+    async def wait_changed(self, node: str) -> None:  # noqa: ARG002 - there is one connection for all
         if self._location.is_memory:
             await trio.sleep_forever()
         session = self._attached()

@@ -1,0 +1,154 @@
+"""A job can be called off before it runs and while it runs, from wherever it is seen."""
+
+from __future__ import annotations
+
+import threading
+from uuid import uuid4
+
+import pytest
+import trio
+
+from trio_gusto import (
+    Gusto,
+    JobCancelled,
+    JobState,
+    MemoryStorage,
+    Options,
+    UnknownJob,
+)
+
+
+async def test_a_job_that_has_not_begun_is_cancelled_at_once() -> None:
+    app = Gusto()
+    ran: list[int] = []
+
+    @app.job
+    async def never() -> None:
+        ran.append(1)
+
+    async with app.connected() as queue:
+        for options in ({}, {"execute_after": 60}):
+            ref = await queue.enqueue(never, **options)  # type: ignore[arg-type]
+            assert await ref.cancel("changed my mind")
+            job = await ref.job()
+            assert (job.state, job.reason) == (JobState.CANCELLED, "changed my mind")
+            assert not await ref.cancel()
+    await app.run_until_idle()
+    assert ran == []
+
+
+async def test_a_running_job_is_cancelled_in_its_scope_and_may_clean_up() -> None:
+    app = Gusto()
+    entered = trio.Event()
+    cleaned: list[str] = []
+
+    @app.job
+    async def long() -> None:
+        entered.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(1, shield=True):
+                await trio.lowlevel.checkpoint()
+                cleaned.append("yes")
+
+    with trio.fail_after(5):
+        async with app.running() as queue:
+            ref = await queue.enqueue(long)
+            await entered.wait()
+            assert await queue.cancel(ref, "stop that")
+            with pytest.raises(JobCancelled, match="stop that"):
+                await ref.result()
+            assert cleaned == ["yes"]
+            (attempt,) = await queue.attempts(ref)
+            assert attempt.outcome == "cancelled"
+
+
+async def test_a_running_job_is_cancelled_from_another_app_on_the_same_storage() -> None:
+    storage = MemoryStorage()
+    worker, admin = Gusto(storage), Gusto(storage)
+    entered = trio.Event()
+
+    @worker.job
+    async def long() -> None:
+        entered.set()
+        await trio.sleep_forever()
+
+    with trio.fail_after(5):
+        async with worker.running() as queue, admin.connected() as office:
+            ref = await queue.enqueue(long)
+            await entered.wait()
+            assert await office.cancel(ref.id, "from the office")
+            assert (await office.ref(ref.id).wait()).state is JobState.CANCELLED
+
+
+async def test_a_handler_that_completes_all_the_same_is_completed() -> None:
+    app = Gusto()
+    entered = trio.Event()
+
+    @app.job
+    async def stubborn() -> str:
+        entered.set()
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+            await trio.testing.wait_all_tasks_blocked()
+        return "done anyway"
+
+    with trio.fail_after(5):
+        async with app.running() as queue:
+            ref = await queue.enqueue(stubborn)
+            await entered.wait()
+            assert await ref.cancel()
+            assert await ref.result() == "done anyway"
+
+
+async def test_a_thread_can_ask_whether_it_was_cancelled() -> None:
+    app = Gusto()
+    entered = threading.Event()
+
+    @app.job
+    def patient() -> None:
+        entered.set()
+        while True:
+            trio.from_thread.check_cancelled()
+            threading.Event().wait(0.001)
+
+    with trio.fail_after(10):
+        async with app.running() as queue:
+            ref = await queue.enqueue(patient)
+            await trio.to_thread.run_sync(entered.wait)
+            assert await ref.cancel("enough")
+            assert (await ref.wait()).state is JobState.CANCELLED
+
+
+async def test_cancelling_a_prefetched_job_keeps_it_from_being_entered() -> None:
+    app = Gusto(options=Options(concurrency=1, prefetch=5))
+    entered = trio.Event()
+    go_on = trio.Event()
+    ran: list[int] = []
+
+    @app.job
+    async def first() -> None:
+        entered.set()
+        await go_on.wait()
+
+    @app.job
+    async def second() -> None:
+        ran.append(2)
+
+    with trio.fail_after(5):
+        async with app.running() as queue:
+            await queue.enqueue(first)
+            await entered.wait()
+            ref = await queue.enqueue(second)
+            await trio.testing.wait_all_tasks_blocked()
+            assert await ref.status() is JobState.PROCESSING
+            assert await ref.cancel("too late")
+            go_on.set()
+            assert (await ref.wait()).state is JobState.CANCELLED
+    assert ran == []
+
+
+async def test_an_unknown_job_cannot_be_cancelled() -> None:
+    async with Gusto().connected() as queue:
+        with pytest.raises(UnknownJob, match="retention"):
+            await queue.cancel(uuid4())
