@@ -8,7 +8,6 @@ A level replaces what the level above said; tags and metadata are not merged.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypedDict
@@ -93,6 +92,19 @@ class Resolved:
     expire_on: Moment | None = None
     details: Details | None = None
 
+    def copy(self) -> Resolved:
+        """Another one with the same values."""
+        return Resolved(
+            self.max_attempts,
+            self.timeout,
+            self.queue,
+            self.priority,
+            self.tenant,
+            self.execute_after,
+            self.expire_on,
+            self.details,
+        )
+
     def request(
         self,
         job_id: JobId,
@@ -108,7 +120,7 @@ class Resolved:
         """
         details = self.details
         if carrier:
-            details = Details() if details is None else copy.copy(details)
+            details = _copy(details)
             details.carrier = carrier
         due = None if self.execute_after is None else self.execute_after.instant(now)
         expiry = None if self.expire_on is None else self.expire_on.instant(now)
@@ -189,16 +201,21 @@ class Resolver:
             OptionsError: an option is unknown or wrong.
             NotSupported: the storage decides about retries.
         """
-        changed = copy.copy(resolved)
-        details = Details() if resolved.details is None else copy.copy(resolved.details)
+        changed = resolved.copy()
+        details: Details | None = None
         for key, value in options.items():
             read = READERS.get(key)
             if read is None:
                 raise unknown(key, value, READERS)
             if key in _RETRIES:
                 self._require_retries(key)
-            setattr(details if key in _DETAILS else changed, key, read(key, value))
-        changed.details = None if details == _NO_DETAILS else details
+            if key in _DETAILS:
+                details = details or _copy(resolved.details)
+                setattr(details, key, read(key, value))
+            else:
+                setattr(changed, key, read(key, value))
+        if details is not None:
+            changed.details = None if details == _NO_DETAILS else details
         return changed
 
     def _require_retries(self, key: str) -> None:
@@ -208,6 +225,21 @@ class Resolver:
                 "JobStorageProvider",
                 "its provider decides about retries, so leave the option out",
             )
+
+
+def _copy(details: Details | None) -> Details:
+    """By hand, because ``copy.copy`` takes ten times as long, at every enqueue."""
+    if details is None:
+        return Details()
+    return Details(
+        details.ref_id,
+        details.tags,
+        details.created_by,
+        details.user_id,
+        details.metadata,
+        details.retry,
+        details.carrier,
+    )
 
 
 def _require_reachable(expiry: int, due: int | None, now: int) -> None:
