@@ -1,0 +1,489 @@
+"""A machine that drives two storages side by side: `MemoryStorage` is the model of the other.
+
+Every reply must be equal, every job must be equal after every step, and the laws of leases,
+attempts, time and order are checked against a plain recount, so that the model is judged as well.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import attrs
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from property_tests.host import Host
+from property_tests.strategies import NOW, outcomes
+from trio_gusto.model.errors import DuplicateJob, GustoError
+from trio_gusto.model.ids import JobId, uuid7
+from trio_gusto.model.job import ClaimedJob, Details, JobRequest, StoredJob
+from trio_gusto.model.lifecycle import (
+    CalledOff,
+    Ending,
+    Overdue,
+    RetriedByHand,
+    Settlement,
+    admit,
+    advance,
+    claimed_again,
+    may,
+    settle,
+    within_reach,
+)
+from trio_gusto.model.outcomes import Lost, Outcome
+from trio_gusto.model.states import Expired, JobState, Processing, Ready, Scheduled
+from trio_gusto.storage.memory import MemoryStorage
+from trio_gusto.storage.messages import (
+    CancelRequests,
+    CancelsAsked,
+    ClaimDue,
+    ClaimReply,
+    Commit,
+    Committed,
+    Conflict,
+    Find,
+    Found,
+    Get,
+    Insert,
+    NextDue,
+    Prune,
+    Query,
+    QueryReply,
+    Renew,
+    Renewed,
+    RequestCancel,
+    Stranded,
+    StrandedJobs,
+    Tally,
+    Write,
+    WriteReply,
+)
+from trio_gusto.storage.storage import Storage
+
+LEASE = 8
+ALL = 1_000_000
+
+few = st.integers(0, 6)
+picks = st.integers(0, 30)
+queue_names = st.sampled_from(["a", "b", "c"])
+
+Jobs = dict[JobId, StoredJob]
+
+
+class Agreement(RuleBasedStateMachine):
+    """Instants are few and close, so that due instants, leases and deadlines meet."""
+
+    make_storage: ClassVar[Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp(prefix="agreement-"))
+        self.host = Host()
+        self.model = MemoryStorage()
+        self.subject: Storage = type(self).make_storage(self.directory / "jobs.db")
+        self.now = NOW
+        self.clock_stepped = False
+        self.made = 0
+        self.nodes: list[str] = []
+        self.jobs: Jobs = {}
+        self.leases: list[ClaimedJob] = []
+        self.claims: Counter[JobId] = Counter()
+        self.given_back: Counter[JobId] = Counter()
+        for name in ("node-0", "node-1"):
+            self.attach(name)
+
+    def teardown(self) -> None:
+        for node in self.nodes:
+            self.each(lambda storage, node=node: storage.detach(node))
+        self.host.close()
+        shutil.rmtree(self.directory)
+
+    # --- speaking to both ---------------------------------------------------------------------
+
+    def each(self, act: Any) -> None:
+        async def on_both() -> None:
+            await act(self.model)
+            await act(self.subject)
+
+        self.host.call(on_both)
+
+    def attach(self, node: str) -> None:
+        self.each(lambda storage: storage.attach(node))
+        self.nodes.append(node)
+
+    def tell(self, *writes: Write) -> Sequence[WriteReply | GustoError]:
+        """Apply one group to both; their replies and their jobs must be equal."""
+
+        async def on_both() -> tuple[Any, ...]:
+            replies = [await storage.apply(writes) for storage in (self.model, self.subject)]
+            jobs = [await everything(storage) for storage in (self.model, self.subject)]
+            return (*replies, *jobs)
+
+        wanted, found, model_jobs, jobs = self.host.call(on_both)
+        assert [comparable(reply) for reply in found] == [comparable(reply) for reply in wanted]
+        assert jobs == model_jobs
+        before, self.jobs = self.jobs, jobs
+        if all(isinstance(reply, Conflict | DuplicateJob) for reply in found):
+            assert jobs == before, "a refused write changed something"
+        self.check_jobs(before)
+        replies: Sequence[WriteReply | GustoError] = found
+        return replies
+
+    def ask(self, query: Query) -> QueryReply:
+        async def on_both() -> tuple[QueryReply, QueryReply]:
+            return await self.model.read(query), await self.subject.read(query)
+
+        wanted, found = self.host.call(on_both)
+        assert comparable(found) == comparable(wanted)
+        return found
+
+    # --- what must hold of all jobs ---------------------------------------------------------------
+
+    def check_jobs(self, before: Jobs) -> None:
+        for job_id, job in self.jobs.items():
+            state, budget = job.state, job.request.max_attempts
+            assert 0 <= job.attempt <= budget
+            assert state.word.is_ended or isinstance(state, Processing) or job.attempt < budget
+            assert not isinstance(state, Processing) or job.attempt >= 1
+            assert not isinstance(state, Expired) or job.request.expire_on is not None
+            assert self.claims[job_id] == job.attempt + self.given_back[job_id]
+            tokens = [record.token for record in job.history]
+            assert tokens == sorted(set(tokens))
+            assert len(tokens) <= self.claims.total()
+            if not self.clock_stepped:
+                assert all(record.claimed_at <= record.ended_at for record in job.history)
+            if (old := before.get(job_id)) is not None:
+                check_change(old, job)
+
+    def count_claims(self, claim: ClaimDue, reply: ClaimReply, before: Jobs) -> None:
+        """Compare a claim with a plain recount of what could be claimed."""
+        assert [job.request.id for job in reply.jobs] == claimable(before, claim)
+        for job in reply.jobs:
+            request = job.request
+            assert job.due <= claim.now
+            assert request.expire_on is None or claim.now < request.expire_on
+            assert job.token > before[request.id].version
+        scheduled = [j.state.due for j in self.jobs.values() if isinstance(j.state, Scheduled)]
+        assert reply.next_due == min(scheduled, default=None)
+
+    # --- time and nodes -----------------------------------------------------------------------
+
+    @rule(by=few)
+    def time_passes(self, by: int) -> None:
+        self.now += by
+
+    @rule(by=st.integers(-12, 12))
+    def the_clock_steps(self, by: int) -> None:
+        self.clock_stepped |= by < 0
+        self.now += by
+
+    @rule(pick=picks)
+    def a_node_vanishes(self, pick: int) -> None:
+        node = self.nodes.pop(pick % len(self.nodes))
+        self.each(lambda storage: storage.detach(node))
+        self.made += 1
+        self.attach(f"node-{self.made + 1}")
+
+    # --- producers ----------------------------------------------------------------------------
+
+    def request(self, draw: Any) -> JobRequest:
+        self.made += 1
+        after = draw(st.none() | few)
+        life = draw(st.none() | st.integers(1, 12))
+        details = draw(st.none() | st.sampled_from(["x", "y"]))
+        earliest = self.now + (after or 0)
+        return JobRequest(
+            uuid7(self.now * 1000, self.made),
+            draw(st.sampled_from(["f", "g"])),
+            "[[],{}]",
+            self.now,
+            draw(st.integers(1, 3)),
+            execute_after=None if after is None else earliest,
+            expire_on=None if life is None else earliest + life,
+            queue=draw(queue_names),
+            priority=draw(st.sampled_from([0, 0, 1, -1])),
+            details=None if details is None else Details(ref_id=details, tags=(details,)),
+        )
+
+    def insertion(self, draw: Any) -> Insert:
+        requests = [self.request(draw) for _ in range(draw(st.integers(1, 3)))]
+        if self.jobs and draw(st.integers(0, 9)) == 0:
+            requests.append(next(iter(self.jobs.values())).request)
+        return Insert(requests, [admit(request) for request in requests])
+
+    @rule(data=st.data())
+    def enqueue(self, data: st.DataObject) -> None:
+        self.tell(self.insertion(data.draw))
+
+    @precondition(lambda self: self.jobs)
+    @rule(pick=picks)
+    def cancel(self, pick: int) -> None:
+        job = self.pick(pick)
+        if isinstance(job.state, Processing):
+            (reply,) = self.tell(RequestCancel(job.request.id, job.version, f"at {self.now}"))
+            assert reply == Committed()
+        elif may(job.state, CalledOff):
+            self.change(job, advance(job, CalledOff(self.now, "not wanted")))
+
+    @precondition(lambda self: self.jobs)
+    @rule(pick=picks)
+    def retry_by_hand(self, pick: int) -> None:
+        job = self.pick(pick)
+        if may(job.state, RetriedByHand):
+            self.claims[job.request.id] = self.given_back[job.request.id] = 0
+            self.change(job, advance(job, RetriedByHand(self.now)))
+
+    @precondition(lambda self: self.jobs)
+    @rule(pick=picks, off_by=st.sampled_from([-1, 1, 5]))
+    def write_with_a_wrong_version(self, pick: int, off_by: int) -> None:
+        job = self.pick(pick)
+        wrong = job.version + off_by
+        replies = self.tell(
+            Commit(job.request.id, wrong, Ready(self.now), 0),
+            RequestCancel(job.request.id, wrong, "late"),
+        )
+        assert list(replies) == [Conflict(), Conflict()]
+
+    def pick(self, number: int) -> StoredJob:
+        jobs = list(self.jobs.values())
+        return jobs[number % len(jobs)]
+
+    def change(self, job: StoredJob, settlement: Settlement) -> None:
+        (reply,) = self.tell(
+            Commit(
+                job.request.id,
+                job.version,
+                settlement.state,
+                settlement.attempt,
+                settlement.record,
+                settlement.forget_expiry,
+            )
+        )
+        assert reply == Committed()
+
+    # --- nodes at work ------------------------------------------------------------------------
+
+    def claiming(self, draw: Any) -> ClaimDue:
+        node = draw(st.sampled_from(self.nodes))
+        names = draw(
+            st.none() | st.lists(st.tuples(queue_names, few), unique_by=lambda pair: pair[0])
+        )
+        skip = draw(st.sampled_from([(), (), (), ("g",)]))
+        return ClaimDue(node, self.now, self.now + LEASE, draw(few), draw(few), names, skip)
+
+    @rule(data=st.data())
+    def claim(self, data: st.DataObject) -> None:
+        claim, before = self.claiming(data.draw), self.jobs
+        expected = claimable(before, claim)
+        self.claims.update(expected)
+        (reply,) = self.tell(claim)
+        assert isinstance(reply, ClaimReply)
+        self.leases += reply.jobs
+        self.count_claims(claim, reply, before)
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=picks, outcome=outcomes, delay=st.none() | few, entered=st.booleans())
+    def settle(self, pick: int, outcome: Outcome, delay: int | None, entered: bool) -> None:
+        """Also with leases that are settled, lost, or somebody else's by now."""
+        lease = self.recent(pick)
+        ending = Ending(outcome, self.now, lease.claimed_at if entered else None, delay)
+        if outcome.word == "succeeded":
+            ending.started_at = lease.claimed_at
+        self.settle_with(lease, ending)
+
+    def recent(self, pick: int) -> ClaimedJob:
+        """A lease, the most recent one for zero."""
+        return self.leases[-1 - pick % len(self.leases)]
+
+    def settle_with(self, lease: ClaimedJob, ending: Ending) -> None:
+        job = self.jobs.get(lease.request.id)
+        is_held = job is not None and job.version == lease.token
+        settlement = settle(lease, ending)
+        asked = job.state.cancel_reason if job and isinstance(job.state, Processing) else None
+        is_refused = is_held and asked is not None and not settlement.state.word.is_ended
+        gives_back = settlement.attempt < lease.attempt
+        if is_held and gives_back and not is_refused:
+            self.given_back[lease.request.id] += 1
+        (reply,) = self.tell(
+            Commit(
+                lease.request.id,
+                lease.token,
+                settlement.state,
+                settlement.attempt,
+                settlement.record,
+            )
+        )
+        if not is_held:
+            assert reply == Conflict(), "a stale lease was accepted"
+        elif is_refused:
+            assert reply == Conflict(asked)
+            ending.cancel_reason = asked
+            self.settle_with(lease, ending)
+        else:
+            assert reply == Committed()
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=picks, is_foreign=st.integers(0, 9))
+    def renew(self, pick: int, is_foreign: int) -> None:
+        """All leases of a node, also those that it holds no more."""
+        node = self.recent(pick).node
+        before = self.jobs
+        pairs = list({job.request.id: job.token for job in self.leases if job.node == node}.items())
+        node = "nobody" if is_foreign == 9 else node
+        (reply,) = self.tell(Renew(node, self.now, self.now + LEASE, pairs))
+        assert isinstance(reply, Renewed)
+        for job_id, token in pairs:
+            job = before.get(job_id)
+            state = None if job is None or job.version != token else job.state
+            holds = (
+                isinstance(state, Processing)
+                and state.node == node
+                and self.now < state.lease_until
+            )
+            assert (job_id in reply.lost) is not holds
+
+    # --- upkeep -------------------------------------------------------------------------------
+
+    @rule(pick=picks)
+    def sweep(self, pick: int) -> None:
+        node = self.nodes[pick % len(self.nodes)]
+        stranded = self.ask(Stranded(node, self.now, ALL))
+        assert isinstance(stranded, StrandedJobs)
+        for job in stranded.lost:
+            state = self.jobs[job.request.id].state
+            assert isinstance(state, Processing)
+            ending = Ending(Lost(), self.now, None, cancel_reason=state.cancel_reason)
+            self.settle_with(claimed_again(job), ending)
+        for job in stranded.overdue:
+            self.change(self.jobs[job.request.id], advance(job, Overdue(self.now)))
+        for job in self.jobs.values():
+            state, expire_on = job.state, job.request.expire_on
+            if isinstance(state, Processing):
+                assert state.lease_until > self.now
+                assert state.node in self.nodes
+            elif not state.word.is_ended:
+                assert expire_on is None or self.now < expire_on
+
+    @rule(age=few, limit=st.integers(0, 3))
+    def prune(self, age: int, limit: int) -> None:
+        before = self.now - age
+        ended = sorted(
+            state.ended_at for job in self.jobs.values() if hasattr(state := job.state, "ended_at")
+        )
+        count = min(limit, sum(instant < before for instant in ended))
+        left = len(self.jobs) - count
+        self.tell(Prune(before, limit))
+        assert len(self.jobs) == left
+
+    @rule(data=st.data())
+    def a_group_of_writes(self, data: st.DataObject) -> None:
+        """Some of which are refused, and some of which see what others did."""
+        writes: list[Write] = [self.insertion(data.draw)]
+        for lease in self.leases[-3:]:
+            job = self.jobs.get(lease.request.id)
+            if job is not None and job.version == lease.token:
+                writes.append(RequestCancel(lease.request.id, lease.token, "in a group"))
+            writes.append(Commit(lease.request.id, lease.token - 1, Ready(self.now), 0))
+        writes += [Renew("nobody", self.now, self.now + 1, []), self.insertion(data.draw)]
+        self.tell(*writes)
+
+    # --- looking ------------------------------------------------------------------------------
+
+    @rule(
+        states=st.frozensets(st.sampled_from(list(JobState)), max_size=2),
+        queues=st.frozensets(queue_names, max_size=2),
+        tags=st.frozensets(st.sampled_from(["x", "y"]), max_size=1),
+        limit=few,
+        before=st.none() | picks,
+    )
+    def look(
+        self,
+        states: frozenset[JobState],
+        queues: frozenset[str],
+        tags: frozenset[str],
+        limit: int,
+        before: int | None,
+    ) -> None:
+        self.ask(Find(limit, before, states=states, queues=queues, tags_any=tags))
+        self.ask(Tally())
+        self.ask(NextDue())
+        self.ask(Get(list(self.jobs)[:2], "x"))
+        self.ask(CancelRequests(self.nodes[0]))
+        self.ask(Stranded(self.nodes[0], self.now, ALL))
+
+
+async def everything(storage: Storage) -> Jobs:
+    """All jobs with their whole histories, by id, oldest first."""
+    found = await storage.read(Find(ALL))
+    order = [job.request.id for job in reversed(found.jobs)]
+    whole = {job.request.id: job for job in (await storage.read(Get(order))).jobs}
+    jobs = {job_id: whole[job_id] for job_id in order}
+    for job in jobs.values():
+        job.history = tuple(job.history)
+    return jobs
+
+
+def claimable(jobs: Jobs, claim: ClaimDue) -> list[JobId]:
+    """What a claim should take, by a plain recount: no index, no shortcut."""
+    eligible = sorted(
+        (-job.request.priority, job.state.due, job.sequence, job.request.id)
+        for job in jobs.values()
+        if isinstance(job.state, Ready | Scheduled)
+        and job.state.due <= claim.now
+        and (job.request.expire_on is None or claim.now < job.request.expire_on)
+        and job.request.name not in claim.skip_names
+    )
+    found = [job_id for *_, job_id in eligible]
+    if claim.queues is not None:
+        in_queue = {
+            name: [job_id for job_id in found if jobs[job_id].request.queue == name]
+            for name, _ in claim.queues
+        }
+        found = [job_id for name, share in claim.queues for job_id in in_queue[name][:share]]
+        found = found[: claim.limit]
+        rest = [job_id for name, share in claim.queues for job_id in in_queue[name]]
+        found += [job_id for job_id in rest if job_id not in found]
+    found = found[: claim.limit]
+    spent = [(jobs[job_id].attempt, jobs[job_id].request.max_attempts) for job_id in found]
+    return found[: within_reach(spent, claim.free)]
+
+
+def check_change(old: StoredJob, new: StoredJob) -> None:
+    """What may become of a job by one write."""
+    assert new.version >= old.version
+    assert new.sequence == old.sequence
+    assert list(new.history[: len(old.history)]) == list(old.history)
+    if old.version == new.version:
+        same_word = old.state.word is new.state.word
+        assert same_word, "a state changed, and the version did not"
+    elif old.state.word.is_ended:
+        assert isinstance(new.state, Ready), "an ended job changed"
+        assert old.state.word is not JobState.COMPLETED
+
+
+def comparable(reply: object) -> object:
+    """A reply in a form in which the order that the contract leaves open does not matter."""
+    match reply:
+        case DuplicateJob():
+            return ("duplicate", reply.key, reply.value, reply.existing_id)
+        case ClaimReply():
+            return (list(reply.jobs), reply.more, reply.next_due)
+        case Renewed():
+            return (sorted(reply.lost), sorted(reply.cancels))
+        case CancelsAsked():
+            return sorted(reply.cancels)
+        case StrandedJobs():
+            lost, overdue = (
+                sorted((job.request.id, job.version) for job in jobs)
+                for jobs in (reply.lost, reply.overdue)
+            )
+            return (lost, overdue, reply.next_at, reply.foreign)
+        case Found():
+            return [attrs.evolve(job, history=tuple(job.history)) for job in reply.jobs]
+        case _:
+            return reply

@@ -1,0 +1,116 @@
+"""Storages agree with `MemoryStorage`, whatever they are told; and the machine that says so can fail."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from property_tests.agreement import Agreement
+from trio_gusto.model.job import StoredJob
+from trio_gusto.storage.memory import MemoryStorage
+from trio_gusto.storage.messages import (
+    ClaimDue,
+    ClaimReply,
+    Commit,
+    Committed,
+    Conflict,
+    Prune,
+    Pruned,
+    Renew,
+    Renewed,
+    Stranded,
+    StrandedJobs,
+)
+from trio_gusto.storage.sqlite import SqliteStorage
+
+
+class SqliteAgrees(Agreement):
+    make_storage = partial(SqliteStorage, inline=True, synchronous="NORMAL")
+
+
+@pytest.mark.timeout(3600)  # a nightly run draws many examples
+def test_sqlite_agrees_with_memory() -> None:
+    run_state_machine_as_test(SqliteAgrees, settings=settings(stateful_step_count=40))
+
+
+# --- planted faults: one for each family of laws --------------------------------------------------
+
+
+class AcceptsStaleLeases(MemoryStorage):
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        job = self._jobs.get(commit.job_id)
+        return super()._commit(attrs.evolve(commit, version=job.version) if job else commit)
+
+
+class LosesAnAttempt(MemoryStorage):
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        return super()._commit(attrs.evolve(commit, attempt=max(0, commit.attempt - 1)))
+
+
+class ClaimsInOrderOfInsertion(MemoryStorage):
+    def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
+        return sorted(super()._claimable(claim), key=lambda job: job.sequence)
+
+
+class StartsEarly(MemoryStorage):
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        self._index.look_at(claim.now + 1)
+        return super()._claim_due(claim)
+
+
+class RenewsWhatHasPassed(MemoryStorage):
+    def _renew(self, renew: Renew) -> Renewed:
+        return super()._renew(attrs.evolve(renew, now=0))
+
+
+class ForgetsWhoLeft(MemoryStorage):
+    async def detach(self, node: str) -> None:
+        pass
+
+
+class SeesDeadlinesLate(MemoryStorage):
+    def _stranded(self, query: Stranded) -> StrandedJobs:
+        return super()._stranded(attrs.evolve(query, now=query.now - 1))
+
+
+class DeletesTooMuch(MemoryStorage):
+    def _prune(self, prune: Prune) -> Pruned:
+        return super()._prune(attrs.evolve(prune, ended_before=prune.ended_before + 1))
+
+
+FAULTS = (
+    AcceptsStaleLeases,
+    LosesAnAttempt,
+    ClaimsInOrderOfInsertion,
+    StartsEarly,
+    RenewsWhatHasPassed,
+    ForgetsWhoLeft,
+    SeesDeadlinesLate,
+    DeletesTooMuch,
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_the_machine_catches(fault: type[MemoryStorage]) -> None:
+    class Caught(Agreement):
+        @staticmethod
+        def make_storage(path: Path) -> MemoryStorage:
+            return fault()
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Caught,
+            settings=settings(
+                max_examples=400,
+                stateful_step_count=40,
+                derandomize=True,
+                database=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
