@@ -11,8 +11,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_gusto.actors.probe import BatchRecord, Gate
 from trio_gusto.model.ids import JobId, to_job_id
 from trio_gusto.model.job import ClaimedJob, JobRequest, StoredJob
-from trio_gusto.model.states import Ready
-from trio_gusto.testing import Barriers, BatchPassed, JobPassed, NotReached, SweepPassed
+from trio_gusto.model.states import JobState, Ready
+from trio_gusto.testing import Barriers, BatchPassed, JobPassed, JobSettled, NotReached, SweepPassed
 
 ANN, BOB = UUID(int=1), UUID(int=2)
 POINTS = ("batch_start", "batch_completed", "job_claimed", "job_started", "job_settled")
@@ -32,11 +32,21 @@ def batch(*job_ids: UUID) -> BatchRecord:
 
 async def test_the_oldest_passing_not_yet_taken_is_given_first(autojump_clock: MockClock) -> None:
     barriers = Barriers()
-    barriers.note("job_settled", claimed(ANN))
-    barriers.note("job_settled", claimed(BOB, attempt=2))
+    barriers.note("job_claimed", claimed(ANN))
+    barriers.note("job_claimed", claimed(BOB, attempt=2))
 
-    assert await barriers.job_settled.wait() == JobPassed(ANN, "greet", 1)
-    assert await barriers.job_settled.wait() == JobPassed(BOB, "greet", 2)
+    assert await barriers.job_claimed.wait() == JobPassed(ANN, "greet", 1)
+    assert await barriers.job_claimed.wait() == JobPassed(BOB, "greet", 2)
+
+
+async def test_a_settled_attempt_says_what_it_recorded_if_anything(
+    autojump_clock: MockClock,
+) -> None:
+    barriers = Barriers()
+    barriers.note("job_settled", (claimed(ANN), JobState.COMPLETED))
+    barriers.note("job_settled", claimed(BOB))
+    assert await barriers.job_settled.wait() == JobSettled(ANN, "greet", 1, JobState.COMPLETED)
+    assert (await barriers.job_settled.wait()).state is None
 
 
 async def test_waiting_goes_on_until_something_passes(autojump_clock: MockClock) -> None:

@@ -12,10 +12,11 @@ from .barriers import (
     BatchPassed,
     Hold,
     JobPassed,
+    JobSettled,
     NotReached,
     SweepPassed,
 )
-from .clock import VirtualClock
+from .clock import VirtualClock, standing_still
 from .faults import Asked, Fault, FaultyStorage
 from .storage_contract import STORAGE_CHECKS, check_storage
 
@@ -29,6 +30,7 @@ __all__ = [
     "FaultyStorage",
     "Hold",
     "JobPassed",
+    "JobSettled",
     "NotReached",
     "SweepPassed",
     "VirtualClock",
@@ -36,4 +38,5 @@ __all__ = [
     "check_storage",
     "drain",
     "refute_enqueued",
+    "standing_still",
 ]

@@ -43,7 +43,7 @@ async def drain(queue: JobQueue) -> None:
 
 
 async def assert_enqueued(
-    queue: JobQueue, fn: Callable[..., Any], *args: object, **criteria: object
+    queue: JobQueue, fn: Callable[..., Any], /, *args: object, **criteria: object
 ) -> Job:
     """Assert that a job which calls ``fn(*args)`` is enqueued and has not ended.
 
@@ -81,7 +81,7 @@ async def assert_enqueued(
 
 
 async def refute_enqueued(
-    queue: JobQueue, fn: Callable[..., Any], *args: object, **criteria: object
+    queue: JobQueue, fn: Callable[..., Any], /, *args: object, **criteria: object
 ) -> None:
     """Assert that no job which calls ``fn(*args)`` is enqueued; jobs that have ended do not count.
 
@@ -127,9 +127,9 @@ class _Wanted:
                 path=f"$.{key}",
             )
         name = _handler_name(queue, fn)
-        if not args and not isinstance(fn, partial):
+        if not _gives_arguments(fn, args):
             return cls(name, None, criteria)
-        wanted = Call[Any](cast("Callable[..., Any]", fn), args, {})
+        wanted = Call[Any](fn, args, {})
         request = queue._draft(wanted)  # pyright: ignore[reportPrivateUsage] # stores nothing
         drafted = StoredJob(request, 0, Ready(request.created_at))
         return cls(name, queue._view(drafted), criteria)  # pyright: ignore[reportPrivateUsage] # as users see it
@@ -154,9 +154,13 @@ class _Wanted:
         return f"{shown} with {wanted}" if wanted else shown
 
 
+def _gives_arguments(fn: object, args: tuple[object, ...]) -> bool:
+    return bool(args) or isinstance(fn, partial)
+
+
 def _handler_name(queue: JobQueue, fn: Callable[..., Any]) -> str:
     while isinstance(fn, partial):
-        fn = cast("Callable[..., Any]", fn.func)
+        fn = fn.func
     return queue._drafter.registry.handler_of(fn).name  # pyright: ignore[reportPrivateUsage] # the app's own
 
 

@@ -22,6 +22,7 @@ from ..actors.probe import BatchRecord
 from ..model.errors import GustoError
 from ..model.ids import to_uuid
 from ..model.job import ClaimedJob, Job, StoredJob
+from ..model.states import JobState
 from ..queue.ref import JobRef
 
 # --- what a test is shown -------------------------------------------------------------------------
@@ -46,6 +47,14 @@ class JobPassed:
     def job_ids(self) -> tuple[UUID, ...]:
         """The one job, like in records of many."""
         return (self.job_id,)
+
+
+@attrs.frozen
+class JobSettled(JobPassed):
+    """One attempt that is over. ``state`` is what it recorded of the job, ``None`` if nothing: its
+    lease was lost."""
+
+    state: JobState | None
 
 
 @attrs.frozen
@@ -157,12 +166,6 @@ class Barrier(Generic[Passing]):
 
         With ``job``, the next one that comes with that job. Of several holds the oldest that fits
         is the one to be reached.
-
-        .. code-block:: python
-
-            async with barriers.batch_start.hold() as at:
-                await queue.enqueue(send_welcome, "ann@example.org")
-                await at.reached()  # claimed, and not begun
         """
         return Hold(self, job if isinstance(job, UUID) or job is None else job.id)
 
@@ -213,6 +216,23 @@ class Barriers:
     one at the start included.
     An attempt that was given back without having been entered is noted at ``job_settled`` and
     ``batch_completed`` too, but nobody can be held there: no executor has it.
+
+    >>> from trio_gusto import Gusto
+    >>> app, barriers = Gusto(), Barriers()
+    >>> @app.job
+    ... async def greet(name: str) -> str:
+    ...     return f"hello {name}"
+    >>> async def main() -> None:
+    ...     async with app.running(barriers=barriers) as queue:
+    ...         async with barriers.batch_start.hold() as at:
+    ...             ref = await queue.enqueue(greet, "Ann")
+    ...             await at.reached()
+    ...             print(await ref.status())
+    ...         await barriers.batch_completed.wait()
+    ...         print(await ref.status())
+    >>> trio.run(main)
+    processing
+    completed
     """
 
     def __init__(self) -> None:
@@ -220,7 +240,7 @@ class Barriers:
         self.batch_completed = Barrier("batch_completed", _batch)
         self.job_claimed = Barrier("job_claimed", _job)
         self.job_started = Barrier("job_started", _job)
-        self.job_settled = Barrier("job_settled", _job)
+        self.job_settled = Barrier("job_settled", _settled)
         self.sweep_done = Barrier("sweep_done", _sweep)
         points: list[Barrier[Any]] = [
             self.batch_start,
@@ -266,6 +286,13 @@ def _batch(record: object) -> BatchPassed:
 def _job(record: object) -> JobPassed:
     assert isinstance(record, ClaimedJob)
     return JobPassed(to_uuid(record.request.id), record.request.name, record.attempt)
+
+
+def _settled(record: object) -> JobSettled:
+    if isinstance(record, ClaimedJob):
+        record = (record, None)
+    claimed, state = cast("tuple[ClaimedJob, JobState | None]", record)
+    return JobSettled(to_uuid(claimed.request.id), claimed.request.name, claimed.attempt, state)
 
 
 def _sweep(record: object) -> SweepPassed:

@@ -1,10 +1,19 @@
-"""`VirtualClock`: wall time that follows Trio's clock, and can be set like a clock on a wall."""
+"""`VirtualClock`: wall time that follows Trio's clock, and can be set like a clock on a wall.
+
+And `standing_still`, which a mock clock needs beside threads: it knows nothing of them, takes a
+program that waits for one for idle, and jumps.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import trio
+from trio.testing import MockClock
 
 from ..clock import Clock
 from ..model.instants import MICROSECONDS, to_duration, to_instant
@@ -58,8 +67,44 @@ class VirtualClock(Clock):
         running app notices within 30 seconds of Trio's clock, or when something else wakes it.
         """
         length = to_duration(by)
+        self.instant()  # a step is a use
         self._wall += length
         self._shown += length
 
     def __repr__(self) -> str:
         return f"<VirtualClock {self.now().isoformat()}>"
+
+
+@attrs.define
+class _Stillness:
+    depth: int = 0
+    threshold: float = 0.0
+
+
+_stillness = trio.lowlevel.RunVar[_Stillness]("trio_gusto.testing.stillness")
+
+
+@contextmanager
+def standing_still() -> Generator[None]:
+    """Keep a `trio.testing.MockClock` from jumping while the block waits for a thread.
+
+    What is done in a thread takes real time; without this, hours of virtual time may pass
+    meanwhile. On another clock it does nothing. Blocks may overlap, in any tasks of the run.
+    """
+    clock = trio.lowlevel.current_clock()
+    if not isinstance(clock, MockClock):
+        yield
+        return
+    try:
+        still = _stillness.get()
+    except LookupError:
+        _stillness.set(still := _Stillness())
+    if still.depth == 0:
+        still.threshold, clock.autojump_threshold = clock.autojump_threshold, math.inf
+    still.depth += 1
+    try:
+        yield
+    finally:
+        still.depth -= 1
+        if still.depth == 0:
+            clock.autojump_threshold = still.threshold
