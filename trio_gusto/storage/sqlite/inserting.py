@@ -25,9 +25,10 @@ _LARGEST = 128
 """Rows in one statement at most. Sizes are powers of two, so that few texts are ever prepared."""
 
 _PLAIN_COLUMNS = (
-    "id, args, created_at, due, handler, max_attempts, timeout, queue, priority, tenant, state"
+    "handler, max_attempts, timeout, queue, priority, tenant, id, args, created_at, due, state"
 )
 _PLAIN_ROW = f"({'?, ' * 10}2)"
+_ALIKE = 6  # the first columns of a plain row are often the same for all of a run
 _WHOLE_ROW = f"({', '.join('?' * 22)})"
 
 NewJob = tuple[JobRequest, State]
@@ -41,11 +42,10 @@ def insert_jobs(connection: sqlite3.Connection, names: Names, inserts: Sequence[
     """
     jobs = [job for insert in inserts for job in zip(insert.requests, insert.states, strict=True)]
     for plain, run in groupby(jobs, _is_plain):
-        alike = list(run)
-        for first, size in chunks(len(alike)):
-            part = alike[first : first + size]
-            values = _plain_values(part, names) if plain else _whole_values(part, names)
-            connection.execute(_statement(plain, size), values)
+        insert = _insert_plain if plain else _insert_whole
+        same_kind = list(run)
+        for first, size in chunks(len(same_kind)):
+            insert(connection, names, same_kind[first : first + size])
 
 
 def refusal(connection: sqlite3.Connection, insert: Insert, error: Exception) -> GustoError:
@@ -92,15 +92,9 @@ def _is_plain(job: NewJob) -> bool:
     )
 
 
-def _plain_values(jobs: Sequence[NewJob], names: Names) -> list[object]:
-    values: list[object] = []
-    for request, state in jobs:
-        assert type(state) is Ready
-        values += (
-            request.id,
-            request.args,
-            request.created_at,
-            state.due,
+def _insert_plain(connection: sqlite3.Connection, names: Names, jobs: Sequence[NewJob]) -> None:
+    beginnings = [
+        (
             names.handler_number((request.name, request.job_type, request.method_name)),
             request.max_attempts,
             request.timeout,
@@ -108,22 +102,48 @@ def _plain_values(jobs: Sequence[NewJob], names: Names) -> list[object]:
             request.priority,
             request.tenant,
         )
-    return values
+        for request, _ in jobs
+    ]
+    alike = beginnings.count(beginnings[0]) == len(beginnings)
+    values: list[object] = [*beginnings[0]] if alike else []
+    for beginning, (request, state) in zip(beginnings, jobs, strict=True):
+        assert type(state) is Ready
+        if not alike:
+            values += beginning
+        values += (request.id, request.args, request.created_at, state.due)
+    connection.execute(_alike(len(jobs)) if alike else _plain(len(jobs)), values)
 
 
-def _whole_values(jobs: Sequence[NewJob], names: Names) -> list[object]:
+def _insert_whole(connection: sqlite3.Connection, names: Names, jobs: Sequence[NewJob]) -> None:
     values: list[object] = []
     for request, state in jobs:
         values += state_values(state, request.created_at, names)
         values += request_values(request, names)
-    return values
+    connection.execute(_whole(len(jobs)), values)
 
 
 @cache
-def _statement(plain: bool, size: int) -> str:  # noqa: FBT001 - the two forms of a row
-    columns = _PLAIN_COLUMNS if plain else f"{STATE_COLUMNS}, {REQUEST_COLUMNS}"
-    rows = ", ".join([_PLAIN_ROW if plain else _WHOLE_ROW] * size)
-    return f"INSERT INTO job ({columns}) VALUES {rows}"
+def _alike(size: int) -> str:
+    """The first columns are given once, for all rows."""
+    same = _parameters(1, _ALIKE)
+    own = [_parameters(_ALIKE + 1 + 4 * row, 4) for row in range(size)]
+    rows = ", ".join(f"({same}, {values}, 2)" for values in own)
+    return f"INSERT INTO job ({_PLAIN_COLUMNS}) VALUES {rows}"
+
+
+def _parameters(first: int, count: int) -> str:
+    return ", ".join(f"?{number}" for number in range(first, first + count))
+
+
+@cache
+def _plain(size: int) -> str:
+    return f"INSERT INTO job ({_PLAIN_COLUMNS}) VALUES {', '.join([_PLAIN_ROW] * size)}"
+
+
+@cache
+def _whole(size: int) -> str:
+    columns = f"{STATE_COLUMNS}, {REQUEST_COLUMNS}"
+    return f"INSERT INTO job ({columns}) VALUES {', '.join([_WHOLE_ROW] * size)}"
 
 
 def _exists(connection: sqlite3.Connection, job_id: JobId) -> bool:
