@@ -9,6 +9,7 @@ from .actors.context import current_job as current_job
 from .app import Gusto as Gusto
 from .clock import Clock as Clock
 from .clock import SystemClock as SystemClock
+from .job_options import HandlerOptions as HandlerOptions
 from .job_options import JobOptions as JobOptions
 from .model.errors import AlreadyRunning as AlreadyRunning
 from .model.errors import ArgumentError as ArgumentError
@@ -68,6 +69,8 @@ from .queue.records import Page as Page
 from .queue.records import QueueStats as QueueStats
 from .queue.ref import JobRef as JobRef
 from .serialization.handler import Handler as Handler
+from .services import Scope as Scope
+from .services import ServiceError as ServiceError
 from .services import ServiceResolver as ServiceResolver
 from .storage.memory import MemoryStorage as MemoryStorage
 from .storage.storage import Storage as Storage

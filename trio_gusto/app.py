@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
@@ -23,7 +23,6 @@ from .model.ids import JobId
 from .options import Options
 from .queue.draft import Drafter
 from .queue.jobqueue import Ears, JobQueue
-from .queue.signatures import Awaits
 from .serialization.calls import Calls
 from .serialization.codec import Codec
 from .serialization.handler import AsyncHandler, Declare, ThreadHandler
@@ -85,7 +84,10 @@ class Gusto:
         self._services: ServiceResolver = services or self._own_services or Services()
         self._providers = (tracer_provider, meter_provider)
         self._registry = Registry()
-        self._codec = Codec(max_bytes=self.options.max_argument_bytes)
+        self._codec = Codec(
+            max_bytes=self.options.max_argument_bytes,
+            max_result_bytes=self.options.max_result_bytes,
+        )
         self._calls = Calls(self._codec)
         self._resolver = Resolver(self.options, decides_retries=self.storage.decides_retries)
         self._is_running = False
@@ -93,7 +95,7 @@ class Gusto:
     # --- declare ---
 
     @overload  # async first: a plain function may return anything, so also a coroutine
-    def job(self, fn: Callable[P, Awaits[R]], /) -> AsyncHandler[P, R]: ...  # type: ignore[overload-overlap]
+    def job(self, fn: Callable[P, Awaitable[R]], /) -> AsyncHandler[P, R]: ...  # type: ignore[overload-overlap]
     @overload
     def job(self, fn: Callable[P, R], /) -> ThreadHandler[P, R]: ...
     @overload
@@ -117,7 +119,11 @@ class Gusto:
 
         return declare if fn is None else declare(fn)
 
-    def service(self, cls: C | None = None, /, *, lifetime: Lifetime = "scoped") -> Any:
+    @overload
+    def service(self, cls: C, /, *, lifetime: Lifetime = "scoped") -> C: ...
+    @overload
+    def service(self, /, *, lifetime: Lifetime = "scoped") -> Callable[[C], C]: ...
+    def service(self, cls: Any = None, /, *, lifetime: Lifetime = "scoped") -> Any:
         """Declare a class whose public methods are handlers.
 
         It is built by the service resolver when one of its jobs runs: ``"scoped"`` once per job,
@@ -189,12 +195,12 @@ class Gusto:
             StorageError: the storage cannot be opened.
         """
         async with self.connected() as queue:
-            await queue._work_until_idle()
+            await queue.work_until_idle()
 
     # --- inside ---
 
     @asynccontextmanager
-    async def _open(self, *, consumer: bool, barriers: Gate | None) -> AsyncIterator[JobQueue]:
+    async def _open(self, *, consumer: bool, barriers: Gate | None) -> AsyncGenerator[JobQueue]:
         _require_trio()
         if self._is_running:
             raise AlreadyRunning
@@ -213,6 +219,8 @@ class Gusto:
 
     def _tree(self, *, consumer: bool, barriers: Gate | None) -> Tree:
         telemetry = Telemetry.create(*self._providers, clock=self._clock)
+        if barriers is not None:
+            barriers.begin()
         probe = Probe(barriers, telemetry)
         workplace = self._workplace() if consumer else None
         beside = (
@@ -306,7 +314,7 @@ async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
 
 
 @asynccontextmanager
-async def _hosted(tree: Tree) -> AsyncIterator[Tree]:
+async def _hosted(tree: Tree) -> AsyncGenerator[Tree]:
     """Run ``tree`` beside the block, and bring it down when the block ends.
 
     An exception of the block comes out as it is, not in a group; so does what the tree died of.

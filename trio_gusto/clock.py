@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
 import trio
@@ -31,6 +32,13 @@ class Clock(ABC):
     def now(self) -> datetime:
         """Wall time as an aware UTC ``datetime``."""
         return to_datetime(self.instant())
+
+    def standing_still(self) -> AbstractContextManager[object]:
+        """Entered while a worker thread does what takes real time.
+
+        A clock that jumps over idle time must not take that for idle; others need do nothing.
+        """
+        return nullcontext()
 
     def monotonic(self) -> float:
         """Seconds on Trio's clock; never steps back. Virtual under a `trio.testing.MockClock`."""

@@ -111,7 +111,7 @@ async def undecorated_functions_and_partials_are_accepted(queue: JobQueue) -> No
     assert_type(await queue.enqueue(nothing), JobRef[None])
     assert_type(await queue.enqueue(keyword, 1), JobRef[int])
     assert_type(await queue.enqueue(partial(keyword, unit="m"), 1, queue="q"), JobRef[int])
-    await queue.enqueue(partial(send_welcome, name="Ann"), "ann@e.org")
+    assert_type(await queue.enqueue(partial(send_welcome, name="Ann"), "ann@e.org"), JobRef[str])
     assert_type(await queue.enqueue(partial(undecorated_plain, width=5), "a.png"), JobRef[bytes])
 
 

@@ -127,7 +127,7 @@ async def test_run_until_idle_runs_what_is_due_and_what_that_makes_due(app: Gust
 
         queues.append(Borrowed())
         await queue.enqueue(count_down, 3)
-        await queue._work_until_idle()
+        await queue.work_until_idle()
     assert seen == [3, 2, 1, 0]
     await app.run_until_idle()
 

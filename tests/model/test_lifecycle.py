@@ -190,9 +190,15 @@ def test_a_handler_meant_to_be_entered_once_is_not_entered_twice(entered: bool) 
     assert settlement.attempt == (1 if entered else 0)
 
 
-def test_a_lost_attempt_stays_spent() -> None:
-    settlement = settled(claimed(attempt=2), Lost())
-    assert (settlement.state, settlement.attempt) == (Ready(END), 2)
+def test_a_lost_attempt_stays_spent_and_its_job_keeps_its_place() -> None:
+    job = claimed(attempt=2)
+    settlement = settled(job, Lost())
+    assert (settlement.state, settlement.attempt) == (Ready(job.due), 2)
+
+
+def test_a_job_lost_past_its_deadline_is_not_run_again() -> None:
+    settlement = settled(claimed(expire_on=END), Lost())
+    assert settlement.state == Failed(END, "expired")
 
 
 def test_a_handler_may_call_its_job_off() -> None:
@@ -261,4 +267,4 @@ def test_a_lease_read_back_settles_under_the_same_token() -> None:
     job = stored(Processing("node-0", NOW, END), attempt=2, version=7)
     again = claimed_again(job)
     assert (again.attempt, again.token, again.node) == (2, 7, "node-0")
-    assert settled(again, Lost(), started=False).state == Ready(END)
+    assert settled(again, Lost(), started=False).state == Ready(job.request.created_at)

@@ -44,7 +44,7 @@ async def test_a_settled_attempt_says_what_it_recorded_if_anything(
 ) -> None:
     barriers = Barriers()
     barriers.note("job_settled", (claimed(ANN), JobState.COMPLETED))
-    barriers.note("job_settled", claimed(BOB))
+    barriers.note("job_settled", (claimed(BOB), None))
     assert await barriers.job_settled.wait() == JobSettled(ANN, "greet", 1, JobState.COMPLETED)
     assert (await barriers.job_settled.wait()).state is None
 
@@ -170,9 +170,9 @@ async def test_a_block_that_fails_releases_too(
 
 async def test_a_new_run_forgets_what_an_earlier_one_left(autojump_clock: MockClock) -> None:
     barriers = Barriers()
-    barriers.note("job_settled", claimed(ANN))
+    barriers.note("job_settled", (claimed(ANN), None))
     barriers.begin()
-    barriers.note("job_settled", claimed(BOB))
+    barriers.note("job_settled", (claimed(BOB), None))
     assert (await barriers.job_settled.wait()).job_id == BOB
 
 
@@ -184,8 +184,8 @@ def test_known_points_are_always_watched_and_others_never() -> None:
 
 async def test_they_say_what_they_have_seen(autojump_clock: MockClock) -> None:
     barriers = Barriers()
-    barriers.note("job_settled", claimed(ANN))
-    barriers.note("job_settled", claimed(BOB))
+    barriers.note("job_settled", (claimed(ANN), None))
+    barriers.note("job_settled", (claimed(BOB), None))
     await barriers.job_settled.wait()
     async with barriers.job_settled.hold(job=BOB) as at:
         shown = "<Barrier job_settled: 2 passed, 1 of them not taken, 1 holds not reached>"

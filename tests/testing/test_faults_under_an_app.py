@@ -33,12 +33,7 @@ async def test_an_enqueue_that_cannot_be_stored_says_so_and_the_next_one_is(
         assert [job.id for job in (await queue.find()).items] == [ref.id]
 
 
-REPLY_LOST = pytest.mark.xfail(
-    strict=False, reason="a settler that meets its own outcome takes it for somebody else's"
-)
-
-
-@pytest.mark.parametrize("after_commit", [False, pytest.param(True, marks=REPLY_LOST)])
+@pytest.mark.parametrize("after_commit", [False, True])
 async def test_an_outcome_survives_a_fault_and_the_handler_runs_once(
     autojump_clock: MockClock, after_commit: bool
 ) -> None:

@@ -78,3 +78,19 @@ async def test_a_storage_with_threads_takes_no_virtual_time_behind_a_faulty_one(
         ref = await queue.enqueue(greet, "Ann", execute_after=3600)
         assert await ref.result() == "hello Ann"
         assert (clock.now() - started).total_seconds() == 3630
+
+
+async def test_a_plain_handlers_thread_takes_no_virtual_time(autojump_clock: MockClock) -> None:
+    clock = VirtualClock()
+    app = Gusto(clock=clock)
+
+    @app.job(timeout=60)
+    def work() -> str:
+        threading.Event().wait(0.02)
+        return "done"
+
+    async with app.running() as queue:
+        started = clock.now()
+        ref = await queue.enqueue(work)
+        assert await ref.result() == "done"
+        assert clock.now() == started

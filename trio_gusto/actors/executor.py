@@ -17,7 +17,7 @@ import logging
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -71,6 +71,7 @@ class Executors:
         self._observer = probe.observer
         self._monotonic = clock.monotonic
         self._instant = clock.instant
+        self._standing_still = clock.standing_still
         self._find = workplace.find
         self._decode = workplace.decode
         self._view = workplace.view
@@ -116,6 +117,8 @@ class Executors:
         gate = self._probe.gate
         if gate is not None:
             await self._pass_start(lease)
+            if lease.cause is not None:  # called off while a test held it here
+                return self._turn_down(lease, handler)
         started_at = lease.started_at = self._instant()
         slot.lease = lease
         lease.slot = slot
@@ -203,7 +206,7 @@ class Executors:
         """Call a method of a service: its instance is made for this job and cleaned up after it."""
         assert handler.service is not None
         async with self._workplace.scope() as scope:
-            instance: object = await scope.get(handler.service)
+            instance = await scope.get(cast("type[object]", handler.service))
             method = partial(handler.fn, instance, *args, **kwargs)
             if handler.is_async:
                 return await method()
@@ -227,9 +230,10 @@ class Executors:
                     pass  # abandoned, and the program's loop has ended meanwhile
 
         try:
-            return await trio.to_thread.run_sync(
-                body, abandon_on_cancel=True, limiter=self._threads
-            )
+            with self._standing_still():
+                return await trio.to_thread.run_sync(
+                    body, abandon_on_cancel=True, limiter=self._threads
+                )
         except trio.Cancelled:
             # The thread runs on, and so the slot is taken still. The shield has no deadline of its
             # own on purpose: a stopping node cancels `thread_wait` when its patience is over.
@@ -342,7 +346,7 @@ class Executors:
         await recorded.wait()
         gate = self._probe.gate
         assert gate is not None
-        await gate.pass_through("job_settled", lease.claimed)
+        await gate.pass_through("job_settled", lease.settled())
         if lease.batch.outstanding == 0 and lease.batch.take_end():
             await gate.pass_through("batch_completed", lease.batch)
 

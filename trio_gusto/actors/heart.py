@@ -83,15 +83,12 @@ class Heart:
             [(lease.claimed.request.id, lease.claimed.token) for lease in leases],
         )
         try:
-            with trio.move_on_after(self._options.lease / 3) as patience:
+            with trio.fail_after(self._options.lease / 3):
                 reply = await self._desk.ask(renew)
-        except GustoError as fault:
-            logger.warning("leases could not be renewed: %s", fault)
-            self._note_failure()
-            return
-        if patience.cancelled_caught:
-            logger.warning("leases could not be renewed in time: the storage does not answer")
-            self._note_failure()
+        except (GustoError, trio.TooSlowError) as fault:
+            logger.warning("leases could not be renewed: %s", fault or "no answer in time")
+            if self._probe.observer is not None:
+                self._probe.observer.renewal_failed()
             return
         lost = set(reply.lost)
         for lease in leases:
@@ -100,10 +97,6 @@ class Heart:
             elif lease.claimed.request.id in self._roster.leases:
                 self._lose(lease)
         self.cancel(reply.cancels)
-
-    def _note_failure(self) -> None:
-        if self._probe.observer is not None:
-            self._probe.observer.renewal_failed()
 
     def _lose(self, lease: Lease) -> None:
         """Somebody else may run the job now: stop at once."""

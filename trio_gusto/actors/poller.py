@@ -69,7 +69,7 @@ class Poller:
         self._options = options
         self._next_due: int | None = None
         self._hungry = True
-        self._turn = 0
+        self._shared_out = 0
         self._round_seconds = 0.002
         self.idle = trio.Event()
         """Set while nothing is due, nothing is held, and nothing has been heard of."""
@@ -167,8 +167,8 @@ class Poller:
             return None
         if self._options.queue_order == "strict":
             return tuple(queues.strict(tuple(weights), limit))
-        self._turn += 1
-        return tuple(queues.shares(weights, limit, self._turn))
+        self._shared_out += limit
+        return tuple(queues.shares(weights, limit, self._shared_out - limit))
 
     async def _hand_over(self, reply: ClaimReply, asked_at: float) -> None:
         jobs = reply.jobs

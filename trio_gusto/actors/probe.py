@@ -27,6 +27,10 @@ Listener = Callable[[Fact], None]
 class Gate(Protocol):
     """Points at which a test may hold an actor. ``record`` tells the test what passed."""
 
+    def begin(self) -> None:
+        """The app begins to run: forget what an earlier run left."""
+        ...
+
     def watches(self, point: str) -> bool:
         """Whether anybody has an eye on this point."""
         ...

@@ -20,6 +20,7 @@ import trio
 
 from ..model.ids import JobId
 from ..model.job import ClaimedJob
+from ..model.states import JobState
 from .probe import BatchRecord
 
 
@@ -44,6 +45,7 @@ class Lease:
         "recorded",
         "slot",
         "started_at",
+        "state",
         "waited",
     )
 
@@ -59,6 +61,12 @@ class Lease:
         """Whether the handler has let the event loop have its turn."""
         self.recorded: trio.Event | None = None
         """Set when the outcome is recorded; there only while barriers are in use."""
+        self.state: JobState | None = None
+        """What was recorded of the job; ``None`` before, and if the outcome was refused."""
+
+    def settled(self) -> tuple[ClaimedJob, JobState | None]:
+        """What a barrier behind the outcome is told."""
+        return self.claimed, self.state
 
     def interrupt(self, cause: Cause) -> None:
         """Cancel the handler, or keep it from being entered. The first cause stands."""
@@ -133,7 +141,7 @@ class Backlog:
 
     def take_all(self) -> list[Lease]:
         """All that wait, in order: for giving them back."""
-        taken = []
+        taken: list[Lease] = []
         while (lease := self.pop()) is not None:
             taken.append(lease)
         return taken

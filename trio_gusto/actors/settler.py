@@ -86,6 +86,7 @@ class Settler:
         """The storage has answered."""
         lease = letter.lease
         if type(reply) is Committed:
+            lease.state = letter.state.word
             self._let_go(lease)
             self._tell_the_world(lease, letter.outcome, letter.now, letter.state)
         elif isinstance(reply, Conflict) and reply.cancel_reason is not None:
@@ -110,7 +111,7 @@ class Settler:
         if lease.recorded is not None:
             lease.recorded.set()  # its executor stands at the barriers
         elif self._probe.gate is not None:
-            self._probe.gate.note("job_settled", lease.claimed)
+            self._probe.gate.note("job_settled", lease.settled())
             if batch.outstanding == 0 and batch.take_end():
                 self._probe.gate.note("batch_completed", batch)
 
@@ -124,6 +125,9 @@ class Settler:
 
     def _refused(self, lease: Lease) -> None:
         request = lease.claimed.request
+        # Either somebody else decided about the job, or we did and the reply was lost on its way.
+        self._waiters.notify(request.id)
+        self.on_due(self._clock.instant())
         logger.warning(
             "job %s (%s) came too late with its outcome: its lease was no longer valid",
             to_uuid(request.id),

@@ -6,7 +6,7 @@ look for themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import trio
@@ -23,7 +23,7 @@ class Waiters:
         self._events: dict[JobId, set[trio.Event]] = {}
 
     @contextmanager
-    def waiting(self, job_id: JobId) -> Iterator[Waiter]:
+    def waiting(self, job_id: JobId) -> Generator[Waiter]:
         """Register before looking at the job, so that no end is missed."""
         waiter = Waiter(self._events, job_id)
         try:

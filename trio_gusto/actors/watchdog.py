@@ -129,7 +129,9 @@ class Watchdog:
         )
 
     def _stack(self) -> str:
-        frame = sys._current_frames().get(self._loop_thread)
+        frame = sys._current_frames().get(  # pyright: ignore[reportPrivateUsage]  # the only way
+            self._loop_thread
+        )
         return "" if frame is None else "".join(traceback.format_stack(frame, limit=12))
 
     # --- in the loop again ---

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -240,7 +240,7 @@ def hash_file_here(path: Path) -> Hashed:
 
 
 @contextmanager
-def _planned(settings: Settings, default_pace: Callable[[int], float]) -> Iterator[Plan]:
+def _planned(settings: Settings, default_pace: Callable[[int], float]) -> Generator[Plan]:
     folder = settings.folder.resolve()
     files = tuple(_files(folder))
     if not files:

@@ -7,7 +7,9 @@ Everything here survives that.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from types import TracebackType
+from typing import cast
 
 import attrs
 
@@ -19,6 +21,9 @@ MAX_TRACEBACK = 16_000
 
 MAX_CHILDREN = 20
 """Exceptions kept of one group."""
+
+OURS = "trio_gusto.actors."
+"""Where handlers are called from."""
 
 MAX_DEPTH = 5
 """Groups kept inside each other."""
@@ -40,11 +45,12 @@ class JobError:
     @classmethod
     def of(cls, error: BaseException, *, depth: int = 0) -> JobError:
         """Describe ``error``; never raises."""
+        members = _members(error)
         children: tuple[JobError, ...] = ()
-        if isinstance(error, BaseExceptionGroup):
-            kept = error.exceptions[:MAX_CHILDREN] if depth < MAX_DEPTH else ()
+        if members:
+            kept = members[:MAX_CHILDREN] if depth < MAX_DEPTH else ()
             children = tuple(cls.of(member, depth=depth + 1) for member in kept)
-            left_out = len(error.exceptions) - len(kept)
+            left_out = len(members) - len(kept)
             if left_out:
                 children += (cls("...", f"{left_out} more exceptions were left out"),)
         return cls(
@@ -64,9 +70,17 @@ def qualified_name(kind: type) -> str:
 
 def leaves(error: BaseException) -> list[BaseException]:
     """The exceptions of a group, groups inside it opened; ``[error]`` when it is no group."""
-    if not isinstance(error, BaseExceptionGroup):
+    members = _members(error)
+    if not members:
         return [error]
-    return [leaf for member in error.exceptions for leaf in leaves(member)]
+    return [leaf for member in members for leaf in leaves(member)]
+
+
+def _members(error: BaseException) -> tuple[BaseException, ...]:
+    """The exceptions of a group; none of any other exception."""
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).exceptions
+    return ()
 
 
 def _text(error: BaseException) -> str:
@@ -74,13 +88,16 @@ def _text(error: BaseException) -> str:
         text = str(error)
     except BaseException as broken:  # noqa: BLE001 - a handler's __str__ may raise anything
         text = f"<its str() raised {type(broken).__name__}>"
-    notes = getattr(error, "__notes__", ())
+    notes: object = getattr(error, "__notes__", ())
     if isinstance(notes, list | tuple):
-        text = "\n".join([text, *(note for note in notes if isinstance(note, str))])
+        lines = cast("Sequence[object]", notes)
+        text = "\n".join([text, *(line for line in lines if isinstance(line, str))])
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _frames(frames: TracebackType | None) -> str:
+    while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith(OURS):
+        frames = frames.tb_next  # how the handler was entered tells its author nothing
     try:
         text = "".join(traceback.format_tb(frames))
     except Exception as broken:  # noqa: BLE001 - source files may be gone or unreadable

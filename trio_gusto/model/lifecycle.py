@@ -261,12 +261,18 @@ def _cancel(job: ClaimedJob, ending: Ending) -> Settlement:
 
 
 def _lose(job: ClaimedJob, ending: Ending) -> Settlement:
-    """Nobody knows how far it got, so the attempt stays spent: a job that kills its process ends."""
+    """Nobody knows how far it got, so the attempt stays spent: a job that kills its process ends.
+
+    It keeps its place in the order, so that it runs again at once and not behind a backlog.
+    """
     if ending.cancel_reason is not None:
         return _end(job, ending, Cancelled(ending.now, ending.cancel_reason))
     if job.attempt >= job.request.max_attempts:
         return _end(job, ending, Failed(ending.now, "lost in its last attempt"))
-    return _put_back(job, ending, ending.now, job.attempt)
+    expire_on = job.request.expire_on
+    if expire_on is not None and ending.now >= expire_on:
+        return _end(job, ending, Failed(ending.now, "expired"))
+    return Settlement(Ready(job.due), job.attempt, _record(job, ending))
 
 
 def _put_back(job: ClaimedJob, ending: Ending, due: int, attempt: int) -> Settlement:
@@ -357,10 +363,10 @@ def attempts_of(job: StoredJob) -> Sequence[AttemptRecord | Processing | Complet
 def claimed_again(job: StoredJob) -> ClaimedJob:
     """The claim that a processing job is under, read back from the storage.
 
-    Used to settle an attempt in its node's place, when that has vanished.
+    Used to settle an attempt in its node's place, when that has vanished. The instant it was due
+    at is not kept while a job runs; what it was first due at is no later, and so serves for it.
     """
-    state = job.state
+    state, request = job.state, job.request
     assert isinstance(state, Processing)
-    return ClaimedJob(
-        job.request, job.attempt, job.version, state.claimed_at, state.node, state.claimed_at
-    )
+    due = request.created_at if request.execute_after is None else request.execute_after
+    return ClaimedJob(request, job.attempt, job.version, due, state.node, state.claimed_at)

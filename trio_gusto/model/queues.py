@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 
-def shares(weights: Mapping[str, int], limit: int, turn: int) -> Sequence[tuple[str, int]]:
+def shares(weights: Mapping[str, int], limit: int, before: int) -> Sequence[tuple[str, int]]:
     """How many of ``limit`` jobs to take from each queue at first, in the order to ask them.
 
-    Every queue gets its part of the weights, rounded down; what the rounding left over goes round
-    with ``turn``, which the caller counts up, so that over the turns each queue has its part, and
-    none starves. A queue that cannot fill its share leaves it to the others in the same order.
+    Imagine a wheel with as many notches for each queue as it has weight: the claim gets the next
+    ``limit`` of them, ``before`` notches having been given out. So over time each queue has exactly
+    its part, however small the claims are, and none starves. A queue that cannot fill its share
+    leaves it to the others in the same order.
     """
     names = list(weights)
-    total = sum(weights.values())
-    quota = {name: limit * weights[name] // total for name in names}
-    # Spread the rest along a wheel with one notch per unit of weight.
     wheel = [name for name in names for _ in range(weights[name])]
-    rest = limit - sum(quota.values())
-    first = turn * max(rest, 1) % total
-    for step in range(rest):
-        quota[wheel[(first + step) % total]] += 1
-    start = names.index(wheel[first])
-    order = names[start:] + names[:start]
-    return [(name, quota[name]) for name in order]
+    rounds, rest = divmod(limit, len(wheel))
+    quota = {name: rounds * weights[name] for name in names}
+    for notch in range(before, before + rest):
+        quota[wheel[notch % len(wheel)]] += 1
+    first = names.index(wheel[before % len(wheel)])
+    return [(name, quota[name]) for name in names[first:] + names[:first]]
 
 
 def strict(names: Sequence[str], limit: int) -> Sequence[tuple[str, int]]:

@@ -169,29 +169,27 @@ def retry_on(
     return RetryOn(named, NoRetry() if otherwise is None else otherwise)
 
 
-def to_wire(policy: RetryPolicy) -> dict[str, object]:
+def to_wire(policy: object) -> dict[str, object]:
     """The JSON form of a policy, to be stored with a job.
 
     Raises:
         OptionsError: the policy is code. Code is not stored; declare it with ``@app.job(retry=…)``.
     """
-    match policy:
-        case Exponential(base, factor, cap, jitter):
-            return {"exponential": [base, factor, cap, jitter]}
-        case Fixed(delay, jitter):
-            return {"fixed": [delay, jitter]}
-        case NoRetry():
-            return {"no_retry": []}
-        case RetryOn(rules, otherwise):
-            named = {name: to_wire(inner) for name, inner in rules.items()}
-            return {"retry_on": [named, to_wire(otherwise)]}
-        case _:
-            raise OptionsError(
-                "retry",
-                policy,
-                "only exponential, fixed, no_retry and retry_on can be stored with one job; "
-                "give other callables to @app.job(retry=...) or Options(default_retry=...)",
-            )
+    if isinstance(policy, Exponential):
+        return {"exponential": [policy.base, policy.factor, policy.cap, policy.jitter]}
+    if isinstance(policy, Fixed):
+        return {"fixed": [policy.delay, policy.jitter]}
+    if isinstance(policy, NoRetry):
+        return {"no_retry": []}
+    if isinstance(policy, RetryOn):
+        named = {name: to_wire(inner) for name, inner in policy.rules.items()}
+        return {"retry_on": [named, to_wire(policy.otherwise)]}
+    raise OptionsError(
+        "retry",
+        policy,
+        "only exponential, fixed, no_retry and retry_on can be stored with one job; "
+        "give other callables to @app.job(retry=...) or Options(default_retry=...)",
+    )
 
 
 def from_wire(wire: Mapping[str, object]) -> RetryPolicy:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Generic, TypeVar, Unpack, overload
 
 import attrs
 
 from ..job_options import JobOptions
-from .signatures import AnyMethod, Awaits, Method, R, Ts
+from .signatures import AnyMethod, Method, R, Ts
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -24,13 +24,11 @@ class Call(Generic[R_co]):
 
 @overload
 def call(
-    fn: Callable[[*Ts], Awaits[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+    fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, **options: Unpack[JobOptions]
 ) -> Call[R]: ...
 @overload
-def call(fn: Method[*Ts, Awaits[R]], /, *args: *Ts, **options: Unpack[JobOptions]) -> Call[R]: ...
-@overload
 def call(
-    fn: AnyMethod[*Ts, Awaits[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+    fn: Callable[[Any, *Ts], Coroutine[Any, Any, R]], /, *args: *Ts, **options: Unpack[JobOptions]
 ) -> Call[R]: ...
 @overload
 def call(fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions]) -> Call[R]: ...

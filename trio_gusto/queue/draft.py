@@ -13,8 +13,7 @@ from ..actors.probe import Probe
 from ..clock import Clock
 from ..job_options import Resolved, Resolver
 from ..model.ids import JobId, uuid7
-from ..model.job import JobRequest, StoredJob
-from ..model.states import Completed
+from ..model.job import JobRequest
 from ..serialization.calls import Calls
 from ..serialization.codec import Codec
 from ..serialization.handler import Handler
@@ -99,9 +98,3 @@ class Drafter:
             self.clock.instant(),
             None if self._carrier is None else self._carrier(),
         )
-
-    def load_result(self, stored: StoredJob) -> object:
-        """What the handler of a completed job returned."""
-        assert isinstance(stored.state, Completed)
-        handler = self.registry.find(stored.request.name)
-        return self.codec.load_result(stored.state.result, handler)

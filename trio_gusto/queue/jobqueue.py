@@ -6,27 +6,28 @@ job is stored. It owns no I/O: writes go to the storekeeper's desk, queries to t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Unpack, overload
 from uuid import UUID
 
 from ..actors.desk import StorageDesk
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
-from ..model.errors import ArgumentError, NotSupported, UnknownJob
+from ..model.errors import ArgumentError, NotSupported
 from ..model.facts import JobEnqueued
 from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.instants import to_datetime, to_optional_datetime
 from ..model.job import Attempt, Job, JobRequest, StoredJob
 from ..model.lifecycle import CalledOff, RetriedByHand, admit, advance, attempts_of, may
 from ..model.states import Cancelled, JobState, Processing, Ready, Scheduled, State
-from ..serialization.views import attempt_view, view
+from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, RequestCancel, Tally
 from .call import Call
 from .draft import Drafter
+from .reading import Reader
 from .records import JobFilter, Page, QueueStats
 from .ref import JobRef
-from .signatures import AnyMethod, Awaits, Method, R, Ts
+from .signatures import AnyMethod, Method, R, Ts
 
 
 class Ears:
@@ -56,8 +57,11 @@ class JobQueue:
         self._desk = desk
         self._waiters = waiters
         self._drafter = drafter
+        self._reader = Reader(desk, waiters, drafter.registry, drafter.codec)
         self._ears = ears
-        self._work_until_idle = work_until_idle
+        self.work_until_idle = work_until_idle
+        """Run everything that is due, and what that makes due, then return (see
+        `Gusto.run_until_idle`); with workers running already, wait until they have nothing to do."""
         self._probe = drafter.probe
         self._clock = drafter.clock
 
@@ -65,15 +69,15 @@ class JobQueue:
 
     @overload
     async def enqueue(
-        self, fn: Callable[[*Ts], Awaits[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, **options: Unpack[JobOptions]
     ) -> JobRef[R]: ...
     @overload
     async def enqueue(
-        self, fn: Method[*Ts, Awaits[R]], /, *args: *Ts, **options: Unpack[JobOptions]
-    ) -> JobRef[R]: ...
-    @overload
-    async def enqueue(
-        self, fn: AnyMethod[*Ts, Awaits[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+        self,
+        fn: Callable[[Any, *Ts], Coroutine[Any, Any, R]],
+        /,
+        *args: *Ts,
+        **options: Unpack[JobOptions],
     ) -> JobRef[R]: ...
     @overload
     async def enqueue(
@@ -106,7 +110,7 @@ class JobQueue:
         state = admit(request)
         await self._desk.ask(Insert([request], [state]))
         self._note(request, state)
-        return JobRef(self, request.id)
+        return JobRef(self, self._reader, request.id)
 
     async def enqueue_many(
         self, calls: Iterable[Call[R]] | AsyncIterable[Call[R]], /
@@ -127,7 +131,7 @@ class JobQueue:
             await self._desk.ask(Insert(requests, states))
         for request, state in zip(requests, states, strict=True):
             self._note(request, state)
-        return [JobRef(self, request.id) for request in requests]
+        return [JobRef(self, self._reader, request.id) for request in requests]
 
     def _draft(self, call: Call[Any]) -> JobRequest:
         if not isinstance(call, Call):
@@ -171,7 +175,7 @@ class JobQueue:
         job_id = _id_of(job)
         while True:
             try:
-                stored = await self._known(job_id)
+                stored = await self._reader.known(job_id)
             except NotSupported:
                 return await self._cancel_unseen(job_id, reason)
             if isinstance(stored.state, Processing):
@@ -203,7 +207,7 @@ class JobQueue:
         """
         job_id = _id_of(job)
         while True:
-            stored = await self._known(job_id)
+            stored = await self._reader.known(job_id)
             if not may(stored.state, RetriedByHand):
                 return False
             now = self._clock.instant()
@@ -227,17 +231,17 @@ class JobQueue:
 
     def ref(self, job_id: UUID) -> JobRef[Any]:
         """The handle of a job by its id, in any process. Whether the job exists shows when asked."""
-        return JobRef(self, to_job_id(job_id))
+        return JobRef(self, self._reader, to_job_id(job_id))
 
     async def get(self, job_id: UUID) -> Job | None:
         """A snapshot of a job, or ``None`` if there is none with this id."""
-        stored = await self._get(to_job_id(job_id))
-        return None if stored is None else self._view(stored)
+        stored = await self._reader.find(to_job_id(job_id))
+        return None if stored is None else self._reader.view(stored)
 
     async def get_by_ref(self, ref_id: str) -> Job | None:
         """A snapshot of the job with the caller's own ``ref_id``, or ``None``."""
         found = await self._desk.read(Get(ref_id=ref_id))
-        return self._view(found.jobs[0]) if found.jobs else None
+        return self._reader.view(found.jobs[0]) if found.jobs else None
 
     async def find(
         self,
@@ -258,7 +262,7 @@ class JobQueue:
         jobs = (await self._desk.read(query)).jobs
         full = len(jobs) == limit
         mark = str(jobs[-1].sequence) if full else None
-        return Page(items=tuple(self._view(job) for job in jobs), next=mark)
+        return Page(items=tuple(self._reader.view(job) for job in jobs), next=mark)
 
     async def attempts(self, job: JobRef[Any] | Job | UUID) -> tuple[Attempt, ...]:
         """All attempts of a job, oldest first, the running one included.
@@ -266,7 +270,7 @@ class JobQueue:
         Raises:
             UnknownJob: there is no such job.
         """
-        stored = await self._known(_id_of(job))
+        stored = await self._reader.known(_id_of(job))
         return tuple(attempt_view(record, stored) for record in attempts_of(stored))
 
     async def stats(self) -> QueueStats:
@@ -286,24 +290,6 @@ class JobQueue:
             by_tenant=by_tenant,
             oldest_ready_at=to_optional_datetime(tallied.oldest_ready),
         )
-
-    # --- inside ---
-
-    async def _get(self, job_id: JobId) -> StoredJob | None:
-        found = await self._desk.read(Get([job_id]))
-        return found.jobs[0] if found.jobs else None
-
-    async def _known(self, job_id: JobId) -> StoredJob:
-        stored = await self._get(job_id)
-        if stored is None:
-            raise UnknownJob(to_uuid(job_id))
-        return stored
-
-    def _view(self, stored: StoredJob) -> Job:
-        return view(stored, self._drafter.registry, self._drafter.codec)
-
-    def _load_result(self, stored: StoredJob) -> Any:
-        return self._drafter.load_result(stored)
 
 
 def _id_of(job: JobRef[Any] | Job | UUID) -> JobId:

@@ -36,7 +36,7 @@ class JobFilter:
     tags_all: Iterable[str] = ()
     created_by: str | None = None
     user_id: str | None = None
-    metadata: Mapping[str, object] = attrs.field(factory=dict)
+    metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
     created_after: datetime | None = None
     created_before: datetime | None = None
 

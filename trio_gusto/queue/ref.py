@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from uuid import UUID
 
 import trio
@@ -15,12 +15,12 @@ from ..model.errors import (
     JobFailed,
     JobSkipped,
     ResultError,
-    UnknownJob,
 )
 from ..model.ids import JobId, to_uuid
 from ..model.instants import MICROSECONDS, to_duration
 from ..model.job import Job, StoredJob
 from ..model.states import Completed, JobState
+from .reading import Reader
 
 if TYPE_CHECKING:
     from .jobqueue import JobQueue
@@ -34,10 +34,11 @@ class JobRef(Generic[R_co]):
     Two refs to one job are equal.
     """
 
-    __slots__ = ("_id", "_queue")
+    __slots__ = ("_id", "_queue", "_reader")
 
-    def __init__(self, queue: JobQueue, job_id: JobId) -> None:
+    def __init__(self, queue: JobQueue, reader: Reader, job_id: JobId) -> None:
         self._queue = queue
+        self._reader = reader
         self._id = job_id
 
     @property
@@ -60,7 +61,7 @@ class JobRef(Generic[R_co]):
         Raises:
             UnknownJob: it is gone, since retention removed it, or it never was.
         """
-        return (await self._stored()).state.word
+        return (await self._reader.known(self._id)).state.word
 
     async def job(self) -> Job:
         """A snapshot of the job.
@@ -68,7 +69,7 @@ class JobRef(Generic[R_co]):
         Raises:
             UnknownJob: it is gone, since retention removed it, or it never was.
         """
-        return self._queue._view(await self._stored())
+        return self._reader.view(await self._reader.known(self._id))
 
     async def wait(self, timeout: float | timedelta | None = None) -> Job:
         """Wait until the job has ended, however; woken by the outcome, not by polling.
@@ -80,7 +81,7 @@ class JobRef(Generic[R_co]):
             trio.TooSlowError: the timeout passed first. The job goes on.
             UnknownJob: there is no such job.
         """
-        return self._queue._view(await self._ended(timeout))
+        return self._reader.view(await self._ended(timeout))
 
     async def result(self, timeout: float | timedelta | None = None) -> R_co:
         """Wait for the job and return what its handler returned.
@@ -99,8 +100,8 @@ class JobRef(Generic[R_co]):
         if isinstance(state, Completed):
             if state.result_error is not None:
                 raise ResultError(self.id, state.result_error)
-            return self._queue._load_result(stored)  # type: ignore[no-any-return]  # by handler
-        raise _unhappy(self._queue._view(stored))
+            return cast("R_co", self._reader.result_of(stored))
+        raise _unhappy(self._reader.view(stored))
 
     async def cancel(self, reason: str = "") -> bool:
         """Call the job off; see `JobQueue.cancel`."""
@@ -108,20 +109,10 @@ class JobRef(Generic[R_co]):
 
     # --- inside ---
 
-    async def _stored(self) -> StoredJob:
-        stored = await self._queue._get(self._id)
-        if stored is None:
-            raise UnknownJob(self.id)
-        return stored
-
     async def _ended(self, timeout: float | timedelta | None) -> StoredJob:
         limit = math.inf if timeout is None else to_duration(timeout) / MICROSECONDS
-        with trio.fail_after(limit), self._queue._waiters.waiting(self._id) as waiter:
-            while True:
-                stored = await self._stored()
-                if stored.state.word.is_ended:
-                    return stored
-                await waiter.wait()
+        with trio.fail_after(limit):
+            return await self._reader.ended(self._id)
 
 
 def _unhappy(job: Job) -> Exception:

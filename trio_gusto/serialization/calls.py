@@ -120,7 +120,7 @@ class Calls:
                 if unfit is not None:
                     raise _unstorable(handler, unfit) from error
             raise _unstorable(handler, Unfit(str(error))) from error
-        fault = self._codec.size_fault(len(data))
+        fault = self._codec.size_fault(len(data), self._max_bytes)
         if fault is not None:
             raise _unstorable(handler, Unfit(fault))
         return data.decode()

@@ -44,14 +44,20 @@ class UnstorableResult(GustoError, ValueError):
 class Codec:
     """Writes and reads values by their types.
 
-    ``max_bytes`` limits what may be written. ``converter`` is asked for the types that have no wire
+    ``max_bytes`` limits what may be written, ``max_result_bytes`` what a handler may return.
+    ``converter`` is asked for the types that have no wire
     form of their own; what it makes of them must be JSON values.
     """
 
     def __init__(
-        self, *, max_bytes: int = MAX_BYTES, converter: cattrs.Converter | None = None
+        self,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_result_bytes: int = MAX_BYTES,
+        converter: cattrs.Converter | None = None,
     ) -> None:
         self.max_bytes = max_bytes
+        self.max_result_bytes = max_result_bytes
         self.form = Catalogue(converter).form
         self._results: dict[Handler[..., Any], Form] = {}
 
@@ -64,7 +70,7 @@ class Codec:
             ArgumentError: it is of another type, has no wire form, or is too big.
         """
         try:
-            return self._text(write(self.form(kind), value))
+            return self._text(write(self.form(kind), value), self.max_bytes)
         except Unfit as unfit:
             path = f"${unfit.path}"
             raise ArgumentError(
@@ -86,17 +92,17 @@ class Codec:
             problem = f"$: {error}"
         raise DecodeError("the text", [problem], "it was written as another type")
 
-    def size_fault(self, size: int) -> str | None:
+    def size_fault(self, size: int, limit: int) -> str | None:
         """Why ``size`` bytes are too many, if they are."""
-        if size <= self.max_bytes:
+        if size <= limit:
             return None
         return (
-            f"it takes {size} bytes, and the limit is {self.max_bytes}; "
+            f"it takes {size} bytes, and the limit is {limit}; "
             "store the data elsewhere and pass its key or path"
         )
 
-    def _text(self, data: bytes) -> str:
-        fault = self.size_fault(len(data))
+    def _text(self, data: bytes, limit: int) -> str:
+        fault = self.size_fault(len(data), limit)
         if fault is not None:
             raise Unfit(fault)
         return data.decode()
@@ -116,7 +122,7 @@ class Codec:
                 data = write(self._result_form(handler), value)
             except Unfit:
                 data = write_tree(self._tree_of(value))
-            return self._text(data)
+            return self._text(data, self.max_result_bytes)
         except Unfit as unfit:
             raise UnstorableResult(
                 f"${unfit.path} cannot be stored: {unfit.message}; "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
@@ -87,11 +87,15 @@ class Handler(Generic[P, R_co]):
 
 
 class AsyncHandler(Handler[P, R_co]):
-    """Made from an ``async def``."""
+    """Made from an ``async def``.
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+    Calling it is typed as an ``Awaitable``, not a ``Coroutine``: so type checkers tell it from a
+    method given unbound (see `trio_gusto.queue.signatures`).
+    """
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R_co]:
         """Call the function directly; no job is made."""
-        made: Coroutine[Any, Any, R_co] = self.fn(*args, **kwargs)
+        made: Awaitable[R_co] = self.fn(*args, **kwargs)
         return made
 
 
@@ -109,7 +113,7 @@ class Declare(Protocol):
 
     @overload  # async first: a plain function may return anything, so also a coroutine
     def __call__(  # type: ignore[overload-overlap]  # that is why it comes first
-        self, fn: Callable[P, Coroutine[Any, Any, R]], /
+        self, fn: Callable[P, Awaitable[R]], /
     ) -> AsyncHandler[P, R]: ...
     @overload
     def __call__(self, fn: Callable[P, R], /) -> ThreadHandler[P, R]: ...

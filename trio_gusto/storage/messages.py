@@ -202,7 +202,7 @@ class Find:
     tags_all: frozenset[str] = frozenset()
     created_by: str | None = None
     user_id: str | None = None
-    metadata: Mapping[str, object] = attrs.field(factory=dict)
+    metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
     created_after: int | None = None
     created_before: int | None = None
 

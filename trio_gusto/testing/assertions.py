@@ -39,7 +39,7 @@ async def drain(queue: JobQueue) -> None:
 
     An exception of a handler is its job's affair, as always: look at ``ref.result()``.
     """
-    await queue._work_until_idle()  # pyright: ignore[reportPrivateUsage] # a seam for this room
+    await queue.work_until_idle()
 
 
 async def assert_enqueued(
@@ -132,7 +132,8 @@ class _Wanted:
         wanted = Call[Any](fn, args, {})
         request = queue._draft(wanted)  # pyright: ignore[reportPrivateUsage] # stores nothing
         drafted = StoredJob(request, 0, Ready(request.created_at))
-        return cls(name, queue._view(drafted), criteria)  # pyright: ignore[reportPrivateUsage] # as users see it
+        view = queue._reader.view(drafted)  # pyright: ignore[reportPrivateUsage] # as users see it
+        return cls(name, view, criteria)
 
     def misfits(self, job: Job) -> list[str]:
         """What about ``job`` is not as wanted, in words."""

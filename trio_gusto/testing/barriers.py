@@ -289,8 +289,6 @@ def _job(record: object) -> JobPassed:
 
 
 def _settled(record: object) -> JobSettled:
-    if isinstance(record, ClaimedJob):
-        record = (record, None)
     claimed, state = cast("tuple[ClaimedJob, JobState | None]", record)
     return JobSettled(to_uuid(claimed.request.id), claimed.request.name, claimed.attempt, state)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -59,6 +59,9 @@ class VirtualClock(Clock):
 
     def nanoseconds(self) -> int:
         return self.instant() * 1000
+
+    def standing_still(self) -> AbstractContextManager[object]:
+        return standing_still()
 
     def step(self, by: float | timedelta) -> None:
         """Set the wall clock ``by`` seconds (or a timedelta) ahead, or back if negative.

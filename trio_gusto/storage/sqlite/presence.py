@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from ...model.errors import StorageError
+from ...model.errors import StorageError, StorageReadOnly
 
 if sys.platform == "win32":  # which has no such locks; there leases must do
     IS_SUPPORTED = False
@@ -35,17 +35,23 @@ class Presence:
         Raises:
             StorageError: the name is taken, or its file cannot be made or locked.
         """
-        self._directory.mkdir(exist_ok=True)
         path = self._path(node)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._directory.mkdir(exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StorageReadOnly(
+                f"{path} cannot be made ({error}), so nobody could tell whether this node is "
+                "there; allow this user to write beside the database"
+            ) from error
         try:
             _lock(file)
         except OSError as error:
             os.close(file)
             raise StorageError(
-                f"a node named {node!r} is attached already, or {path} cannot be locked ({error}), "
-                "so nobody could tell whether this one is there; use a name never used before, on "
-                "a local disk"
+                f"{path} cannot be locked ({error}), because a node of this name is attached or "
+                "because the file system has no locks; use a name never used before, and a local "
+                "disk"
             ) from error
         self._files[node] = file
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import trio
 
 from ..messages import Query, QueryReply
+from .bells import Bells
 from .connection import Location, open_reader, open_writer
 from .presence import IS_SUPPORTED, Presence
 from .queries import answer
@@ -33,7 +34,7 @@ class Session:
         self._watch: Watch | None = None
         self._reader: sqlite3.Connection | None = None
         self._wait_for_lock = _SHORT_WAIT if inline else location.busy_timeout
-        self._changed = trio.Event()
+        self.bells = Bells()
         self._token = trio.lowlevel.current_trio_token()
         self.presence = None
         if IS_SUPPORTED and not location.is_memory:
@@ -68,16 +69,28 @@ class Session:
         """Answer a question where the reading connection lives."""
         return await self._reading.run(partial(self._answer, query), question=True)
 
-    async def changed(self) -> None:
-        """Return when somebody else has committed since this last returned."""
-        assert isinstance(self.writing, DatabaseThread)
-        self.watch.is_wanted = True
-        self.writing.wake()
+    async def changed(self, node: str) -> None:
+        """Return when others than ``node`` may have written since this last returned."""
+        if self._location.is_memory:
+            await self.bells.heard(node)  # only through this object can anybody
+            return
+        self.watch.wanted_by += 1
         try:
-            await self._changed.wait()
+            if isinstance(self.writing, DatabaseThread):
+                self.writing.wake()
+                await self.bells.heard(node)
+            else:
+                await self._look_until_heard(node)
         finally:
-            self.watch.is_wanted = False
-        self._changed = trio.Event()
+            self.watch.wanted_by -= 1
+
+    async def _look_until_heard(self, node: str) -> None:
+        while True:
+            if self.watch.has_changed():
+                self.bells.ring()
+            with trio.move_on_after(self._interval):
+                await self.bells.heard(node)
+                return
 
     @property
     def writer(self) -> Writer:
@@ -101,12 +114,9 @@ class Session:
     def _notice(self) -> None:
         """Called in the writer's thread."""
         try:
-            self._token.run_sync_soon(self._set_changed)
+            self._token.run_sync_soon(self.bells.ring)
         except trio.RunFinishedError:
             pass  # the loop was torn down, and nobody waits any more
-
-    def _set_changed(self) -> None:
-        self._changed.set()
 
     def _answer(self, query: Query) -> QueryReply:
         connection = self.writer.connection

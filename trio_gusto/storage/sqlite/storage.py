@@ -18,15 +18,18 @@ from ...model.errors import GustoError, OptionsError, StorageBusy, StorageError
 from ..messages import (
     CancelRequests,
     CancelsAsked,
+    Commit,
     Find,
     Found,
     Get,
+    Insert,
     NextDue,
     NextDueAt,
     Query,
     QueryReply,
     Renew,
     Renewed,
+    RequestCancel,
     Stranded,
     StrandedJobs,
     Tallied,
@@ -42,6 +45,10 @@ from .thread import DatabaseThread
 
 _RETRY = 0.02
 """Seconds between two tries at a lock, when there is no thread to wait in."""
+
+
+_NEWS = (Insert, Commit, RequestCancel)
+"""What the other nodes of one object want to hear of. Claims would have them wake each other."""
 
 
 class SqliteStorage(Storage):
@@ -83,7 +90,6 @@ class SqliteStorage(Storage):
         self._inline = inline
         self._interval = watch_interval
         self._opening = trio.Lock()
-        self._nodes: set[str] = set()
         self._session: Session | None = None
         self.remembers_presence = IS_SUPPORTED and not self._location.is_memory
 
@@ -97,16 +103,18 @@ class SqliteStorage(Storage):
             except BaseException:
                 await self._close_if_unused()
                 raise
-            self._nodes.add(node)
+            self._session.bells.hang(node)
 
     async def detach(self, node: str) -> None:
         # Shielded, or a cancelled node would stay announced; what it waits for is local and short.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 60):
             async with self._opening:
-                presence = None if self._session is None else self._session.presence
-                if presence is not None:
-                    presence.withdraw(node)
-                self._nodes.discard(node)
+                if self._session is None:
+                    return
+                if self._session.presence is not None:
+                    self._session.presence.withdraw(node)
+                self._session.bells.take_down(node)
+                self._session.bells.ring()
                 await self._close_if_unused()
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
@@ -114,12 +122,16 @@ class SqliteStorage(Storage):
         deadline = trio.current_time() + self._location.busy_timeout
         while True:
             try:
-                return await session.write(partial(session.writer.apply, writes))
+                replies = await session.write(partial(session.writer.apply, writes))
             except sqlite3.Error as error:
                 reason = self._location.explain(error)
                 waited = not self._inline or trio.current_time() >= deadline
                 if waited or not isinstance(reason, StorageBusy):
                     raise reason from error
+            else:
+                if len(session.bells) > 1 and any(isinstance(write, _NEWS) for write in writes):
+                    session.bells.ring()
+                return replies
             await trio.sleep(_RETRY)
 
     @overload
@@ -139,16 +151,8 @@ class SqliteStorage(Storage):
         except sqlite3.Error as error:
             raise self._location.explain(error) from error
 
-    async def wait_changed(self, node: str) -> None:  # noqa: ARG002 - there is one connection for all
-        if self._location.is_memory:
-            await trio.sleep_forever()
-        session = self._attached()
-        if self._inline:
-            # Nobody sends an event when another process writes.
-            while not session.watch.has_changed():  # noqa: ASYNC110 - see above
-                await trio.sleep(self._interval)
-        else:
-            await session.changed()
+    async def wait_changed(self, node: str) -> None:
+        await self._attached().changed(node)
 
     def renew_blocking(self, renew: Renew) -> Renewed | None:
         session = self._session
@@ -180,6 +184,6 @@ class SqliteStorage(Storage):
         return session
 
     async def _close_if_unused(self) -> None:
-        if self._session is not None and not self._nodes:
+        if self._session is not None and not self._session.bells:
             session, self._session = self._session, None
             await session.close()

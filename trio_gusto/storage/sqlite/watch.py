@@ -18,7 +18,7 @@ _QUIET = 1.0
 
 
 class Watch:
-    """Looks every ``interval`` seconds while ``is_wanted``, and calls ``tell`` on a change."""
+    """Looks every ``interval`` seconds while somebody wants it, and calls ``tell`` on a change."""
 
     def __init__(self, writer: Writer, interval: float, tell: Callable[[], None]) -> None:
         self._writer = writer
@@ -27,7 +27,8 @@ class Watch:
         self._version = self._data_version()
         self._next_look = 0.0
         self._quiet_since = 0.0
-        self.is_wanted = False
+        self.wanted_by = 0
+        """How many nodes wait for a change."""
 
     def has_changed(self) -> bool:
         """Whether somebody else has committed since this was last asked."""
@@ -47,14 +48,14 @@ class Watch:
         except sqlite3.Error:
             pass  # whoever writes or reads next meets it, and is told
         waits: list[float] = []
-        if self.is_wanted:
+        if self.wanted_by:
             waits.append(self._next_look - now)
         if self._writer.wrote:
             waits.append(self._quiet_since + _QUIET - now)
         return max(0.001, min(waits)) if waits else None
 
     def _look(self, now: float) -> None:
-        if self.is_wanted and now >= self._next_look:
+        if self.wanted_by and now >= self._next_look:
             self._next_look = now + self._interval
             if self.has_changed():
                 self._tell()

@@ -1,0 +1,178 @@
+"""A group is one transaction; what is wrong with one message never harms its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from trio_gusto.model.errors import ArgumentError, DuplicateJob
+from trio_gusto.model.ids import to_uuid
+from trio_gusto.model.job import Details, JobRequest
+from trio_gusto.model.states import Failed, Ready
+from trio_gusto.storage.messages import (
+    ClaimDue,
+    ClaimReply,
+    Commit,
+    Committed,
+    Conflict,
+    Insert,
+    Inserted,
+    RequestCancel,
+)
+from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.sqlite.inserting import chunks
+from trio_gusto.testing.storage_contract import Subject
+from trio_gusto.testing.storage_contract.subject import LEASE, NOW, ids, success
+
+NOT_UTF_8 = "\ud800"
+
+
+@pytest.fixture
+async def subject(tmp_path: Path) -> AsyncIterator[Subject]:
+    storage = SqliteStorage(tmp_path / "jobs.db", inline=True)
+    await storage.attach("node")
+    yield Subject(storage, "node")
+    await storage.detach("node")
+
+
+def inserting(*requests: JobRequest) -> Insert:
+    return Insert(requests, [Ready(NOW)] * len(requests))
+
+
+def claiming(limit: int = 1000) -> ClaimDue:
+    return ClaimDue("node", NOW, NOW + LEASE, limit, limit)
+
+
+async def test_a_duplicate_among_many_inserts_is_the_only_one_refused(subject: Subject) -> None:
+    known = await subject.enqueue()
+    new = [subject.request() for _ in range(5)]
+    group = [inserting(request) for request in (*new[:3], known, *new[3:])]
+    replies = await subject.storage.apply(group)
+    assert [type(reply) for reply in replies] == [Inserted] * 3 + [DuplicateJob] + [Inserted] * 2
+    assert isinstance(replies[3], DuplicateJob)
+    assert replies[3].existing_id == to_uuid(known.id)
+    assert ids((await subject.claim()).jobs) == ids([known, *new])
+
+
+async def test_a_ref_id_used_twice_in_one_group_belongs_to_the_first(subject: Subject) -> None:
+    first, second = (subject.request(details=Details(ref_id="order-1")) for _ in range(2))
+    replies = await subject.storage.apply([inserting(first), inserting(second)])
+    assert replies[0] == Inserted()
+    assert isinstance(replies[1], DuplicateJob)
+    assert (replies[1].key, replies[1].value) == ("ref_id", "order-1")
+    assert replies[1].existing_id == to_uuid(first.id)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": NOT_UTF_8},
+        {"args": NOT_UTF_8},
+        {"queue": NOT_UTF_8},
+        {"priority": 2**63},
+        {"details": Details(ref_id=NOT_UTF_8)},
+        {"details": Details(metadata={"x": object()})},
+    ],
+    ids=["name", "args", "queue", "priority", "ref_id", "metadata"],
+)
+async def test_what_sqlite_cannot_keep_is_refused_alone(
+    subject: Subject, changes: dict[str, object]
+) -> None:
+    good, bad, other = subject.request(), subject.request(**changes), subject.request()
+    replies = await subject.storage.apply([inserting(good), inserting(bad), inserting(other)])
+    assert [type(reply) for reply in replies] == [Inserted, ArgumentError, Inserted]
+    assert ids((await subject.claim()).jobs) == ids([good, other])
+
+
+async def test_a_stale_commit_among_many_successes_is_the_only_conflict(subject: Subject) -> None:
+    await subject.insert(*(subject.request() for _ in range(5)))
+    commits = [success(job) for job in (await subject.claim()).jobs]
+    commits[2].version += 1
+    replies = await subject.storage.apply(commits)
+    assert [type(reply) for reply in replies] == [Committed] * 2 + [Conflict] + [Committed] * 2
+
+
+async def test_the_same_success_twice_in_one_group_counts_once(subject: Subject) -> None:
+    await subject.enqueue()
+    commit = success(await subject.claim_one())
+    assert await subject.storage.apply([commit, commit]) == [Committed(), Conflict()]
+
+
+async def test_a_result_that_sqlite_cannot_keep_is_refused_alone(subject: Subject) -> None:
+    await subject.insert(*(subject.request() for _ in range(3)))
+    first, second, third = (success(job) for job in (await subject.claim()).jobs)
+    second.state = attrs.evolve(second.state, result=NOT_UTF_8)
+    replies = await subject.storage.apply([first, second, third])
+    assert [type(reply) for reply in replies] == [Committed, ArgumentError, Committed]
+
+
+async def test_results_and_their_absence_are_kept_apart(subject: Subject) -> None:
+    await subject.insert(*(subject.request() for _ in range(4)))
+    states = []
+    for number, job in enumerate((await subject.claim()).jobs):
+        result = None if number % 2 else f'"{number}"'
+        commit = success(job)
+        commit.state = attrs.evolve(commit.state, result=result)
+        states.append(commit.state)
+        assert await subject.tell(commit) == Committed()
+    assert [job.state for job in reversed(await subject.everything())] == states
+
+
+async def test_a_later_message_sees_what_an_earlier_one_did(subject: Subject) -> None:
+    running = await subject.enqueue()
+    job = await subject.claim_one()
+    new = subject.request()
+    failed = Failed(NOW, "no use")
+    replies = await subject.storage.apply(
+        [
+            success(job),
+            Commit(running.id, job.token, failed, 1),
+            inserting(new),
+            claiming(),
+            RequestCancel(new.id, 1, "enough"),
+        ]
+    )
+    assert [type(reply) for reply in replies] == [
+        Committed,
+        Conflict,
+        Inserted,
+        ClaimReply,
+        Committed,
+    ]
+    assert isinstance(replies[3], ClaimReply)
+    assert ids(replies[3].jobs) == [new.id]
+
+
+async def test_jobs_of_mixed_shapes_keep_the_order_they_came_in(subject: Subject) -> None:
+    requests = [
+        subject.request(
+            name=f"handler_{number % 3}",
+            details=Details(tags=("a",)) if number % 5 == 0 else None,
+            expire_on=NOW + LEASE if number % 7 == 0 else None,
+            tenant=f"tenant {number % 2}",
+        )
+        for number in range(300)
+    ]
+    await subject.storage.apply([inserting(*requests[:100]), inserting(*requests[100:])])
+    claimed = (await subject.claim()).jobs
+    assert [job.request for job in claimed] == requests
+
+
+def test_many_rows_are_cut_into_few_sizes() -> None:
+    assert list(chunks(0)) == []
+    assert list(chunks(7)) == [(0, 4), (4, 2), (6, 1)]
+    assert list(chunks(300)) == [(0, 128), (128, 128), (256, 32), (288, 8), (296, 4)]
+
+
+async def test_a_handlers_number_is_not_remembered_from_what_was_rolled_back(
+    subject: Subject,
+) -> None:
+    known = await subject.enqueue()
+    # The first of the two stores a new handler, and is rolled back with it.
+    both = inserting(subject.request(name="new"), known)
+    assert isinstance(await subject.tell(both), DuplicateJob)
+    request = await subject.enqueue(name="new")
+    assert request in [job.request for job in (await subject.claim()).jobs]

@@ -1,0 +1,52 @@
+"""The questions that are asked all the time are answered from an index, however large the table."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from trio_gusto.storage.sqlite import claiming, settling
+from trio_gusto.storage.sqlite.connection import MEMORY
+from trio_gusto.storage.sqlite.schema import migrate
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(MEMORY, isolation_level=None)) as connection:
+        migrate(connection, MEMORY)
+        yield connection
+
+
+HOT = {
+    "claim": (claiming._TOP, "job_ready"),
+    "claim but some": (claiming._TOP_NOT_SKIPPED, "job_ready"),
+    "claim from several queues": (claiming._TOP_OF_QUEUES, "job_ready"),
+    "queues with work": (claiming._READY_QUEUES, "job_ready"),
+    "is there work in these queues": (claiming._ANY_READY_IN, "job_ready"),
+    "first scheduled": (claiming._FIRST_SCHEDULED, "job_scheduled"),
+    "promotion": (claiming._PROMOTE, "job_scheduled"),
+    "lease": (claiming._LEASE, "INTEGER PRIMARY KEY"),
+    "completion": (settling._complete(4, 4), "INTEGER PRIMARY KEY"),
+    "held leases": (settling._HELD, "job_leased"),
+    "prune": (settling._OLD, "job_ended"),
+}
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_an_index_is_used_to(name: str, connection: sqlite3.Connection) -> None:
+    statement, index = HOT[name]
+    values = [None] * 64
+    steps: list[str] = []
+    while not steps:
+        try:
+            rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+            steps = [row[3] for row in rows]
+        except sqlite3.ProgrammingError:
+            values.pop()
+    on_jobs = [step for step in steps if any(word in step.split() for word in ("job", "best"))]
+    assert on_jobs
+    assert not any(step in ("SCAN job", "SCAN best") for step in steps), steps
+    assert any(index in step for step in on_jobs), steps

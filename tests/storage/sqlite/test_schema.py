@@ -1,0 +1,173 @@
+"""Whose file it is, which version it has, and how it gets to the newest one."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from trio_gusto.model.errors import NotOurDatabase, SchemaTooNew, StorageError
+from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.sqlite.schema import APPLICATION_ID, check_version, migrate
+from trio_gusto.testing.storage_contract import Subject
+
+
+async def open_and_close(path: Path) -> None:
+    storage = SqliteStorage(path)
+    await storage.attach("node")
+    await storage.detach("node")
+
+
+def ask(path: Path, question: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(question).fetchall()
+
+
+async def test_a_new_file_says_that_it_is_ours_and_its_version(tmp_path: Path) -> None:
+    await open_and_close(tmp_path / "jobs.db")
+    assert ask(tmp_path / "jobs.db", "PRAGMA application_id") == [(APPLICATION_ID,)]
+    assert ask(tmp_path / "jobs.db", "PRAGMA user_version") == [(1,)]
+    assert ask(tmp_path / "jobs.db", "PRAGMA journal_mode") == [("wal",)]
+
+
+async def test_the_schema_of_version_one_never_changes(tmp_path: Path) -> None:
+    """A change of it is a new version, with a script that leads there."""
+    await open_and_close(tmp_path / "jobs.db")
+    names = ask(
+        tmp_path / "jobs.db", "SELECT name FROM sqlite_schema WHERE sql NOT NULL ORDER BY 1"
+    )
+    assert [name for (name,) in names] == [
+        "attempt",
+        "handler",
+        "job",
+        "job_ended",
+        "job_expiring",
+        "job_leased",
+        "job_ready",
+        "job_ref",
+        "job_scheduled",
+        "jobs",
+        "node",
+    ]
+    columns = ask(tmp_path / "jobs.db", "SELECT name FROM pragma_table_info('job')")
+    assert " ".join(str(name) for (name,) in columns) == (
+        "seq id args created_at due handler max_attempts timeout queue priority tenant state "
+        "attempt version node claimed_at lease_until started_at ended_at result reason "
+        "execute_after expire_on ref_id details"
+    )
+
+
+async def test_another_programs_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    before = path.read_bytes()
+    with pytest.raises(NotOurDatabase, match="another program's"):
+        await open_and_close(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear Ann, this is a letter and no database. " * 100)
+    before = path.read_bytes()
+    with pytest.raises(NotOurDatabase, match="no SQLite database"):
+        await open_and_close(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    await open_and_close(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(SchemaTooNew) as caught:
+        await open_and_close(path)
+    assert (caught.value.found, caught.value.supported) == (99, 1)
+
+
+async def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="see that its directory exists"):
+        await open_and_close(tmp_path / "nowhere" / "jobs.db")
+
+
+def test_an_older_schema_moves_forward_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old = "CREATE TABLE thing (a) STRICT;".replace(" STRICT", "")
+    new = "ALTER TABLE thing ADD COLUMN b;\n-- a comment; with a semicolon\nUPDATE thing SET b = a;"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, str(path), [old])
+        connection.execute("INSERT INTO thing VALUES (1)")
+        migrate(connection, str(path), [old, new])
+        migrate(connection, str(path), [old, new])
+    assert ask(path, "SELECT a, b FROM thing") == [(1, 1)]
+    assert ask(path, "PRAGMA user_version") == [(2,)]
+
+
+def test_a_migration_that_fails_changes_nothing_and_can_be_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, str(path), ["CREATE TABLE thing (a);"])
+        broken = "ALTER TABLE thing ADD COLUMN b;\nINSERT INTO nowhere VALUES (1);"
+        with pytest.raises(sqlite3.OperationalError):
+            migrate(connection, str(path), ["CREATE TABLE thing (a);", broken])
+        assert not connection.in_transaction
+        columns = connection.execute("SELECT name FROM pragma_table_info('thing')").fetchall()
+        assert columns == [("a",)]
+        migrate(connection, str(path), ["", "ALTER TABLE thing ADD COLUMN b;"])
+    assert ask(path, "PRAGMA user_version") == [(2,)]
+
+
+def test_an_sqlite_that_is_too_old_is_named() -> None:
+    with pytest.raises(StorageError, match=r"SQLite 3\.37\.2.*needs 3\.38"):
+        check_version((3, 37, 2))
+
+
+OPEN = """
+import sys, trio
+from trio_gusto.storage.sqlite import SqliteStorage
+
+async def main(path, node):
+    storage = SqliteStorage(path)
+    await storage.attach(node)
+    await storage.detach(node)
+
+sys.stdin.read(1)
+trio.run(main, *sys.argv[1:])
+"""
+
+
+def test_processes_that_make_the_file_at_the_same_time_all_succeed(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, str(path), f"node-{number}"], stdin=subprocess.PIPE
+        )
+        for number in range(4)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"!")
+        process.stdin.close()
+    assert [process.wait(30) for process in processes] == [0] * 4
+    assert ask(path, "PRAGMA user_version") == [(1,)]
+
+
+async def test_people_can_read_the_view(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "jobs.db")
+    await storage.attach("node-a")
+    subject = Subject(storage, "node-a")
+    await subject.enqueue(queue="mail")
+    await subject.enqueue(execute_after=1_700_000_000_500_000)
+    job = await subject.claim_one()
+    await subject.complete(job)
+    await storage.detach("node-a")
+    columns = "name, state, queue, node, created_at, result"
+    assert ask(tmp_path / "jobs.db", f"SELECT {columns} FROM jobs ORDER BY seq") == [
+        ("say_hello", "completed", "mail", "node-a", "2023-11-14T22:13:20.000Z", '"done"'),
+        ("say_hello", "scheduled", "default", None, "2023-11-14T22:13:20.000Z", None),
+    ]
