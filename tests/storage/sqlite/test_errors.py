@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from trio_gusto.testing.storage_contract.subject import NOW
 
 
 @asynccontextmanager
-async def opened(path: Path, *, inline: bool, busy_timeout: float = 0.1) -> AsyncIterator[Subject]:
+async def opened(path: Path, *, inline: bool, busy_timeout: float = 0.1) -> AsyncGenerator[Subject]:
     storage = SqliteStorage(path, inline=inline, busy_timeout=busy_timeout)
     await storage.attach("node")
     try:
@@ -93,9 +93,9 @@ async def test_a_damaged_file_says_so(tmp_path: Path, inline: bool) -> None:
     content[4096:] = b"\x55" * (len(content) - 4096)
     path.write_bytes(content)
     async with opened(path, inline=inline) as subject:
-        with pytest.raises(StorageError, match="is corrupt.*restore a backup"):
+        with pytest.raises(StorageError, match=r"is corrupt.*restore a backup"):
             await subject.storage.read(Find(10))
-        with pytest.raises(StorageError, match="is corrupt.*restore a backup"):
+        with pytest.raises(StorageError, match=r"is corrupt.*restore a backup"):
             await subject.claim()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from trio_gusto.model.errors import ArgumentError, DuplicateJob
 from trio_gusto.model.ids import to_uuid
 from trio_gusto.model.job import Details, JobRequest
-from trio_gusto.model.states import Failed, Ready
+from trio_gusto.model.states import Completed, Failed, Ready
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -44,6 +45,11 @@ def inserting(*requests: JobRequest) -> Insert:
 
 def claiming(limit: int = 1000) -> ClaimDue:
     return ClaimDue("node", NOW, NOW + LEASE, limit, limit)
+
+
+def with_result(commit: Commit, result: str | None) -> Completed:
+    assert isinstance(commit.state, Completed)
+    return attrs.evolve(commit.state, result=result)
 
 
 async def test_a_duplicate_among_many_inserts_is_the_only_one_refused(subject: Subject) -> None:
@@ -79,7 +85,7 @@ async def test_a_ref_id_used_twice_in_one_group_belongs_to_the_first(subject: Su
     ids=["name", "args", "queue", "priority", "ref_id", "metadata"],
 )
 async def test_what_sqlite_cannot_keep_is_refused_alone(
-    subject: Subject, changes: dict[str, object]
+    subject: Subject, changes: dict[str, Any]
 ) -> None:
     good, bad, other = subject.request(), subject.request(**changes), subject.request()
     replies = await subject.storage.apply([inserting(good), inserting(bad), inserting(other)])
@@ -104,7 +110,7 @@ async def test_the_same_success_twice_in_one_group_counts_once(subject: Subject)
 async def test_a_result_that_sqlite_cannot_keep_is_refused_alone(subject: Subject) -> None:
     await subject.insert(*(subject.request() for _ in range(3)))
     first, second, third = (success(job) for job in (await subject.claim()).jobs)
-    second.state = attrs.evolve(second.state, result=NOT_UTF_8)
+    second.state = with_result(second, NOT_UTF_8)
     replies = await subject.storage.apply([first, second, third])
     assert [type(reply) for reply in replies] == [Committed, ArgumentError, Committed]
 
@@ -115,7 +121,7 @@ async def test_results_and_their_absence_are_kept_apart(subject: Subject) -> Non
     for number, job in enumerate((await subject.claim()).jobs):
         result = None if number % 2 else f'"{number}"'
         commit = success(job)
-        commit.state = attrs.evolve(commit.state, result=result)
+        commit.state = with_result(commit, result)
         states.append(commit.state)
         assert await subject.tell(commit) == Committed()
     assert [job.state for job in reversed(await subject.everything())] == states
