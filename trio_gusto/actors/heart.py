@@ -94,7 +94,7 @@ class Heart:
         for lease in leases:
             if lease.claimed.request.id not in lost:
                 lease.fence = asked_at + self._fence_after
-            elif lease.claimed.request.id in self._roster.leases:
+            elif self._roster.leases.get(lease.claimed.request.id) is lease:
                 self._lose(lease)
         self.cancel(reply.cancels)
 

@@ -240,6 +240,8 @@ class Roster:
 
     def let_go(self, lease: Lease) -> None:
         """The outcome is recorded, or the lease is known to be lost."""
-        if self.leases.pop(lease.claimed.request.id, None) is not None:
-            lease.batch.outstanding -= 1
-            self.changed.ring()
+        lease.batch.outstanding -= 1
+        # A handler that outlived its lease may find a later attempt of its job here.
+        if self.leases.get(lease.claimed.request.id) is lease:
+            del self.leases[lease.claimed.request.id]
+        self.changed.ring()

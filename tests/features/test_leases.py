@@ -1,0 +1,322 @@
+"""A running job belongs to one node, for as long as that node can say so."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from trio_gusto import (
+    Fact,
+    Gusto,
+    JobClaimed,
+    JobFailed,
+    JobQueue,
+    JobRetrying,
+    JobState,
+    LeaseExpired,
+    LeaseRefused,
+    MemoryStorage,
+    Options,
+    current_job,
+)
+from trio_gusto.model.instants import MICROSECONDS
+from trio_gusto.storage.messages import ClaimDue
+from trio_gusto.testing import Asked, Fault, FaultyStorage, VirtualClock
+
+LEASE = 10.0
+FENCE = 9.0
+"""A tenth of so short a lease is kept as a margin."""
+
+
+class Cluster:
+    """Nodes on one storage; the line of the first one can be cut."""
+
+    def __init__(self) -> None:
+        self.shared = MemoryStorage()
+        self.clock = VirtualClock()
+        self.is_cut = False
+        self.first = self.node(FaultyStorage(self.shared, self._cut))
+        self.second = self.node(self.shared)
+
+    def node(self, storage: MemoryStorage | FaultyStorage) -> Gusto:
+        options = Options(concurrency=2, lease=LEASE, default_timeout=None)
+        return Gusto(storage, clock=self.clock, options=options)
+
+    def _cut(self, _asked: Asked) -> Fault | None:
+        return Fault() if self.is_cut else None
+
+    async def detach_holder(self, queue: JobQueue, job_id: object) -> None:
+        """Make a node's name vanish, as the system does when its process dies."""
+        (job,) = [job for job in (await queue.find()).items if job.id == job_id]
+        (attempt,) = await queue.attempts(job)
+        await self.shared.detach(attempt.node_id)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+def listen(queue: JobQueue) -> list[Fact]:
+    facts: list[Fact] = []
+    queue._probe.subscribe(facts.append)
+    return facts
+
+
+async def test_a_long_job_keeps_its_lease_and_runs_once(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
+    starts: list[str] = []
+
+    async def long() -> None:
+        starts.append(current_job().job.name)
+        await trio.sleep(10 * LEASE)
+
+    for app in (cluster.first, cluster.second):
+        app.job(long)
+    async with cluster.first.running() as queue:
+        ref = await queue.enqueue(long)
+        await trio.sleep(0.1)
+        async with cluster.second.running():
+            await ref.wait()
+        assert len(starts) == 1
+        assert [attempt.outcome for attempt in await queue.attempts(ref)] == ["succeeded"]
+
+
+async def test_a_node_that_cannot_renew_cancels_its_handler_before_its_lease_has_passed(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
+    spans: dict[str, tuple[float, float]] = {}
+
+    async def work(who: str) -> str:
+        began = trio.current_time()
+        try:
+            await trio.sleep(1 if who == "second" else 100)
+        finally:
+            spans[who] = (began, trio.current_time())
+        return who
+
+    @cluster.first.job(name="job")
+    async def on_first() -> str:
+        return await work("first")
+
+    @cluster.second.job(name="job")
+    async def on_second() -> str:
+        return await work("second")
+
+    async with cluster.first.running() as first:
+        ref = await first.enqueue(on_first)
+        facts = listen(first)
+        await trio.sleep(1)
+        began = trio.current_time() - 1
+        cluster.is_cut = True
+        async with cluster.second.running() as second:
+            heard = listen(second)
+            assert await second.ref(ref.id).result() == "second"
+            assert spans["first"][1] == pytest.approx(began + FENCE, abs=0.1)
+            assert began + LEASE <= spans["second"][0] <= began + LEASE + 2
+            cluster.is_cut = False
+            await trio.sleep(5)
+            words = [attempt.outcome for attempt in await second.attempts(ref)]
+        assert words == ["lost", "succeeded"]
+        assert isinstance(facts[-1], LeaseRefused)
+        assert [fact for fact in heard if isinstance(fact, LeaseExpired)]
+        assert await ref.status() is JobState.COMPLETED
+
+
+async def test_what_a_zombie_brings_home_is_refused(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
+    @cluster.first.job(name="job")
+    async def deaf() -> str:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(3 * LEASE)
+        return "zombie"
+
+    @cluster.second.job(name="job")
+    async def heir() -> str:
+        await trio.sleep(4 * LEASE)
+        return "heir"
+
+    async with cluster.first.running() as first:
+        ref = await first.enqueue(deaf)
+        await trio.sleep(1)
+        cluster.is_cut = True
+        async with cluster.second.running() as second:
+            await trio.sleep(2 * LEASE)
+            cluster.is_cut = False
+            facts = listen(first)
+            assert await second.ref(ref.id).result() == "heir"
+            refused = [fact for fact in facts if isinstance(fact, LeaseRefused)]
+            assert [(fact.job_id, fact.attempt) for fact in refused] == [(ref.id, 1)]
+
+
+async def test_a_zombie_does_not_take_the_lease_of_the_same_job_s_next_attempt_with_it(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
+    """The job comes back to the very node whose first attempt of it will not end."""
+    running: set[int] = set()
+    overlaps: list[set[int]] = []
+
+    async def body() -> str:
+        attempt = current_job().attempt
+        running.add(attempt)
+        overlaps.append(set(running))
+        try:
+            with trio.CancelScope(shield=attempt == 1):
+                await trio.sleep(3 * LEASE if attempt == 1 else 6 * LEASE)
+        finally:
+            running.discard(attempt)
+        return f"attempt {attempt}"
+
+    job = cluster.first.job(name="job")(body)
+    async with cluster.first.running() as first:
+        ref = await first.enqueue(job)
+        await trio.sleep(1)
+        cluster.is_cut = True
+        await trio.sleep(LEASE)
+        cluster.is_cut = False
+        async with cluster.second.running():  # takes the lease away, but knows no such handler
+            await trio.sleep(2)
+            assert running == {1, 2}  # the zombie is cancelled, and does not listen
+            facts = listen(first)
+            assert await ref.result() == "attempt 2"
+            # The lease of attempt 2 was renewed all the while.
+            assert not [fact for fact in facts if isinstance(fact, JobRetrying | JobClaimed)]
+
+
+async def test_a_node_that_hears_of_its_storage_again_gives_the_attempt_back(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
+    @cluster.first.job
+    async def long() -> int:
+        await trio.sleep(LEASE * 1.5)
+        return current_job().attempt
+
+    async with cluster.first.running() as queue:
+        ref = await queue.enqueue(long)
+        await trio.sleep(1)
+        cluster.is_cut = True
+        await trio.sleep(LEASE)
+        cluster.is_cut = False
+        assert await ref.result() == 1
+        words = [attempt.outcome for attempt in await queue.attempts(ref)]
+        assert words == ["released", "succeeded"]
+
+
+@pytest.mark.parametrize("step", [timedelta(days=365), timedelta(days=-365), timedelta(seconds=5)])
+async def test_a_step_of_the_wall_clock_never_runs_a_live_job_a_second_time_beside_itself(
+    cluster: Cluster, autojump_clock: MockClock, step: timedelta
+) -> None:
+    running: list[int] = []
+
+    @cluster.first.job
+    async def long() -> int:
+        running.append(1)
+        assert len(running) == 1
+        try:
+            await trio.sleep(3 * LEASE)
+        finally:
+            running.pop()
+        return current_job().attempt
+
+    async with cluster.first.running() as queue:
+        ref = await queue.enqueue(long)
+        await trio.sleep(1)
+        facts = listen(queue)
+        cluster.clock.step(step)
+        assert await ref.result() == 1
+        assert not [fact for fact in facts if isinstance(fact, LeaseExpired)]
+        assert "lost" not in [attempt.outcome for attempt in await queue.attempts(ref)]
+
+
+async def test_a_cancellation_is_noticed_at_the_next_renewal_if_nothing_else_tells(
+    autojump_clock: MockClock,
+) -> None:
+    class Mute(MemoryStorage):
+        async def wait_changed(self, node: str) -> None:
+            await trio.sleep_forever()
+
+    storage, clock = Mute(), VirtualClock()
+    apps = [Gusto(storage, clock=clock, options=Options(lease=LEASE)) for _ in range(2)]
+    ended: list[float] = []
+
+    @apps[0].job
+    async def long() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(trio.current_time())
+
+    async with apps[0].running() as queue, apps[1].connected() as elsewhere:
+        ref = await queue.enqueue(long)
+        await trio.sleep(1)
+        asked = trio.current_time()
+        assert await elsewhere.ref(ref.id).cancel("not needed")
+        job = await ref.wait()
+        assert (job.state, job.reason) == (JobState.CANCELLED, "not needed")
+        assert ended[0] - asked <= LEASE / 3 + 0.1
+
+
+async def test_the_jobs_of_a_node_that_vanished_are_taken_over_at_once(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
+    @cluster.first.job(name="job")
+    async def endless() -> str:
+        await trio.sleep_forever()
+        return "first"
+
+    @cluster.second.job(name="job")
+    async def heir() -> str:
+        return f"attempt {current_job().attempt}"
+
+    released = trio.Event()
+
+    @cluster.second.job
+    async def block() -> None:  # so that the first node takes the job
+        await released.wait()
+
+    async with cluster.first.running() as first, cluster.second.running() as second:
+        for _ in range(2):
+            await second.enqueue(block)
+        await trio.sleep(0.1)
+        ref = await first.enqueue(endless)
+        await trio.sleep(0.1)
+        cluster.is_cut = True
+        vanished = trio.current_time()
+        released.set()
+        await cluster.detach_holder(second, ref.id)
+        assert await second.ref(ref.id).result() == "attempt 2"
+        assert trio.current_time() - vanished < 0.1
+        cluster.is_cut = False
+
+
+@pytest.mark.parametrize(("max_attempts", "runs"), [(1, False), (2, True)])
+async def test_an_attempt_that_was_lost_is_spent_and_the_last_one_fails_the_job(
+    autojump_clock: MockClock, max_attempts: int, runs: bool
+) -> None:
+    storage, clock = MemoryStorage(), VirtualClock()
+    app = Gusto(storage, clock=clock, options=Options(lease=LEASE))
+    ran: list[int] = []
+
+    @app.job(max_attempts=max_attempts)
+    async def work() -> None:
+        ran.append(current_job().attempt)
+
+    async with app.connected() as queue:
+        ref = await queue.enqueue(work)
+    now = clock.instant()
+    # A node takes the job and is never heard of again.
+    await storage.apply([ClaimDue("ghost", now, now + round(LEASE * MICROSECONDS), 1, 1)])
+    async with app.running() as queue:
+        with suppress(JobFailed):
+            await queue.ref(ref.id).result()
+        job = await queue.ref(ref.id).job()
+        assert ran == ([2] if runs else [])
+        if not runs:
+            assert (job.state, job.reason) == (JobState.FAILED, "lost in its last attempt")
+        assert (await queue.attempts(ref))[0].outcome == "lost"
