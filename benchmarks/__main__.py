@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def _bench(asked: argparse.Namespace, scale: Scale) -> int:
-    facts = machine.facts(scale.directory)
+    facts = machine.facts(scale.directory) | {"sizes": scale.words()}
     chosen = [figure for figure in FIGURES if not asked.only or figure.name in asked.only]
     results = _measure(chosen, scale, asked.rounds)
     report.show(facts, results)

@@ -32,6 +32,13 @@ class Scale:
         """About a tenth: to see that everything works, not to quote."""
         return cls(directory, 4_000, 200, 50, 10_000, 50_000, 8_000)
 
+    def words(self) -> str:
+        """The sizes, to be read beside the table."""
+        return (
+            f"{self.jobs:,} jobs ({self.lone:,} of a lone caller, {self.sparse:,} sparse), "
+            f"backlog {self.backlog:,}, big table {self.big:,} rows, {self.window:,} drained from it"
+        )
+
     @contextmanager
     def fresh_database(self) -> Generator[Path]:
         """The path of a database that does not exist yet; removed afterwards."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from time import perf_counter
 
 import trio
-from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.trace import NoOpTracerProvider
+from opentelemetry.metrics import get_meter_provider
+from opentelemetry.trace import get_tracer_provider
 
 from trio_gusto.storage.sqlite import SqliteStorage
 
@@ -18,12 +18,13 @@ from .workload import NoOpJobs, drained, end_to_end
 def memory_drain(scale: Scale, *, timeout: float | None = 600.0, telemetry: bool = False) -> float:
     """A backlog in memory, enqueued first, then run by 32 executors.
 
-    ``telemetry``: the OpenTelemetry API is called for every job, with nobody behind it.
+    ``telemetry``: the OpenTelemetry API is called for every job, with no SDK behind it. An app that
+    is not given providers would notice that, and not call it at all.
     """
     jobs = NoOpJobs(
         timeout=timeout,
-        tracer_provider=NoOpTracerProvider() if telemetry else None,
-        meter_provider=NoOpMeterProvider() if telemetry else None,
+        tracer_provider=get_tracer_provider() if telemetry else None,
+        meter_provider=get_meter_provider() if telemetry else None,
     )
 
     async def main() -> float:

@@ -16,6 +16,9 @@ from trio_gusto.storage.storage import Storage
 
 from .trio_floors import EXECUTORS, PRODUCERS
 
+PATIENCE = 120.0
+"""Seconds after which a load that has not ended is an error, not a slow machine."""
+
 
 class NoOpJobs:
     """An app whose only handler takes one int and does one checkpoint.
@@ -64,7 +67,8 @@ class NoOpJobs:
     async def ended(self) -> float:
         """Wait for the handlers expected. Returns handlers per second since the first began."""
         expected = self._left
-        await self._ended.wait()
+        with trio.fail_after(PATIENCE):
+            await self._ended.wait()
         return expected / (self._ended_at - self._began)
 
     async def fill(self, jobs: int) -> None:
