@@ -8,8 +8,12 @@ from contextlib import closing
 
 import pytest
 
+from trio_gusto.model.ids import JobId
+from trio_gusto.model.states import JobState
+from trio_gusto.storage.messages import CancelRequests, Find, Get, NextDue, Query, Stranded
 from trio_gusto.storage.sqlite import claiming, settling
 from trio_gusto.storage.sqlite.connection import MEMORY
+from trio_gusto.storage.sqlite.queries import answer
 from trio_gusto.storage.sqlite.schema import migrate
 
 
@@ -35,8 +39,32 @@ HOT = {
 }
 
 
+QUESTIONS: dict[str, Query] = {
+    "who is stranded": Stranded("node", 1, 10),
+    "what runs": Find(10, states=frozenset({JobState.PROCESSING})),
+    "which cancellations": CancelRequests("node"),
+    "when is the next due": NextDue(),
+    "which job has this id": Get([JobId(bytes(16))]),
+    "which job has this ref_id": Get(ref_id="order-1"),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_whole_table_is_never_read_to_tell(
+    question: str, connection: sqlite3.Connection
+) -> None:
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)
+    answer(connection, QUESTIONS[question], lambda node: False)
+    connection.set_trace_callback(None)
+    for statement in asked:
+        if statement not in ("BEGIN", "COMMIT"):
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+            assert "SCAN job" not in [row[3] for row in plan], statement
+
+
 @pytest.mark.parametrize("name", HOT)
-def test_an_index_is_used_to(name: str, connection: sqlite3.Connection) -> None:
+def test_an_index_is_used_for(name: str, connection: sqlite3.Connection) -> None:
     statement, index = HOT[name]
     values = [None] * 64
     steps: list[str] = []

@@ -30,6 +30,10 @@ from ..messages import (
 )
 from .rows import ATTEMPT_COLUMNS, NUMBERS, WHOLE_JOB, WORDS, attempt_of, stored_job
 
+_RUNNING = "state = 3"
+"""Few jobs among many: they are found by their own index, and sorted by ``+seq``, because ``seq``
+would have SQLite walk the whole table in that order."""
+
 IsGone = Callable[[str], bool]
 """Whether a node is known to be gone."""
 
@@ -75,7 +79,8 @@ def _get(connection: sqlite3.Connection, query: Get) -> Found:
 def _find(connection: sqlite3.Connection, find: Find) -> Found:
     conditions, values = _criteria(find)
     where = " AND ".join(conditions) or "TRUE"
-    return Found(_jobs(connection, f"{where} ORDER BY seq DESC LIMIT ?", [*values, find.limit]))
+    order = "+seq" if _RUNNING in conditions else "seq"
+    return Found(_jobs(connection, f"{where} ORDER BY {order} DESC LIMIT ?", [*values, find.limit]))
 
 
 def _criteria(find: Find) -> tuple[list[str], list[object]]:
@@ -91,7 +96,7 @@ def _criteria(find: Find) -> tuple[list[str], list[object]]:
     if find.before is not None:
         want("seq < ?", find.before)
     if tuple(find.states) == (JobState.PROCESSING,):
-        want("state = 3")  # literally, for the index: few jobs among many are processing
+        want(_RUNNING)
     elif find.states:
         want(_among("state"), _json(NUMBERS[state] for state in find.states))
     for column, wanted in (("queue", find.queues), ("tenant", find.tenants)):
@@ -155,7 +160,7 @@ def _stranded(connection: sqlite3.Connection, query: Stranded, is_gone: IsGone) 
     gone = _json(node for node in others if is_gone(node))
     lost = _jobs(
         connection,
-        f"state = 3 AND (lease_until <= ? OR {_among('node_name')}) ORDER BY seq LIMIT ?",
+        f"{_RUNNING} AND (lease_until <= ? OR {_among('node_name')}) ORDER BY +seq LIMIT ?",
         (now, gone, limit),
     )
     overdue = _jobs(
