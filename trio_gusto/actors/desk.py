@@ -6,7 +6,7 @@ goes past the mailbox, since queries neither wait behind writes nor take part in
 
 from __future__ import annotations
 
-from typing import overload
+from typing import Any, overload
 
 import trio
 
@@ -31,7 +31,12 @@ from ..storage.storage import Storage
 from .mailbox import Letter, Mailbox
 
 Reply = WriteReply | GustoError
-StoreLetter = Letter[Write, Reply]
+
+
+class StoreLetter(Letter[Write, Reply]):
+    """A write and the address for its reply."""
+
+    __slots__ = ()
 
 
 class StorageDesk:
@@ -61,16 +66,32 @@ class StorageDesk:
     async def ask(self, write: Renew) -> Renewed: ...
     @overload
     async def ask(self, write: Prune) -> Pruned: ...
-    async def ask(self, write: Write) -> WriteReply:
+    async def ask(self, write: Write) -> Any:
         """Have ``write`` performed and wait for its reply.
 
         Raises:
             GustoError: the write was refused, or the storage failed; it had no effect.
         """
+        return await self.reply_to(self.post(write))
+
+    def post(self, write: Write) -> StoreLetter:
+        """Hand in ``write`` now; `reply_to` waits for its reply.
+
+        Raises:
+            StorageError: the desk is closed.
+        """
         if self._closed:
             raise closed()
         letter = StoreLetter(write)
         self.tell(letter)
+        return letter
+
+    async def reply_to(self, letter: StoreLetter) -> Any:
+        """Wait for the reply to a letter.
+
+        Raises:
+            GustoError: the write was refused, or the storage failed; it had no effect.
+        """
         reply = await letter.answer()
         if isinstance(reply, GustoError):
             raise reply

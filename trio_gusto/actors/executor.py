@@ -144,23 +144,43 @@ class Executors:
                     result = end.value
                 else:
                     result = await drive(coroutine, context, self._roster, lease, trap)
-                self._roster.active = None
             else:
                 result = await self._enter(slot, lease, handler, context, args, kwargs)
         except BaseException as caught:  # noqa: BLE001 - a handler may raise anything
-            self._roster.active = None
             error = caught
             outcome = self._judge(slot, lease, caught)
         else:
             outcome = RETURNED_NONE if result is None else self._workplace.success(handler, result)
+        ended_at = self._vacate(slot, lease, started_at)
+        if isinstance(outcome, Succeeded) and gate is None and span is None:
+            self._settler.succeed(lease, outcome, started_at, ended_at)
+        else:
+            await self._wind_up(lease, handler, outcome, error, span, ended_at)
+        return ended_at
+
+    def _vacate(self, slot: Slot, lease: Lease, started_at: int) -> int:
+        """The handler has ended: free the slot; returns the instant."""
+        self._roster.active = None
         slot.lease = None
         lease.slot = None
         slot.deadline = math.inf
         ended_at = self._instant()
         self._roster.note_duration(ended_at - started_at)
-        if gate is not None:
+        return ended_at
+
+    async def _wind_up(
+        self,
+        lease: Lease,
+        handler: Handler[..., Any],
+        outcome: Outcome,
+        error: BaseException | None,
+        span: object,
+        ended_at: int,
+    ) -> None:
+        """Settle what is no plain success, or is watched."""
+        if self._probe.gate is not None:
             lease.recorded = trio.Event()
-        delay = None if error is None else self._retry_delay(handler, claimed, outcome)
+        delay = None if error is None else self._retry_delay(handler, lease.claimed, outcome)
         state = self._settler.settle(lease, outcome, now=ended_at, delay=delay)
         if span is not None and self._observer is not None:
             self._observer.job_ended(span, outcome.word, state.word, error)
@@ -168,7 +188,6 @@ class Executors:
             await self._let_through(error)
         if lease.recorded is not None:
             await self._stand_at_barriers(lease, lease.recorded)
-        return ended_at
 
     # --- entering the handler ---
 

@@ -86,7 +86,7 @@ class Heart:
             with trio.fail_after(self._options.lease / 3):
                 reply = await self._desk.ask(renew)
         except (GustoError, trio.TooSlowError) as fault:
-            logger.warning("leases could not be renewed: %s", fault or "no answer in time")
+            logger.warning("leases could not be renewed: %s", str(fault) or "no answer in time")
             if self._probe.observer is not None:
                 self._probe.observer.renewal_failed()
             return

@@ -16,12 +16,13 @@ from ..model.errors import GustoError
 from ..model.facts import JobFinished, JobRetrying, LeaseRefused
 from ..model.ids import to_uuid
 from ..model.instants import to_datetime
-from ..model.lifecycle import Ending, settle
+from ..model.lifecycle import Ending, complete, settle
 from ..model.outcomes import (
     AttemptCancelled,
     AttemptFailed,
     Outcome,
     Released,
+    Succeeded,
     TimedOut,
     describe,
 )
@@ -81,6 +82,13 @@ class Settler:
         )
         self._desk.tell(SettlementLetter(commit, self, lease, outcome, now))
         return settlement.state
+
+    def succeed(self, lease: Lease, outcome: Succeeded, started_at: int, now: int) -> None:
+        """`settle` for a handler that returned: the short cut that most jobs take."""
+        claimed = lease.claimed
+        state = complete(claimed, outcome, started_at, now)
+        commit = Commit(claimed.request.id, claimed.token, state, claimed.attempt)
+        self._desk.tell(SettlementLetter(commit, self, lease, outcome, now))
 
     def recorded(self, letter: SettlementLetter, reply: Reply) -> None:
         """The storage has answered."""

@@ -8,13 +8,21 @@ from pathlib import Path
 from typing import Annotated
 
 import cyclopts
+from cyclopts.validators import Number
 
 from ..model.errors import GustoError
+
+OK = 0
+WRONG = 1
+USAGE = 2
+INTERRUPTED = 130
+"""Exit codes; the last one is the shells' own for Ctrl-C."""
 
 commands = cyclopts.App(
     name="trio-gusto",
     help="Durable background jobs inside a Trio service.",
     version=lambda: version("trio-gusto"),
+    version_format="plaintext",
     result_action="return_value",
 )
 
@@ -25,41 +33,56 @@ def demo(
     *,
     crash: Annotated[bool, cyclopts.Parameter(negative="")] = False,
     database: Path | None = None,
-    concurrency: int = 8,
-    pace: float | None = None,
+    concurrency: Annotated[int, cyclopts.Parameter(validator=Number(gte=1, lte=1000))] = 8,
+    pace: Annotated[float | None, cyclopts.Parameter(validator=Number(gte=0, lte=3600))] = None,
     worker: Annotated[bool, cyclopts.Parameter(show=False, negative="")] = False,
 ) -> int:
     """Hash every file of a folder, one job per file, on a SQLite database.
 
     Some jobs fail on purpose and are retried, one is scheduled for later, one expires. At the end
-    every hash is checked against the file. Exits with 1 if anything is missing, wrong or stuck.
+    every hash is checked against its file.
+
+    Exit codes: 0, every file is hashed and nothing is stuck; 1, a file is missing, unreadable,
+    changed or wrong, a job is stuck, or the database failed; 2, the command line is wrong, or the
+    folder has no files; 130, interrupted.
 
     Parameters
     ----------
     folder
-        The folder to hash; hidden folders and caches are left out.
+        The folder to hash; hidden folders, caches and build folders are left out.
     crash
-        Kill the worker process with SIGKILL midway and start another.
+        Run the jobs in a worker process, kill it with SIGKILL midway and start another.
     database
         Where to keep the jobs; a temporary file by default.
     concurrency
         How many files are hashed at once.
     pace
-        Seconds that every job takes at least, so that there is something to watch.
+        Seconds that every job takes at least, so that there is something to watch. By default 0,
+        and with --crash enough for the crash to come midway.
     """
-    from . import demo as show
+    from .demo import show
+    from .demo import worker as worker_process
+    from .demo.files import Settings, Unusable
 
-    settings = show.Settings(folder, database, concurrency, pace)
     if worker:
-        return show.work(settings)
-    return show.crash(settings) if crash else show.run(settings)
+        assert database is not None
+        return worker_process.work(database, concurrency)
+    try:
+        return show.demo(Settings(folder, crash, database, concurrency, pace))
+    except Unusable as error:
+        print(f"trio-gusto: {error}", file=sys.stderr)
+        return USAGE
 
 
 def main() -> None:
-    """Run the command line; errors are sentences, and the exit code is 1 for ours."""
+    """Run the command line: errors are sentences, and exit codes are those above."""
     try:
-        code = commands()
+        code = commands(exit_on_error=False)
+    except cyclopts.CycloptsError:
+        sys.exit(USAGE)  # cyclopts has printed it
     except GustoError as error:
         print(f"trio-gusto: {error}", file=sys.stderr)
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(WRONG)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else OK)

@@ -6,18 +6,23 @@ Nothing here is stored; everything that can be wrong with a call comes out here.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from ..actors.probe import Probe
 from ..clock import Clock
 from ..job_options import Resolved, Resolver
-from ..model.ids import JobId, uuid7
+from ..model.ids import RANDOM_BITS, JobId, uuid7
 from ..model.job import JobRequest
 from ..serialization.calls import Calls
 from ..serialization.codec import Codec
 from ..serialization.handler import Handler
 from ..serialization.registry import Registry
+
+NO_KEYWORDS: Mapping[str, object] = MappingProxyType({})
 
 
 class IdSource:
@@ -26,8 +31,8 @@ class IdSource:
     The random part comes from the operating system, a few kilobytes at a time.
     """
 
-    _POOL = 4096
-    _MASK = (1 << 62) - 1
+    _POOL = struct.Struct(">512Q")
+    _SPARE = 64 - RANDOM_BITS
     _STEP = 245
     """Nanoseconds by which ids made in the same instant are put apart: one notch of the id's
     clock."""
@@ -35,8 +40,7 @@ class IdSource:
     def __init__(self, clock: Clock) -> None:
         self._nanoseconds = clock.nanoseconds
         self._last = 0
-        self._pool = b""
-        self._at = 0
+        self._random: list[int] = []
 
     def make(self) -> JobId:
         """The next id."""
@@ -44,12 +48,9 @@ class IdSource:
         if now - self._last < self._STEP:
             now = self._last + self._STEP
         self._last = now
-        if self._at >= len(self._pool):
-            self._pool = os.urandom(self._POOL)
-            self._at = 0
-        at = self._at
-        self._at = at + 8
-        return uuid7(now, int.from_bytes(self._pool[at : at + 8], "big") & self._MASK)
+        if not self._random:
+            self._random += self._POOL.unpack(os.urandom(self._POOL.size))
+        return uuid7(now, self._random.pop() >> self._SPARE)
 
 
 class Drafter:
@@ -69,11 +70,13 @@ class Drafter:
         self.codec = codec
         self.clock = clock
         self.probe = probe
-        self._calls = calls
+        self._encode = calls.encode
+        self._instant = clock.instant
         self._resolver = resolver
         self._carrier = carrier
         self._ids = IdSource(clock)
-        self._defaults: dict[Handler[..., Any], Resolved] = {}
+        self._known: dict[Callable[..., Any], tuple[Handler[..., Any], Resolved]] = {}
+        """What was found out about functions that were enqueued before."""
 
     def draft(
         self, fn: Callable[..., Any], args: tuple[object, ...], options: Mapping[str, Any]
@@ -85,16 +88,20 @@ class Drafter:
             ArgumentError: the arguments do not fit, or cannot be stored.
             OptionsError: an option is unknown or wrong.
         """
-        handler, args, kwargs = self.registry.call_of(fn, args)
-        resolved = self._defaults.get(handler)
-        if resolved is None:
-            resolved = self._defaults[handler] = self._resolver.resolve(handler.options)
+        try:
+            handler, resolved = self._known[fn]
+            kwargs = NO_KEYWORDS
+        except (KeyError, TypeError):  # met for the first time, a partial, or not hashable
+            handler, args, kwargs = self.registry.call_of(fn, args)
+            resolved = self._resolver.resolve(handler.options)
+            if not isinstance(fn, partial):
+                self._known[fn] = handler, resolved
         if options:
             resolved = self._resolver.override(resolved, options)
         return resolved.request(
             self._ids.make(),
             handler,
-            self._calls.encode(handler, args, kwargs),
-            self.clock.instant(),
+            self._encode(handler, args, kwargs),
+            self._instant(),
             None if self._carrier is None else self._carrier(),
         )

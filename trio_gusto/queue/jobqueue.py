@@ -108,8 +108,12 @@ class JobQueue:
         """
         request = self._drafter.draft(fn, args, options)
         state = admit(request)
-        await self._desk.ask(Insert([request], [state]))
-        self._note(request, state)
+        letter = self._desk.post(Insert((request,), (state,)))
+        # The poller hears of it now, so that its claim joins the same transaction.
+        self._tell_workers(request, state)
+        await self._desk.reply_to(letter)
+        if self._probe.listening:
+            self._announce(request, state)
         return JobRef(self, self._reader, request.id)
 
     async def enqueue_many(
@@ -127,10 +131,15 @@ class JobQueue:
         else:
             requests = [self._draft(call) for call in calls]
         states = [admit(request) for request in requests]
-        if requests:
-            await self._desk.ask(Insert(requests, states))
+        if not requests:
+            return []
+        letter = self._desk.post(Insert(requests, states))
         for request, state in zip(requests, states, strict=True):
-            self._note(request, state)
+            self._tell_workers(request, state)
+        await self._desk.reply_to(letter)
+        if self._probe.listening:
+            for request, state in zip(requests, states, strict=True):
+                self._announce(request, state)
         return [JobRef(self, self._reader, request.id) for request in requests]
 
     def _draft(self, call: Call[Any]) -> JobRequest:
@@ -141,21 +150,21 @@ class JobQueue:
             )
         return self._drafter.draft(call.fn, call.args, call.options)
 
-    def _note(self, request: JobRequest, state: State) -> None:
-        if isinstance(state, Ready | Scheduled):
-            self._ears.due(state.due)
+    def _tell_workers(self, request: JobRequest, state: Scheduled | Ready) -> None:
+        self._ears.due(state.due)
         if request.expire_on is not None:
             self._ears.expiring()
-        if self._probe.listening:
-            self._probe.announce(
-                JobEnqueued(
-                    at=to_datetime(request.created_at),
-                    job_id=to_uuid(request.id),
-                    name=request.name,
-                    queue=request.queue,
-                    state=state.word,
-                )
+
+    def _announce(self, request: JobRequest, state: State) -> None:
+        self._probe.announce(
+            JobEnqueued(
+                at=to_datetime(request.created_at),
+                job_id=to_uuid(request.id),
+                name=request.name,
+                queue=request.queue,
+                state=state.word,
             )
+        )
 
     # --- manage ---
 

@@ -7,9 +7,10 @@ import threading
 from pathlib import Path
 
 import attrs
+import trio
 
-from .. import Gusto, Options, current_job, exponential
-from ..storage.sqlite import SqliteStorage
+from ... import Fail, Gusto, Options, current_job, exponential
+from ...storage.sqlite import SqliteStorage
 
 CHUNK = 1 << 20
 """Bytes hashed at a time."""
@@ -35,8 +36,9 @@ class Hashed:
 
 def make_app(database: Path, concurrency: int) -> Gusto:
     """An app on ``database`` that knows how to hash files."""
-    app = Gusto(SqliteStorage(database), options=Options(concurrency=concurrency, queues=[SERVED]))
-    app.job(name="demo.hash_file", max_attempts=5, timeout=60, retry=exponential(base=0.2))(
+    options = Options(concurrency=concurrency, queues=[SERVED], drain_timeout=10)
+    app = Gusto(SqliteStorage(database), options=options)
+    app.job(name="demo.hash_file", max_attempts=5, timeout=600, retry=exponential(base=0.2))(
         hash_file
     )
     return app
@@ -49,8 +51,13 @@ def hash_file(path: str, hiccups: int, pace: float) -> Hashed:
     threading.Event().wait(pace)
     digest = hashlib.sha256()
     size = 0
-    with Path(path).open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
+    try:
+        with Path(path).open("rb") as file:
+            while chunk := file.read(CHUNK):
+                trio.from_thread.check_cancelled()  # a thread ends early only if it asks
+                digest.update(chunk)
+                size += len(chunk)
+    except OSError as error:
+        # It will not be better next time, so no more attempts.
+        raise Fail(f"cannot be read: {error.strerror or error}") from error
     return Hashed(digest.hexdigest(), size)

@@ -1,0 +1,128 @@
+"""What is to be hashed: the command line's wishes and the files found, and the jobs they become."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import attrs
+
+from ... import JobQueue, JobRef, call
+from .jobs import SERVED, UNSERVED, Hashed, hash_file
+
+LEFT_OUT = {"node_modules", "__pycache__", "dist", "build"}
+"""Folders left out, besides hidden ones."""
+
+EVERY = 15
+"""Every so many files the job fails at first, on purpose."""
+
+LATER = timedelta(seconds=2)
+"""When the first file's job is due."""
+
+CRASH_SECONDS = 6.0
+"""How long hashing should take when it is to be interrupted."""
+
+
+class Unusable(Exception):
+    """The folder is none, or has nothing to hash."""
+
+
+@attrs.frozen
+class Settings:
+    """What the command line said."""
+
+    folder: Path
+    crash: bool
+    database: Path | None
+    concurrency: int
+    pace: float | None
+
+
+@attrs.frozen
+class Source:
+    """A file, as it was when it was found."""
+
+    path: Path
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        """Look at the file now."""
+        found = path.stat()
+        return cls(path, found.st_size, found.st_mtime_ns)
+
+
+@attrs.frozen
+class Plan:
+    """The files, and how the demo goes about them. ``run`` tells its jobs from earlier ones."""
+
+    folder: Path
+    files: tuple[Source, ...]
+    unread: tuple[str, ...]
+    database: Path
+    concurrency: int
+    pace: float
+    run: str = attrs.field(factory=lambda: f"run-{secrets.token_hex(4)}")
+
+
+@contextmanager
+def planned(settings: Settings) -> Generator[Plan]:
+    """Find the files and a place for the database.
+
+    Raises:
+        Unusable: there is nothing to hash.
+    """
+    folder = settings.folder.resolve()
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise Unusable(f"{folder} {what}, so there is nothing to hash; name a folder with files")
+    unread: list[str] = []
+    files = tuple(find(folder, unread))
+    if not files:
+        raise Unusable(f"{folder} has no files to hash; name another folder")
+    pace = settings.pace
+    if pace is None:
+        pace = min(1.0, CRASH_SECONDS * settings.concurrency / len(files)) if settings.crash else 0
+    with tempfile.TemporaryDirectory(prefix="trio-gusto-demo-") as place:
+        database = settings.database or Path(place) / "jobs.db"
+        yield Plan(folder, files, tuple(unread), database, settings.concurrency, pace)
+
+
+def find(folder: Path, unread: list[str]) -> Iterator[Source]:
+    """The ordinary files below ``folder``; what could not be looked into goes to ``unread``."""
+
+    def complain(error: OSError) -> None:
+        unread.append(f"{error.filename}: cannot be looked into: {error.strerror}")
+
+    for place, folders, names in os.walk(folder, onerror=complain):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and name not in LEFT_OUT
+        )
+        for name in sorted(names):
+            path = Path(place) / name
+            try:
+                if path.is_file() and not path.is_symlink():
+                    yield Source.of(path)
+            except OSError as error:
+                complain(error)
+
+
+async def enqueue(queue: JobQueue, plan: Plan) -> list[JobRef[Hashed]]:
+    """One job per file, all in one transaction. One job more waits where nobody serves."""
+    first, *others = (str(source.path) for source in plan.files)
+    later = call(hash_file, first, 0, plan.pace, queue=SERVED, tenant=plan.run, execute_after=LATER)
+    now = [
+        call(hash_file, path, int(number % EVERY == 1), plan.pace, queue=SERVED, tenant=plan.run)
+        for number, path in enumerate(others)
+    ]
+    refs = await queue.enqueue_many([later, *now])
+    await queue.enqueue(
+        hash_file, first, 0, 0.0, queue=UNSERVED, tenant=plan.run, expire_on=timedelta(seconds=1)
+    )
+    return refs
