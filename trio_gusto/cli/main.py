@@ -53,7 +53,8 @@ def demo(
     crash
         Run the jobs in a worker process, kill it with SIGKILL midway and start another.
     database
-        Where to keep the jobs; a temporary file by default.
+        Where to keep the jobs, and beside it the log of the worker processes; a temporary folder
+        by default.
     concurrency
         How many files are hashed at once.
     pace

@@ -90,9 +90,9 @@ class Figures:
 
 def report(console: Console, figures: Figures) -> None:
     """The outcomes and the throughput."""
-    table = Table(title="Outcomes")
-    table.add_column("jobs")
-    table.add_column("", justify="right")
+    table = Table(title="Outcomes", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
     for state in JobState:
         if figures.counts.get(state):
             table.add_row(state.value, f"{figures.counts[state]:,}")
