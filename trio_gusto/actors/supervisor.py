@@ -59,6 +59,19 @@ class RestartBudget:
         return True
 
 
+class _Readiness:
+    """Reports that a child is ready once, in whichever of its lives it came that far."""
+
+    def __init__(self, task_status: trio.TaskStatus[None]) -> None:
+        self._task_status: trio.TaskStatus[None] | None = task_status
+
+    def started(self, value: None = None) -> None:  # noqa: ARG002 - as Trio calls it
+        """The child is ready."""
+        task_status, self._task_status = self._task_status, None
+        if task_status is not None:
+            task_status.started()
+
+
 class Supervisor:
     """Looks after children in one nursery."""
 
@@ -72,8 +85,10 @@ class Supervisor:
         self.fault: BaseException | None = None
 
     async def start(self, nursery: trio.Nursery, children: Sequence[Child]) -> None:
-        """Start ``children`` in order, each when the one before it is ready."""
+        """Start ``children`` in order, each when the one before it is ready; none after a fault."""
         for child in children:
+            if self.failed.is_set():
+                return
             self._children.append(child)
             await nursery.start(self._look_after, child)
 
@@ -88,10 +103,12 @@ class Supervisor:
     async def _look_after(
         self, child: Child, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
+        readiness = _Readiness(task_status)
         try:
             with child.scope:
-                while not await self._live(child, task_status):
-                    task_status = trio.TASK_STATUS_IGNORED
+                while not await self._live(child, readiness):
+                    pass
+            readiness.started()  # it may have died for good before, and nobody is to wait for it
         finally:
             child.ended.set()
 

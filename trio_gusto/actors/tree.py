@@ -168,7 +168,8 @@ class Tree:
             try:
                 async with trio.open_nursery() as nursery:
                     await self.supervisor.start(nursery, self._children())
-                    task_status.started()
+                    if not self.supervisor.failed.is_set():
+                        task_status.started()
                     await self._serve()
                     patience = self.options.drain_timeout + 4 * CLEANUP
                     shield.deadline = trio.current_time() + patience
