@@ -51,11 +51,11 @@ def show(machine: Mapping[str, str], results: Sequence[Result]) -> None:
     """Print the machine's facts and the table."""
     console = Console()
     if not console.is_terminal:
-        console.width = 150
+        console.width = 170
     for name, fact in machine.items():
         console.print(f"[bold]{name}[/]: {fact}", highlight=False)
     table = Table("name", "figure", title="product beside its floor, medians")
-    for heading in ("product", "floor", "ratio", "goal"):
+    for heading in ("product", "floor", "ratio", "in rounds", "goal"):
         table.add_column(heading, justify="right")
     table.add_column("")
     for result in results:
@@ -78,9 +78,16 @@ def _cells(result: Result) -> Sequence[str]:
         f"{_number(result.product)} {row.unit}",
         f"{_number(result.floor)} {row.floor}",
         f"{result.ratio:.2f}",
+        _spread(result),
         "" if row.goal is None else _goal(row.goal, row.unit),
         _verdict(result),
     )
+
+
+def _spread(result: Result) -> str:
+    """The lowest and the highest ratio of a round: far apart, and the machine was not quiet."""
+    ratios = [pair.ratio for pair in result.pairs]
+    return f"{min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else ""
 
 
 def _verdict(result: Result) -> str:
