@@ -17,11 +17,11 @@ from trio_gusto.model.errors import (
     StorageReadOnly,
 )
 from trio_gusto.model.states import Ready
-from trio_gusto.storage.messages import Find, Insert, Inserted
+from trio_gusto.storage.messages import ClaimDue, Committed, Find, Insert, Inserted
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.sqlite.errors import explained
 from trio_gusto.testing.storage_contract import Subject
-from trio_gusto.testing.storage_contract.subject import NOW
+from trio_gusto.testing.storage_contract.subject import LEASE, NOW
 
 
 @asynccontextmanager
@@ -71,6 +71,21 @@ async def test_a_full_disk_stores_nothing_of_the_group(tmp_path: Path, inline: b
         replies = await subject.storage.apply([small, large])
         assert replies == [Inserted(), Inserted()]
         assert (await subject.claim()).jobs[0].request == small.requests[0]
+
+
+@both
+async def test_a_claim_that_was_rolled_back_is_forgotten(tmp_path: Path, inline: bool) -> None:
+    async with opened(tmp_path / "jobs.db", inline=inline) as subject:
+        await subject.enqueue()
+        claim = ClaimDue("node", NOW, NOW + LEASE, 9, 9)
+        large = Insert([subject.request(args="x" * 200_000)], [Ready(NOW)])
+        pragma(subject, "max_page_count = 30")
+        with pytest.raises(StorageFull):
+            await subject.storage.apply([claim, large])
+        pragma(subject, "max_page_count = 1000000")
+        job = await subject.claim_one()
+        assert (job.attempt, job.token) == (1, 1)
+        assert await subject.complete(job) == Committed()
 
 
 @both
