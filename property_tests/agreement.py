@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 from hypothesis import strategies as st
@@ -36,7 +36,7 @@ from trio_gusto.model.lifecycle import (
     within_reach,
 )
 from trio_gusto.model.outcomes import Lost, Outcome
-from trio_gusto.model.states import Expired, JobState, Processing, Ready, Scheduled
+from trio_gusto.model.states import Ended, Expired, JobState, Processing, Ready, Scheduled, Waiting
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
     CancelRequests,
@@ -52,6 +52,7 @@ from trio_gusto.storage.messages import (
     Insert,
     NextDue,
     Prune,
+    Pruned,
     Query,
     QueryReply,
     Renew,
@@ -78,14 +79,12 @@ Jobs = dict[JobId, StoredJob]
 class Agreement(RuleBasedStateMachine):
     """Instants are few and close, so that due instants, leases and deadlines meet."""
 
-    make_storage: ClassVar[Any]
-
     def __init__(self) -> None:
         super().__init__()
         self.directory = Path(tempfile.mkdtemp(prefix="agreement-"))
         self.host = Host()
         self.model = MemoryStorage()
-        self.subject: Storage = type(self).make_storage(self.directory / "jobs.db")
+        self.subject: Storage = self.make_storage(self.directory / "jobs.db")
         self.now = NOW
         self.clock_stepped = False
         self.made = 0
@@ -96,6 +95,10 @@ class Agreement(RuleBasedStateMachine):
         self.given_back: Counter[JobId] = Counter()
         for name in ("node-0", "node-1"):
             self.attach(name)
+
+    def make_storage(self, path: Path) -> Storage:
+        """The storage to be judged; ``path`` is a file that it may make."""
+        raise NotImplementedError
 
     def teardown(self) -> None:
         for node in self.nodes:
@@ -126,7 +129,7 @@ class Agreement(RuleBasedStateMachine):
 
         wanted, found, model_jobs, jobs = self.host.call(on_both)
         assert [comparable(reply) for reply in found] == [comparable(reply) for reply in wanted]
-        assert jobs == model_jobs
+        assert list(jobs.values()) == list(model_jobs.values()), differences(jobs, model_jobs)
         before, self.jobs = self.jobs, jobs
         if all(isinstance(reply, Conflict | DuplicateJob) for reply in found):
             assert jobs == before, "a refused write changed something"
@@ -371,14 +374,16 @@ class Agreement(RuleBasedStateMachine):
 
     @rule(age=few, limit=st.integers(0, 3))
     def prune(self, age: int, limit: int) -> None:
+        """Below a job that stays: a storage may give the highest sequences of all once more."""
+        self.made += 1
+        newest = JobRequest(uuid7(self.now * 1000, self.made), "f", "[[],{}]", self.now, 1)
+        self.tell(Insert([newest], [Waiting()]))
         before = self.now - age
-        ended = sorted(
-            state.ended_at for job in self.jobs.values() if hasattr(state := job.state, "ended_at")
-        )
-        count = min(limit, sum(instant < before for instant in ended))
-        left = len(self.jobs) - count
-        self.tell(Prune(before, limit))
-        assert len(self.jobs) == left
+        states = [job.state for job in self.jobs.values()]
+        too_old = sum(isinstance(state, Ended) and state.ended_at < before for state in states)
+        (reply,) = self.tell(Prune(before, limit))
+        assert reply == Pruned(min(limit, too_old))
+        assert len(self.jobs) == len(states) - min(limit, too_old)
 
     @rule(data=st.data())
     def a_group_of_writes(self, data: st.DataObject) -> None:
@@ -426,6 +431,15 @@ async def everything(storage: Storage) -> Jobs:
     for job in jobs.values():
         job.history = tuple(job.history)
     return jobs
+
+
+def differences(jobs: Jobs, model_jobs: Jobs) -> str:
+    """The jobs that are not equal, one pair to a line."""
+    ids = [
+        job_id for job_id in {**model_jobs, **jobs} if jobs.get(job_id) != model_jobs.get(job_id)
+    ]
+    pairs = [f"{jobs.get(job_id)}\n  should be {model_jobs.get(job_id)}" for job_id in ids]
+    return "\n".join(pairs) or "the jobs are in another order"
 
 
 def claimable(jobs: Jobs, claim: ClaimDue) -> list[JobId]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import attrs
 import pytest
-from hypothesis import Phase, assume, find, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from property_tests.strategies import (
@@ -281,25 +281,28 @@ def test_what_is_within_reach_leaves_no_last_attempt_waiting(
         assert reach >= free
 
 
-@given(
-    weights=st.dictionaries(st.text(max_size=3), st.integers(1, 9), min_size=1, max_size=5),
-    limit=st.integers(0, 100),
-    turn=st.integers(0, 10**6),
-)
-def test_shares_give_out_exactly_the_limit(weights: dict[str, int], limit: int, turn: int) -> None:
-    found = shares(weights, limit, turn)
-    assert sorted(name for name, _ in found) == sorted(weights)
-    assert sum(share for _, share in found) == limit
+weights_of_queues = st.dictionaries(st.text(max_size=3), st.integers(1, 9), min_size=1, max_size=5)
+
+
+@given(weights=weights_of_queues, limits=st.lists(st.integers(0, 50), max_size=9))
+def test_shares_give_out_exactly_the_limit_and_to_each_its_part(
+    weights: dict[str, int], limits: list[int]
+) -> None:
     total = sum(weights.values())
-    assert all(share >= limit * weights[name] // total for name, share in found)
+    before = 0
+    given_out = dict.fromkeys(weights, 0)
+    for limit in limits:
+        found = shares(weights, limit, before)
+        assert sorted(name for name, _ in found) == sorted(weights)
+        assert sum(share for _, share in found) == limit
+        for name, share in found:
+            given_out[name] += share
+        before += limit
+    for name, weight in weights.items():
+        assert abs(given_out[name] - before * weight / total) < weight
 
 
-@given(
-    weights=st.dictionaries(st.text(max_size=3), st.integers(1, 9), min_size=1),
-    limit=st.integers(1, 9),
-)
-def test_no_queue_starves(weights: dict[str, int], limit: int) -> None:
-    assume(len(weights) <= 5)
-    turns = sum(weights.values())
-    asked = {name for turn in range(turns) for name, share in shares(weights, limit, turn) if share}
-    assert asked == set(weights)
+@given(weights=weights_of_queues, limit=st.integers(1, 9), start=st.integers(0, 10**6))
+def test_no_queue_starves(weights: dict[str, int], limit: int, start: int) -> None:
+    claims = [shares(weights, limit, start + n * limit) for n in range(sum(weights.values()))]
+    assert {name for claim in claims for name, share in claim if share} == set(weights)

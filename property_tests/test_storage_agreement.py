@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from property_tests.agreement import Agreement
@@ -27,10 +26,12 @@ from trio_gusto.storage.messages import (
     StrandedJobs,
 )
 from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.storage import Storage
 
 
 class SqliteAgrees(Agreement):
-    make_storage = partial(SqliteStorage, inline=True, synchronous="NORMAL")
+    def make_storage(self, path: Path) -> Storage:
+        return SqliteStorage(path, inline=True, synchronous="NORMAL")
 
 
 @pytest.mark.timeout(3600)  # a nightly run draws many examples
@@ -98,8 +99,7 @@ FAULTS = (
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_the_machine_catches(fault: type[MemoryStorage]) -> None:
     class Caught(Agreement):
-        @staticmethod
-        def make_storage(path: Path) -> MemoryStorage:
+        def make_storage(self, path: Path) -> Storage:
             return fault()
 
     with pytest.raises(AssertionError):
@@ -111,6 +111,5 @@ def test_the_machine_catches(fault: type[MemoryStorage]) -> None:
                 derandomize=True,
                 database=None,
                 phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
             ),
         )
