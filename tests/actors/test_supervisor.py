@@ -210,10 +210,14 @@ async def test_an_app_with_a_defect_that_stays_ends_with_that_very_error(
 ) -> None:
     storage = BreaksAtSweeps(times=0)
     app = Gusto(storage, clock=VirtualClock(), options=Options(restart_limit=2))
-    with trio.fail_after(600), pytest.raises(ZeroDivisionError, match="a defect"):
+
+    async def host() -> None:
         async with app.running():
             storage.times = 1000
             await trio.sleep_forever()
+
+    with trio.fail_after(600), pytest.raises(ZeroDivisionError, match="a defect"):
+        await host()
 
 
 async def test_an_app_that_cannot_start_its_actors_ends_with_their_error(

@@ -22,7 +22,7 @@ from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
 from ..options import Options
 from ..storage.messages import ClaimDue, ClaimReply
-from .desk import StorageDesk
+from .desk import Reply, StorageDesk, StoreLetter
 from .probe import BatchRecord, Probe
 from .roster import Lease, Roster
 from .settler import Settler
@@ -85,6 +85,8 @@ class Poller:
 
     def note_due(self, due: int) -> None:
         """A job falls due at ``due``, which may be now."""
+        if self._hungry and self._next_due is not None and self._next_due <= due:
+            return  # it will be looked for anyhow
         if due <= self._clock.instant():
             self.wake()
         elif self._next_due is None or due < self._next_due:
@@ -144,8 +146,10 @@ class Poller:
             self._queues(room),
             tuple(self._roster.unknown_names),
         )
+        letter = ClaimLetter(claim, self, asked_at)
+        self._desk.tell(letter)
         try:
-            reply = await self._desk.ask(claim)
+            reply: ClaimReply = await self._desk.reply_to(letter)
         except StorageError as fault:
             logger.error("a claim failed: %s", fault)
             self._hungry = True
@@ -170,7 +174,8 @@ class Poller:
         self._shared_out += limit
         return tuple(queues.shares(weights, limit, self._shared_out - limit))
 
-    async def _hand_over(self, reply: ClaimReply, asked_at: float) -> None:
+    def _take(self, reply: ClaimReply, asked_at: float) -> list[Lease]:
+        """From now on this node answers for these jobs."""
         jobs = reply.jobs
         fence = asked_at + fence_after(self._options.lease)
         observer = self._probe.observer
@@ -183,10 +188,19 @@ class Poller:
         self._roster.watch(fence)
         if self._probe.listening:
             self._announce(reply)
+        return leases
+
+    async def _hand_over(self, reply: ClaimReply, asked_at: float) -> None:
+        leases = self._take(reply, asked_at)
         gate = self._probe.gate
         if gate is not None:
-            await self._pass(leases, batch)
+            await self._pass(leases, leases[0].batch)
         self._roster.backlog.put(leases)
+
+    def give_back(self, reply: ClaimReply, asked_at: float) -> None:
+        """A stop came while the claim was under way; nobody here will run its jobs."""
+        for lease in self._take(reply, asked_at):
+            self._settler.give_back(lease)
 
     async def _pass(self, leases: list[Lease], batch: BatchRecord) -> None:
         """Barriers stand between a claim and its executors; a stop gives the jobs back."""
@@ -226,3 +240,21 @@ class Poller:
         self._hungry = True
         if patience <= 0:
             await trio.lowlevel.checkpoint()
+
+
+class ClaimLetter(StoreLetter):
+    """A claim on its way to the storage, which may answer when nobody waits for it any more."""
+
+    __slots__ = ("_asked_at", "_poller")
+
+    def __init__(self, claim: ClaimDue, poller: Poller, asked_at: float) -> None:
+        super().__init__(claim)
+        self._poller = poller
+        self._asked_at = asked_at
+
+    def deliver(self, reply: Reply) -> None:
+        """Hand the reply to the poller, or see to it that what was claimed is not lost."""
+        if self._task is not None:
+            super().deliver(reply)
+        elif isinstance(reply, ClaimReply) and reply.jobs:
+            self._poller.give_back(reply, self._asked_at)
