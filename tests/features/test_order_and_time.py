@@ -43,6 +43,21 @@ async def test_a_job_starts_when_it_is_due_and_not_before(autojump_clock: MockCl
         assert await ref.result() == pytest.approx(start + 3600, abs=0.001)
 
 
+async def test_a_job_enqueued_while_the_poller_claims_is_not_late(
+    autojump_clock: MockClock,
+) -> None:
+    app = make_app(poll_interval=1000)
+
+    @app.job
+    async def now() -> float:
+        return trio.current_time()
+
+    async with app.running() as queue:  # the first claim is under way when the job is stored
+        start = trio.current_time()
+        ref = await queue.enqueue(now, execute_after=1)
+        assert await ref.result() == pytest.approx(start + 1, abs=0.001)
+
+
 async def test_a_job_that_could_not_start_in_time_expires_at_its_instant(
     autojump_clock: MockClock,
 ) -> None:

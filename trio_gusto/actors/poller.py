@@ -137,6 +137,7 @@ class Poller:
         asked_at = self._clock.monotonic()
         now = self._clock.instant()
         self._hungry = False
+        self._next_due = None  # what is noted from here on may be newer than the reply
         claim = ClaimDue(
             self._node,
             now,
@@ -156,7 +157,8 @@ class Poller:
             await trio.sleep(FAULT_PAUSE)
             return
         self._round_seconds += 0.2 * (self._clock.monotonic() - asked_at - self._round_seconds)
-        self._next_due = reply.next_due
+        if reply.next_due is not None:
+            self._next_due = min(reply.next_due, self._next_due or reply.next_due)
         if reply.jobs:
             await self._hand_over(reply, asked_at)
         if reply.more:
