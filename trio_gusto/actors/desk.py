@@ -75,7 +75,7 @@ class StorageDesk:
         return await self.reply_to(self.post(write))
 
     def post(self, write: Write) -> StoreLetter:
-        """Hand in ``write`` now; `reply_to` waits for its reply.
+        """Hand in ``write`` now; the letter's ``answer`` waits for the reply, or the refusal.
 
         Raises:
             StorageError: the desk is closed.
@@ -87,7 +87,7 @@ class StorageDesk:
         return letter
 
     async def reply_to(self, letter: StoreLetter) -> Any:
-        """Wait for the reply to a letter.
+        """Wait for the reply to a letter that was handed in.
 
         Raises:
             GustoError: the write was refused, or the storage failed; it had no effect.

@@ -103,6 +103,7 @@ class Executors:
                     if lease.waited:
                         last_turn = ended_at
                     elif ended_at - last_turn > BREATH:
+                        self._roster.share_work()
                         await trio.lowlevel.checkpoint()
                         last_turn = self._instant()
 
@@ -116,6 +117,7 @@ class Executors:
             return self._turn_down(lease, handler)
         gate = self._probe.gate
         if gate is not None:
+            self._roster.share_work()
             await self._pass_start(lease)
             if lease.cause is not None:  # called off while a test held it here
                 return self._turn_down(lease, handler)
@@ -213,6 +215,7 @@ class Executors:
             self._roster.active = lease
             return context.run(handler.fn, *args, **kwargs)
         lease.waited = True
+        self._roster.share_work()
         return await self._in_thread(slot, partial(context.run, handler.fn, *args, **kwargs))
 
     async def _with_service(
@@ -232,6 +235,7 @@ class Executors:
             if handler.thread is False:
                 return method()
             context = contextvars.copy_context()
+            self._roster.share_work()
             return await self._in_thread(slot, partial(context.run, method))
 
     async def _in_thread(self, slot: Slot, call: Callable[[], object]) -> object:

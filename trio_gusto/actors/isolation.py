@@ -46,6 +46,7 @@ def drive(
     run = context.run
     send = coroutine.send
     lease.waited = True
+    roster.share_work()
     try:
         while True:
             roster.active = None

@@ -85,10 +85,9 @@ class Poller:
 
     def note_due(self, due: int) -> None:
         """A job falls due at ``due``, which may be now."""
-        if self._hungry and self._next_due is not None and self._next_due <= due:
-            return  # it will be looked for anyhow
         if due <= self._clock.instant():
-            self.wake()
+            if not self._hungry:
+                self.wake()
         elif self._next_due is None or due < self._next_due:
             self._next_due = due
             self._roster.changed.ring()
@@ -149,13 +148,13 @@ class Poller:
         )
         letter = ClaimLetter(claim, self, asked_at)
         self._desk.tell(letter)
-        try:
-            reply: ClaimReply = await self._desk.reply_to(letter)
-        except StorageError as fault:
-            logger.error("a claim failed: %s", fault)
+        reply = await letter.answer()
+        if isinstance(reply, StorageError):
+            logger.error("a claim failed: %s", reply)
             self._hungry = True
             await trio.sleep(FAULT_PAUSE)
             return
+        assert isinstance(reply, ClaimReply)
         self._round_seconds += 0.2 * (self._clock.monotonic() - asked_at - self._round_seconds)
         if reply.next_due is not None:
             self._next_due = min(reply.next_due, self._next_due or reply.next_due)

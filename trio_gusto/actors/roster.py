@@ -118,7 +118,11 @@ class Backlog:
         return len(self._parked)
 
     def put(self, leases: list[Lease]) -> None:
-        """Add claimed jobs and wake as many executors as can take one."""
+        """Add claimed jobs and wake one executor; it wakes others when its job waits.
+
+        Many jobs end without ever waiting, and then one executor runs through all of them, where
+        waking each would cost more than its job.
+        """
         for lease in leases:
             lane = self._lanes.get(-lease.claimed.request.priority)
             if lane is None:
@@ -126,7 +130,12 @@ class Backlog:
                 heapq.heappush(self._top, -lease.claimed.request.priority)
             lane.append(lease)
         self._size += len(leases)
-        for _ in range(min(len(leases), len(self._parked))):
+        if leases:
+            self.wake(1)
+
+    def wake(self, most: int) -> None:
+        """Wake as many executors as there are jobs for, ``most`` at most."""
+        for _ in range(min(most, self._size, len(self._parked))):
             trio.lowlevel.reschedule(self._parked.popleft())
 
     def pop(self) -> Lease | None:
@@ -226,6 +235,11 @@ class Roster:
     def free(self) -> int:
         """Executors that would take a job at once."""
         return max(0, self.backlog.idle - len(self.backlog))
+
+    def share_work(self) -> None:
+        """A handler waits: let other executors take what is in the backlog meanwhile."""
+        if self.backlog:
+            self.backlog.wake(len(self.slots))
 
     def watch(self, deadline: float) -> None:
         """See to it that the heart wakes at ``deadline`` at the latest."""

@@ -20,8 +20,8 @@ from .desk import StorageDesk, StoreLetter, closed
 
 logger = logging.getLogger("trio_gusto")
 
-TURNS = 3
-"""Turns of the loop before a round, in which more letters may arrive."""
+TURNS = 4
+"""Turns of the loop before a round, at most, for as long as each of them brings more letters."""
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
@@ -63,7 +63,10 @@ class Storekeeper:
         """One transaction. Returns the storage's fault if letters were kept for another try."""
         for _ in range(TURNS):
             await trio.lowlevel.checkpoint()
-        letters += self._desk.mailbox.take_waiting()
+            arrived = self._desk.mailbox.take_waiting()
+            if not arrived:
+                break
+            letters += arrived
         try:
             replies = await self._desk.storage.apply([letter.message for letter in letters])
         except StorageError as fault:

@@ -13,13 +13,13 @@ from uuid import UUID
 from ..actors.desk import StorageDesk
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
-from ..model.errors import ArgumentError, NotSupported
+from ..model.errors import ArgumentError, GustoError, NotSupported
 from ..model.facts import JobEnqueued
 from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.instants import to_datetime, to_optional_datetime
 from ..model.job import Attempt, Job, JobRequest, StoredJob
 from ..model.lifecycle import CalledOff, RetriedByHand, admit, advance, attempts_of, may
-from ..model.states import Cancelled, JobState, Processing, Ready, Scheduled, State
+from ..model.states import Cancelled, JobState, Processing, State
 from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, RequestCancel, Tally
 from .call import Call
@@ -110,8 +110,12 @@ class JobQueue:
         state = admit(request)
         letter = self._desk.post(Insert((request,), (state,)))
         # The poller hears of it now, so that its claim joins the same transaction.
-        self._tell_workers(request, state)
-        await self._desk.reply_to(letter)
+        self._ears.due(state.due)
+        reply = await letter.answer()
+        if isinstance(reply, GustoError):
+            raise reply
+        if request.expire_on is not None:
+            self._ears.expiring()  # not sooner: a sweep reads what is committed
         if self._probe.listening:
             self._announce(request, state)
         return JobRef(self, self._reader, request.id)
@@ -134,9 +138,13 @@ class JobQueue:
         if not requests:
             return []
         letter = self._desk.post(Insert(requests, states))
-        for request, state in zip(requests, states, strict=True):
-            self._tell_workers(request, state)
-        await self._desk.reply_to(letter)
+        for state in states:
+            self._ears.due(state.due)
+        reply = await letter.answer()
+        if isinstance(reply, GustoError):
+            raise reply
+        if any(request.expire_on is not None for request in requests):
+            self._ears.expiring()
         if self._probe.listening:
             for request, state in zip(requests, states, strict=True):
                 self._announce(request, state)
@@ -149,11 +157,6 @@ class JobQueue:
                 "give call(function, *args, **options) for each job"
             )
         return self._drafter.draft(call.fn, call.args, call.options)
-
-    def _tell_workers(self, request: JobRequest, state: Scheduled | Ready) -> None:
-        self._ears.due(state.due)
-        if request.expire_on is not None:
-            self._ears.expiring()
 
     def _announce(self, request: JobRequest, state: State) -> None:
         self._probe.announce(
