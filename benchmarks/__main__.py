@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import machine, profiling, report
@@ -20,20 +21,30 @@ NAMES = [figure.name for figure in FIGURES]
 def main() -> int:
     """0, or 1 when `--check` was given and a goal was missed."""
     asked = _arguments()
-    asked.dir.mkdir(parents=True, exist_ok=True)
-    folder = asked.dir / "run"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    scale = Scale.quick(folder) if asked.quick else Scale(folder)
-    try:
+    with _folder(asked.dir) as folder:
+        scale = Scale.quick(folder) if asked.quick else Scale(folder)
         if asked.command == "profile":
-            figure = FIGURES[NAMES.index(asked.name)]
-            figure.prepare(scale)
-            profiling.profile(lambda: figure.product(scale), sort=asked.sort, lines=asked.lines)
+            _profile(asked, scale)
             return 0
         return _bench(asked, scale)
+
+
+@contextmanager
+def _folder(parent: Path) -> Generator[Path]:
+    """A folder of this run's own: several may run on one disk, if not to be quoted."""
+    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=parent) as folder:
+            yield Path(folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not any(parent.iterdir()):
+            parent.rmdir()
+
+
+def _profile(asked: argparse.Namespace, scale: Scale) -> None:
+    figure = FIGURES[NAMES.index(asked.name)]
+    figure.prepare(scale)
+    profiling.profile(lambda: figure.product(scale), sort=asked.sort, lines=asked.lines)
 
 
 def _bench(asked: argparse.Namespace, scale: Scale) -> int:
@@ -42,7 +53,9 @@ def _bench(asked: argparse.Namespace, scale: Scale) -> int:
     results = _measure(chosen, scale, asked.rounds)
     report.show(facts, results)
     if asked.json is not None:
-        text = json.dumps(report.as_json(facts, asked.rounds, results), indent=2)
+        text = json.dumps(
+            report.as_json(facts, asked.rounds, results), indent=2, ensure_ascii=False
+        )
         asked.json.write_text(text + "\n", encoding="utf-8")
     return 1 if asked.check and any(result.is_below for result in results) else 0
 

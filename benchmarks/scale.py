@@ -30,7 +30,7 @@ class Scale:
     @classmethod
     def quick(cls, directory: Path) -> Scale:
         """About a tenth: to see that everything works, not to quote."""
-        return cls(directory, 4_000, 200, 50, 10_000, 50_000, 8_000)
+        return cls(directory, 4_000, 200, 50, 20_000, 50_000, 8_000)
 
     def words(self) -> str:
         """The sizes, to be read beside the table."""
