@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -75,10 +76,10 @@ def demo(
         return USAGE
 
 
-def main() -> None:
+def main(args: Sequence[str] | None = None) -> None:
     """Run the command line: errors are sentences, and exit codes are those above."""
     try:
-        code = commands(exit_on_error=False)
+        code = commands(sys.argv[1:] if args is None else args, exit_on_error=False)
     except cyclopts.CycloptsError:
         sys.exit(USAGE)  # cyclopts has printed it
     except GustoError as error:
