@@ -52,7 +52,7 @@ class Heart:
         self._clock = clock
         self._options = options
         self._fence_after = fence_after
-        self._watchdog = Watchdog(node, desk.storage, roster, probe, options)
+        self._watchdog = Watchdog(node, desk.storage, roster, probe, options, fence_after)
 
     @trio.lowlevel.enable_ki_protection
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -61,7 +61,7 @@ class Heart:
             nursery.start_soon(self._renew_for_ever)
             nursery.start_soon(self._watch_deadlines)
             if self._clock.is_real and self._options.loop_block_threshold is not None:
-                nursery.start_soon(self._watchdog.run, self._move_fences)
+                nursery.start_soon(self._watchdog.run)
             task_status.started()
 
     # --- leases ---
@@ -141,9 +141,3 @@ class Heart:
                     earliest = min(earliest, lease.fence)
             roster.next_deadline = earliest
             await roster.deadline_alarm.wait(earliest)
-
-    def _move_fences(self, seconds: float) -> None:
-        """The watchdog renewed all leases ``seconds`` ago, while the loop stood still."""
-        fence = self._clock.monotonic() - seconds + self._fence_after
-        for lease in self._roster.leases.values():
-            lease.fence = max(lease.fence, fence)

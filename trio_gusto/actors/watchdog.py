@@ -39,26 +39,34 @@ class Watchdog:
     """Pings the loop from outside."""
 
     def __init__(
-        self, node: str, storage: Storage, roster: Roster, probe: Probe, options: Options
+        self,
+        node: str,
+        storage: Storage,
+        roster: Roster,
+        probe: Probe,
+        options: Options,
+        fence_after: float,
     ) -> None:
         self._node = node
         self._storage = storage
         self._roster = roster
         self._probe = probe
         self._options = options
+        self._fence_after = fence_after
         self._threshold = options.loop_block_threshold or 1.0
         self._stop = threading.Event()
         self._answered = threading.Event()
-        self._renewed_at: float | None = None
         self._loop_thread = 0
+        self._loop_time: Callable[[], float] = time.perf_counter
 
-    async def run(self, move_fences: Callable[[float], None]) -> None:
-        """Watch until cancelled. ``move_fences`` is told how long ago leases were renewed here."""
+    async def run(self) -> None:
+        """Watch until cancelled."""
         self._stop.clear()
         self._loop_thread = threading.get_ident()
+        self._loop_time = trio.lowlevel.current_clock().current_time
         token = trio.lowlevel.current_trio_token()
         thread = threading.Thread(
-            target=self._watch, args=(token, move_fences), name="trio-gusto-watchdog", daemon=True
+            target=self._watch, args=(token,), name="trio-gusto-watchdog", daemon=True
         )
         thread.start()
         try:
@@ -69,7 +77,7 @@ class Watchdog:
 
     # --- in the thread ---
 
-    def _watch(self, token: trio.lowlevel.TrioToken, move_fences: Callable[[float], None]) -> None:
+    def _watch(self, token: trio.lowlevel.TrioToken) -> None:
         while not self._stop.wait(self._threshold / 2):
             if not self._roster.leases:
                 continue  # an idle loop is let sleep
@@ -86,7 +94,7 @@ class Watchdog:
             self._hold_leases(blocker, sent_at)
             blocked = time.perf_counter() - sent_at
             try:
-                token.run_sync_soon(self._back, blocker, blocked, move_fences)
+                token.run_sync_soon(self._back, blocker, blocked)
             except trio.RunFinishedError:
                 return
 
@@ -101,8 +109,7 @@ class Watchdog:
             if now < next_renewal or not self._within_timeout(blocker):
                 continue
             next_renewal = now + renew_every
-            if self._renew():
-                self._renewed_at = now
+            self._renew()
 
     def _within_timeout(self, blocker: Lease | None) -> bool:
         if blocker is None or blocker.started_at is None:
@@ -110,14 +117,18 @@ class Watchdog:
         timeout = blocker.claimed.request.timeout
         return timeout is None or time.time_ns() // 1000 < blocker.started_at + timeout
 
-    def _renew(self) -> bool:
+    def _renew(self) -> None:
+        """Renew what is held, and move the fences here: the loop looks at them when it is back."""
+        leases = list(self._roster.leases.values())
+        fence = self._loop_time() + self._fence_after
         now = time.time_ns() // 1000
-        leases = [
-            (lease.claimed.request.id, lease.claimed.token)
-            for lease in list(self._roster.leases.values())
-        ]
         until = now + round(self._options.lease * MICROSECONDS)
-        return self._storage.renew_blocking(Renew(self._node, now, until, leases)) is not None
+        held = [(lease.claimed.request.id, lease.claimed.token) for lease in leases]
+        renewed = self._storage.renew_blocking(Renew(self._node, now, until, held))
+        if renewed is not None:
+            for lease in leases:
+                if lease.claimed.request.id not in renewed.lost:
+                    lease.fence = max(lease.fence, fence)
 
     def _report(self, blocker: Lease | None, seconds: float) -> None:
         logger.warning(
@@ -136,12 +147,7 @@ class Watchdog:
 
     # --- in the loop again ---
 
-    def _back(
-        self, blocker: Lease | None, seconds: float, move_fences: Callable[[float], None]
-    ) -> None:
-        if self._renewed_at is not None:
-            move_fences(time.perf_counter() - self._renewed_at)
-            self._renewed_at = None
+    def _back(self, blocker: Lease | None, seconds: float) -> None:
         if self._probe.observer is not None:
             self._probe.observer.loop_blocked(seconds)
         if self._probe.listening:
