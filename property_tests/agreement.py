@@ -13,11 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from property_tests.host import Host
+from property_tests.recount import (
+    ALL,
+    Jobs,
+    check_change,
+    claimable,
+    comparable,
+    differences,
+    everything,
+)
 from property_tests.strategies import NOW, outcomes
 from trio_gusto.model.errors import DuplicateJob, GustoError
 from trio_gusto.model.ids import JobId, uuid7
@@ -33,21 +41,18 @@ from trio_gusto.model.lifecycle import (
     claimed_again,
     may,
     settle,
-    within_reach,
 )
 from trio_gusto.model.outcomes import Lost, Outcome
 from trio_gusto.model.states import Ended, Expired, JobState, Processing, Ready, Scheduled, Waiting
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
     CancelRequests,
-    CancelsAsked,
     ClaimDue,
     ClaimReply,
     Commit,
     Committed,
     Conflict,
     Find,
-    Found,
     Get,
     Insert,
     NextDue,
@@ -67,13 +72,10 @@ from trio_gusto.storage.messages import (
 from trio_gusto.storage.storage import Storage
 
 LEASE = 8
-ALL = 1_000_000
 
 few = st.integers(0, 6)
 picks = st.integers(0, 30)
 queue_names = st.sampled_from(["a", "b", "c"])
-
-Jobs = dict[JobId, StoredJob]
 
 
 class Agreement(RuleBasedStateMachine):
@@ -423,84 +425,3 @@ class Agreement(RuleBasedStateMachine):
         self.ask(Get(list(self.jobs)[:2], "x"))
         self.ask(CancelRequests(self.nodes[0]))
         self.ask(Stranded(self.nodes[0], self.now, ALL))
-
-
-async def everything(storage: Storage) -> Jobs:
-    """All jobs with their whole histories, by id, oldest first."""
-    found = await storage.read(Find(ALL))
-    order = [job.request.id for job in reversed(found.jobs)]
-    whole = {job.request.id: job for job in (await storage.read(Get(order))).jobs}
-    jobs = {job_id: whole[job_id] for job_id in order}
-    for job in jobs.values():
-        job.history = tuple(job.history)
-    return jobs
-
-
-def differences(jobs: Jobs, model_jobs: Jobs) -> str:
-    """The jobs that are not equal, one pair to a line."""
-    ids = [
-        job_id for job_id in {**model_jobs, **jobs} if jobs.get(job_id) != model_jobs.get(job_id)
-    ]
-    pairs = [f"{jobs.get(job_id)}\n  should be {model_jobs.get(job_id)}" for job_id in ids]
-    return "\n".join(pairs) or "the jobs are in another order"
-
-
-def claimable(jobs: Jobs, claim: ClaimDue) -> list[JobId]:
-    """What a claim should take, by a plain recount: no index, no shortcut."""
-    eligible = sorted(
-        (-job.request.priority, job.state.due, job.sequence, job.request.id)
-        for job in jobs.values()
-        if isinstance(job.state, Ready | Scheduled)
-        and job.state.due <= claim.now
-        and (job.request.expire_on is None or claim.now < job.request.expire_on)
-        and job.request.name not in claim.skip_names
-    )
-    found = [job_id for *_, job_id in eligible]
-    if claim.queues is not None:
-        in_queue = {
-            name: [job_id for job_id in found if jobs[job_id].request.queue == name]
-            for name, _ in claim.queues
-        }
-        found = [job_id for name, share in claim.queues for job_id in in_queue[name][:share]]
-        found = found[: claim.limit]
-        rest = [job_id for name, share in claim.queues for job_id in in_queue[name]]
-        found += [job_id for job_id in rest if job_id not in found]
-    found = found[: claim.limit]
-    spent = [(jobs[job_id].attempt, jobs[job_id].request.max_attempts) for job_id in found]
-    return found[: within_reach(spent, claim.free)]
-
-
-def check_change(old: StoredJob, new: StoredJob) -> None:
-    """What may become of a job by one write."""
-    assert new.version >= old.version
-    assert new.sequence == old.sequence
-    assert list(new.history[: len(old.history)]) == list(old.history)
-    if old.version == new.version:
-        same_word = old.state.word is new.state.word
-        assert same_word, "a state changed, and the version did not"
-    elif old.state.word.is_ended:
-        assert isinstance(new.state, Ready), "an ended job changed"
-        assert old.state.word is not JobState.COMPLETED
-
-
-def comparable(reply: object) -> object:
-    """A reply in a form in which the order that the contract leaves open does not matter."""
-    match reply:
-        case DuplicateJob():
-            return ("duplicate", reply.key, reply.value, reply.existing_id)
-        case ClaimReply():
-            return (list(reply.jobs), reply.more, reply.next_due)
-        case Renewed():
-            return (sorted(reply.lost), sorted(reply.cancels))
-        case CancelsAsked():
-            return sorted(reply.cancels)
-        case StrandedJobs():
-            lost, overdue = (
-                sorted((job.request.id, job.version) for job in jobs)
-                for jobs in (reply.lost, reply.overdue)
-            )
-            return (lost, overdue, reply.next_at, reply.foreign)
-        case Found():
-            return [attrs.evolve(job, history=tuple(job.history)) for job in reply.jobs]
-        case _:
-            return reply

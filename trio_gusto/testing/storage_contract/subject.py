@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-import attrs
-
 from ...model.errors import GustoError
 from ...model.ids import JobId, uuid7
 from ...model.job import AttemptRecord, ClaimedJob, Details, JobRequest, StoredJob
@@ -149,8 +147,3 @@ async def refused(subject: Subject, write: Write) -> Conflict:
     conflict = await subject.expect(Conflict, write)
     same(await subject.everything(), before, "the storage after a refused write")
     return conflict
-
-
-def without_version(job: StoredJob) -> StoredJob:
-    """``job``, for comparisons in which the version does not matter."""
-    return attrs.evolve(job, version=0)
