@@ -338,8 +338,9 @@ async def _hosted(tree: Tree) -> AsyncGenerator[Tree]:
             tree.drain.ask(graceful=not isinstance(of_block, trio.Cancelled))
             try:
                 await ended.wait()
-            except trio.Cancelled as error:
-                # The host lost its patience while we drained: no more than the final writes now.
+            except BaseException as error:  # noqa: BLE001 - raised again below, like the block's own
+                # The host lost its patience while we drained, by a cancellation or a second
+                # Ctrl-C: no more than the final writes now.
                 tree.drain.ask(graceful=False)
                 of_block = of_block or error
     except BaseExceptionGroup as group:
