@@ -51,7 +51,7 @@ logger = logging.getLogger("trio_gusto")
 RETURNED_NONE = Succeeded()
 """The outcome of most jobs, made once."""
 
-BREATH = 500
+BREATH = 250
 """Microseconds that handlers which never wait may run in a row before the loop gets its turn."""
 
 
@@ -103,7 +103,6 @@ class Executors:
                     if lease.waited:
                         last_turn = ended_at
                     elif ended_at - last_turn > BREATH:
-                        self._roster.share_work()
                         await trio.lowlevel.checkpoint()
                         last_turn = self._instant()
 

@@ -113,14 +113,17 @@ class Poller:
             await self.idle.wait()
 
     def _room(self) -> int:
-        """How many jobs to claim now; none while claiming a few at a time would be a waste."""
+        """How many jobs to claim now; none while the backlog is more than half full."""
         roster = self._roster
-        held = len(roster.leases)
-        most = len(roster.slots) + self._ahead()
-        room = most - held
-        if room <= 0 or (room * 2 < most and roster.backlog):
+        ahead = self._ahead()
+        waiting = len(roster.backlog)
+        roster.backlog.low_water = ahead // 2
+        if waiting > ahead // 2:
             return 0
-        return min(room, max(self._options.batch_size, most - len(roster.slots)))
+        wanted = roster.backlog.idle + ahead - waiting
+        # Outcomes that the storage has not taken yet must not pile up without end either.
+        most = 2 * len(roster.slots) + 4 * ahead - len(roster.leases)
+        return max(0, min(wanted, most, max(self._options.batch_size, ahead)))
 
     def _ahead(self) -> int:
         """Jobs to hold beyond the number of executors: what these finish during one round."""

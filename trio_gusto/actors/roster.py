@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
+from collections.abc import Callable
 from enum import Enum, auto
 
 import trio
@@ -100,9 +101,12 @@ class Slot:
 class Backlog:
     """Claimed jobs that no executor has taken yet, highest priority first, then in claim order."""
 
-    __slots__ = ("_lanes", "_parked", "_size", "_top")
+    __slots__ = ("_lanes", "_parked", "_ring", "_size", "_top", "low_water")
 
-    def __init__(self) -> None:
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+        self.low_water = 0
+        """Rings when it falls to so many jobs."""
         self._lanes: dict[int, deque[Lease]] = {}
         self._top: list[int] = []
         """A heap of the negated priorities that have a lane."""
@@ -144,6 +148,8 @@ class Backlog:
             lane = self._lanes[self._top[0]]
             if lane:
                 self._size -= 1
+                if self._size == self.low_water:
+                    self._ring()
                 return lane.popleft()
             del self._lanes[heapq.heappop(self._top)]
         return None
@@ -217,11 +223,11 @@ class Roster:
     def __init__(self, concurrency: int) -> None:
         self.leases: dict[JobId, Lease] = {}
         self.slots = [Slot() for _ in range(concurrency)]
-        self.backlog = Backlog()
+        self.changed = Alarm()
+        """Rings for the poller when leases were let go of, and when the backlog runs low."""
+        self.backlog = Backlog(self.changed.ring)
         self.active: Lease | None = None
         """The lease whose handler holds the event loop at this very moment, for the watchdog."""
-        self.changed = Alarm()
-        """Rings for the poller when leases were let go of."""
         self.deadline_alarm = Alarm()
         self.next_deadline = math.inf
         """The instant for which the heart has set its alarm."""

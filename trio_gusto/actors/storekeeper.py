@@ -23,6 +23,9 @@ logger = logging.getLogger("trio_gusto")
 TURNS = 4
 """Turns of the loop before a round, at most, for as long as each of them brings more letters."""
 
+ENOUGH = 64
+"""Letters after which a round waits for no more: it pays already, and the storage should not idle."""
+
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 """Seconds between tries while the storage fails: doubled from the first to the longest."""
@@ -64,9 +67,9 @@ class Storekeeper:
         for _ in range(TURNS):
             await trio.lowlevel.checkpoint()
             arrived = self._desk.mailbox.take_waiting()
-            if not arrived:
-                break
             letters += arrived
+            if not arrived or len(letters) >= ENOUGH:
+                break
         try:
             replies = await self._desk.storage.apply([letter.message for letter in letters])
         except StorageError as fault:
