@@ -157,6 +157,12 @@ FIGURES: Sequence[Figure] = (
         _limit_t,
     ),
     _versus(
+        "memory-drain-waits",
+        Row("memory: the same, each handler waits once", "jobs/s", "T"),
+        lambda scale: throughput.memory_drain(scale, waits=True),
+        _limit_t,
+    ),
+    _versus(
         "memory-e2e",
         Row("memory: end to end, 64 awaiting producers", "jobs/s", "T", _at_least(0.18)),
         throughput.memory_end_to_end,
@@ -234,8 +240,8 @@ FIGURES: Sequence[Figure] = (
     _versus(
         "telemetry-cost",
         Row("memory: drain, telemetry without an SDK", "jobs/s", "no telemetry", _at_least(0.85)),
-        lambda scale: throughput.memory_drain(scale, telemetry=True),
         throughput.memory_drain,
+        lambda scale: throughput.memory_drain(scale, without_telemetry=True),
     ),
     _versus(
         "pending-memory",

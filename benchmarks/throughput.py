@@ -5,8 +5,8 @@ from __future__ import annotations
 from time import perf_counter
 
 import trio
-from opentelemetry.metrics import get_meter_provider
-from opentelemetry.trace import get_tracer_provider
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.trace import NoOpTracerProvider
 
 from trio_gusto.storage.sqlite import SqliteStorage
 
@@ -15,16 +15,23 @@ from .trio_floors import EXECUTORS
 from .workload import NoOpJobs, drained, end_to_end
 
 
-def memory_drain(scale: Scale, *, timeout: float | None = 600.0, telemetry: bool = False) -> float:
+def memory_drain(
+    scale: Scale,
+    *,
+    timeout: float | None = 600.0,
+    waits: bool = False,
+    without_telemetry: bool = False,
+) -> float:
     """A backlog in memory, enqueued first, then run by 32 executors.
 
-    ``telemetry``: the OpenTelemetry API is called for every job, with no SDK behind it. An app that
-    is not given providers would notice that, and not call it at all.
+    With ``waits`` every handler does a checkpoint. As an app comes by default: OpenTelemetry's API is there, with no SDK behind it. With
+    ``without_telemetry`` it is switched off by providers that do nothing.
     """
     jobs = NoOpJobs(
         timeout=timeout,
-        tracer_provider=get_tracer_provider() if telemetry else None,
-        meter_provider=get_meter_provider() if telemetry else None,
+        waits=waits,
+        tracer_provider=NoOpTracerProvider() if without_telemetry else None,
+        meter_provider=NoOpMeterProvider() if without_telemetry else None,
     )
 
     async def main() -> float:

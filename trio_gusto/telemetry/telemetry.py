@@ -83,8 +83,8 @@ class Telemetry:
         was never set receives nothing. Traces and metrics do not depend on each other.
         ``clock`` times the work; by default that is the machine's.
         """
-        tracing = tracer_provider or _unless_stand_in(trace.get_tracer_provider())
-        metering = meter_provider or _unless_stand_in(metrics.get_meter_provider())
+        tracing = _unless_stand_in(tracer_provider or trace.get_tracer_provider())
+        metering = _unless_stand_in(meter_provider or metrics.get_meter_provider())
         tracer = None if tracing is None else tracing.get_tracer(TRACER_NAME)
         meter = None if metering is None else metering.get_meter(METER_NAME)
         # An SDK that is switched off, by OTEL_SDK_DISABLED for one, hands out these.
