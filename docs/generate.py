@@ -4,13 +4,335 @@ Each entry of `PAGES` maps a page to the function that returns its text. With `-
 written; the exit status tells whether every page is as its function would write it.
 """
 
+import ast
+import inspect
+import io
 import sys
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import attrs
+from rich.console import Console
+
+import trio_gusto
+from trio_gusto import HandlerOptions, JobOptions, Options, ServiceError
+from trio_gusto.cli.main import commands
+from trio_gusto.model import errors, facts, lifecycle, outcomes, states
+from trio_gusto.storage import messages
 
 HERE = Path(__file__).parent
 
-PAGES: Mapping[str, Callable[[], str]] = {}
+# --- words ----------------------------------------------------------------------------------------
+
+
+def prose(documented: object) -> str:
+    """A docstring as Markdown; its code is marked with single backticks there."""
+    text = documented if isinstance(documented, str) else inspect.getdoc(documented)
+    return inspect.cleandoc(text or "").replace("``", "`")
+
+
+def cell(text: str) -> str:
+    """The same on one line, for a table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def capitalised(text: str) -> str:
+    return cell(text[:1].upper() + text[1:])
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head), *(list(row) for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def code(text: str) -> str:
+    return f"`{text}`"
+
+
+def page(title: str, *parts: str) -> str:
+    note = "<!-- Made by docs/generate.py; change the code instead, and run `make format`. -->"
+    return "\n\n".join([note, f"# {title}", *parts]) + "\n"
+
+
+def classes_of(module: ModuleType, kind: type = object) -> Iterator[type[Any]]:
+    """The public classes that a module defines, in the order it defines them."""
+    for name, value in vars(module).items():
+        is_own = isinstance(value, type) and value.__module__ == module.__name__
+        if is_own and not name.startswith("_") and issubclass(value, kind):
+            yield value
+
+
+def written_in(cls: type) -> ast.ClassDef:
+    """A class as it is written."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(tree, ast.ClassDef)
+    return tree
+
+
+def field_notes(cls: type) -> dict[str, str]:
+    """What is written below each field of a class."""
+    body = written_in(cls).body
+    return {
+        field.target.id: prose(note.value.value)
+        for field, note in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(note, ast.Expr)
+        and isinstance(note.value, ast.Constant)
+        and isinstance(note.value.value, str)
+    }
+
+
+def address(cls: type) -> str:
+    """How users import a class."""
+    if getattr(trio_gusto, cls.__name__, None) is cls:
+        return str(cls.__name__)
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def fields_of(cls: Any) -> Iterator[tuple[str, str]]:
+    """The fields of an attrs class, with their types."""
+    for field in attrs.fields(cls):
+        kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+        yield field.name, str(kind)
+
+
+# --- options --------------------------------------------------------------------------------------
+
+
+def default_of(field: Any) -> str:
+    if field.default is attrs.NOTHING:
+        return ""
+    is_made = isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
+    return "" if is_made else code(repr(field.default))
+
+
+def options() -> str:
+    notes = field_notes(Options)
+    rows = [
+        [code(field.name), code(cell(str(field.type))), default_of(field), cell(notes[field.name])]
+        for field in attrs.fields(Options)
+    ]
+    return page(
+        "Options",
+        "`trio_gusto.Options`: how one app runs its jobs. "
+        "See [Configure from TOML](../how-to/configure-from-toml.md) for files and environments.",
+        "A value out of range raises `OptionsError` with its `key`, its `value` and what is "
+        "`allowed`. A duration is seconds or a `timedelta`.",
+        table(["option", "type", "default", "meaning"], rows),
+        "The options for progress and logs are without effect until those exist.",
+    )
+
+
+def job_options() -> str:
+    return page(
+        "Options of a job",
+        "The keywords of `JobQueue.enqueue`, `call` and `@app.job` (`trio_gusto.JobOptions`). "
+        "Three levels, the nearer wins: `Options.default_*`, the handler's, the call's. A level "
+        "replaces what the one above said; tags and metadata are not merged.",
+        prose(JobOptions),
+        "## Options of a handler",
+        "`trio_gusto.HandlerOptions`: "
+        + prose(HandlerOptions).removeprefix("The options of `@app.job`: "),
+    )
+
+
+# --- errors, facts, words -------------------------------------------------------------------------
+
+
+def error_fields(cls: type) -> list[str]:
+    """What an error carries: the attributes that its own `__init__` sets."""
+    if "__init__" not in vars(cls):
+        return []
+    return [
+        node.attr
+        for node in ast.walk(written_in(cls))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+    ]
+
+
+def error_page() -> str:
+    rows = [
+        [
+            code(address(cls)),
+            ", ".join(code(base.__name__) for base in cls.__bases__),
+            cell(prose(cls)),
+            ", ".join(code(name) for name in error_fields(cls)),
+        ]
+        for cls in [*classes_of(errors), ServiceError]
+    ]
+    return page(
+        "Errors",
+        "Every error that the package raises is a `GustoError`. Its message says what happened, why "
+        "that cannot be, and what to do instead; its fields say it to programs. Names without a "
+        "module are imported from `trio_gusto`.",
+        table(["error", "is a", "when", "fields"], rows),
+        "Waiting with a `timeout` that passes raises `trio.TooSlowError`, and the job goes on.",
+        "`Retry`, `Snooze`, `Fail` and `Cancel` are no errors of the package: handlers raise them. "
+        "See [States and outcomes](states-and-outcomes.md).",
+    )
+
+
+def fact_page() -> str:
+    common = [name for name, _ in fields_of(facts.JobFact)]
+    rows = [
+        [
+            code(cls.__name__),
+            cell(prose(cls)),
+            ", ".join(
+                f"{code(name)}: {code(cell(kind))}"
+                for name, kind in fields_of(cls)
+                if name != "at" and not (issubclass(cls, facts.JobFact) and name in common)
+            ),
+        ]
+        for cls in classes_of(facts)
+        if cls not in (facts.Fact, facts.JobFact)
+    ]
+    return page(
+        "Facts",
+        prose(facts),
+        "Actors announce facts; telemetry and tests listen to them, through "
+        "`trio_gusto.actors.probe.Probe`. There is no public stream of them yet.",
+        "Every fact (`Fact`) has `at`, an aware `datetime`. A fact about a job (`JobFact`: all whose "
+        "names begin with `Job` or `Lease`) also has `job_id`, `name` and `queue`.",
+        table(["fact", "when", "its own fields"], rows),
+    )
+
+
+def state_page() -> str:
+    state_rows = [
+        [code(cls.word.value), "ended" if cls.word.is_ended else "", cell(prose(cls))]
+        for cls in classes_of(states)
+        if hasattr(cls, "word")
+    ]
+    outcome_rows = [
+        [code(cls.word.value), cell(prose(cls))]
+        for cls in classes_of(outcomes)
+        if hasattr(cls, "word")
+    ]
+    raised = [
+        [code(cls.__name__), capitalised(prose(cls).removeprefix("Raised by a handler: "))]
+        for cls in classes_of(outcomes, Exception)
+    ]
+    return page(
+        "States and outcomes",
+        "The words are members of `StrEnum`s: `JobState.READY == 'ready'`.",
+        "## States of a job",
+        "`JobState`, in `Job.state` and `JobRef.status()`. Which may follow which is in "
+        "[A job's life](../explanation/lifecycle.md). Nothing makes a job `waiting` or `skipped` "
+        "yet.",
+        table(["state", "", "meaning"], state_rows),
+        "## Outcomes of an attempt",
+        "`AttemptOutcome`, in `Attempt.outcome`; `None` while the attempt runs.",
+        table(["outcome", "meaning"], outcome_rows),
+        "## What a handler may raise",
+        "Any other exception fails the attempt, and the retry policy decides.",
+        table(["exception", "meaning"], raised),
+    )
+
+
+def message_page() -> str:
+    def described(cls: type) -> str:
+        fields = [f"- {code(name)}: {code(kind)}" for name, kind in fields_of(cls)]
+        return "\n\n".join([f"### {cls.__name__}", prose(cls), "\n".join(fields)]).rstrip()
+
+    kinds = list(classes_of(messages))
+    first_query = kinds.index(messages.Get)
+    return page(
+        "Messages to a storage",
+        "`trio_gusto.storage.messages`. " + prose(messages),
+        "## Writes",
+        "`Storage.apply(writes)`",
+        *map(described, kinds[:first_query]),
+        "## Queries",
+        "`Storage.read(query)`",
+        *map(described, kinds[first_query:]),
+    )
+
+
+def command_page() -> str:
+    parts: list[str] = []
+    for line in ([], *([name] for name in sorted(commands) if not name.startswith("-"))):
+        out = io.StringIO()
+        console = Console(file=out, width=96, force_terminal=False, color_system=None)
+        commands([*line, "--help"], console=console)
+        shown = "\n".join(text.rstrip() for text in out.getvalue().strip().splitlines())
+        asked = " ".join(["trio-gusto", *line, "--help"])
+        parts.append(f"```console\n$ {asked}\n{shown}\n```")
+    return page(
+        "Command line",
+        *parts,
+        "`python -m trio_gusto` is the same. In a checkout, `make demo` runs the demo on a folder "
+        "(`DIR=...`, by default the checkout itself), and `make demo CRASH=1` with a crash.",
+    )
+
+
+# --- a job's life ---------------------------------------------------------------------------------
+
+
+def word_of(state: Any) -> str:
+    """What users see of a state."""
+    return str(state.word.value)
+
+
+def moves() -> Iterator[tuple[str, str, list[str]]]:
+    """The table of transitions in words: state, what happened, the states it may lead to."""
+    for (state, happening), (_, targets) in lifecycle.TRANSITIONS.items():
+        words = [word_of(kind) for kind in (state, *targets)]
+        yield words[0], happening.__name__, words[1:]
+
+
+def transitions() -> str:
+    rows = [
+        [code(state), code(happening), ", ".join(map(code, targets))]
+        for state, happening, targets in moves()
+    ]
+    return table(["a job that is", "takes", "and is then"], rows)
+
+
+def happenings() -> str:
+    kinds = {happening for _, happening in lifecycle.TRANSITIONS}
+    known = [cls for cls in (*classes_of(lifecycle), *classes_of(outcomes)) if cls in kinds]
+    rows = [[code(cls.__name__), cell(prose(cls))] for cls in known]
+    return table(["happening", "meaning"], rows)
+
+
+def lifecycle_page() -> str:
+    """The page itself is written by hand; only what stands between its marks is made here."""
+    text = (HERE / "explanation/lifecycle.md").read_text(encoding="utf-8")
+    for name, made in (("transitions", transitions()), ("happenings", happenings())):
+        begin, end = f"<!-- begin: {name} -->\n", f"\n<!-- end: {name} -->"
+        before, rest = text.split(begin)
+        after = rest.split(end)[1]
+        text = f"{before}{begin}\n{made}\n{end}{after}"
+    return text
+
+
+def lifecycle_picture() -> str:
+    sys.path.insert(0, str(HERE.parent))  # run as a script, this file sees only its own folder
+    from docs.lifecycle_picture import draw
+
+    return draw(moves())
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "explanation/lifecycle.md": lifecycle_page,
+    "explanation/lifecycle.svg": lifecycle_picture,
+    "reference/options.md": options,
+    "reference/job-options.md": job_options,
+    "reference/errors.md": error_page,
+    "reference/facts.md": fact_page,
+    "reference/states-and-outcomes.md": state_page,
+    "reference/messages.md": message_page,
+    "reference/cli.md": command_page,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,83 @@
+"""The documentation names everything, shows what is printed, and speaks of the project alone."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import trio_gusto
+import trio_gusto.testing
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("[!_]*/*.md"))]
+HEADINGS = ["Context", "Decision", "Price", "What would change our mind"]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```(?:\n+```text\n(.*?)^```)?", re.DOTALL | re.MULTILINE)
+
+
+def public_names() -> Iterator[str]:
+    for name, value in vars(trio_gusto).items():
+        if not name.startswith("_") and not isinstance(value, type(trio_gusto)):
+            yield name
+    yield from trio_gusto.testing.__all__
+
+
+def decisions() -> list[Path]:
+    return sorted((DOCS / "decisions").glob("0*.md"))
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    reference = "\n".join(
+        page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md")
+    )
+    words = set(re.findall(r"\w+", reference))
+    assert [name for name in public_names() if name not in words] == []
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    numbers = [int(page.name.partition("-")[0]) for page in decisions()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("page", decisions(), ids=lambda page: page.stem)
+def test_a_decision_says_why_and_what_it_costs(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"# {int(page.name[:4])}. ")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial/first-jobs.md"])
+def test_what_is_shown_as_output_is_what_is_printed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    shown = printed = ""
+    for language, code, output in BLOCK.findall((ROOT / name).read_text(encoding="utf-8")):
+        if language == "python":
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                exec(compile(code, name, "exec"), namespace)
+            shown += output
+            printed += out.getvalue()
+    assert shown
+    assert printed == shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_speak_of_the_project_alone(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"(?:/work|/root|/tmp|/home/\w+/)\S*", text) == []
+    assert re.findall(r"\b(?:shared|brief|session)/|\bTODO\b|\bFIXME\b", text) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
