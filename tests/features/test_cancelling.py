@@ -27,8 +27,8 @@ async def test_a_job_that_has_not_begun_is_cancelled_at_once() -> None:
         ran.append(1)
 
     async with app.connected() as queue:
-        for options in ({}, {"execute_after": 60}):
-            ref = await queue.enqueue(never, **options)  # type: ignore[arg-type]
+        for after in (0, 60):
+            ref = await queue.enqueue(never, execute_after=after)
             assert await ref.cancel("changed my mind")
             job = await ref.job()
             assert (job.state, job.reason) == (JobState.CANCELLED, "changed my mind")

@@ -15,6 +15,7 @@ from trio_gusto import (
     AlreadyRunning,
     BackendError,
     Gusto,
+    JobQueue,
     JobState,
     NoCurrentJob,
     Options,
@@ -104,32 +105,21 @@ async def test_a_producer_runs_nothing(app: Gusto) -> None:
 
 async def test_run_until_idle_runs_what_is_due_and_what_that_makes_due(app: Gusto) -> None:
     seen: list[int] = []
+    queues: list[JobQueue] = []
 
     @app.job
     async def count_down(number: int) -> None:
         seen.append(number)
         if number:
-            async with app_queue() as queue:
-                await queue.enqueue(count_down, number - 1)
-
-    queues: list[object] = []
-
-    def app_queue() -> object:
-        return queues[0]
+            await queues[0].enqueue(count_down, number - 1)
 
     async with app.connected() as queue:
-
-        class Borrowed:
-            async def __aenter__(self) -> object:
-                return queue
-
-            async def __aexit__(self, *_: object) -> None: ...
-
-        queues.append(Borrowed())
+        queues.append(queue)
         await queue.enqueue(count_down, 3)
         await queue.work_until_idle()
     assert seen == [3, 2, 1, 0]
     await app.run_until_idle()
+    assert seen == [3, 2, 1, 0]
 
 
 async def test_an_app_may_run_again_but_not_twice_at_once(app: Gusto) -> None:
