@@ -177,10 +177,11 @@ async def test_an_error_while_a_service_is_built_fails_that_job_only(app: Gusto)
 
 async def test_wrong_arguments_for_a_method_are_refused_at_the_caller(app: Gusto) -> None:
     app.service(Mail)
+    welcome: Any = Mail.welcome  # mistakes that a type checker would find
     async with app.connected() as queue:
         for args in ((), ("ann", 1.0, 2), (7,)):
             with pytest.raises(ValueError, match="welcome"):
-                await queue.enqueue(Mail.welcome, *args)
+                await queue.enqueue(welcome, *args)
         assert (await queue.find()).items == ()
 
 

@@ -208,9 +208,13 @@ async def test_an_outage_of_minutes_loses_no_outcome(autojump_clock: MockClock) 
 async def test_a_storage_that_fails_now_and_then_is_lived_with(
     autojump_clock: MockClock, message: type
 ) -> None:
+    meant: list[Asked] = []
+
     def every_other(asked: Asked) -> Fault | None:
-        meant = any(isinstance(one, message) for one in asked.messages)
-        return Fault() if meant and asked.nth % 2 else None
+        if not any(isinstance(one, message) for one in asked.messages):
+            return None
+        meant.append(asked)
+        return Fault() if len(meant) % 2 else None
 
     storage = FaultyStorage(MemoryStorage(), every_other)
     app = Gusto(storage, clock=VirtualClock(), options=Options(lease=30))
