@@ -18,11 +18,7 @@ async def test_one_process_enqueues_and_another_runs_the_job(tmp_path: Path) -> 
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery, shop.app.connected() as queue:
             ref = await queue.enqueue(shop.write_invoice, 7, 1250)
-            worker: trio.Process = await nursery.start(
-                lambda task_status: trio.run_process(
-                    [*WORKER, str(tmp_path)], task_status=task_status
-                )
-            )
+            worker: trio.Process = await nursery.start(trio.run_process, [*WORKER, str(tmp_path)])
 
             assert await ref.result() == "invoice-7.txt"
 
