@@ -11,6 +11,8 @@ the last attempt of a job is made for a free executor only (the storage is told 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from itertools import filterfalse
 
 import trio
 
@@ -59,7 +61,9 @@ class Poller:
         probe: Probe,
         clock: Clock,
         options: Options,
+        knows: Callable[[str], object],
     ) -> None:
+        self._knows = knows
         self._node = node
         self._desk = desk
         self._roster = roster
@@ -147,7 +151,7 @@ class Poller:
             room,
             self._roster.free(),
             self._queues(room),
-            tuple(self._roster.unknown_names),
+            tuple(filterfalse(self._knows, self._roster.unknown_names)),
         )
         letter = ClaimLetter(claim, self, asked_at)
         self._desk.tell(letter)

@@ -236,7 +236,8 @@ class Roster:
         self.stopping = False
         """Whether this node is going down, and running jobs should come to an end."""
         self.unknown_names: set[str] = set()
-        """Handler names met in claimed jobs that this node does not know, and so claims no more."""
+        """Handler names met in claimed jobs that this node did not know, and so claims no more
+        until it does."""
 
     def free(self) -> int:
         """Executors that would take a job at once."""

@@ -56,7 +56,9 @@ class Workers:
         self._options = options
         self.roster = Roster(options.concurrency)
         self.settler = Settler(desk, self.roster, waiters, probe, clock)
-        self.poller = Poller(node, desk, self.roster, self.settler, probe, clock, options)
+        self.poller = Poller(
+            node, desk, self.roster, self.settler, probe, clock, options, workplace.find
+        )
         self.heart = Heart(
             node, desk, self.roster, probe, clock, options, fence_after(options.lease)
         )

@@ -1,0 +1,55 @@
+"""A job whose handler no node knows stays ready, costs nothing, and runs when a node knows it."""
+
+from __future__ import annotations
+
+import trio
+from trio.testing import MockClock
+
+from trio_gusto import Gusto, JobState, MemoryStorage, Options
+from trio_gusto.testing import VirtualClock
+
+
+async def test_it_stays_ready_and_does_not_hold_up_the_others(autojump_clock: MockClock) -> None:
+    storage = MemoryStorage()
+    producer = Gusto(storage, clock=VirtualClock())
+    worker = Gusto(storage, clock=VirtualClock(), options=Options(concurrency=1))
+
+    async def only_the_producer_knows() -> None: ...
+
+    async def both_know() -> str:
+        return "ran"
+
+    strange = producer.job(name="strange")(only_the_producer_knows)
+    known = producer.job(name="known")(both_know)
+    worker.job(name="known")(both_know)
+
+    async with producer.connected() as queue:
+        waiting = await queue.enqueue(strange, priority=9)
+        ref = await queue.enqueue(known)
+        async with worker.running():
+            assert await ref.result() == "ran"
+            await trio.sleep(60)
+        job = await waiting.job()
+        assert (job.state, job.attempt) == (JobState.READY, 0)
+        released = await queue.attempts(waiting)
+        assert [attempt.outcome for attempt in released] == [
+            "released"
+        ]  # met once, then left alone
+
+
+async def test_it_runs_once_a_running_node_learns_of_its_handler(
+    autojump_clock: MockClock,
+) -> None:
+    storage = MemoryStorage()
+    producer = Gusto(storage, clock=VirtualClock())
+    worker = Gusto(storage, clock=VirtualClock())
+
+    async def late() -> str:
+        return "at last"
+
+    with trio.fail_after(60):
+        async with producer.connected() as queue, worker.running():
+            ref = await queue.enqueue(producer.job(name="late")(late))
+            await trio.sleep(20)
+            worker.job(name="late")(late)
+            assert await ref.result() == "at last"
