@@ -74,6 +74,7 @@ def test_what_is_shown_as_output_is_what_is_printed(
 def test_pages_speak_of_the_project_alone(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert re.findall(r"(?:/work|/root|/tmp|/home/\w+/)\S*", text) == []
+    assert re.findall(r"\b(?:pypi\.org|hex\.pm|crates\.io|npmjs\.com|pkg\.go\.dev)\b", text) == []
     assert re.findall(r"\b(?:shared|brief|session)/|\bTODO\b|\bFIXME\b", text) == []
 
 
