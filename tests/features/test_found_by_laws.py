@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trio_gusto import Gusto, JobExpired, Options, call
+from trio_gusto import Gusto, GustoError, JobExpired, MemoryStorage, Options, call
+from trio_gusto.storage.messages import Write, WriteReply
 from trio_gusto.testing import VirtualClock
 
 
@@ -25,3 +28,45 @@ async def test_a_deadline_is_kept_by_the_sweep_that_its_enqueue_woke(
         with pytest.raises(JobExpired):
             await ref.result()
         assert trio.current_time() - start == pytest.approx(7, abs=0.1)
+
+
+async def test_a_job_that_falls_due_while_all_executors_are_busy_keeps_nothing_spinning() -> None:
+    app = Gusto(options=Options(concurrency=1, prefetch=0))
+    go_on = trio.Event()
+
+    @app.job
+    async def wait() -> None:
+        await go_on.wait()
+
+    with trio.fail_after(5):
+        async with app.running() as queue:
+            await queue.enqueue(wait)
+            await queue.enqueue(wait, execute_after=0.01)
+            await trio.sleep(0.02)
+            await wait_all_tasks_blocked(0.01)  # never returns beside a task that spins
+            go_on.set()
+
+
+class AnswersLate(MemoryStorage):
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        replies = await super().apply(writes)
+        await trio.sleep(0.1)
+        return replies
+
+
+async def test_a_due_time_heard_of_during_a_claim_is_not_forgotten(
+    autojump_clock: MockClock,
+) -> None:
+    app = Gusto(AnswersLate(), clock=VirtualClock(), options=Options(concurrency=2))
+
+    @app.job
+    async def note() -> float:
+        return trio.current_time()
+
+    async with app.running() as queue:
+        start = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(queue.enqueue, note)
+            await trio.sleep(0.05)
+            ref = await queue.enqueue(note, execute_after=1)
+        assert await ref.result() - start == pytest.approx(1.15, abs=0.11)

@@ -240,7 +240,7 @@ class Poller:
     async def _rest(self) -> None:
         """Sleep until there is news, or something falls due, or it is time for the safety poll."""
         patience = min(self._options.poll_interval, LONGEST_SLEEP)
-        if self._next_due is not None:
+        if self._next_due is not None and not self._hungry:  # hungry, it waits for room alone
             ahead = (self._next_due - self._clock.instant()) / MICROSECONDS
             patience = min(patience, ahead)
         if patience > 0 and await self._roster.changed.wait(self._clock.monotonic() + patience):
