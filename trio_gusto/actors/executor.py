@@ -179,7 +179,8 @@ class Executors:
         ended_at: int,
     ) -> None:
         """Settle what is no plain success, or is watched."""
-        if self._probe.gate is not None:
+        if self._probe.gate is not None and lease.cause is None:
+            # Nobody can stand in a scope that was cancelled; then the settler notes the passing.
             lease.recorded = trio.Event()
         delay = None if error is None else self._retry_delay(handler, lease.claimed, outcome)
         state = self._settler.settle(lease, outcome, now=ended_at, delay=delay)
