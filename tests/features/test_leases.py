@@ -208,6 +208,34 @@ async def test_a_node_that_hears_of_its_storage_again_gives_the_attempt_back(
         assert words == ["released", "succeeded"]
 
 
+async def test_a_storage_that_does_not_answer_is_no_reason_to_run_past_the_fence(
+    autojump_clock: MockClock,
+) -> None:
+    hangs = False
+    storage = FaultyStorage(
+        MemoryStorage(), lambda _asked: Fault(error=None, delay=3 * LEASE) if hangs else None
+    )
+    app = Gusto(storage, clock=VirtualClock(), options=Options(lease=LEASE))
+    ended: list[float] = []
+
+    @app.job
+    async def long() -> int:
+        try:
+            await trio.sleep(LEASE * 1.5)
+        finally:
+            ended.append(trio.current_time())
+        return current_job().attempt
+
+    async with app.running() as queue:
+        ref = await queue.enqueue(long)
+        await trio.sleep(1)
+        hangs = True
+        await trio.sleep(LEASE)
+        assert ended == [pytest.approx(FENCE, abs=0.1)]
+        hangs = False
+        assert await ref.result() == 1
+
+
 @pytest.mark.parametrize("step", [timedelta(days=365), timedelta(days=-365), timedelta(seconds=5)])
 async def test_a_step_of_the_wall_clock_never_runs_a_live_job_a_second_time_beside_itself(
     cluster: Cluster, autojump_clock: MockClock, step: timedelta

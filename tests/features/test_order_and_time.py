@@ -195,7 +195,7 @@ async def test_retry_by_hand_keeps_history(autojump_clock: MockClock) -> None:
 
 
 async def test_queues_share_by_weight_and_none_starves(autojump_clock: MockClock) -> None:
-    app = make_app(queues={"fast": 3, "slow": 1}, batch_size=4)
+    app = make_app(queues={"fast": 3, "slow": 1})
     order: list[str] = []
 
     @app.job
@@ -207,7 +207,8 @@ async def test_queues_share_by_weight_and_none_starves(autojump_clock: MockClock
             await queue.enqueue(note, "fast", queue="fast")
             await queue.enqueue(note, "slow", queue="slow")
     await app.run_until_idle()
-    assert sorted(order[:16]).count("slow") >= 2
+    assert [order[:8].count(name) for name in ("fast", "slow")] == [6, 2]
+    assert [order[:16].count(name) for name in ("fast", "slow")] == [12, 4]
     assert len(order) == 24
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from trio_gusto.model.queues import shares, strict
+from trio_gusto.model.queues import shares, strict, turns
 
 
 def test_shares_follow_the_weights() -> None:
@@ -40,3 +40,13 @@ def test_every_queue_is_asked_first_at_some_turn(limit: int) -> None:
 
 def test_strictly_the_first_queue_may_take_all() -> None:
     assert strict(["a", "b"], 5) == [("a", 5), ("b", 5)]
+
+
+def test_jobs_claimed_together_take_turns_by_weight() -> None:
+    names = ["a"] * 6 + ["b"] * 2
+    order = [names[position] for position in turns(names, {"a": 3, "b": 1}, 0)]
+    assert order == ["a", "a", "a", "b", "a", "a", "a", "b"]
+
+
+def test_taking_turns_keeps_the_order_within_a_queue() -> None:
+    assert turns(["b", "a", "b", "a"], {"a": 1, "b": 1}, 1) == [0, 1, 2, 3]

@@ -11,7 +11,7 @@ the last attempt of a job is made for a free executor only (the storage is told 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import filterfalse
 
 import trio
@@ -22,6 +22,7 @@ from ..model.errors import StorageError
 from ..model.facts import JobClaimed
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
+from ..model.job import ClaimedJob
 from ..options import Options
 from ..storage.messages import ClaimDue, ClaimReply
 from .desk import Reply, StorageDesk, StoreLetter
@@ -74,6 +75,7 @@ class Poller:
         self._next_due: int | None = None
         self._hungry = True
         self._shared_out = 0
+        self._notch = 0
         self._round_seconds = 0.002
         self.idle = trio.Event()
         """Set while nothing is due, nothing is held, and nothing has been heard of."""
@@ -179,12 +181,13 @@ class Poller:
             return None
         if self._options.queue_order == "strict":
             return tuple(queues.strict(tuple(weights), limit))
+        self._notch = self._shared_out
         self._shared_out += limit
-        return tuple(queues.shares(weights, limit, self._shared_out - limit))
+        return tuple(queues.shares(weights, limit, self._notch))
 
     def _take(self, reply: ClaimReply, asked_at: float) -> list[Lease]:
         """From now on this node answers for these jobs."""
-        jobs = reply.jobs
+        jobs = self._in_turn(reply.jobs)
         fence = asked_at + fence_after(self._options.lease)
         observer = self._probe.observer
         span = None if observer is None else observer.batch_started(len(jobs))
@@ -197,6 +200,14 @@ class Poller:
         if self._probe.listening:
             self._announce(reply)
         return leases
+
+    def _in_turn(self, jobs: Sequence[ClaimedJob]) -> Sequence[ClaimedJob]:
+        """Jobs of weighted queues take turns within one claim too, however large it is."""
+        weights = self._options.queue_weights
+        if weights is None or self._options.queue_order == "strict":
+            return jobs
+        order = queues.turns([job.request.queue for job in jobs], weights, self._notch)
+        return [jobs[position] for position in order]
 
     async def _hand_over(self, reply: ClaimReply, asked_at: float) -> None:
         leases = self._take(reply, asked_at)

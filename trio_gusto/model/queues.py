@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 
@@ -26,3 +27,24 @@ def shares(weights: Mapping[str, int], limit: int, before: int) -> Sequence[tupl
 def strict(names: Sequence[str], limit: int) -> Sequence[tuple[str, int]]:
     """All from the first queue that has jobs, then from the next."""
     return [(name, limit) for name in names]
+
+
+def turns(names: Sequence[str], weights: Mapping[str, int], before: int) -> Sequence[int]:
+    """The order in which to run jobs that were claimed together, given their queues' names.
+
+    The answer holds positions in ``names``. The jobs take their turns along the same wheel, from the
+    notch that the claim began at; a queue with no more jobs is passed over. Jobs of one queue keep
+    their order.
+    """
+    waiting = {name: deque[int]() for name in weights}
+    for position, name in enumerate(names):
+        waiting[name].append(position)
+    wheel = [name for name in weights for _ in range(weights[name])]
+    order: list[int] = []
+    notch = before
+    while len(order) < len(names):
+        queue = waiting[wheel[notch % len(wheel)]]
+        if queue:
+            order.append(queue.popleft())
+        notch += 1
+    return order
