@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Generator
 from datetime import timedelta
 
 import pytest
@@ -269,3 +270,29 @@ async def test_a_snooze_may_go_on_for_ever_without_using_an_attempt(
         await ref.result()
         assert seen == [1] * 10
         assert (await ref.job()).attempt == 1
+
+
+async def test_a_handler_that_awaits_what_belongs_to_asyncio_fails_alone(
+    app: Gusto, autojump_clock: MockClock
+) -> None:
+    class Future:
+        _asyncio_future_blocking = True
+
+        def __await__(self) -> Generator[object, None, None]:
+            yield self
+
+    @app.job(max_attempts=1)
+    async def lost() -> None:
+        await trio.sleep(1)
+        await Future()
+
+    @app.job
+    async def fine() -> str:
+        return "fine"
+
+    async with app.running() as queue:
+        with pytest.raises(JobFailed, match="asyncio") as caught:
+            await (await queue.enqueue(lost)).result()
+        assert caught.value.error is not None
+        assert caught.value.error.type == "TypeError"
+        assert await (await queue.enqueue(fine)).result() == "fine"
