@@ -262,6 +262,32 @@ async def test_a_step_of_the_wall_clock_never_runs_a_live_job_a_second_time_besi
         assert "lost" not in [attempt.outcome for attempt in await queue.attempts(ref)]
 
 
+async def test_a_job_that_comes_back_ends_its_former_attempt_on_the_same_node(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
+    """A step of the wall clock lets another node take the lease for passed; it frees the job."""
+    spans: list[tuple[float, float]] = []
+
+    @cluster.first.job(name="job")
+    async def job() -> int:
+        began = trio.current_time()
+        try:
+            await trio.sleep(3 * LEASE)
+        finally:
+            spans.append((began, trio.current_time()))
+        return current_job().attempt
+
+    async with cluster.first.running() as first:
+        ref = await first.enqueue(job)
+        await trio.sleep(1)
+        async with cluster.second.running():  # which does not know the handler
+            await trio.sleep(1)
+            cluster.clock.step(timedelta(days=1))
+            assert await ref.result() == 2
+    former, latter = spans
+    assert former[1] == pytest.approx(latter[0], abs=0.01)
+
+
 async def test_a_cancellation_is_noticed_at_the_next_renewal_if_nothing_else_tells(
     autojump_clock: MockClock,
 ) -> None:

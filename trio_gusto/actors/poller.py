@@ -27,7 +27,7 @@ from ..options import Options
 from ..storage.messages import ClaimDue, ClaimReply
 from .desk import Reply, StorageDesk, StoreLetter
 from .probe import BatchRecord, Probe
-from .roster import Lease, Roster
+from .roster import Cause, Lease, Roster
 from .settler import Settler
 
 logger = logging.getLogger("trio_gusto")
@@ -195,7 +195,11 @@ class Poller:
         leases = [Lease(job, fence, batch) for job in jobs]
         held = self._roster.leases
         for lease in leases:
-            held[lease.claimed.request.id] = lease
+            former = held.setdefault(lease.claimed.request.id, lease)
+            if former is not lease:
+                # Its own lease was lost without a word, or this claim could not have been made.
+                former.interrupt(Cause.FENCE)
+                held[lease.claimed.request.id] = lease
         self._roster.watch(fence)
         if self._probe.listening:
             self._announce(reply)
