@@ -17,7 +17,13 @@ from ...model.errors import (
 _PRIMARY = 0xFF
 """The lower byte of an extended result code is the primary one."""
 
+
+class StaleLease(Exception):
+    """A lease that this object remembers is in the file no more."""
+
+
 MessageErrors = (
+    StaleLease,
     sqlite3.IntegrityError,
     sqlite3.DataError,
     sqlite3.InterfaceError,
@@ -26,7 +32,7 @@ MessageErrors = (
     UnicodeError,
     orjson.JSONEncodeError,
 )
-"""What one message's own data can make SQLite or its driver raise; its neighbours are fine."""
+"""What one message's own data can lead to; its neighbours are fine."""
 
 
 def is_busy(error: sqlite3.Error) -> bool:

@@ -1,7 +1,8 @@
 """New rows: as many as possible in one statement.
 
 Nearly every job is ready at once and has no details; such a row takes less than half the parameters, and
-parameters are what an insert costs.
+parameters are what an insert costs. Jobs that are claimed by the group that brings them
+(`fusing`) are written as claimed rows from the start.
 """
 
 # ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
@@ -16,7 +17,7 @@ from itertools import groupby
 from ...model.errors import ArgumentError, DuplicateJob, GustoError
 from ...model.ids import JobId, to_uuid
 from ...model.job import JobRequest
-from ...model.states import Ready, State
+from ...model.states import Processing, Ready, State
 from ..messages import Insert
 from .names import Names
 from .rows import REQUEST_COLUMNS, STATE_COLUMNS, request_values, state_values
@@ -24,28 +25,46 @@ from .rows import REQUEST_COLUMNS, STATE_COLUMNS, request_values, state_values
 _LARGEST = 128
 """Rows in one statement at most. Sizes are powers of two, so that few texts are ever prepared."""
 
+# The first six are often the same for all of a run, and then given once.
 _PLAIN_COLUMNS = (
     "handler, max_attempts, timeout, queue, priority, tenant, id, args, created_at, due, state"
 )
-_PLAIN_ROW = f"({'?, ' * 10}2)"
-_ALIKE = 6  # the first columns of a plain row are often the same for all of a run
-_WHOLE_ROW = f"({', '.join('?' * 22)})"
+_ALIKE = 6
+_OWN = 4
+_LEASE_COLUMNS = "node, claimed_at, lease_until, attempt, version"
+_LEASE = 3  # the values of a lease, given once for all rows
+_WHOLE_ROW = f"({', '.join('?' * 22)}"
 
 NewJob = tuple[JobRequest, State]
 
 
-def insert_jobs(connection: sqlite3.Connection, names: Names, inserts: Sequence[Insert]) -> None:
-    """Store the jobs of all the messages, in order.
+def insert_jobs(
+    connection: sqlite3.Connection,
+    names: Names,
+    jobs: Sequence[NewJob],
+    lease: Processing | None = None,
+) -> int:
+    """Store jobs, in order; with a ``lease`` as claimed ones, whose states must be ready.
+
+    Returns:
+        The ``seq`` of the last row. The rows of one transaction are numbered without a gap.
 
     Raises:
         sqlite3.IntegrityError: one of them exists.
     """
-    jobs = [job for insert in inserts for job in zip(insert.requests, insert.states, strict=True)]
+    last: int | None = 0
     for plain, run in groupby(jobs, _is_plain):
         insert = _insert_plain if plain else _insert_whole
         same_kind = list(run)
         for first, size in chunks(len(same_kind)):
-            insert(connection, names, same_kind[first : first + size])
+            last = insert(connection, names, same_kind[first : first + size], lease).lastrowid
+    assert last is not None
+    return last
+
+
+def new_jobs(inserts: Sequence[Insert]) -> list[NewJob]:
+    """The jobs of all the messages, in order."""
+    return [job for insert in inserts for job in zip(insert.requests, insert.states, strict=True)]
 
 
 def refusal(connection: sqlite3.Connection, insert: Insert, error: Exception) -> GustoError:
@@ -92,10 +111,15 @@ def _is_plain(job: NewJob) -> bool:
     )
 
 
-def _insert_plain(connection: sqlite3.Connection, names: Names, jobs: Sequence[NewJob]) -> None:
+def _insert_plain(
+    connection: sqlite3.Connection, names: Names, jobs: Sequence[NewJob], lease: Processing | None
+) -> sqlite3.Cursor:
+    values: list[object] = []
+    if lease is not None:
+        values += (names.node_number(lease.node), lease.claimed_at, lease.lease_until)
     beginnings = [
         (
-            names.handler_number((request.name, request.job_type, request.method_name)),
+            (request.name, request.job_type, request.method_name),
             request.max_attempts,
             request.timeout,
             request.queue,
@@ -104,31 +128,47 @@ def _insert_plain(connection: sqlite3.Connection, names: Names, jobs: Sequence[N
         )
         for request, _ in jobs
     ]
-    alike = beginnings.count(beginnings[0]) == len(beginnings)
-    values: list[object] = [*beginnings[0]] if alike else []
+    first = beginnings[0]
+    alike = beginnings.count(first) == len(beginnings)
+    if alike:
+        values += (names.handler_number(first[0]), *first[1:])
     for beginning, (request, state) in zip(beginnings, jobs, strict=True):
         assert type(state) is Ready
         if not alike:
-            values += beginning
+            values += (names.handler_number(beginning[0]), *beginning[1:])
         values += (request.id, request.args, request.created_at, state.due)
-    connection.execute(_alike(len(jobs)) if alike else _plain(len(jobs)), values)
+    return connection.execute(_plain(len(jobs), alike, lease is not None), values)
 
 
-def _insert_whole(connection: sqlite3.Connection, names: Names, jobs: Sequence[NewJob]) -> None:
+def _insert_whole(
+    connection: sqlite3.Connection, names: Names, jobs: Sequence[NewJob], lease: Processing | None
+) -> sqlite3.Cursor:
     values: list[object] = []
     for request, state in jobs:
-        values += state_values(state, request.created_at, names)
+        if lease is None:
+            values += state_values(state, request.created_at, names)
+        else:
+            assert type(state) is Ready
+            values += state_values(lease, state.due, names)
         values += request_values(request, names)
-    connection.execute(_whole(len(jobs)), values)
+    return connection.execute(_whole(len(jobs), lease is not None), values)
 
 
 @cache
-def _alike(size: int) -> str:
-    """The first columns are given once, for all rows."""
-    same = _parameters(1, _ALIKE)
-    own = [_parameters(_ALIKE + 1 + 4 * row, 4) for row in range(size)]
-    rows = ", ".join(f"({same}, {values}, 2)" for values in own)
-    return f"INSERT INTO job ({_PLAIN_COLUMNS}) VALUES {rows}"
+def _plain(size: int, alike: bool, claimed: bool) -> str:  # noqa: FBT001 - the parts of a key
+    """In the order of the values: the lease, what is alike, and then row by row."""
+    columns, ending, next_value = _PLAIN_COLUMNS, "2", 1
+    if claimed:
+        columns, ending = f"{_PLAIN_COLUMNS}, {_LEASE_COLUMNS}", "3, ?1, ?2, ?3, 1, 1"
+        next_value += _LEASE
+    same = ""
+    if alike:
+        same = f"{_parameters(next_value, _ALIKE)}, "
+        next_value += _ALIKE
+    width = _OWN if alike else _ALIKE + _OWN
+    own = [_parameters(next_value + width * row, width) for row in range(size)]
+    rows = ", ".join(f"({same}{values}, {ending})" for values in own)
+    return f"INSERT INTO job ({columns}) VALUES {rows}"
 
 
 def _parameters(first: int, count: int) -> str:
@@ -136,14 +176,12 @@ def _parameters(first: int, count: int) -> str:
 
 
 @cache
-def _plain(size: int) -> str:
-    return f"INSERT INTO job ({_PLAIN_COLUMNS}) VALUES {', '.join([_PLAIN_ROW] * size)}"
-
-
-@cache
-def _whole(size: int) -> str:
-    columns = f"{STATE_COLUMNS}, {REQUEST_COLUMNS}"
-    return f"INSERT INTO job ({columns}) VALUES {', '.join([_WHOLE_ROW] * size)}"
+def _whole(size: int, claimed: bool) -> str:  # noqa: FBT001 - the parts of a key
+    """A claimed row has spent one attempt, and its version is one."""
+    spent = int(claimed)
+    columns = f"{STATE_COLUMNS}, {REQUEST_COLUMNS}, attempt, version"
+    row = f"{_WHOLE_ROW}, {spent}, {spent})"
+    return f"INSERT INTO job ({columns}) VALUES {', '.join([row] * size)}"
 
 
 def _exists(connection: sqlite3.Connection, job_id: JobId) -> bool:

@@ -22,6 +22,7 @@ from ..messages import (
     Renewed,
     RequestCancel,
 )
+from .errors import StaleLease
 from .inserting import chunks
 from .leases import Leases
 from .names import Names
@@ -62,7 +63,10 @@ def complete_all(connection: sqlite3.Connection, leases: Leases, commits: Sequen
     """Complete all these jobs in as few statements as possible.
 
     Returns:
-        Whether all of it was possible. When not, some may be done, and the caller rolls back.
+        Whether they all are claimed through this object, as they should be; if not, nothing was done.
+
+    Raises:
+        StaleLease: one of them is no more. Some may be done, and the caller rolls back.
     """
     rows: list[tuple[object, ...]] = []
     all_empty = True
@@ -89,7 +93,7 @@ def complete_all(connection: sqlite3.Connection, leases: Leases, commits: Sequen
     for first, size in chunks(len(rows)):
         values = [value for row in rows[first : first + size] for value in row[:width]]
         if connection.execute(_complete(size, width), values).rowcount != size:
-            return False
+            raise StaleLease
     for commit in commits:
         leases.drop(commit.job_id)
     return True

@@ -1,0 +1,191 @@
+"""The steps of a group, inside its transaction: neighbours of one kind together.
+
+There are two ways. The quick one trusts that SQLite refuses nothing; when it does, the whole group
+is undone and goes the careful way, where each step is protected by a savepoint, and a step that is
+refused is done again, one message at a time.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import TypeVar, cast
+
+from ...model.errors import ArgumentError, GustoError
+from ...model.states import Completed
+from ..messages import (
+    ClaimDue,
+    Commit,
+    Insert,
+    Inserted,
+    Prune,
+    Renew,
+    RequestCancel,
+    Write,
+    WriteReply,
+)
+from .claiming import claim_due
+from .errors import MessageErrors
+from .fusing import insert_claimed, nothing_else, plan
+from .inserting import insert_jobs, new_jobs, refusal
+from .leases import Leases
+from .names import Names
+from .settling import (
+    COMMITTED,
+    complete_all,
+    is_plain_success,
+    prune,
+    renew,
+    request_cancel,
+    settle,
+)
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+Reply = WriteReply | GustoError
+
+_INSERTED = Inserted()
+
+
+class Steps:
+    """Performs the writes of a group on a connection that is in a transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, names: Names, leases: Leases) -> None:
+        self._connection = connection
+        self._names = names
+        self._leases = leases
+
+    # --- the quick way ---
+
+    def quickly(self, writes: Sequence[Write]) -> Sequence[Reply]:
+        """Perform a group.
+
+        Raises:
+            MessageErrors: something was refused; some of the group may be done.
+        """
+        replies: list[Reply] = []
+        begin = 0
+        for index, write in enumerate(writes, 1):
+            kind = type(write)
+            if kind is ClaimDue:
+                replies += self._up_to_claim(writes[begin:index])
+                begin = index
+            elif kind is not Insert and _kind(write) is not Completed:
+                replies += self._in_order(writes[begin:index])
+                begin = index
+        replies += self._in_order(writes[begin:])
+        return replies
+
+    def _up_to_claim(self, writes: Sequence[Write]) -> Sequence[Reply]:
+        """Nothing but inserts and successes, and then a claim.
+
+        Successes touch only jobs that were claimed by an earlier group, so it does not matter when
+        among the inserts they are performed.
+        """
+        inserts = [write for write in writes if type(write) is Insert]
+        successes = [write for write in writes if type(write) is Commit]
+        claim = writes[-1]
+        assert type(claim) is ClaimDue
+        planned = plan(inserts, claim) if inserts else None
+        if (
+            planned is None
+            or not nothing_else(self._connection, planned)
+            or not complete_all(self._connection, self._leases, successes)
+        ):
+            return self._in_order(writes)
+        replies: list[Reply] = [
+            _INSERTED if type(write) is Insert else COMMITTED for write in writes[:-1]
+        ]
+        replies.append(insert_claimed(self._connection, self._names, self._leases, planned))
+        return replies
+
+    def _in_order(self, writes: Sequence[Write]) -> Sequence[Reply]:
+        replies: list[Reply] = []
+        for kind, run in _runs(writes):
+            if kind is Insert:
+                self._insert(run)
+                replies += [_INSERTED] * len(run)
+            elif kind is Completed and self._complete(run):
+                replies += [COMMITTED] * len(run)
+            else:
+                replies += map(self._perform, run)
+        return replies
+
+    # --- the careful way ---
+
+    def carefully(self, writes: Sequence[Write]) -> Sequence[Reply]:
+        """Perform a group; what is refused is answered with its own error."""
+        replies: list[Reply] = []
+        for kind, run in _runs(writes):
+            if kind is Insert and self._protected(self._insert, run) is None:
+                replies += [_INSERTED] * len(run)
+            elif kind is Completed and self._protected(self._complete, run) is True:
+                replies += [COMMITTED] * len(run)
+            else:
+                replies += map(self._alone, run)
+        return replies
+
+    def _alone(self, write: Write) -> Reply:
+        reply = self._protected(self._perform, write)
+        if not isinstance(reply, Exception) or isinstance(reply, GustoError):
+            return reply
+        if type(write) is Insert:
+            return refusal(self._connection, write, reply)
+        return _unstorable(write, reply)
+
+    def _protected(self, step: Callable[[A], R], argument: A) -> R | Exception:
+        """What the step returned, or the error with which it was refused, and then undone."""
+        self._connection.execute("SAVEPOINT step")
+        try:
+            return step(argument)
+        except MessageErrors as error:
+            self._names.forget()
+            self._connection.execute("ROLLBACK TO step")
+            return error
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("RELEASE step")
+
+    # --- both ways ---
+
+    def _insert(self, run: Sequence[Write]) -> None:
+        insert_jobs(self._connection, self._names, new_jobs(cast(Sequence[Insert], run)))
+
+    def _complete(self, run: Sequence[Write]) -> bool:
+        return complete_all(self._connection, self._leases, cast(Sequence[Commit], run))
+
+    def _perform(self, write: Write) -> Reply:
+        match write:
+            case ClaimDue():
+                return claim_due(self._connection, self._names, self._leases, write)
+            case Commit():
+                return settle(self._connection, self._names, self._leases, write)
+            case Renew():
+                return renew(self._connection, self._leases, write)
+            case RequestCancel():
+                return request_cancel(self._connection, write)
+            case Prune():
+                return prune(self._connection, write)
+            case Insert():
+                self._insert([write])
+                return _INSERTED
+
+
+def _runs(writes: Sequence[Write]) -> Iterator[tuple[type, Sequence[Write]]]:
+    """Neighbours that are performed together: inserts, and (as `Completed`) plain successes."""
+    for kind, run in groupby(writes, _kind):
+        yield kind, list(run)
+
+
+def _kind(write: Write) -> type:
+    kind = type(write)
+    return Completed if type(write) is Commit and is_plain_success(write) else kind
+
+
+def _unstorable(write: Write, error: Exception) -> GustoError:
+    return ArgumentError(
+        f"SQLite cannot keep this {type(write).__name__} ({error}), and nothing of it was stored; "
+        "use text that UTF-8 can encode, and integers of 64 bits"
+    )
