@@ -99,12 +99,22 @@ class Executors:
                         await backlog.park()
                         last_turn = self._instant()
                         continue
-                    ended_at = await self._attempt(slot, lease)
+                    try:
+                        ended_at = await self._attempt(slot, lease)
+                    except Exception:
+                        self._drop(slot, lease)
+                        raise
                     if lease.waited:
                         last_turn = ended_at
                     elif ended_at - last_turn > BREATH:
                         await trio.lowlevel.checkpoint()
                         last_turn = self._instant()
+
+    def _drop(self, slot: Slot, lease: Lease) -> None:
+        """A defect of ours struck: let the lease pass, so that a sweep finds the job."""
+        slot.lease = lease.slot = None
+        slot.deadline = math.inf
+        self._roster.let_go(lease)
 
     @trio.lowlevel.enable_ki_protection
     async def _attempt(self, slot: Slot, lease: Lease) -> int:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
+from ..model.errors import StorageError
 from ..storage.storage import Storage
+
+logger = logging.getLogger("trio_gusto")
+
+FAULT_PAUSE = 1.0
+"""Seconds between two looks while the storage cannot tell of changes."""
 
 CALM = 0.02
 """Seconds between two rounds of passing on, so that a busy neighbour does not keep us busy too."""
@@ -31,7 +38,12 @@ class Listener:
         """Listen until cancelled."""
         task_status.started()
         while True:
-            await self._storage.wait_changed(self._node)
+            try:
+                await self._storage.wait_changed(self._node)
+            except StorageError as fault:
+                # Changes may be missed meanwhile, so everybody looks for himself now and then.
+                logger.warning("changes by other processes cannot be heard of: %s", fault)
+                await trio.sleep(FAULT_PAUSE)
             for hear in self._hear:
                 hear()
             if self._act is not None:
