@@ -1,0 +1,169 @@
+"""The whole scheduler under everything that may happen to it; and the laws can fail.
+
+Real apps run in virtual time (`world`), on operations that Hypothesis draws (`happenings`), beside a
+witness that knows the laws (`witness`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from property_tests.happenings import calm, wild
+from property_tests.world import World
+from trio_gusto import MemoryStorage
+from trio_gusto.model.errors import DuplicateJob
+from trio_gusto.model.failure import leaves
+from trio_gusto.model.job import StoredJob
+from trio_gusto.model.states import Cancelled, Processing
+from trio_gusto.storage.messages import (
+    ClaimDue,
+    ClaimReply,
+    Commit,
+    Committed,
+    Conflict,
+    Insert,
+    Inserted,
+    Stranded,
+    StrandedJobs,
+)
+from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.storage import Storage
+
+
+def play(
+    make_storage: Callable[[], Storage], operations: Sequence[Any], prefetch: int | None
+) -> None:
+    world = World(make_storage(), prefetch=prefetch)
+    trio.run(world.run, operations, clock=MockClock(autojump_threshold=0))
+
+
+in_sqlite = partial(SqliteStorage, ":memory:", inline=True, synchronous="NORMAL")
+storages = pytest.mark.parametrize(
+    "make_storage", [MemoryStorage, in_sqlite], ids=["memory", "sqlite"]
+)
+prefetches = st.sampled_from([0, 3, None])
+
+
+@pytest.mark.timeout(3600)  # a nightly run draws many examples
+@storages
+@given(operations=calm, prefetch=prefetches)
+def test_in_calm_times_nothing_is_late_lost_or_twice(
+    make_storage: Callable[[], Storage], operations: list[Any], prefetch: int | None
+) -> None:
+    play(make_storage, operations, prefetch)
+
+
+@pytest.mark.timeout(3600)
+@storages
+@settings(max_examples=2 * settings().max_examples)
+@given(operations=wild, prefetch=prefetches)
+def test_whatever_happens_the_laws_hold_and_every_job_ends(
+    make_storage: Callable[[], Storage], operations: list[Any], prefetch: int | None
+) -> None:
+    play(make_storage, operations, prefetch)
+
+
+# --- planted faults: one for each family of laws --------------------------------------------------
+
+
+class StartsEarly(MemoryStorage):
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        reply = super()._claim_due(attrs.evolve(claim, now=claim.now + 1_000_000))
+        jobs = [attrs.evolve(job, claimed_at=claim.now) for job in reply.jobs]
+        return attrs.evolve(reply, jobs=jobs)
+
+
+class ForgetsDeadlines(MemoryStorage):
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob:
+        requests = [attrs.evolve(request, expire_on=None) for request in insert.requests]
+        return super()._insert(attrs.evolve(insert, requests=requests))
+
+
+class ForgetsCancellations(MemoryStorage):
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        is_running = isinstance(self._jobs[commit.job_id].state, Processing)
+        if isinstance(commit.state, Cancelled) and not is_running:
+            return Committed()
+        return super()._commit(commit)
+
+
+class LosesAJob(MemoryStorage):
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob:
+        half = len(insert.requests) // 2 or 1
+        return super()._insert(Insert(insert.requests[:half], insert.states[:half]))
+
+
+class AcceptsStaleLeases(MemoryStorage):
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        job = self._jobs.get(commit.job_id)
+        return super()._commit(attrs.evolve(commit, version=job.version) if job else commit)
+
+
+class GivesAttemptsAway(MemoryStorage):
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        return super()._commit(attrs.evolve(commit, attempt=0))
+
+
+class ClaimsNewestFirst(MemoryStorage):
+    def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
+        return sorted(super()._claimable(claim), key=lambda job: -job.sequence)
+
+
+class TakesLeasesAway(MemoryStorage):
+    def _stranded(self, query: Stranded) -> StrandedJobs:
+        return super()._stranded(attrs.evolve(query, now=query.now + 9_000_000))
+
+
+class HidesLostLeases(MemoryStorage):
+    def _stranded(self, query: Stranded) -> StrandedJobs:
+        return attrs.evolve(super()._stranded(query), lost=[])
+
+
+class KeepsDueTimesToItself(MemoryStorage):
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        return attrs.evolve(super()._claim_due(claim), next_due=None)
+
+
+FAULTS = (
+    StartsEarly,
+    ForgetsDeadlines,
+    ForgetsCancellations,
+    LosesAJob,
+    AcceptsStaleLeases,
+    GivesAttemptsAway,
+    ClaimsNewestFirst,
+    TakesLeasesAway,
+    HidesLostLeases,
+    KeepsDueTimesToItself,
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_the_laws_catch(fault: type[MemoryStorage]) -> None:
+    @settings(
+        max_examples=1000,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(operations=wild, prefetch=prefetches)
+    def machine(operations: list[Any], prefetch: int | None) -> None:
+        play(fault, operations, prefetch)
+
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - judged below
+        machine()
+    for leaf in leaves(caught.value):
+        assert isinstance(leaf, AssertionError)
+        assert str(leaf), "it is a law that was broken, and not a mere assertion"
