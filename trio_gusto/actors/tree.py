@@ -157,6 +157,7 @@ class Tree:
         budget = RestartBudget(options.restart_limit, options.restart_period)
         self.supervisor = Supervisor(budget, probe, clock)
 
+    @trio.lowlevel.enable_ki_protection  # a Ctrl-C is for the host, which then asks for a drain
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Grow, serve until asked to come down, come down.
 
