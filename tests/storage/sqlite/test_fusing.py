@@ -1,0 +1,248 @@
+"""Jobs that the group which brings them also claims are written as claimed; nobody can tell."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+import attrs
+import pytest
+
+from trio_gusto.model.errors import DuplicateJob
+from trio_gusto.model.ids import JobId
+from trio_gusto.model.job import Details, JobRequest
+from trio_gusto.model.states import Completed, Ready, Scheduled, State
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Insert, Inserted, Write
+from trio_gusto.storage.sqlite import claiming
+from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer
+from trio_gusto.storage.sqlite.writes import Writer
+
+NOW = 1_700_000_000_000_000
+
+
+class Watched:
+    """A writer, and whether its last group had to look for what it inserted."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.writer = Writer(connection)
+        self.statements: list[str] = []
+        connection.set_trace_callback(self.statements.append)
+
+    def apply(self, *writes: Write) -> Sequence[Any]:
+        self.statements.clear()
+        return self.writer.apply(writes)
+
+    @property
+    def was_fused(self) -> bool:
+        return claiming._FIRST_SCHEDULED not in self.statements
+
+    def table(self) -> list[Any]:
+        return self.writer.connection.execute("SELECT * FROM job ORDER BY seq").fetchall()
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    with closing(open_writer(Location(MEMORY, "FULL", 1.0), wait=1.0)) as connection:
+        yield Watched(connection)
+
+
+@pytest.fixture
+def apart() -> Iterator[Watched]:
+    """Is told every message in a group of its own."""
+    with closing(open_writer(Location(MEMORY, "FULL", 1.0), wait=1.0)) as connection:
+        yield Watched(connection)
+
+
+def request(number: int = 0, **options: Any) -> JobRequest:
+    options = {"name": "greet", "max_attempts": 3, **options}
+    return JobRequest(JobId(number.to_bytes(16, "big")), args="[]", created_at=NOW, **options)
+
+
+def inserting(*requests: JobRequest, state: State | None = None) -> Insert:
+    return Insert(requests, [Ready(NOW) if state is None else state for _ in requests])
+
+
+def claim(limit: int = 10, free: int = 10, **options: Any) -> ClaimDue:
+    return ClaimDue("node", NOW, NOW + 60, limit, free, **options)
+
+
+def retried(job_id: JobId) -> Commit:
+    return Commit(job_id, 1, Ready(NOW - 1), 1)
+
+
+def completed(job_id: JobId) -> Commit:
+    return Commit(job_id, 1, Completed(NOW + 2, NOW + 1, NOW, "node", "7", None), 1)
+
+
+FUSED: dict[str, list[Write]] = {
+    "a lone enqueue": [inserting(request(1)), claim()],
+    "jobs of several messages": [
+        inserting(request(1), request(2)),
+        inserting(request(3)),
+        claim(),
+    ],
+    "jobs that fill the limit": [inserting(request(1), request(2)), claim(limit=2)],
+    "priorities and due instants": [
+        inserting(request(1), request(2, priority=1), state=Ready(NOW - 1)),
+        inserting(request(3, priority=1), request(4, queue="other"), state=Ready(NOW - 2)),
+        claim(),
+    ],
+    "jobs with more than most have": [
+        inserting(
+            request(1, details=Details("ref", ("b", "a"), metadata={"list": (1, 2)})),
+            request(2, expire_on=NOW + 1, timeout=5, tenant="t", job_type="j", method_name="m"),
+            request(3, execute_after=NOW - 1),
+        ),
+        claim(),
+    ],
+    "the one queue of several": [
+        inserting(*(request(number, queue="b") for number in range(4))),
+        claim(queues=[("a", 5), ("b", 1)]),
+    ],
+    "last attempts for free executors": [
+        inserting(request(1, max_attempts=1), request(2)),
+        claim(free=1),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_written_once_and_answered_alike(name: str, watched: Watched, apart: Watched) -> None:
+    group = FUSED[name]
+    replies = watched.apply(*group)
+    assert watched.was_fused
+    assert replies == [reply for write in group for reply in apart.apply(write)]
+    assert watched.table() == apart.table()
+
+
+ORDINARY: dict[str, tuple[list[Write], list[Write]]] = {
+    "another job is ready": (
+        [inserting(request(9, priority=-1))],
+        [inserting(request(1)), claim()],
+    ),
+    "another job falls due": (
+        [inserting(request(9), state=Scheduled(NOW))],
+        [inserting(request(1)), claim()],
+    ),
+    "one is scheduled": (
+        [],
+        [inserting(request(1)), inserting(request(2), state=Scheduled(NOW + 1)), claim()],
+    ),
+    "one is not due yet": ([], [inserting(request(1), state=Ready(NOW + 1)), claim()]),
+    "one is past its expiry": (
+        [],
+        [inserting(request(1, expire_on=NOW), request(2)), claim()],
+    ),
+    "a handler is unknown here": (
+        [],
+        [inserting(request(1), request(2, name="other")), claim(skip_names=("other",))],
+    ),
+    "they are too many": ([], [inserting(request(1), request(2)), claim(limit=1)]),
+    "nothing is wanted": ([], [inserting(request(1)), claim(limit=0)]),
+    "a last attempt has no free executor": (
+        [],
+        [inserting(request(1), request(2, max_attempts=1)), claim(free=1)],
+    ),
+    "queues share": (
+        [],
+        [
+            inserting(request(1, queue="b"), request(2, queue="a"), request(3, queue="b")),
+            claim(queues=[("a", 2), ("b", 1)]),
+        ],
+    ),
+    "the queue is not served": ([], [inserting(request(1)), claim(queues=[("a", 2)])]),
+    "a commit between makes another ready": (
+        [inserting(request(9)), claim()],
+        [inserting(request(1)), retried(request(9).id), claim()],
+    ),
+    "a commit before makes another ready": (
+        [inserting(request(9)), claim()],
+        [retried(request(9).id), inserting(request(1)), claim()],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_the_ordinary_way_is_gone_when(name: str, watched: Watched, apart: Watched) -> None:
+    before, group = ORDINARY[name]
+    for write in before:
+        assert watched.apply(write) == apart.apply(write)
+    replies = watched.apply(*group)
+    assert not watched.was_fused
+    assert replies == [reply for write in group for reply in apart.apply(write)]
+    assert watched.table() == apart.table()
+
+
+def test_what_is_due_later_is_in_nobodys_way(watched: Watched) -> None:
+    watched.apply(inserting(request(9), state=Scheduled(NOW + 5)))
+    reply = watched.apply(inserting(request(1)), claim())[-1]
+    assert watched.was_fused
+    assert reply.next_due == NOW + 5
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_successes_stand_anywhere_in_the_group(
+    place: int, watched: Watched, apart: Watched
+) -> None:
+    group: list[Write] = [inserting(request(1)), inserting(request(2)), claim()]
+    group.insert(place, completed(request(9).id))
+    for writer in (watched, apart):
+        writer.apply(inserting(request(9)), claim())
+    replies = watched.apply(*group)
+    assert watched.was_fused
+    assert replies == [reply for write in group for reply in apart.apply(write)]
+    assert watched.table() == apart.table()
+
+
+def test_a_success_of_a_stale_lease_is_refused_alone(watched: Watched) -> None:
+    known = request(9)
+    watched.apply(inserting(known), claim())
+    watched.writer.connection.execute("UPDATE job SET version = 2")  # as another process would
+    replies = watched.apply(inserting(request(1)), completed(known.id), claim())
+    assert [type(reply).__name__ for reply in replies] == ["Inserted", "Conflict", "ClaimReply"]
+    assert [job.request for job in replies[2].jobs] == [request(1)]
+
+
+def test_a_duplicate_is_refused_alone_and_the_others_are_claimed(watched: Watched) -> None:
+    known = request(9)
+    watched.apply(inserting(known), claim())
+    replies = watched.apply(inserting(request(1)), inserting(known, request(2)), claim())
+    assert isinstance(replies[1], DuplicateJob)
+    assert replies[0] == Inserted()
+    assert isinstance(replies[2], ClaimReply)
+    assert [job.request for job in replies[2].jobs] == [request(1)]
+
+
+def test_what_is_claimed_at_once_can_be_completed_by_the_next_group(watched: Watched) -> None:
+    requests = [request(number) for number in range(200)]
+    jobs = watched.apply(inserting(*requests), claim(1000, 1000))[-1].jobs
+    assert [job.request for job in jobs] == requests
+    watched.apply(*(completed(job.request.id) for job in reversed(jobs)))
+    assert [row[11] for row in watched.table()] == [4] * 200
+
+
+def test_what_a_caller_does_to_his_details_is_not_seen_by_the_handler(watched: Watched) -> None:
+    metadata: dict[str, object] = {"colour": "red"}
+    asked = request(1, details=Details(metadata=metadata))
+    job = watched.apply(inserting(asked), claim())[-1].jobs[0]
+    metadata["colour"] = "green"
+    assert attrs.evolve(job.request.details).metadata == {"colour": "red"}
+
+
+def test_a_lone_job_that_is_claimed_takes_four_statements(watched: Watched) -> None:
+    watched.apply(inserting(request(1)), claim())
+    watched.apply(inserting(request(2)), claim())
+    assert [statement.split()[0] for statement in watched.statements] == [
+        "BEGIN",
+        "SELECT",
+        "INSERT",
+        "COMMIT",
+    ]
+    watched.apply(completed(request(1).id))
+    assert [statement.split()[0] for statement in watched.statements] == [
+        "BEGIN",
+        "UPDATE",
+        "COMMIT",
+    ]
