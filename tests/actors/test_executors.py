@@ -78,7 +78,7 @@ async def test_what_a_job_sees_of_itself(app: Gusto, autojump_clock: MockClock) 
 
 @pytest.mark.parametrize("patience", [1000, 0])
 async def test_a_job_can_see_that_it_should_come_to_an_end(
-    autojump_clock: MockClock, patience: int
+    autojump_clock: MockClock, patience: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = Gusto(clock=VirtualClock(), options=Options(drain_timeout=patience))
     seen: list[tuple[bool, bool]] = []
@@ -86,7 +86,7 @@ async def test_a_job_can_see_that_it_should_come_to_an_end(
     @app.job
     async def polite() -> None:
         with trio.CancelScope(shield=True):
-            for _ in range(10):
+            for _ in range(20):
                 await trio.sleep(1)
         job = current_job()
         seen.append((job.shutting_down, job.cancel_requested))
@@ -96,6 +96,8 @@ async def test_a_job_can_see_that_it_should_come_to_an_end(
         await trio.sleep(5)
         assert seen == []
     assert seen == [(True, patience == 0)]
+    complaints = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+    assert ["shields itself" in complaint for complaint in complaints] == [True] * (patience == 0)
 
 
 async def test_a_retry_policy_is_asked_with_what_happened(

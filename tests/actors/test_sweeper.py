@@ -115,7 +115,7 @@ async def test_without_retention_everything_is_kept(autojump_clock: MockClock) -
 
 
 async def test_of_two_nodes_that_sweep_at_once_one_recovers_the_job(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage, clock = MemoryStorage(), VirtualClock()
     apps = [Gusto(storage, clock=clock) for _ in range(3)]
@@ -140,6 +140,7 @@ async def test_of_two_nodes_that_sweep_at_once_one_recovers_the_job(
                 assert await one.result() == 2
     expired = [fact for fact in facts if isinstance(fact, LeaseExpired)]
     assert len(expired) == len({fact.job_id for fact in expired}) == 20
+    assert caplog.text.count("was lost with node") == 20
 
 
 async def test_a_job_that_moved_on_while_it_was_swept_is_left_alone(

@@ -118,16 +118,16 @@ class Sweeper:
     async def _recover(self, job: StoredJob, now: int) -> None:
         state = job.state
         assert isinstance(state, Processing)
-        logger.warning(
-            "attempt %d of job %s (%s) was lost with node %s",
-            job.attempt,
-            to_uuid(job.request.id),
-            job.request.name,
-            state.node,
-        )
         ending = Ending(Lost(), now, None, cancel_reason=state.cancel_reason)
         settlement = settle(claimed_again(job), ending)
         if await self._end(job, settlement, now):
+            logger.warning(
+                "attempt %d of job %s (%s) was lost with node %s",
+                job.attempt,
+                to_uuid(job.request.id),
+                job.request.name,
+                state.node,
+            )
             if isinstance(settlement.state, Ready):
                 self._settler.on_due(settlement.state.due)
             if self._probe.listening:

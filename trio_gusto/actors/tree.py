@@ -106,7 +106,7 @@ class Workers:
     def _abandon_threads(self) -> None:
         for slot in self.roster.slots:
             if slot.lease is not None:
-                _complain(slot.lease)
+                _complain(slot.lease, in_thread=slot.thread_wait is not None)
             if slot.thread_wait is not None:
                 slot.thread_wait.cancel()
 
@@ -216,13 +216,18 @@ class Tree:
         return [*children, *workers.children(), Child("listener", listener.run), *self._beside]
 
 
-def _complain(lease: Lease) -> None:
+def _complain(lease: Lease, *, in_thread: bool) -> None:
     request = lease.claimed.request
+    what_follows = (
+        "and a thread cannot be killed; it is left behind. Let the handler call "
+        "trio.from_thread.check_cancelled() now and then"
+        if in_thread
+        else "because it shields itself, so the app waits for it. Give its shielded scope a deadline"
+    )
     logger.error(
         "%s",
         StuckHandler(
             f"job {to_uuid(request.id)} ({request.name}) did not end within {CLEANUP:g} s of its "
-            "cancellation, and a thread cannot be killed; it is left behind. Let the handler call "
-            "trio.from_thread.check_cancelled() now and then"
+            f"cancellation, {what_follows}"
         ),
     )
