@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trio_gusto import Gusto, GustoError, JobExpired, MemoryStorage, Options, call
+from trio_gusto import Gusto, GustoError, JobExpired, MemoryStorage, Options, call, current_job
 from trio_gusto.storage.messages import Write, WriteReply
 from trio_gusto.testing import VirtualClock
 
@@ -70,3 +70,34 @@ async def test_a_due_time_heard_of_during_a_claim_is_not_forgotten(
             await trio.sleep(0.05)
             ref = await queue.enqueue(note, execute_after=1)
         assert await ref.result() - start == pytest.approx(1.15, abs=0.11)
+
+
+async def test_a_job_that_is_won_back_waits_until_its_lost_attempt_has_ended(
+    autojump_clock: MockClock,
+) -> None:
+    clock, storage = VirtualClock(), MemoryStorage()
+    app = Gusto(storage, clock=clock, options=Options(concurrency=2, lease=10))
+    neighbour = Gusto(storage, clock=clock, options=Options(queues=["other"], lease=10))
+    inside: list[int] = []
+    most: list[int] = []
+
+    @app.job
+    async def slow() -> str:
+        number = current_job().attempt
+        inside.append(number)
+        most.append(len(inside))
+        try:
+            await trio.sleep(100 if number == 1 else 20)
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
+                await trio.sleep(1)  # its clean-up
+            inside.remove(number)
+        return f"attempt {number}"
+
+    async with app.running() as queue:
+        ref = await queue.enqueue(slow)
+        await trio.sleep(1)
+        clock.step(20)  # for all others the lease has passed
+        async with neighbour.running():
+            assert await ref.result() == "attempt 2"
+    assert most == [1, 1]

@@ -199,6 +199,7 @@ class Poller:
             if former is not lease:
                 # Its own lease was lost without a word, or this claim could not have been made.
                 former.interrupt(Cause.FENCE)
+                former.successor, lease.follows = lease, former
                 held[lease.claimed.request.id] = lease
         self._roster.watch(fence)
         if self._probe.listening:
@@ -218,7 +219,8 @@ class Poller:
         gate = self._probe.gate
         if gate is not None:
             await self._pass(leases, leases[0].batch)
-        self._roster.backlog.put(leases)
+        # What was won back follows its lost attempt, so that no job runs twice at once here.
+        self._roster.backlog.put([lease for lease in leases if lease.follows is None])
 
     def give_back(self, reply: ClaimReply, asked_at: float) -> None:
         """A stop came while the claim was under way; nobody here will run its jobs."""

@@ -43,10 +43,12 @@ class Lease:
         "cause",
         "claimed",
         "fence",
+        "follows",
         "recorded",
         "slot",
         "started_at",
         "state",
+        "successor",
         "waited",
     )
 
@@ -60,6 +62,9 @@ class Lease:
         self.started_at: int | None = None
         self.waited = False
         """Whether the handler has let the event loop have its turn."""
+        self.follows: Lease | None = None
+        """A lost attempt of the same job that has not ended here yet; this one waits for it."""
+        self.successor: Lease | None = None
         self.recorded: trio.Event | None = None
         """Set when the outcome is recorded; there only while barriers are in use."""
         self.state: JobState | None = None
@@ -265,4 +270,6 @@ class Roster:
         # A handler that outlived its lease may find a later attempt of its job here.
         if self.leases.get(lease.claimed.request.id) is lease:
             del self.leases[lease.claimed.request.id]
+        if lease.successor is not None:
+            self.backlog.put([lease.successor])
         self.changed.ring()

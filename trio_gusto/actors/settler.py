@@ -155,6 +155,8 @@ class Settler:
 
     def give_back(self, lease: Lease) -> None:
         """Settle an attempt whose handler was never entered: this node will not run it."""
+        if lease.follows is not None:
+            lease.follows.successor = None
         if lease.cancel_reason is not None:
             self.settle(lease, AttemptCancelled(lease.cancel_reason))
         else:
