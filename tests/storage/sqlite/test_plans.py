@@ -11,7 +11,7 @@ import pytest
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.states import JobState
 from trio_gusto.storage.messages import CancelRequests, Find, Get, NextDue, Query, Stranded
-from trio_gusto.storage.sqlite import claiming, settling
+from trio_gusto.storage.sqlite import claiming, fusing, settling
 from trio_gusto.storage.sqlite.connection import MEMORY
 from trio_gusto.storage.sqlite.queries import answer
 from trio_gusto.storage.sqlite.schema import migrate
@@ -29,7 +29,8 @@ HOT = {
     "claim but some": (claiming._TOP_NOT_SKIPPED, "job_ready"),
     "claim from several queues": (claiming._TOP_OF_QUEUES, "job_ready"),
     "queues with work": (claiming._READY_QUEUES, "job_ready"),
-    "is there work in these queues": (claiming._ANY_READY_IN, "job_ready"),
+    "is there work in these queues": (claiming._ANYTHING_IN, "job_ready"),
+    "what else is there to claim": (fusing._WHAT_ELSE, "job_ready"),
     "first scheduled": (claiming._FIRST_SCHEDULED, "job_scheduled"),
     "promotion": (claiming._PROMOTE, "job_scheduled"),
     "lease": (claiming._LEASE, "INTEGER PRIMARY KEY"),

@@ -27,11 +27,12 @@ _NOT_SKIPPED = (
     "handler NOT IN (SELECT handler FROM handler WHERE name IN (SELECT value FROM json_each(?5)))"
 )
 
-_ANY_READY = f"SELECT EXISTS (SELECT 1 FROM job WHERE {_CLAIMABLE})"
-_ANY_READY_IN = (
-    f"SELECT EXISTS (SELECT 1 FROM json_each(?2), job WHERE queue = value AND {_CLAIMABLE})"
-)
 _FIRST_SCHEDULED = "SELECT min(due) FROM job WHERE state = 1"
+_ANYTHING = f"SELECT ({_FIRST_SCHEDULED}), EXISTS (SELECT 1 FROM job WHERE {_CLAIMABLE})"
+_ANYTHING_IN = (
+    f"SELECT ({_FIRST_SCHEDULED}), "
+    f"EXISTS (SELECT 1 FROM json_each(?2), job WHERE queue = value AND {_CLAIMABLE})"
+)
 _PROMOTE = "UPDATE job SET state = 2, version = version + 1 WHERE state = 1 AND due <= ?"
 
 # The distinct queues, each found by one step into the index: never a look at every ready job.
@@ -84,15 +85,13 @@ Row = list[Any]  # JSON has no static types
 
 def nothing_due(connection: sqlite3.Connection, claim: ClaimDue) -> ClaimReply | None:
     """The reply to a claim that finds nothing, found without a lock; ``None`` when there is work."""
-    scheduled = _first_scheduled(connection)
-    if scheduled is not None and scheduled <= claim.now:
-        return None
     if claim.queues is None:
-        any_ready = connection.execute(_ANY_READY, (claim.now,))
+        found = connection.execute(_ANYTHING, (claim.now,))
     else:
         names = _json([name for name, _ in claim.queues])
-        any_ready = connection.execute(_ANY_READY_IN, (claim.now, names))
-    if any_ready.fetchone()[0]:
+        found = connection.execute(_ANYTHING_IN, (claim.now, names))
+    scheduled, any_ready = found.fetchone()
+    if any_ready or (scheduled is not None and scheduled <= claim.now):
         return None
     return ClaimReply([], claim.limit <= 0, scheduled)
 
@@ -115,8 +114,7 @@ def claim_due(
         node = names.node_number(claim.node)
         connection.execute(_LEASE, (node, claim.now, claim.lease_until, taken))
     jobs = [_claimed(row, names, claim) for row in rows]
-    for row, job in zip(rows, jobs, strict=True):
-        leases.take(row[2], job)
+    leases.take_all([(row[2], job) for row, job in zip(rows, jobs, strict=True)])
     return ClaimReply(jobs, more, scheduled)
 
 

@@ -77,9 +77,8 @@ def insert_claimed(
         assert type(state) is Ready
         if request.details is not None:
             request = _as_stored(request)
-        job = ClaimedJob(request, 1, 1, state.due, node, now)
-        claimed.append(job)
-        leases.take(first + index, job)
+        claimed.append(ClaimedJob(request, 1, 1, state.due, node, now))
+    leases.take_all(zip([first + index for index in plan.order], claimed, strict=True))
     return ClaimReply(claimed, len(jobs) >= claim.limit, plan.next_due)
 
 

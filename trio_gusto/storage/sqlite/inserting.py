@@ -64,7 +64,10 @@ def insert_jobs(
 
 def new_jobs(inserts: Sequence[Insert]) -> list[NewJob]:
     """The jobs of all the messages, in order."""
-    return [job for insert in inserts for job in zip(insert.requests, insert.states, strict=True)]
+    jobs: list[NewJob] = []
+    for insert in inserts:
+        jobs += zip(insert.requests, insert.states, strict=True)
+    return jobs
 
 
 def refusal(connection: sqlite3.Connection, insert: Insert, error: Exception) -> GustoError:

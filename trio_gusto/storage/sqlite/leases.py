@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ...model.ids import JobId
 from ...model.job import ClaimedJob
 
@@ -27,21 +29,26 @@ class Leases:
         """The lease of a job, if it was claimed through this object and has not ended."""
         return self._leases.get(job_id)
 
-    def take(self, seq: int, job: ClaimedJob) -> None:
-        """A job was claimed."""
-        self._changes.append((job.request.id, (seq, job)))
+    def take_all(self, claimed: Iterable[Lease]) -> None:
+        """These jobs were claimed."""
+        self._changes += [(lease[1].request.id, lease) for lease in claimed]
 
     def drop(self, job_id: JobId) -> None:
         """A job was settled, or its lease was lost."""
         self._changes.append((job_id, None))
 
+    def drop_all(self, job_ids: Iterable[JobId]) -> None:
+        """These jobs were settled."""
+        self._changes += [(job_id, None) for job_id in job_ids]
+
     def keep(self) -> None:
         """The transaction is committed."""
+        leases = self._leases
         for job_id, lease in self._changes:
             if lease is None:
-                self._leases.pop(job_id, None)
+                leases.pop(job_id, None)
             else:
-                self._leases[job_id] = lease
+                leases[job_id] = lease
         self._changes.clear()
 
     def undo(self) -> None:

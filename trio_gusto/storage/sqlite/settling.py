@@ -70,32 +70,32 @@ def complete_all(connection: sqlite3.Connection, leases: Leases, commits: Sequen
     """
     rows: list[tuple[object, ...]] = []
     all_empty = True
+    find = leases.find
     for commit in commits:
-        lease = leases.find(commit.job_id)
+        lease = find(commit.job_id)
         state = commit.state
         assert type(state) is Completed
         if lease is None:
             return False
         seq, job = lease
+        token, result, error = job.token, state.result, state.result_error
         if (
-            job.token != commit.version
+            token != commit.version
             or job.attempt != commit.attempt
             or job.claimed_at != state.claimed_at
             or job.node != state.node
         ):
             return False
         # The lease says the rest of what a completed row keeps, and is in the row already.
-        rows.append(
-            (seq, job.token, state.started_at, state.ended_at, state.result, state.result_error)
-        )
-        all_empty = all_empty and state.result is None and state.result_error is None
+        rows.append((seq, token, state.started_at, state.ended_at, result, error))
+        if result is not None or error is not None:
+            all_empty = False
     width = 4 if all_empty else 6
     for first, size in chunks(len(rows)):
         values = [value for row in rows[first : first + size] for value in row[:width]]
         if connection.execute(_complete(size, width), values).rowcount != size:
             raise StaleLease
-    for commit in commits:
-        leases.drop(commit.job_id)
+    leases.drop_all([commit.job_id for commit in commits])
     return True
 
 

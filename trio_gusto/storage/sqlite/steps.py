@@ -16,6 +16,7 @@ from ...model.errors import ArgumentError, GustoError
 from ...model.states import Completed
 from ..messages import (
     ClaimDue,
+    ClaimReply,
     Commit,
     Insert,
     Inserted,
@@ -47,6 +48,7 @@ R = TypeVar("R")
 Reply = WriteReply | GustoError
 
 _INSERTED = Inserted()
+_GOOD: dict[type, Reply] = {Insert: _INSERTED, Commit: COMMITTED}
 
 
 class Steps:
@@ -67,50 +69,48 @@ class Steps:
         """
         replies: list[Reply] = []
         begin = 0
-        for index, write in enumerate(writes, 1):
+        for index, write in enumerate(writes):
             kind = type(write)
-            if kind is ClaimDue:
-                replies += self._up_to_claim(writes[begin:index])
-                begin = index
-            elif kind is not Insert and _kind(write) is not Completed:
-                replies += self._in_order(writes[begin:index])
-                begin = index
+            if kind is Insert or (type(write) is Commit and is_plain_success(write)):
+                continue
+            replies += self._up_to(write, writes[begin:index])
+            begin = index + 1
         replies += self._in_order(writes[begin:])
         return replies
 
-    def _up_to_claim(self, writes: Sequence[Write]) -> Sequence[Reply]:
-        """Nothing but inserts and successes, and then a claim.
+    def _up_to(self, write: Write, before: Sequence[Write]) -> Sequence[Reply]:
+        """What comes ``before`` is nothing but inserts and plain successes."""
+        if type(write) is ClaimDue:
+            reply = self._fuse(write, before)
+            if reply is not None:
+                return [*map(_GOOD.__getitem__, map(type, before)), reply]
+        return [*self._in_order(before), self._perform(write)]
+
+    def _fuse(self, claim: ClaimDue, before: Sequence[Write]) -> ClaimReply | None:
+        """``None`` when it cannot be done, and nothing is.
 
         Successes touch only jobs that were claimed by an earlier group, so it does not matter when
         among the inserts they are performed.
         """
-        inserts = [write for write in writes if type(write) is Insert]
-        successes = [write for write in writes if type(write) is Commit]
-        claim = writes[-1]
-        assert type(claim) is ClaimDue
+        inserts = [write for write in before if type(write) is Insert]
         planned = plan(inserts, claim) if inserts else None
-        if (
-            planned is None
-            or not nothing_else(self._connection, planned)
-            or not complete_all(self._connection, self._leases, successes)
-        ):
-            return self._in_order(writes)
-        replies: list[Reply] = [
-            _INSERTED if type(write) is Insert else COMMITTED for write in writes[:-1]
-        ]
-        replies.append(insert_claimed(self._connection, self._names, self._leases, planned))
-        return replies
+        if planned is None or not nothing_else(self._connection, planned):
+            return None
+        if not self._complete([write for write in before if type(write) is Commit]):
+            return None
+        return insert_claimed(self._connection, self._names, self._leases, planned)
 
     def _in_order(self, writes: Sequence[Write]) -> Sequence[Reply]:
+        """Nothing but inserts and plain successes."""
         replies: list[Reply] = []
-        for kind, run in _runs(writes):
+        for kind, neighbours in groupby(writes, type):
+            run = list(neighbours)
             if kind is Insert:
                 self._insert(run)
-                replies += [_INSERTED] * len(run)
-            elif kind is Completed and self._complete(run):
-                replies += [COMMITTED] * len(run)
-            else:
+            elif not self._complete(run):
                 replies += map(self._perform, run)
+                continue
+            replies += [_GOOD[kind]] * len(run)
         return replies
 
     # --- the careful way ---
