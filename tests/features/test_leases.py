@@ -291,6 +291,30 @@ async def test_a_job_that_comes_back_ends_its_former_attempt_on_the_same_node(
     assert former[1] == pytest.approx(latter[0], abs=0.01)
 
 
+async def test_an_attempt_that_waits_for_the_one_before_is_given_back_at_a_stop(
+    cluster: Cluster, autojump_clock: MockClock
+) -> None:
+    begun: list[int] = []
+
+    @cluster.first.job(name="job")
+    async def job() -> None:
+        begun.append(current_job().attempt)
+        with trio.CancelScope(shield=True):
+            await trio.sleep(2 * LEASE)
+
+    async with cluster.first.running() as first:
+        ref = await first.enqueue(job)
+        await trio.sleep(1)
+        async with cluster.second.running():  # which does not know the handler
+            cluster.clock.step(timedelta(days=1))
+            await trio.sleep(2)
+        assert (await ref.job()).attempt == 2
+    assert begun == [1]
+    async with cluster.first.connected() as queue:
+        ended = await queue.ref(ref.id).job()
+        assert (ended.state, ended.attempt) == (JobState.READY, 1)
+
+
 async def test_a_cancellation_is_noticed_at_the_next_renewal_if_nothing_else_tells(
     autojump_clock: MockClock,
 ) -> None:

@@ -270,6 +270,13 @@ class Roster:
         # A handler that outlived its lease may find a later attempt of its job here.
         if self.leases.get(lease.claimed.request.id) is lease:
             del self.leases[lease.claimed.request.id]
-        if lease.successor is not None:
-            self.backlog.put([lease.successor])
+        successor, lease.successor = lease.successor, None
+        if successor is not None:
+            self.backlog.put([successor])
         self.changed.ring()
+
+    def take_unbegun(self) -> list[Lease]:
+        """All that no executor has taken, in order: for giving them back."""
+        held = self.leases.values()
+        followers = [one for one in held if one.follows and one.follows.successor is one]
+        return [*self.backlog.take_all(), *followers]

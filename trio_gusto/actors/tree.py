@@ -82,7 +82,7 @@ class Workers:
         roster = self.roster
         roster.stopping = True
         await supervisor.stop("poller", "sweeper")
-        for lease in roster.backlog.take_all():
+        for lease in roster.take_unbegun():
             self.settler.give_back(lease)
         with trio.CancelScope() as drain.patience:
             if drain.graceful:
