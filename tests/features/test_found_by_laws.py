@@ -101,3 +101,32 @@ async def test_a_job_that_is_won_back_waits_until_its_lost_attempt_has_ended(
         async with neighbour.running():
             assert await ref.result() == "attempt 2"
     assert most == [1, 1]
+
+
+async def test_a_job_retried_by_hand_before_its_time_is_recovered_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    clock, storage = VirtualClock(), MemoryStorage()
+    doomed = Gusto(storage, clock=clock, options=Options(lease=10))
+    rescuer = Gusto(storage, clock=clock, options=Options(lease=10))
+
+    @doomed.job(name="job")
+    async def hang() -> int:
+        await trio.sleep_forever()
+        return 0
+
+    @rescuer.job(name="job")
+    async def note() -> int:
+        return current_job().attempt
+
+    async with doomed.running() as queue:
+        ref = await queue.enqueue(hang, execute_after=3600)
+        await ref.cancel()
+        assert await queue.retry(ref)
+        await trio.sleep(1)
+        (attempt,) = await queue.attempts(ref)
+        await storage.detach(attempt.node_id)  # as if its process were gone
+        start = trio.current_time()
+        async with rescuer.running() as office:
+            assert await office.ref(ref.id).result() == 2
+        assert trio.current_time() - start < 5

@@ -363,9 +363,11 @@ def claimed_again(job: StoredJob) -> ClaimedJob:
     """The claim that a processing job is under, read back from the storage.
 
     Used to settle an attempt in its node's place, when that has vanished. The instant it was due
-    at is not kept while a job runs; what it was first due at is no later, and so serves for it.
+    at is not kept while a job runs; what it was first due at serves for it, or the claim itself if
+    that came sooner (a job retried by hand does not wait for its `execute_after`).
     """
     state, request = job.state, job.request
     assert isinstance(state, Processing)
     due = request.created_at if request.execute_after is None else request.execute_after
+    due = min(due, state.claimed_at)
     return ClaimedJob(request, job.attempt, job.version, due, state.node, state.claimed_at)
