@@ -6,29 +6,18 @@ attempts, time and order are checked against a plain recount, so that the model 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import precondition, rule
 
-from property_tests.host import Host
 from property_tests.recount import (
     ALL,
-    Jobs,
-    check_change,
     claimable,
-    comparable,
-    differences,
-    everything,
 )
-from property_tests.strategies import NOW, outcomes
-from trio_gusto.model.errors import DuplicateJob, GustoError
-from trio_gusto.model.ids import JobId, uuid7
+from property_tests.side_by_side import SideBySide
+from property_tests.strategies import outcomes
+from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest, StoredJob
 from trio_gusto.model.lifecycle import (
     CalledOff,
@@ -43,8 +32,7 @@ from trio_gusto.model.lifecycle import (
     settle,
 )
 from trio_gusto.model.outcomes import Lost, Outcome
-from trio_gusto.model.states import Ended, Expired, JobState, Processing, Ready, Scheduled, Waiting
-from trio_gusto.storage.memory import MemoryStorage
+from trio_gusto.model.states import Ended, JobState, Processing, Ready, Waiting
 from trio_gusto.storage.messages import (
     CancelRequests,
     ClaimDue,
@@ -58,8 +46,6 @@ from trio_gusto.storage.messages import (
     NextDue,
     Prune,
     Pruned,
-    Query,
-    QueryReply,
     Renew,
     Renewed,
     RequestCancel,
@@ -67,9 +53,7 @@ from trio_gusto.storage.messages import (
     StrandedJobs,
     Tally,
     Write,
-    WriteReply,
 )
-from trio_gusto.storage.storage import Storage
 
 LEASE = 8
 
@@ -78,104 +62,8 @@ picks = st.integers(0, 30)
 queue_names = st.sampled_from(["a", "b", "c"])
 
 
-class Agreement(RuleBasedStateMachine):
+class Agreement(SideBySide):
     """Instants are few and close, so that due instants, leases and deadlines meet."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.directory = Path(tempfile.mkdtemp(prefix="agreement-"))
-        self.host = Host()
-        self.model = MemoryStorage()
-        self.subject: Storage = self.make_storage(self.directory / "jobs.db")
-        self.now = NOW
-        self.clock_stepped = False
-        self.made = 0
-        self.nodes: list[str] = []
-        self.jobs: Jobs = {}
-        self.leases: list[ClaimedJob] = []
-        self.ever_claimed: Counter[JobId] = Counter()
-        self.claims: Counter[JobId] = Counter()  # since it was last retried by hand, like this
-        self.given_back: Counter[JobId] = Counter()
-        for name in ("node-0", "node-1"):
-            self.attach(name)
-
-    def make_storage(self, path: Path) -> Storage:
-        """The storage to be judged; ``path`` is a file that it may make."""
-        raise NotImplementedError
-
-    def teardown(self) -> None:
-        for node in self.nodes:
-            self.each(lambda storage, node=node: storage.detach(node))
-        self.host.close()
-        shutil.rmtree(self.directory)
-
-    # --- speaking to both ---------------------------------------------------------------------
-
-    def each(self, act: Any) -> None:
-        async def on_both() -> None:
-            await act(self.model)
-            await act(self.subject)
-
-        self.host.call(on_both)
-
-    def attach(self, node: str) -> None:
-        self.each(lambda storage: storage.attach(node))
-        self.nodes.append(node)
-
-    def tell(self, *writes: Write) -> Sequence[WriteReply | GustoError]:
-        """Apply one group to both; their replies and their jobs must be equal."""
-
-        async def on_both() -> tuple[Any, ...]:
-            replies = [await storage.apply(writes) for storage in (self.model, self.subject)]
-            jobs = [await everything(storage) for storage in (self.model, self.subject)]
-            return (*replies, *jobs)
-
-        wanted, found, model_jobs, jobs = self.host.call(on_both)
-        assert [comparable(reply) for reply in found] == [comparable(reply) for reply in wanted]
-        assert list(jobs.values()) == list(model_jobs.values()), differences(jobs, model_jobs)
-        before, self.jobs = self.jobs, jobs
-        if all(isinstance(reply, Conflict | DuplicateJob) for reply in found):
-            assert jobs == before, "a refused write changed something"
-        self.check_jobs(before)
-        replies: Sequence[WriteReply | GustoError] = found
-        return replies
-
-    def ask(self, query: Query) -> QueryReply:
-        async def on_both() -> tuple[QueryReply, QueryReply]:
-            return await self.model.read(query), await self.subject.read(query)
-
-        wanted, found = self.host.call(on_both)
-        assert comparable(found) == comparable(wanted)
-        return found
-
-    # --- what must hold of all jobs ---------------------------------------------------------------
-
-    def check_jobs(self, before: Jobs) -> None:
-        for job_id, job in self.jobs.items():
-            state, budget = job.state, job.request.max_attempts
-            assert 0 <= job.attempt <= budget
-            assert state.word.is_ended or isinstance(state, Processing) or job.attempt < budget
-            assert not isinstance(state, Processing) or job.attempt >= 1
-            assert not isinstance(state, Expired) or job.request.expire_on is not None
-            assert self.claims[job_id] == job.attempt + self.given_back[job_id]
-            tokens = [record.token for record in job.history]
-            assert tokens == sorted(set(tokens))
-            assert len(tokens) <= self.ever_claimed[job_id]
-            if not self.clock_stepped:
-                assert all(record.claimed_at <= record.ended_at for record in job.history)
-            if (old := before.get(job_id)) is not None:
-                check_change(old, job)
-
-    def count_claims(self, claim: ClaimDue, reply: ClaimReply, before: Jobs) -> None:
-        """Compare a claim with a plain recount of what could be claimed."""
-        assert [job.request.id for job in reply.jobs] == claimable(before, claim)
-        for job in reply.jobs:
-            request = job.request
-            assert job.due <= claim.now
-            assert request.expire_on is None or claim.now < request.expire_on
-            assert job.token > before[request.id].version
-        scheduled = [j.state.due for j in self.jobs.values() if isinstance(j.state, Scheduled)]
-        assert reply.next_due == min(scheduled, default=None)
 
     # --- time and nodes -----------------------------------------------------------------------
 
