@@ -25,24 +25,15 @@ from ..clock import Clock
 from ..model.facts import JobStarted
 from ..model.failure import leaves
 from ..model.ids import to_uuid
-from ..model.instants import MICROSECONDS, to_datetime, to_duration
+from ..model.instants import MICROSECONDS, to_datetime
 from ..model.job import ClaimedJob
-from ..model.outcomes import (
-    AttemptCancelled,
-    AttemptFailed,
-    Outcome,
-    Released,
-    Succeeded,
-    TimedOut,
-    classify,
-)
-from ..model.retry import RetryPolicy, RetryState, from_wire
-from ..serialization.calls import DecodeError
+from ..model.outcomes import Outcome, Succeeded
 from ..serialization.handler import Handler
 from .context import enter
 from .isolation import drive, is_real_interrupt, step
+from .judge import Judge
 from .probe import Probe
-from .roster import Cause, Lease, Roster, Slot
+from .roster import Lease, Roster, Slot
 from .settler import Settler
 from .workplace import Workplace
 
@@ -65,6 +56,7 @@ class Executors:
         self._roster = roster
         self._settler = settler
         self._probe = probe
+        self._judge = Judge(workplace)
         self._threads = trio.CapacityLimiter(len(roster.slots))
         self._context = contextvars.Context()
         # Looked up once: these are called for every job.
@@ -159,7 +151,7 @@ class Executors:
                 result = await self._enter(slot, lease, handler, context, args, kwargs)
         except BaseException as caught:  # noqa: BLE001 - a handler may raise anything
             error = caught
-            outcome = self._judge(slot, lease, caught)
+            outcome = self._judge.outcome_of(slot, lease, caught)
         else:
             outcome = RETURNED_NONE if result is None else self._workplace.success(handler, result)
         ended_at = self._vacate(slot, lease, started_at)
@@ -192,7 +184,7 @@ class Executors:
         if self._probe.gate is not None and lease.cause is None:
             # Nobody can stand in a scope that was cancelled; then the settler notes the passing.
             lease.recorded = trio.Event()
-        delay = None if error is None else self._retry_delay(handler, lease.claimed, outcome)
+        delay = None if error is None else self._judge.retry_delay(handler, lease.claimed, outcome)
         state = self._settler.settle(lease, outcome, now=ended_at, delay=delay)
         if span is not None and self._observer is not None:
             self._observer.job_ended(span, outcome.word, state.word, error)
@@ -274,65 +266,6 @@ class Executors:
                 await ended.wait()
             slot.thread_wait = None
             raise
-
-    # --- judging what came out ---
-
-    def _judge(self, slot: Slot, lease: Lease, error: BaseException) -> Outcome:
-        members = leaves(error)
-        if any(is_real_interrupt(leaf) for leaf in members):
-            return Released(entered=True)
-        cancelled = any(isinstance(leaf, trio.Cancelled) for leaf in members)
-        own = None if all(isinstance(leaf, trio.Cancelled) for leaf in members) else error
-        if slot.scope.cancel_called:
-            match lease.cause:
-                case Cause.TIMEOUT:
-                    timeout = lease.claimed.request.timeout
-                    assert timeout is not None
-                    return TimedOut(timeout, own)
-                case Cause.CANCEL:
-                    return AttemptCancelled(lease.cancel_reason or "")
-                case _:
-                    return Released(entered=True)
-        if cancelled and trio.current_effective_deadline() == -math.inf:
-            return Released(entered=True)  # the pool itself is being cancelled
-        if isinstance(error, DecodeError):
-            return AttemptFailed(error, final=True, reason="its arguments could not be decoded")
-        return classify(error)
-
-    def _retry_delay(
-        self, handler: Handler[..., Any], claimed: ClaimedJob, outcome: Outcome
-    ) -> int | None:
-        """Ask the job's retry policy; a policy that breaks counts as "no more attempts"."""
-        match outcome:
-            case AttemptFailed(exception=error, final=False, after=None):
-                pass
-            case TimedOut(exception=error):
-                error = error or TimeoutError("the attempt timed out")
-            case _:
-                return None
-        if claimed.attempt >= claimed.request.max_attempts:
-            return None
-        try:
-            policy = self._policy(handler, claimed)
-            state = RetryState(
-                claimed.attempt,
-                claimed.request.max_attempts,
-                error,
-                self._workplace.view(claimed),
-            )
-            delay = policy(state)
-            return None if delay is None else max(0, to_duration(delay))
-        except Exception:
-            logger.exception(
-                "the retry policy of %s failed, so the job is not retried", claimed.request.name
-            )
-            return None
-
-    def _policy(self, handler: Handler[..., Any], claimed: ClaimedJob) -> RetryPolicy:
-        details = claimed.request.details
-        if details is not None and details.retry is not None:
-            return from_wire(details.retry)
-        return self._workplace.retry_of(handler)
 
     async def _let_through(self, error: BaseException) -> None:
         """Raise what is not the handler's business: a real Ctrl-C, and the pool's cancellation."""
