@@ -6,6 +6,7 @@ one that holds no more is dropped when its turn comes, or when the agenda is tid
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 
@@ -21,55 +22,73 @@ SMALL = 1_000
 class Agenda:
     """Jobs by ``instant_of``, the earliest first, and by sequence where that is the same.
 
-    It is tidied up whenever it has doubled: what holds no more takes at most as much room as what
-    does, and adding stays cheap.
+    Most entries come in order, and stand in a line; a heap holds those that come before the end of
+    the line. Whenever the agenda has grown fourfold it is tidied up: what holds no more takes at
+    most three times as much room as what does, and adding stays cheap.
     """
 
-    __slots__ = ("_entries", "_instant_of", "_untidy_at")
+    __slots__ = ("_early", "_instant_of", "_line", "_untidy_at")
 
     def __init__(self, instant_of: Callable[[StoredJob], int | None]) -> None:
-        self._entries: list[Entry] = []
+        self._line: deque[Entry] = deque()
+        self._early: list[Entry] = []
         self._instant_of = instant_of
         self._untidy_at = SMALL
 
     def __len__(self) -> int:
         """How many entries there are, with those that hold no more."""
-        return len(self._entries)
+        return len(self._line) + len(self._early)
 
     def add(self, job: StoredJob, instant: int) -> None:
         """Write ``job`` down at ``instant``; twice does no harm."""
-        heappush(self._entries, (instant, job.sequence, job))
-        if len(self._entries) > self._untidy_at:
+        line = self._line
+        entry = (instant, job.sequence, job)
+        if not line or line[-1] <= entry:
+            line.append(entry)
+        else:
+            heappush(self._early, entry)
+        if len(line) + len(self._early) > self._untidy_at:
             self._tidy_up()
 
     def first(self) -> Entry | None:
         """The first entry that holds."""
-        entries = self._entries
-        while entries:
-            instant, _, job = entry = entries[0]
-            if self._instant_of(job) == instant:
+        while (entry := self._head()) is not None:
+            if self._instant_of(entry[2]) == entry[0]:
                 return entry
-            heappop(entries)
+            self._drop(entry)
         return None
 
     def take(self, until: int) -> StoredJob | None:
         """Take out the first job whose instant is not after ``until``."""
-        entries = self._entries
-        while entries and entries[0][0] <= until:
-            instant, _, job = heappop(entries)
-            if self._instant_of(job) == instant:
-                while entries and entries[0][2] is job:
-                    heappop(entries)  # written down twice
+        while (entry := self._head()) is not None and entry[0] <= until:
+            self._drop(entry)
+            job = entry[2]
+            if self._instant_of(job) == entry[0]:
+                while (twin := self._head()) is not None and twin[2] is job:
+                    self._drop(twin)  # written down twice
                 return job
         return None
 
+    def _head(self) -> Entry | None:
+        line, early = self._line, self._early
+        if early and (not line or early[0] < line[0]):
+            return early[0]
+        return line[0] if line else None
+
+    def _drop(self, head: Entry) -> None:
+        if self._line and self._line[0] is head:
+            self._line.popleft()
+        else:
+            heappop(self._early)
+
     def _tidy_up(self) -> None:
+        entries = (*self._line, *self._early)
         by_sequence = {
-            entry[1]: entry for entry in self._entries if self._instant_of(entry[2]) == entry[0]
+            entry[1]: entry for entry in entries if self._instant_of(entry[2]) == entry[0]
         }
-        self._entries = list(by_sequence.values())
-        heapify(self._entries)
-        self._untidy_at = max(SMALL, 2 * len(self._entries))
+        self._line = deque(sorted(by_sequence.values()))
+        self._early = []
+        self._untidy_at = max(SMALL, 4 * len(self._line))
 
 
 def in_one_order(agendas: Sequence[Agenda], until: int) -> Iterator[StoredJob]:

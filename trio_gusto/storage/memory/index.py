@@ -42,11 +42,11 @@ class Index:
     def enter(self, job: StoredJob) -> None:
         """Write ``job`` down under its state."""
         state = job.state
-        if isinstance(state, ENDED):
-            self.ended.add(job, state.ended_at)
-            return
         if isinstance(state, Processing):
             self.processing[job.request.id] = job
+            return
+        if isinstance(state, ENDED):
+            self.ended.add(job, state.ended_at)
             return
         if isinstance(state, Ready):
             self._lane(job).add(job, state.due)

@@ -178,11 +178,15 @@ class MemoryStorage(Storage):
         index = self._index
         index.look_at(claim.now)
         found = self._claimable(claim)
-        reach = within_reach(((job.attempt, job.request.max_attempts) for job in found), claim.free)
+        spent = ((job.attempt, job.request.max_attempts) for job in found)
+        reach = len(found) if len(found) <= claim.free else within_reach(spent, claim.free)
         for job in found[reach:]:
             index.put_back(job)
         more = reach < len(found) or reach >= claim.limit
-        jobs = [self._lease(job, claim) for job in found[:reach]]
+        lease = Processing(
+            claim.node, claim.now, claim.lease_until
+        )  # never changed, so one for all
+        jobs = [self._lease(job, lease) for job in found[:reach]]
         first = index.scheduled.first()
         return ClaimReply(jobs, more, None if first is None else first[0])
 
@@ -198,13 +202,14 @@ class MemoryStorage(Storage):
             found += take(name, now, limit - len(found), skip)
         return found
 
-    def _lease(self, job: StoredJob, claim: ClaimDue) -> ClaimedJob:
+    def _lease(self, job: StoredJob, lease: Processing) -> ClaimedJob:
         due = due_of(job)
-        job.state = Processing(claim.node, claim.now, claim.lease_until)
-        job.attempt += 1
-        job.version += 1
-        self._index.enter(job)
-        return ClaimedJob(job.request, job.attempt, job.version, due, claim.node, claim.now)
+        job.state = lease
+        attempt = job.attempt = job.attempt + 1
+        token = job.version = job.version + 1
+        request = job.request
+        self._index.processing[request.id] = job
+        return ClaimedJob(request, attempt, token, due, lease.node, lease.claimed_at)
 
     def _commit(self, commit: Commit) -> Committed | Conflict:
         job = self._jobs.get(commit.job_id)
