@@ -143,9 +143,34 @@ async def test_cancelling_a_prefetched_job_keeps_it_from_being_entered() -> None
             await trio.testing.wait_all_tasks_blocked()
             assert await ref.status() is JobState.PROCESSING
             assert await ref.cancel("too late")
+            assert (await ref.wait()).state is JobState.CANCELLED  # without waiting its turn
+            assert not await ref.cancel("again")
             go_on.set()
-            assert (await ref.wait()).state is JobState.CANCELLED
+            await queue.work_until_idle()
+            assert [attempt.outcome for attempt in await queue.attempts(ref)] == ["cancelled"]
     assert ran == []
+
+
+async def test_a_prefetched_job_that_was_called_off_is_not_given_back_when_the_app_stops() -> None:
+    app = Gusto(options=Options(concurrency=1, prefetch=5, drain_timeout=0))
+    entered = trio.Event()
+
+    @app.job
+    async def endless() -> None:
+        entered.set()
+        await trio.sleep_forever()
+
+    with trio.fail_after(5):
+        async with app.running() as queue:
+            await queue.enqueue(endless)
+            await entered.wait()
+            ref = await queue.enqueue(endless)
+            await trio.testing.wait_all_tasks_blocked()
+            assert await ref.cancel("not wanted")
+        async with app.connected() as queue:
+            job = await queue.ref(ref.id).job()
+            assert (job.state, job.reason) == (JobState.CANCELLED, "not wanted")
+            assert len(await queue.attempts(ref.id)) == 1
 
 
 async def test_an_unknown_job_cannot_be_cancelled() -> None:

@@ -24,6 +24,7 @@ from ..storage.messages import CancelRequests, Renew
 from .desk import StorageDesk
 from .probe import Probe
 from .roster import Cause, Lease, Roster
+from .settler import Settler
 from .watchdog import Watchdog
 
 logger = logging.getLogger("trio_gusto")
@@ -40,6 +41,7 @@ class Heart:
         node: str,
         desk: StorageDesk,
         roster: Roster,
+        settler: Settler,
         probe: Probe,
         clock: Clock,
         options: Options,
@@ -48,6 +50,7 @@ class Heart:
         self._node = node
         self._desk = desk
         self._roster = roster
+        self._settler = settler
         self._probe = probe
         self._clock = clock
         self._options = options
@@ -108,8 +111,8 @@ class Heart:
         """Cancel what runs here and was called off."""
         for job_id, reason in cancels:
             lease = self._roster.leases.get(job_id)
-            if lease is not None and lease.cause is None:
-                lease.cancel(reason)
+            if lease is not None:
+                self._settler.call_off(lease, reason)
 
     async def look_for_cancels(self) -> None:
         """Ask whether any job that runs here was called off by another process."""

@@ -44,6 +44,7 @@ class Lease:
         "claimed",
         "fence",
         "follows",
+        "over",
         "recorded",
         "slot",
         "started_at",
@@ -60,6 +61,8 @@ class Lease:
         self.cause: Cause | None = None
         self.cancel_reason: str | None = None
         self.started_at: int | None = None
+        self.over = False
+        """Whether its outcome is on its way to the storage."""
         self.waited = False
         """Whether the handler has let the event loop have its turn."""
         self.follows: Lease | None = None

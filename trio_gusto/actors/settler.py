@@ -80,6 +80,7 @@ class Settler:
                 outcome.exception if isinstance(outcome, AttemptFailed | TimedOut) else None
             ),
         )
+        lease.over = True
         self._desk.tell(SettlementLetter(commit, self, lease, outcome, now))
         return settlement.state
 
@@ -88,6 +89,7 @@ class Settler:
         claimed = lease.claimed
         state = complete(claimed, outcome, started_at, now)
         commit = Commit(claimed.request.id, claimed.token, state, claimed.attempt)
+        lease.over = True
         self._desk.tell(SettlementLetter(commit, self, lease, outcome, now))
 
     def recorded(self, letter: SettlementLetter, reply: Reply) -> None:
@@ -153,8 +155,18 @@ class Settler:
                 )
             )
 
+    def call_off(self, lease: Lease, reason: str) -> None:
+        """Somebody cancelled the job: at once if its handler was not entered, in its scope if so."""
+        if lease.over or lease.cause is not None:
+            return
+        lease.cancel(reason)
+        if lease.slot is None:
+            self.give_back(lease)
+
     def give_back(self, lease: Lease) -> None:
         """Settle an attempt whose handler was never entered: this node will not run it."""
+        if lease.over:
+            return  # called off while it waited its turn
         if lease.follows is not None:
             lease.follows.successor = None
         if lease.cancel_reason is not None:

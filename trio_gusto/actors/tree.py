@@ -60,7 +60,14 @@ class Workers:
             node, desk, self.roster, self.settler, probe, clock, options, workplace.find
         )
         self.heart = Heart(
-            node, desk, self.roster, probe, clock, options, fence_after(options.lease)
+            node,
+            desk,
+            self.roster,
+            self.settler,
+            probe,
+            clock,
+            options,
+            fence_after(options.lease),
         )
         self.sweeper = Sweeper(
             node, desk, self.roster, self.settler, waiters, probe, clock, options
