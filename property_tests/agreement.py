@@ -43,7 +43,6 @@ from trio_gusto.storage.messages import (
     Find,
     Get,
     Insert,
-    NextDue,
     Prune,
     Pruned,
     Renew,
@@ -309,7 +308,6 @@ class Agreement(SideBySide):
     ) -> None:
         self.ask(Find(limit, before, states=states, queues=queues, tags_any=tags))
         self.ask(Tally())
-        self.ask(NextDue())
         self.ask(Get(list(self.jobs)[:2], "x"))
         self.ask(CancelRequests(self.nodes[0]))
         self.ask(Stranded(self.nodes[0], self.now, ALL))

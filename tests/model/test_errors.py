@@ -56,7 +56,6 @@ def test_an_error_is_also_the_builtin_one_that_people_expect(
         (errors.NoCurrentJob(), ["inside a handler"]),
         (errors.AlreadyRunning(), ["second Gusto"]),
         (errors.IllegalTransition("ready", "Lost"), ["ready", "Lost", "A job's life"]),
-        (errors.LeaseLost(ID, 4), [str(ID), "4"]),
         (errors.SchemaTooNew(9, 1), ["9", "1", "upgrade"]),
         (errors.JobFailed(ID, "bad", JobError("ValueError", "no")), ["bad", "ValueError: no"]),
         (errors.JobFailed(ID, "lost", None), ["lost"]),

@@ -20,7 +20,6 @@ from trio_gusto.model.lifecycle import (
     advance,
     attempts_of,
     claimed_again,
-    is_claimable,
     settle,
     within_reach,
 )
@@ -90,16 +89,6 @@ def test_a_released_job_is_due_at_once_or_when_it_was_asked_for() -> None:
 
 
 # --- claiming -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("state", [s for s in EVERY_STATE if not isinstance(s, Ready)])
-def test_only_a_ready_job_is_claimable(state: State) -> None:
-    assert not is_claimable(stored(state), END + 10 * SECOND)
-
-
-def test_a_job_is_claimable_from_its_due_instant_and_until_before_its_deadline() -> None:
-    job = stored(Ready(NOW), expire_on=NOW + 2)
-    assert [is_claimable(job, NOW + after) for after in (-1, 0, 1, 2)] == [False, True, True, False]
 
 
 def test_an_attempt_is_spent_at_the_claim() -> None:

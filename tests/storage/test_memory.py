@@ -14,7 +14,6 @@ from trio_gusto.storage.messages import (
     Commit,
     Find,
     Insert,
-    NextDue,
     Renew,
     RequestCancel,
     Stranded,
@@ -146,7 +145,6 @@ async def test_jobs_called_off_before_they_are_due_leave_no_trace_in_the_agenda(
         await subject.insert(request)
         await storage.apply([Commit(request.id, 0, Cancelled(NOW, "no"), 0)])
     assert len(storage._index.scheduled) <= 1_001
-    assert (await storage.read(NextDue())).at is None
 
 
 async def test_a_job_put_back_in_its_place_many_times_is_listed_once() -> None:
@@ -185,7 +183,7 @@ async def test_queries_change_nothing() -> None:
     for n in range(4):
         await subject.enqueue(expire_on=NOW + n + 1, priority=n)
     before = await subject.everything()
-    for query in (Tally(), NextDue(), Stranded("one", NOW + 2, 9), Find(2)):
+    for query in (Tally(), Stranded("one", NOW + 2, 9), Find(2)):
         await storage.read(query)
     assert await subject.everything() == before
 

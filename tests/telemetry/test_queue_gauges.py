@@ -15,7 +15,7 @@ from trio_gusto.model.states import JobState
 from trio_gusto.storage.messages import Tallied
 from trio_gusto.telemetry import Telemetry
 
-NOTHING = Tallied({}, None, {})
+NOTHING = Tallied({}, None)
 SOME = Tallied(
     {
         (JobState.READY, "mail", "acme"): 2,
@@ -24,7 +24,6 @@ SOME = Tallied(
         (JobState.COMPLETED, "mail", ""): 1000,
     },
     START - 5_000_000,
-    {},
 )
 
 

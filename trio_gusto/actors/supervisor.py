@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 import attrs
 import trio
@@ -23,12 +22,6 @@ from ..model.failure import JobError, leaves
 from .probe import Probe
 
 logger = logging.getLogger("trio_gusto")
-
-
-class Runnable(Protocol):
-    """An actor's life: reports ready through ``task_status``, then runs until cancelled."""
-
-    def __call__(self, task_status: trio.TaskStatus[None] = ...) -> Awaitable[None]: ...
 
 
 @attrs.define

@@ -140,18 +140,6 @@ class IllegalTransition(GustoError):
         )
 
 
-class LeaseLost(GustoError):
-    """A write came with a lease that is no longer valid; it changed nothing."""
-
-    def __init__(self, job_id: UUID, token: int) -> None:
-        self.job_id = job_id
-        self.token = token
-        super().__init__(
-            f"the lease {token} on job {job_id} is no longer valid, so its outcome was not "
-            "recorded; the job belongs to a later attempt, or has ended"
-        )
-
-
 class StorageError(GustoError):
     """The storage failed; nothing of the request was stored."""
 

@@ -53,8 +53,3 @@ def to_duration(length: float | timedelta) -> int:
             f"{length!r} is no duration; give a finite number of seconds or a timedelta"
         )
     return round(length * MICROSECONDS)
-
-
-def to_timedelta(duration: int) -> timedelta:
-    """The ``timedelta`` of a duration in microseconds."""
-    return timedelta(microseconds=duration)

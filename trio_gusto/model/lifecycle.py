@@ -131,16 +131,6 @@ def admit(request: JobRequest) -> Scheduled | Ready:
     return Ready(request.created_at if after is None else after)
 
 
-def is_claimable(job: StoredJob, now: int) -> bool:
-    """Whether a claim at ``now`` may take it: due, and not past its ``expire_on``."""
-    state, request = job.state, job.request
-    return (
-        isinstance(state, Ready)
-        and state.due <= now
-        and (request.expire_on is None or now < request.expire_on)
-    )
-
-
 def within_reach(spent: Iterable[tuple[int, int]], free: int) -> int:
     """How many of the jobs found, in claim order, may be claimed at once.
 

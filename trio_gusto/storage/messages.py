@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: six writes and six queries, each with its reply.
+"""The whole language spoken to storages: six writes and five queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -222,11 +222,10 @@ class Tally:
 @attrs.define
 class Tallied:
     """``counts``: (state, queue, tenant) → jobs. ``oldest_ready``: the earliest due instant of a
-    ready job, or ``None``. ``by_name`` counts ready jobs by handler name."""
+    ready job, or ``None``."""
 
     counts: Mapping[tuple[JobState, str, str], int]
     oldest_ready: int | None
-    ready_by_name: Mapping[str, int]
 
 
 @attrs.define
@@ -269,17 +268,5 @@ class CancelsAsked:
     cancels: Sequence[tuple[JobId, str]]
 
 
-@attrs.define
-class NextDue:
-    """When is there something to claim? Reply: `NextDueAt`."""
-
-
-@attrs.define
-class NextDueAt:
-    """``at`` is the earliest due instant of a scheduled or ready job, or ``None``."""
-
-    at: int | None
-
-
-Query = Get | Find | Tally | Stranded | CancelRequests | NextDue
-QueryReply = Found | Tallied | StrandedJobs | CancelsAsked | NextDueAt
+Query = Get | Find | Tally | Stranded | CancelRequests
+QueryReply = Found | Tallied | StrandedJobs | CancelsAsked

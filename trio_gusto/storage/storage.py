@@ -18,8 +18,6 @@ from .messages import (
     Find,
     Found,
     Get,
-    NextDue,
-    NextDueAt,
     Query,
     QueryReply,
     Renew,
@@ -77,8 +75,6 @@ class Storage(ABC):
     async def read(self, query: Stranded) -> StrandedJobs: ...
     @overload
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
-    @overload
-    async def read(self, query: NextDue) -> NextDueAt: ...
     @abstractmethod
     async def read(self, query: Query) -> QueryReply:
         """Answer one query from committed data.

@@ -10,7 +10,7 @@ import pytest
 
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.states import JobState
-from trio_gusto.storage.messages import CancelRequests, Find, Get, NextDue, Query, Stranded
+from trio_gusto.storage.messages import CancelRequests, Find, Get, Query, Stranded
 from trio_gusto.storage.sqlite import claiming, fusing, settling
 from trio_gusto.storage.sqlite.connection import MEMORY
 from trio_gusto.storage.sqlite.queries import answer
@@ -44,7 +44,6 @@ QUESTIONS: dict[str, Query] = {
     "who is stranded": Stranded("node", 1, 10),
     "what runs": Find(10, states=frozenset({JobState.PROCESSING})),
     "which cancellations": CancelRequests("node"),
-    "when is the next due": NextDue(),
     "which job has this id": Get([JobId(bytes(16))]),
     "which job has this ref_id": Get(ref_id="order-1"),
 }

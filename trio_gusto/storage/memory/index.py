@@ -117,14 +117,6 @@ class Index:
         """Put a ready job back into its lane, where it was."""
         self._lane(job).add(job, due_of(job))
 
-    def next_due(self) -> int | None:
-        """The earliest due instant of a scheduled or ready job."""
-        agendas = (self.scheduled, *self._lanes.values())
-        due = [entry[0] for agenda in agendas if (entry := agenda.first()) is not None]
-        # An overdue job may have left its lane; it is due all the same until it is swept up.
-        due += [due_of(job) for job in self.overdue.values() if isinstance(job.state, Ready)]
-        return min(due, default=None)
-
     def _lane(self, job: StoredJob) -> Agenda:
         key = (-job.request.priority, job.request.queue)
         lane = self._lanes.get(key)

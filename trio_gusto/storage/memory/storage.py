@@ -35,8 +35,6 @@ from ..messages import (
     Get,
     Insert,
     Inserted,
-    NextDue,
-    NextDueAt,
     Prune,
     Pruned,
     Query,
@@ -116,8 +114,6 @@ class MemoryStorage(Storage):
     async def read(self, query: Stranded) -> StrandedJobs: ...
     @overload
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
-    @overload
-    async def read(self, query: NextDue) -> NextDueAt: ...
     async def read(self, query: Query) -> QueryReply:
         match query:
             case Get():
@@ -130,8 +126,6 @@ class MemoryStorage(Storage):
                 return self._stranded(query)
             case CancelRequests():
                 return self._cancel_requests(query)
-            case NextDue():
-                return NextDueAt(self._index.next_due())
 
     async def wait_changed(self, node: str) -> None:
         await self._nodes[node].wait()
@@ -289,15 +283,13 @@ class MemoryStorage(Storage):
 
     def _tally(self) -> Tallied:
         counts: Counter[tuple[JobState, str, str]] = Counter()
-        by_name: Counter[str] = Counter()
         oldest: int | None = None
         for job in self._jobs.values():
             state, request = job.state, job.request
             counts[state.word, request.queue, request.tenant] += 1
             if isinstance(state, Ready):
-                by_name[request.name] += 1
                 oldest = state.due if oldest is None else min(oldest, state.due)
-        return Tallied(dict(counts), oldest, dict(by_name))
+        return Tallied(dict(counts), oldest)
 
     def _stranded(self, query: Stranded) -> StrandedJobs:
         index = self._index

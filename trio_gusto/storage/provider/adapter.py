@@ -35,8 +35,6 @@ from ..messages import (
     Get,
     Insert,
     Inserted,
-    NextDue,
-    NextDueAt,
     Prune,
     Pruned,
     Query,
@@ -266,8 +264,6 @@ class ProviderStorage(Storage, Generic[R]):
     async def read(self, query: Stranded) -> StrandedJobs: ...
     @overload
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
-    @overload
-    async def read(self, query: NextDue) -> NextDueAt: ...
     async def read(self, query: Query) -> QueryReply:
         """Answer from what this process knows; the rest is asked of a `SupportsQueries`.
 
@@ -296,8 +292,6 @@ class ProviderStorage(Storage, Generic[R]):
                 return StrandedJobs((), overdue, self._ledger.next_expiry(query.now), foreign=False)
             case CancelRequests():
                 return CancelsAsked(self._cancels(query.node))
-            case NextDue():
-                return NextDueAt(self._ledger.next_due())
 
     def _cancels(self, node: str) -> Sequence[tuple[JobId, str]]:
         return [

@@ -59,7 +59,6 @@ class Queries(Generic[R]):
         """Counts of all records, read page by page: providers have no counting of their own."""
         provider = self._asked("counting jobs")
         counts: Counter[tuple[JobState, str, str]] = Counter()
-        names: Counter[str] = Counter()
         ready: list[int] = []
         before: UUID | None = None
         while records := await provider.find_jobs(JobFindParams(lambda _: True, PAGE, before)):
@@ -67,10 +66,9 @@ class Queries(Generic[R]):
                 job = self._job(record)
                 counts[job.state.word, job.request.queue, job.request.tenant] += 1
                 if isinstance(job.state, Ready):
-                    names[job.request.name] += 1
                     ready.append(job.state.due)
             before = records[-1].tracking_id
-        return Tallied(counts, min(ready, default=None), names)
+        return Tallied(counts, min(ready, default=None))
 
     async def _by_ref(self, ref_id: str) -> Found:
         job = self._ledger.find_by_ref(ref_id)

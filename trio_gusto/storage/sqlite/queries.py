@@ -19,8 +19,6 @@ from ..messages import (
     Find,
     Found,
     Get,
-    NextDue,
-    NextDueAt,
     Query,
     QueryReply,
     Stranded,
@@ -52,8 +50,6 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return _stranded(connection, query, is_gone)
             case CancelRequests():
                 return _cancel_requests(connection, query)
-            case NextDue():
-                return NextDueAt(_earliest_due(connection))
 
 
 @contextmanager
@@ -141,11 +137,7 @@ def _tally(connection: sqlite3.Connection) -> Tallied:
         )
     }
     oldest = connection.execute("SELECT min(due) FROM job WHERE state = 2").fetchone()[0]
-    by_name = connection.execute(
-        "SELECT name, count(*) FROM job LEFT JOIN handler USING (handler) "
-        "WHERE state = 2 GROUP BY name"
-    )
-    return Tallied(counts, oldest, dict(by_name.fetchall()))
+    return Tallied(counts, oldest)
 
 
 def _stranded(connection: sqlite3.Connection, query: Stranded, is_gone: IsGone) -> StrandedJobs:
@@ -187,14 +179,6 @@ def _cancel_requests(connection: sqlite3.Connection, query: CancelRequests) -> C
         (query.node,),
     )
     return CancelsAsked([(JobId(job_id), reason) for job_id, reason in rows])
-
-
-def _earliest_due(connection: sqlite3.Connection) -> int | None:
-    instants: Sequence[int | None] = connection.execute(
-        "SELECT (SELECT min(due) FROM job WHERE state = 1), "
-        "(SELECT min(due) FROM job WHERE state = 2)"
-    ).fetchone()
-    return min((instant for instant in instants if instant is not None), default=None)
 
 
 def _jobs(

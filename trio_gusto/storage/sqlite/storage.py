@@ -23,8 +23,6 @@ from ..messages import (
     Found,
     Get,
     Insert,
-    NextDue,
-    NextDueAt,
     Query,
     QueryReply,
     Renew,
@@ -142,8 +140,6 @@ class SqliteStorage(Storage):
     async def read(self, query: Stranded) -> StrandedJobs: ...
     @overload
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
-    @overload
-    async def read(self, query: NextDue) -> NextDueAt: ...
     async def read(self, query: Query) -> QueryReply:
         session = self._attached()
         try:

@@ -10,7 +10,7 @@ from ...model.ids import uuid7
 from ...model.job import Details
 from ...model.outcomes import AttemptOutcome
 from ...model.states import Cancelled, JobState, Processing, Ready
-from ...storage.messages import Committed, Find, Get, NextDue, Tally
+from ...storage.messages import Committed, Find, Get, Tally
 from .subject import LEASE, NOW, SECOND, Subject, ids, put_back, same
 
 
@@ -140,32 +140,14 @@ async def a_tally_equals_a_recount(subject: Subject) -> None:
     counts = Counter((job.state.word, job.request.queue, job.request.tenant) for job in jobs)
     same(dict(tally.counts), dict(counts), "the counts by state, queue and tenant")
     ready = [job for job in jobs if isinstance(job.state, Ready)]
-    names = Counter(job.request.name for job in ready)
-    same(dict(tally.ready_by_name), dict(names), "the ready jobs by name")
     oldest = min(job.state.due for job in ready if isinstance(job.state, Ready))
     same(tally.oldest_ready, oldest, "the due instant of the oldest ready job")
 
 
 async def an_empty_storage_counts_nothing(subject: Subject) -> None:
     tally = await subject.storage.read(Tally())
-    found = (len(tally.counts), tally.oldest_ready, len(tally.ready_by_name))
-    same(found, (0, None, 0), "the tally of an empty storage")
-
-
-async def the_next_due_instant_is_known(subject: Subject) -> None:
-    async def next_due() -> int | None:
-        return (await subject.storage.read(NextDue())).at
-
-    same(await next_due(), None, "the next due instant of an empty storage")
-    await subject.enqueue(execute_after=NOW + 9)
-    same(await next_due(), NOW + 9, "the next due instant of a scheduled job")
-    await subject.enqueue(priority=5)
-    await subject.enqueue(created_at=NOW - 3, queue="other")
-    same(await next_due(), NOW - 3, "the next due instant, when jobs are ready")
-    await subject.claim()
-    same(await next_due(), NOW + 9, "the next due instant, when the ready ones run")
-    await subject.claim(NOW + 9)
-    same(await next_due(), None, "the next due instant, when all of them run")
+    found = (len(tally.counts), tally.oldest_ready)
+    same(found, (0, None), "the tally of an empty storage")
 
 
 LOOKING_CHECKS = (
@@ -177,5 +159,4 @@ LOOKING_CHECKS = (
     pages_are_stable_while_jobs_arrive,
     a_tally_equals_a_recount,
     an_empty_storage_counts_nothing,
-    the_next_due_instant_is_known,
 )
