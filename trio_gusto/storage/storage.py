@@ -99,3 +99,18 @@ class Storage(ABC):
             ``None`` when the storage cannot, or did not manage to; nothing was renewed then.
         """
         return None
+
+
+class ImmediateStorage(Storage):
+    """A storage that waits for nothing, and so performs a write at once.
+
+    What a caller waits for is then performed in his own step, without an actor in between. A
+    subclass that overrides `apply` to put something between is asked through that.
+    """
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        return [self.perform(write) for write in writes]
+
+    @abstractmethod
+    def perform(self, write: Write) -> WriteReply | GustoError:
+        """One write of `apply`."""

@@ -24,6 +24,13 @@ _CLOSING = 30.0
 """Seconds that closing may take: the log is moved into the file, and a slow disk is waited for."""
 
 
+_SOON = 0.002
+"""Seconds without work after which ``between`` is called."""
+
+_MANY = 50
+"""Functions after which it is called even if there is more work."""
+
+
 def _new_lock() -> threading.Lock:
     return threading.Lock()
 
@@ -43,9 +50,9 @@ class _Call:
 class DatabaseThread:
     """Runs functions one after the other, in the order they were asked for.
 
-    ``between`` is called in the thread after each of them, and, with ``True``, whenever it has had
-    nothing to do for as long as it asked for: it answers in how many seconds it wants to be called
-    again, ``None`` for not before the next function. It must not raise.
+    ``between`` is called in the thread soon after some of them, and, with ``True``, whenever it has
+    had nothing to do for as long as it asked for: it answers in how many seconds it wants to be
+    called again, ``None`` for not before the next function. It must not raise.
     """
 
     def __init__(self, name: str, between: Callable[[bool], float | None] | None = None) -> None:
@@ -125,18 +132,25 @@ class DatabaseThread:
 
     def _work(self) -> None:
         wait: float | None = None
+        done = 0
         while True:
             try:
-                call = self._calls.get(timeout=wait)
+                call = self._calls.get(timeout=_SOON if done else wait)
             except queue.Empty:
                 call = _IDLE
             if call is None:
                 return
-            if call is not _IDLE and call.taken.acquire(blocking=False):
-                call.reply(outcome.capture(call.work))
+            if call is not _IDLE:
+                if call.taken.acquire(blocking=False):
+                    call.reply(outcome.capture(call.work))
+                done += 1
+                if done < _MANY:
+                    del call  # it may hold on to much, and the next wait may be long
+                    continue  # the caller needs the interpreter now
             if self._between is not None:
-                wait = self._between(call is _IDLE)
-            del call  # it may hold on to much, and the next wait may be long
+                wait = self._between(done == 0)
+            done = 0
+            del call
 
 
 class InLoop:
