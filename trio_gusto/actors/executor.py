@@ -77,9 +77,9 @@ class Executors:
     async def _serve(self, slot: Slot) -> None:
         backlog = self._roster.backlog
         begin = self._begin
-        last_turn = now = 0
         while True:
             slot.used_up = False
+            last_turn = now = self._instant()  # a cancelled handler comes back here, much later
             with trio.CancelScope() as slot.scope:
                 while not slot.used_up:
                     lease = backlog.pop()
