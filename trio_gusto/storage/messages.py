@@ -120,8 +120,8 @@ class Conflict:
 class Complete:
     """Settle attempts whose handlers returned: the end of most jobs, so many go in one message.
 
-    ``claims`` and ``states`` go together. Each pair has the effect of its `Commit` (`commits`), and
-    is refused for itself alone. Reply: `Completions`.
+    ``claims``, as they were given, and ``states`` go together. Each pair has the effect of its
+    `Commit` (`commits`), and is refused for itself alone. Reply: `Completions`.
     """
 
     claims: Sequence[ClaimedJob]
