@@ -56,6 +56,8 @@ class StorageDesk:
         """Performs a write at once, if the storage can, and answers ``None`` if it cannot."""
         self.kept: list[StoreLetter] = []
         """Letters that insist, taken out of the mailbox but not done yet."""
+        self.is_crowded = False
+        """Whether the storekeeper's last round was about many jobs."""
         self.serving = False
         self.served = trio.Event()
         self._closed = False
@@ -97,6 +99,29 @@ class StorageDesk:
         letter = StoreLetter(write)
         self.tell(letter)
         return letter
+
+    def is_at_rest(self) -> bool:
+        """Whether the storekeeper has nothing to do, and nobody was seen to come in a crowd."""
+        return self.mailbox.is_attended() and not self.is_crowded
+
+    @trio.lowlevel.enable_ki_protection
+    def serve_yourself(self) -> None:
+        """Perform what waits here and now, if the storage can; the storekeeper finds it done.
+
+        To be called by who has just handed in what waits, and found the desk at rest. That is true
+        once in a turn of the loop, so whoever comes in a crowd is served in a group all the same.
+        """
+        waiting, last = self.mailbox.take_waiting(), self.mailbox.take_last()
+        letters = [*waiting, *last]
+        try:
+            replies = self.storage.apply_at_once([letter.seal() for letter in letters])
+        except StorageError:
+            replies = None  # the storekeeper meets it, too, and knows what to do
+        if replies is None:
+            self.mailbox.put_back(waiting, last)
+            return
+        for letter, reply in zip(letters, replies, strict=True):
+            letter.deliver(reply)
 
     async def finish(self) -> None:
         """Wait until every letter so far has been dealt with."""

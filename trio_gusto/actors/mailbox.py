@@ -77,6 +77,14 @@ class Mailbox(Generic[M]):
         last, self.last = self.last, []
         return last
 
+    def put_back(self, waiting: list[M], last: list[M]) -> None:
+        """Undo `take_waiting` and `take_last`."""
+        self._waiting, self.last = [*waiting, *self._waiting], [*last, *self.last]
+
+    def is_attended(self) -> bool:
+        """Whether its owner waits for a message, and has nothing else to do."""
+        return self._owner is not None
+
     def is_empty(self) -> bool:
         """Whether nothing waits."""
         return not self._waiting and not self.last

@@ -21,7 +21,7 @@ from .desk import StorageDesk, StoreLetter, closed
 logger = logging.getLogger("trio_gusto")
 
 FEW = 4
-"""Jobs of the round before, up to which nobody is waited for."""
+"""Jobs of the round before, up to which nobody is waited for, and lone callers may help themselves."""
 
 TURNS = 4
 """Turns of the loop before a round, at most, for as long as each of them brings more jobs."""
@@ -39,7 +39,6 @@ class Storekeeper:
 
     def __init__(self, desk: StorageDesk) -> None:
         self._desk = desk
-        self._is_crowded = False
 
     @trio.lowlevel.enable_ki_protection
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -72,14 +71,16 @@ class Storekeeper:
         """One transaction. Returns the storage's fault if letters were kept for another try."""
         mailbox = self._desk.mailbox
         size = _size(letters)
-        for _ in range(TURNS if self._is_crowded else 0):
+        for _ in range(TURNS if self._desk.is_crowded else 0):
             await trio.lowlevel.checkpoint()
             letters += mailbox.take_waiting()
             before, size = size, _size(letters)
             if size == before or size >= ENOUGH:
                 break
-        self._is_crowded = size > FEW
+        self._desk.is_crowded = size > FEW
         letters += mailbox.take_last()
+        if not letters:
+            return None  # performed by who brought them
         try:
             replies = await self._desk.storage.apply([letter.seal() for letter in letters])
         except StorageError as fault:

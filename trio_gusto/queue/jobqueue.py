@@ -169,6 +169,7 @@ class JobQueue:
     def _hand_in(self, insert: Insert) -> StoreLetter | None:
         """Store jobs now if that takes no waiting; else the letter whose answer tells the end."""
         desk = self._desk
+        is_lone = desk.is_at_rest()
         reply = desk.perform(insert)
         letter = desk.post(insert) if reply is None else None
         if isinstance(reply, GustoError):
@@ -181,6 +182,8 @@ class JobQueue:
                     self._ears.ready()
                 elif type(state) is Scheduled:
                     self._ears.due(state.due)
+        if is_lone and letter is not None:
+            desk.serve_yourself()
         return letter
 
     async def _give_turn(self) -> None:

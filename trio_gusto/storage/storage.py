@@ -67,6 +67,23 @@ class Storage(ABC):
             StorageError: the storage failed. Nothing was done.
         """
 
+    def apply_at_once(
+        self,
+        writes: Sequence[Write],  # noqa: ARG002 - for subclasses
+    ) -> Sequence[WriteReply | GustoError] | None:
+        """`apply` in the caller's own step, where there is no thread or server to wait for.
+
+        Asked for only when nothing else is under way, so that a lone write has not to wait for its
+        turn.
+
+        Returns:
+            ``None`` when the storage works elsewhere; nothing was done then.
+
+        Raises:
+            StorageError: as `apply`.
+        """
+        return None
+
     @overload
     async def read(self, query: Get | Find) -> Found: ...
     @overload

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-import attrs
 import outcome
 import trio
 
@@ -31,16 +30,21 @@ _MANY = 50
 """Functions after which it is called even if there is more work."""
 
 
-def _new_lock() -> threading.Lock:
-    return threading.Lock()
-
-
-@attrs.define(eq=False)
 class _Call:
-    work: Callable[[], object]
-    reply: Callable[[outcome.Outcome[object]], None]
-    # Taken by whoever is first: the thread that begins the work, or the caller who withdraws it.
-    taken: threading.Lock = attrs.field(factory=_new_lock)
+    """Work for the thread, and whom to tell what came of it.
+
+    ``taken`` is acquired by whoever is first: the thread that begins the work, or the caller who
+    withdraws it.
+    """
+
+    __slots__ = ("reply", "taken", "work")
+
+    def __init__(
+        self, work: Callable[[], object], reply: Callable[[outcome.Outcome[object]], None]
+    ) -> None:
+        self.work = work
+        self.reply = reply
+        self.taken = threading.Lock()
 
     def withdraw(self) -> bool:
         """Whether that was in time, so that the work will never be done."""
@@ -157,8 +161,11 @@ class InLoop:
     """The same without a thread: work is done at once, in the event loop."""
 
     async def run(self, work: Callable[[], T], *, question: bool = False) -> T:  # noqa: ARG002 - one face with the thread
-        """Do ``work``, and return what it returns."""
-        await trio.lowlevel.checkpoint()
+        """Do ``work``, and return what it returns.
+
+        The loop does not get its turn: callers have waited for theirs, and it would be one more.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
         return work()
 
     async def close(self, finish: Callable[[], None]) -> None:
