@@ -97,6 +97,27 @@ async def test_a_fault_that_a_lone_caller_meets_is_answered_like_any_other(tmp_p
         assert (await queue.stats()).by_state == {JobState.READY: 1}
 
 
+async def test_a_storage_that_breaks_in_a_callers_step_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    class Broken(Grouped):
+        def apply_at_once(
+            self, writes: Sequence[Write]
+        ) -> Sequence[WriteReply | GustoError] | None:
+            raise ZeroDivisionError(f"cannot perform {len(writes)} writes")
+
+    app = Gusto(Broken(tmp_path / "jobs.db", inline=True))
+
+    @app.job
+    async def work() -> str:
+        return "done"
+
+    async with app.running() as queue:
+        await wait_all_tasks_blocked(0.01)
+        for _ in range(3):
+            assert await (await queue.enqueue(work)).result() == "done"
+
+
 async def test_enqueueing_in_memory_lets_others_have_their_turn() -> None:
     """No task that enqueues in a loop keeps the event loop to itself."""
     app = Gusto(MemoryStorage())

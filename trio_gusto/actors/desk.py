@@ -115,8 +115,8 @@ class StorageDesk:
         letters = [*waiting, *last]
         try:
             replies = self.storage.apply_at_once([letter.seal() for letter in letters])
-        except StorageError:
-            replies = None  # the storekeeper meets it, too, and knows what to do
+        except Exception:  # noqa: BLE001 - whatever it is, the storekeeper meets it, too, and deals with it
+            replies = None
         if replies is None:
             self.mailbox.put_back(waiting, last)
             return
