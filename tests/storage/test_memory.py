@@ -101,6 +101,24 @@ async def test_every_waiting_node_is_woken() -> None:
             await storage.apply([insertion(Subject(storage, "one"))])
 
 
+async def test_a_node_that_is_detached_while_it_waits_does_not_come_back() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    await subject.enqueue()
+    await subject.claim_one()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(storage.wait_changed, "one")
+        await wait_all_tasks_blocked()
+        await storage.apply([insertion(subject)])  # news for both, and before they are heard
+        await storage.detach("one")
+        await wait_all_tasks_blocked()
+        nursery.start_soon(storage.wait_changed, "one")
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    stranded = await storage.read(Stranded("two", NOW, 10))
+    assert len(stranded.lost) == 1
+
+
 async def test_what_happens_between_two_waits_is_not_missed() -> None:
     storage = await two_nodes()
     await storage.apply([insertion(Subject(storage, "one"))])

@@ -112,6 +112,7 @@ class MemoryStorage(ImmediateStorage):
     @overload
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
     async def read(self, query: Query) -> QueryReply:
+        await trio.lowlevel.checkpoint()
         match query:
             case Get():
                 return self._get(query)
@@ -125,8 +126,13 @@ class MemoryStorage(ImmediateStorage):
                 return self._cancel_requests(query)
 
     async def wait_changed(self, node: str) -> None:
-        await self._nodes[node].wait()
-        self._nodes[node] = trio.Event()
+        news = self._nodes.get(node)
+        if news is None:
+            await trio.sleep_forever()  # it is detached, and told nothing any more
+        else:
+            await news.wait()
+        if self._nodes.get(node) is news:  # if not, it was detached meanwhile and must not be back
+            self._nodes[node] = trio.Event()
 
     def _wake(self) -> None:
         for news in self._nodes.values():

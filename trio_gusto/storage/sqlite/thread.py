@@ -160,12 +160,16 @@ class DatabaseThread:
 class InLoop:
     """The same without a thread: work is done at once, in the event loop."""
 
-    async def run(self, work: Callable[[], T], *, question: bool = False) -> T:  # noqa: ARG002 - one face with the thread
+    async def run(self, work: Callable[[], T], *, question: bool = False) -> T:
         """Do ``work``, and return what it returns.
 
-        The loop does not get its turn: callers have waited for theirs, and it would be one more.
+        Who asks a question lets the loop have its turn. Who writes has waited for his: the
+        storekeeper takes one for every group.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
+        if question:
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
         return work()
 
     async def close(self, finish: Callable[[], None]) -> None:
