@@ -15,6 +15,7 @@ from trio_gusto.storage.messages import (
     Find,
     Insert,
     Prune,
+    Pruned,
     Renew,
     RequestCancel,
     Stranded,
@@ -169,6 +170,32 @@ async def test_jobs_called_off_before_they_are_due_leave_no_trace_in_the_agenda(
     assert len(storage._index.scheduled) <= 1_001
 
 
+@pytest.mark.parametrize("due", [NOW, NOW + LEASE])
+async def test_jobs_called_off_by_the_thousand_are_not_claimed(due: int) -> None:
+    """However many are struck out of the agenda, none of them is taken for one that is there."""
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    requests = [subject.request(execute_after=due) for _ in range(1_200)]
+    await subject.insert(*requests)
+    for request in requests[:-1]:
+        await storage.apply([Commit(request.id, 0, Cancelled(NOW, "no"), 0)])
+    claimed = await subject.claim(due)
+    assert [job.request.id for job in claimed.jobs] == [requests[-1].id]
+
+
+async def test_jobs_run_again_by_the_thousand_are_not_pruned() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    requests = [subject.request() for _ in range(1_200)]
+    await subject.insert(*requests)
+    for request in requests:
+        await storage.apply([Commit(request.id, 0, Cancelled(NOW, "no"), 0)])
+    for request in requests[:-1]:
+        await storage.apply([Commit(request.id, 1, Ready(NOW), 0)])
+    assert await storage.apply([Prune(NOW + 1, 2_000)]) == [Pruned(1)]
+    assert len((await subject.claim(limit=2_000)).jobs) == 1_199
+
+
 async def test_jobs_completed_and_pruned_in_many_messages_leave_no_trace() -> None:
     storage = await two_nodes()
     subject = Subject(storage, "one")
@@ -203,6 +230,16 @@ async def test_deadlines_lie_ahead_again_when_the_clock_steps_back() -> None:
     earlier = await storage.read(Stranded("one", NOW + 9, 9))
     assert (list(earlier.overdue), earlier.next_at) == ([], NOW + 10)
     assert len((await subject.claim(NOW + 9)).jobs) == 1
+
+
+async def test_an_overdue_job_is_in_its_lane_once_when_the_clock_has_stepped_back() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    request = await subject.enqueue(expire_on=NOW + 10)
+    for now in (NOW + 10, NOW + 9):
+        await storage.read(Stranded("one", now, 9))
+    await storage.apply([Commit(request.id, 0, Cancelled(NOW + 9, "no"), 0)])
+    assert list((await subject.claim(NOW + 9)).jobs) == []
 
 
 async def test_true_and_one_are_different_metadata() -> None:

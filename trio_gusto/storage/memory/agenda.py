@@ -57,11 +57,11 @@ class Agenda:
         else:
             heappush(self._early, (instant, job.sequence, job))
 
-    def lose(self) -> None:
-        """An entry has become a stray."""
+    def lose(self, job: StoredJob) -> None:
+        """The entry of ``job`` becomes a stray, also if the job still looks as if it stood here."""
         self._strays += 1
         if self._strays > FEW and self._strays * 4 > len(self) * 3:
-            self._tidy_up()
+            self._tidy_up(job)
 
     def first(self) -> Entry | None:
         """The first entry that holds."""
@@ -122,11 +122,13 @@ class Agenda:
             self._instants.popleft()
             self._jobs.popleft()
 
-    def _tidy_up(self) -> None:
+    def _tidy_up(self, lost: StoredJob) -> None:
         line = zip(self._instants, self._jobs, strict=True)
         entries = [*((instant, job.sequence, job) for instant, job in line), *self._early]
         by_sequence = {
-            entry[1]: entry for entry in entries if self._instant_of(entry[2]) == entry[0]
+            entry[1]: entry
+            for entry in entries
+            if entry[2] is not lost and self._instant_of(entry[2]) == entry[0]
         }
         in_order = sorted(by_sequence.values())
         self._instants = deque([entry[0] for entry in in_order])

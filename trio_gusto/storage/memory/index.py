@@ -64,14 +64,14 @@ class Index:
             del self.processing[job.request.id]
             return
         if isinstance(state, ENDED):
-            self.ended.lose()
+            self.ended.lose(job)
             return
         if isinstance(state, Ready):
-            self._lane(job).lose()
+            self._lane(job).lose(job)
         elif isinstance(state, Scheduled):
-            self.scheduled.lose()
+            self.scheduled.lose(job)
         if job.request.expire_on is not None and not self.overdue.pop(job.request.id, None):
-            self.expiring.lose()
+            self.expiring.lose(job)
 
     def look_at(self, now: int) -> None:
         """Make ready what is due, and sort the deadlines into those ahead and those passed."""
@@ -87,9 +87,8 @@ class Index:
         """Sort the deadlines into those ahead of ``now`` and those passed."""
         if now < self._looked_at:
             # The clock stepped back, and what had passed lies ahead again.
-            overdue = list(self.overdue.values())
-            self.overdue.clear()
-            for job in overdue:
+            for job in tuple(self.overdue.values()):
+                self.leave(job)  # it may stand in its lane still, and would be there twice
                 self.enter(job)
         self._looked_at = now
         while (passed := self.expiring.take(now)) is not None:

@@ -196,7 +196,7 @@ class MemoryStorage(ImmediateStorage):
             job.version += 1
             processing[request.id] = job
             if request.expire_on is not None:
-                index.expiring.lose()
+                index.expiring.lose(job)
             jobs.append(ClaimedJob(request, job.attempt, job.version, state.due, node, now))
         first = index.scheduled.first()
         return ClaimReply(jobs, more, None if first is None else first[0])
