@@ -78,14 +78,19 @@ class StorageDesk:
         Raises:
             GustoError: the write was refused, or the storage failed; it had no effect.
         """
-        reply = self.perform(write)
-        if reply is None:
-            reply = await self.post(write).answer()
+        reply = self._hand_in(write)
+        if isinstance(reply, StoreLetter):
+            reply = await reply.answer()
         else:
             await trio.lowlevel.checkpoint()
         if isinstance(reply, GustoError):
             raise reply
         return reply
+
+    @trio.lowlevel.enable_ki_protection  # callers ask, too, and the storage is not to be torn
+    def _hand_in(self, write: Write) -> Reply | StoreLetter:
+        reply = self.perform(write)
+        return self.post(write) if reply is None else reply
 
     @trio.lowlevel.enable_ki_protection
     def post(self, write: Write) -> StoreLetter:
