@@ -119,6 +119,55 @@ async def test_a_storage_that_breaks_in_a_callers_step_leaves_nothing_behind(
             assert await (await queue.enqueue(work)).result() == "done"
 
 
+async def test_what_overrides_apply_is_asked_for_lone_writes_too(tmp_path: Path) -> None:
+    class Overriding(SqliteStorage):
+        asked = 0
+
+        async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+            self.asked += len(writes)
+            return await super().apply(writes)
+
+    storage = Overriding(tmp_path / "jobs.db", inline=True)
+    app = Gusto(storage)
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app.connected() as queue:
+        await wait_all_tasks_blocked()
+        for _ in range(5):
+            await queue.enqueue(work)
+    assert storage.asked == 5
+
+
+async def test_a_storage_that_works_elsewhere_is_asked_once_whether_it_works_here(
+    tmp_path: Path,
+) -> None:
+    """What is taken out of the mailbox for it in vain was sealed in vain, too."""
+
+    class Asked(Grouped):
+        asked = 0
+
+        def apply_at_once(
+            self, writes: Sequence[Write]
+        ) -> Sequence[WriteReply | GustoError] | None:
+            self.asked += 1
+            return super().apply_at_once(writes)
+
+    storage = Asked(tmp_path / "jobs.db", inline=False)
+    app = Gusto(storage)
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app.connected() as queue:
+        await wait_all_tasks_blocked(0.01)
+        for _ in range(5):
+            await queue.enqueue(work)
+            await wait_all_tasks_blocked(0.01)
+    assert storage.asked == 1
+
+
 def test_a_ctrl_c_does_not_tear_a_write_that_is_performed_in_its_callers_step() -> None:
     class Interrupted(MemoryStorage):
         def perform(self, write: Write) -> WriteReply | GustoError:
