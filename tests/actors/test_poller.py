@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 import trio
@@ -220,6 +221,24 @@ async def test_a_due_time_wakes_it_and_not_the_safety_poll(autojump_clock: MockC
         begun = trio.current_time()
         await (await queue.enqueue(snooze)).wait()
         assert [at - begun for at in started] == pytest.approx([0, 5, 10], abs=0.01)
+
+
+async def test_it_is_not_idle_while_its_claim_waits_to_be_taken(autojump_clock: MockClock) -> None:
+    """Whoever wants to wait for all work comes as often before that claim goes as after it."""
+    app = make(Counting(), poll_interval=1000)
+    done: list[int] = []
+
+    @app.job
+    async def work(number: int) -> None:
+        await trio.sleep(1)
+        done.append(number)
+
+    async with app.running() as queue:
+        for number in range(20):
+            await queue.enqueue(work, number, execute_after=timedelta(seconds=5))
+            await trio.sleep(5)
+            await queue.work_until_idle()
+            assert done[-1:] == [number]
 
 
 @pytest.mark.parametrize("point", ["job_claimed", "batch_start", "job_started"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_gusto import Gusto, GustoError, JobState, MemoryStorage, Options, StorageBusy, call
 from trio_gusto.queue.jobqueue import TURN
-from trio_gusto.storage.messages import ClaimDue, Insert, Write, WriteReply
+from trio_gusto.storage.messages import ClaimDue, Commit, Insert, Write, WriteReply
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing import VirtualClock
 
@@ -116,6 +117,77 @@ async def test_a_storage_that_breaks_in_a_callers_step_leaves_nothing_behind(
         await wait_all_tasks_blocked(0.01)
         for _ in range(3):
             assert await (await queue.enqueue(work)).result() == "done"
+
+
+async def test_what_overrides_apply_is_asked_for_lone_writes_too(tmp_path: Path) -> None:
+    class Overriding(SqliteStorage):
+        asked = 0
+
+        async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+            self.asked += len(writes)
+            return await super().apply(writes)
+
+    storage = Overriding(tmp_path / "jobs.db", inline=True)
+    app = Gusto(storage)
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app.connected() as queue:
+        await wait_all_tasks_blocked()
+        for _ in range(5):
+            await queue.enqueue(work)
+    assert storage.asked == 5
+
+
+async def test_a_storage_that_works_elsewhere_is_asked_once_whether_it_works_here(
+    tmp_path: Path,
+) -> None:
+    """What is taken out of the mailbox for it in vain was sealed in vain, too."""
+
+    class Asked(Grouped):
+        asked = 0
+
+        def apply_at_once(
+            self, writes: Sequence[Write]
+        ) -> Sequence[WriteReply | GustoError] | None:
+            self.asked += 1
+            return super().apply_at_once(writes)
+
+    storage = Asked(tmp_path / "jobs.db", inline=False)
+    app = Gusto(storage)
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app.connected() as queue:
+        await wait_all_tasks_blocked(0.01)
+        for _ in range(5):
+            await queue.enqueue(work)
+            await wait_all_tasks_blocked(0.01)
+    assert storage.asked == 1
+
+
+def test_a_ctrl_c_does_not_tear_a_write_that_is_performed_in_its_callers_step() -> None:
+    class Interrupted(MemoryStorage):
+        def perform(self, write: Write) -> WriteReply | GustoError:
+            if isinstance(write, Commit):
+                signal.raise_signal(signal.SIGINT)
+            return super().perform(write)
+
+    app = Gusto(Interrupted())
+
+    @app.job
+    async def work() -> None: ...
+
+    async def main() -> None:
+        async with app.connected() as queue:
+            ref = await queue.enqueue(work)
+            with pytest.raises(KeyboardInterrupt):
+                await ref.cancel()
+            assert await ref.status() is JobState.CANCELLED
+
+    trio.run(main)
 
 
 async def test_enqueueing_in_memory_lets_others_have_their_turn() -> None:

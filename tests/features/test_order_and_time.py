@@ -15,9 +15,12 @@ from trio_gusto import (
     JobExpired,
     JobFailed,
     JobState,
+    MemoryStorage,
     Options,
     Retry,
+    RetryState,
     Snooze,
+    call,
     current_job,
     exponential,
     fixed,
@@ -158,6 +161,51 @@ async def test_a_timeout_cancels_the_handler_and_counts_as_a_failure(
         assert trio.current_time() - start == pytest.approx(30, abs=0.1)
         (attempt,) = await queue.attempts(ref)
         assert attempt.outcome == "timed_out"
+
+
+@pytest.mark.parametrize("seconds", [20, -20])
+async def test_a_wall_clock_that_is_set_changes_no_timeout(
+    autojump_clock: MockClock, seconds: float
+) -> None:
+    clock = VirtualClock()
+    app = Gusto(MemoryStorage(), clock=clock)
+
+    @app.job(timeout=30, max_attempts=1)
+    async def hang() -> None:
+        clock.step(seconds)
+        await trio.sleep_forever()
+
+    async with app.running() as queue:
+        start = trio.current_time()
+        with pytest.raises(JobFailed, match="longer than 30 s"):
+            await (await queue.enqueue(hang)).result()
+        assert trio.current_time() - start == pytest.approx(30, abs=0.1)
+
+
+async def test_a_job_begins_when_the_retry_policy_of_the_one_before_it_has_decided(
+    autojump_clock: MockClock,
+) -> None:
+    clock = VirtualClock()
+    options = Options(concurrency=1, prefetch=2)
+    app = Gusto(MemoryStorage(), clock=clock, options=options)
+
+    def ponder(state: RetryState) -> None:
+        clock.step(5)
+
+    @app.job(retry=ponder)
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app.running() as queue:
+        failing, working = await queue.enqueue_many([call(fail), call(work)])
+        await working.result()
+        (first,), (second,) = [await queue.attempts(ref) for ref in (failing, working)]
+        assert first.started_at is not None
+        assert second.started_at is not None
+        assert (second.started_at - first.started_at).total_seconds() == pytest.approx(5, abs=0.1)
 
 
 async def test_a_retry_that_would_come_too_late_ends_the_job_now(autojump_clock: MockClock) -> None:

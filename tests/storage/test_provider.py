@@ -168,6 +168,17 @@ async def test_a_job_without_a_handler_here_is_left_to_other_processes() -> None
     assert tracking_id(1) not in shelf.leased
 
 
+async def test_a_claim_of_nothing_says_that_there_may_be_more_and_asks_nobody() -> None:
+    """There was room when it was told, and none when it went."""
+    shelf = Shelf()
+    storage = ProviderStorage(shelf, MyRecord)
+    await insert(storage, request(1))
+    reply = await claim(storage, limit=0)
+    assert (list(reply.jobs), reply.more) == ([], True)
+    assert shelf.searches == []
+    assert numbers(await claim(storage)) == ["[1]"]
+
+
 # --- answers that are wrong -----------------------------------------------------------------------
 
 

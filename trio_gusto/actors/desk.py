@@ -54,6 +54,8 @@ class StorageDesk:
         self.tell_last = self.mailbox.tell_last
         self.perform = _performing(storage)
         """Performs a write at once, if the storage can, and answers ``None`` if it cannot."""
+        self._works_here = _works_here(storage)
+        """Whether the storage may perform groups in their callers' steps."""
         self.kept: list[StoreLetter] = []
         """Letters that insist, taken out of the mailbox but not done yet."""
         self.is_crowded = False
@@ -78,14 +80,19 @@ class StorageDesk:
         Raises:
             GustoError: the write was refused, or the storage failed; it had no effect.
         """
-        reply = self.perform(write)
-        if reply is None:
-            reply = await self.post(write).answer()
+        reply = self._hand_in(write)
+        if isinstance(reply, StoreLetter):
+            reply = await reply.answer()
         else:
             await trio.lowlevel.checkpoint()
         if isinstance(reply, GustoError):
             raise reply
         return reply
+
+    @trio.lowlevel.enable_ki_protection  # callers ask, too, and the storage is not to be torn
+    def _hand_in(self, write: Write) -> Reply | StoreLetter:
+        reply = self.perform(write)
+        return self.post(write) if reply is None else reply
 
     @trio.lowlevel.enable_ki_protection
     def post(self, write: Write) -> StoreLetter:
@@ -111,12 +118,16 @@ class StorageDesk:
         To be called by who has just handed in what waits, and found the desk at rest. That is true
         once in a turn of the loop, so whoever comes in a crowd is served in a group all the same.
         """
+        if not self._works_here:
+            return
         waiting, last = self.mailbox.take_waiting(), self.mailbox.take_last()
         letters = [*waiting, *last]
         try:
             replies = self.storage.apply_at_once([letter.seal() for letter in letters])
         except Exception:  # noqa: BLE001 - whatever it is, the storekeeper meets it, too, and deals with it
             replies = None
+        else:
+            self._works_here = replies is not None
         if replies is None:
             self.mailbox.put_back(waiting, last)
             return
@@ -142,6 +153,16 @@ def _performing(storage: Storage) -> Callable[[Write], Reply | None]:
     if isinstance(storage, ImmediateStorage) and type(storage).apply is ImmediateStorage.apply:
         return storage.perform
     return _perform_nothing
+
+
+def _works_here(storage: Storage) -> bool:
+    """Whether ``apply_at_once`` is no older than ``apply``, so that what overrides this is asked."""
+    for kind in type(storage).__mro__:
+        if "apply_at_once" in vars(kind):
+            return kind is not Storage
+        if "apply" in vars(kind):
+            break
+    return False
 
 
 def _perform_nothing(_write: Write) -> None:

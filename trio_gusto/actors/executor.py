@@ -79,13 +79,13 @@ class Executors:
         begin = self._begin
         while True:
             slot.used_up = False
-            last_turn = now = self._instant()  # a cancelled handler comes back here, much later
+            last_turn = now = self._take_turn(slot)  # a cancelled handler's comes back much later
             with trio.CancelScope() as slot.scope:
                 while not slot.used_up:
                     lease = backlog.pop()
                     if lease is None:
                         await backlog.park()
-                        last_turn = now = self._instant()
+                        last_turn = now = self._take_turn(slot)
                         continue
                     try:
                         rest = begin(slot, lease, now)
@@ -94,10 +94,15 @@ class Executors:
                         self._drop(slot, lease)
                         raise
                     if lease.waited:
-                        last_turn = now
+                        last_turn = now = self._take_turn(slot)
                     elif now - last_turn > BREATH:
                         await trio.lowlevel.checkpoint()
-                        last_turn = now = self._instant()
+                        last_turn = now = self._take_turn(slot)
+
+    def _take_turn(self, slot: Slot) -> int:
+        """Note when this turn of the loop began, by both clocks; returns the instant."""
+        slot.turned_at = self._monotonic()
+        return self._instant()
 
     def _drop(self, slot: Slot, lease: Lease) -> None:
         """A defect of ours struck: let the lease pass, so that a sweep finds the job."""
@@ -151,7 +156,7 @@ class Executors:
         if self._probe.gate is not None:
             self._roster.share_work()
             await self._pass_start(lease)
-            now = self._instant()
+            now = self._take_turn(slot)
             if lease.cause is not None:  # called off while a test held it here
                 return self._turn_down(lease, station, now)
         lease.started_at = now
@@ -195,12 +200,12 @@ class Executors:
         error: BaseException,
         span: object = None,
     ) -> int:
-        """Have the outcome of a handler recorded that has raised ``error``."""
+        """Have the outcome of a handler recorded that has raised ``error``; returns the instant."""
         outcome = self._judge.outcome_of(slot, lease, error)
         ended_at = self._vacate(slot, lease)
         delay = self._judge.retry_delay(station.handler, lease.claimed, outcome)
         await self._wind_up(lease, outcome, span, ended_at, error, delay)
-        return ended_at
+        return self._instant()  # a retry policy may have taken its time
 
     def _occupy(self, slot: Slot, lease: Lease) -> None:
         """The handler does not end at once: see to it that it can be interrupted."""
@@ -209,8 +214,10 @@ class Executors:
         timeout = lease.claimed.request.timeout
         if timeout is not None:
             assert lease.started_at is not None
-            spent = self._instant() - lease.started_at
-            slot.deadline = self._monotonic() + (timeout - spent) / MICROSECONDS
+            # The wall clock may have been set since; it cannot have been longer than this turn.
+            now = self._monotonic()
+            spent = max(0, self._instant() - lease.started_at) / MICROSECONDS
+            slot.deadline = now + timeout / MICROSECONDS - min(spent, now - slot.turned_at)
             self._roster.watch(slot.deadline)
         if lease.cause is not None:  # its own first step has called it off
             lease.interrupt(lease.cause)

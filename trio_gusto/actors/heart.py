@@ -107,6 +107,7 @@ class Heart:
         lease.fence = -math.inf
         lease.interrupt(Cause.FENCE)
 
+    @trio.lowlevel.enable_ki_protection  # it runs in callers' tasks, too
     def cancel(self, cancels: Iterable[tuple[JobId, str]]) -> None:
         """Cancel what runs here and was called off."""
         for job_id, reason in cancels:

@@ -150,6 +150,8 @@ class Poller:
         if self._hungry and not busy and self._room():
             self._claim = ClaimLetter(self)
             self._desk.tell_last(self._claim)
+            if self.idle.is_set():  # not for the asker's sake: others take this claim for theirs
+                self.idle = trio.Event()
         self._roster.backlog.wants_idle = self._hungry and self._claim is None
 
     def claim(self) -> ClaimDue:

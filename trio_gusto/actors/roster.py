@@ -94,7 +94,7 @@ class Lease:
 class Slot:
     """One executor's place: the scope its handlers run in, and what runs there."""
 
-    __slots__ = ("deadline", "lease", "scope", "thread_wait", "used_up")
+    __slots__ = ("deadline", "lease", "scope", "thread_wait", "turned_at", "used_up")
 
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
@@ -102,6 +102,8 @@ class Slot:
         """Whether the scope was cancelled, so that the next job needs a new one."""
         self.lease: Lease | None = None
         self.deadline = math.inf
+        self.turned_at = -math.inf
+        """The monotonic instant since which its executor has not waited."""
         self.thread_wait: trio.CancelScope | None = None
         """Set while the slot waits for a cancelled handler's thread to end."""
 

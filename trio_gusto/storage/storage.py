@@ -74,10 +74,10 @@ class Storage(ABC):
         """`apply` in the caller's own step, where there is no thread or server to wait for.
 
         Asked for only when nothing else is under way, so that a lone write has not to wait for its
-        turn.
+        turn. A subclass that overrides only `apply`, to put something between, is asked through that.
 
         Returns:
-            ``None`` when the storage works elsewhere; nothing was done then.
+            ``None`` when the storage works elsewhere: nothing was done, and it is not asked again.
 
         Raises:
             StorageError: as `apply`.

@@ -198,6 +198,8 @@ class ProviderStorage(Storage, Generic[R]):
     async def _claim(self, claim: ClaimDue) -> ClaimReply:
         ledger = self._ledger
         ledger.let_go_of_held(claim.now)
+        if claim.limit <= 0:  # providers are never asked for nothing, which may mean much to them
+            return ClaimReply([], more=True, next_due=ledger.next_due())
         expected = ledger.due_by(claim.now)
         params = self._search(claim)
         try:
