@@ -261,10 +261,14 @@ class Gusto:
 
     async def _work_until_idle(self, tree: Tree, ears: WorkersEars) -> None:
         """Have everything due run: by the workers that are there, or by some hired for the while."""
-        if ears.workers is not None:
+        while ears.workers is not None:
             ears.workers.poller.wake()
-            await ears.workers.poller.until_idle()
-            return
+            async with trio.open_nursery() as nursery:
+                # Whoever has hired them may dismiss them; then it is our turn to hire.
+                nursery.start_soon(_cancel_when, ears.left, nursery.cancel_scope)
+                await ears.workers.poller.until_idle()
+                nursery.cancel_scope.cancel()
+                return
         workers = ears.workers = Workers(
             tree.node,
             tree.desk,
@@ -284,7 +288,7 @@ class Gusto:
                 await workers.come_down(supervisor, Drain())
                 nursery.cancel_scope.cancel()
         finally:
-            ears.workers = None
+            ears.dismiss()
         if supervisor.fault is not None:
             raise supervisor.fault
 
@@ -294,6 +298,14 @@ class WorkersEars(Ears):
 
     def __init__(self, workers: Workers | None) -> None:
         self.workers = workers
+        self.left = trio.Event()
+        """Set when those that are there now have left."""
+
+    def dismiss(self) -> None:
+        """The workers have left."""
+        self.workers = None
+        self.left.set()
+        self.left = trio.Event()
 
     def ready(self) -> None:
         if self.workers is not None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from uuid import uuid4
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from trio_gusto import (
     Gusto,
+    GustoError,
     JobCancelled,
+    JobRef,
     JobState,
     MemoryStorage,
     Options,
     UnknownJob,
 )
+from trio_gusto.storage.messages import Commit, RequestCancel, Write, WriteReply
+from trio_gusto.testing import VirtualClock
 
 
 async def test_a_job_that_has_not_begun_is_cancelled_at_once() -> None:
@@ -171,6 +177,48 @@ async def test_a_prefetched_job_that_was_called_off_is_not_given_back_when_the_a
             job = await queue.ref(ref.id).job()
             assert (job.state, job.reason) == (JobState.CANCELLED, "not wanted")
             assert len(await queue.attempts(ref.id)) == 1
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_caller_who_is_cancelled_while_he_cancels_leaves_nobody_waiting(
+    autojump_clock: MockClock, at_once: bool
+) -> None:
+    scope = trio.CancelScope()
+
+    class AtOnce(MemoryStorage):
+        def perform(self, write: Write) -> WriteReply | GustoError:
+            if isinstance(write, Commit | RequestCancel):
+                scope.cancel()
+            return super().perform(write)
+
+    class ByLetter(AtOnce):
+        async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+            return await super().apply(writes)
+
+    app = Gusto(AtOnce() if at_once else ByLetter(), clock=VirtualClock())
+    ended: list[tuple[JobState, float]] = []
+
+    @app.job
+    async def long() -> None:
+        await trio.sleep(8)
+
+    async with app.running() as queue, trio.open_nursery() as nursery:
+
+        async def watch(ref: JobRef[None]) -> None:
+            state = (await ref.wait()).state
+            ended.append((state, trio.current_time() - start))
+
+        for later in (0, 5):
+            ref = await queue.enqueue(long, execute_after=later)
+            start = trio.current_time()
+            nursery.start_soon(watch, ref)
+            await trio.sleep(1)
+            with trio.CancelScope() as scope:
+                await ref.cancel()
+            await trio.sleep(20)
+        assert [state for state, _ in ended] == [JobState.CANCELLED] * 2
+        assert [after for _, after in ended] == pytest.approx([1, 1], abs=0.1)
+        nursery.cancel_scope.cancel()
 
 
 async def test_an_unknown_job_cannot_be_cancelled() -> None:

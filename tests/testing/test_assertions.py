@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
+import trio
 from trio.testing import MockClock
 
 from trio_gusto import ArgumentError, Gusto, JobQueue, JobState, Options, UnknownHandler
@@ -64,6 +65,25 @@ async def test_draining_twice_with_nothing_new_does_nothing(
         await queue.enqueue(mail.send, "bob")
         await drain(queue)
     assert mail.sent == ["ann", "bob"]
+
+
+async def test_several_tasks_may_drain_one_queue_at_once(
+    mail: Mail, autojump_clock: MockClock
+) -> None:
+    """Whoever comes while the workers of another are leaving has his own."""
+
+    async def user(name: str) -> None:
+        for number in range(20):
+            await queue.enqueue(mail.send, f"{name}{number}")
+            await drain(queue)
+            assert f"{name}{number}" in mail.sent
+
+    async with mail.app.connected() as queue:
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                for name in ("ann", "bob", "cid"):
+                    nursery.start_soon(user, name)
+    assert len(mail.sent) == 60
 
 
 async def test_draining_a_running_app_waits_until_it_is_idle(

@@ -32,12 +32,28 @@ from ..storage.storage import ImmediateStorage, Storage
 from .mailbox import Letter, Mailbox
 
 Reply = WriteReply | GustoError
+Heed = Callable[[Reply], None]
 
 
 class StoreLetter(Letter[Write, Reply]):
     """A write and the address for its reply."""
 
     __slots__ = ()
+
+
+class HeededLetter(StoreLetter):
+    """A write whose reply ``heed`` is called with, also when its sender does not wait any more."""
+
+    __slots__ = ("_heed",)
+
+    def __init__(self, message: Write, heed: Heed) -> None:
+        super().__init__(message)
+        self._heed = heed
+
+    def deliver(self, reply: Reply) -> None:
+        """Hand over the reply, and see to what follows from it."""
+        super().deliver(reply)
+        self._heed(reply)
 
 
 class StorageDesk:
@@ -69,33 +85,41 @@ class StorageDesk:
     @overload
     async def ask(self, write: ClaimDue) -> ClaimReply: ...
     @overload
-    async def ask(self, write: Commit | RequestCancel) -> Committed | Conflict: ...
+    async def ask(
+        self, write: Commit | RequestCancel, heed: Heed = ...
+    ) -> Committed | Conflict: ...
     @overload
     async def ask(self, write: Renew) -> Renewed: ...
     @overload
     async def ask(self, write: Prune) -> Pruned: ...
-    async def ask(self, write: Write) -> Any:
+    async def ask(self, write: Write, heed: Heed | None = None) -> Any:
         """Have ``write`` performed and wait for its reply.
+
+        ``heed`` is called with the reply, too, even if the caller is cancelled and does not get it.
 
         Raises:
             GustoError: the write was refused, or the storage failed; it had no effect.
         """
-        reply = self._hand_in(write)
+        reply = self._hand_in(write, heed)
         if isinstance(reply, StoreLetter):
             reply = await reply.answer()
         else:
-            await trio.lowlevel.checkpoint()
+            try:
+                await trio.lowlevel.checkpoint()
+            finally:
+                if heed is not None:
+                    heed(reply)
         if isinstance(reply, GustoError):
             raise reply
         return reply
 
     @trio.lowlevel.enable_ki_protection  # callers ask, too, and the storage is not to be torn
-    def _hand_in(self, write: Write) -> Reply | StoreLetter:
+    def _hand_in(self, write: Write, heed: Heed | None) -> Reply | StoreLetter:
         reply = self.perform(write)
-        return self.post(write) if reply is None else reply
+        return self.post(write, heed) if reply is None else reply
 
     @trio.lowlevel.enable_ki_protection
-    def post(self, write: Write) -> StoreLetter:
+    def post(self, write: Write, heed: Heed | None = None) -> StoreLetter:
         """Hand in ``write`` now; the letter's ``answer`` waits for the reply, or the refusal.
 
         Raises:
@@ -103,7 +127,7 @@ class StorageDesk:
         """
         if self._closed:
             raise closed()
-        letter = StoreLetter(write)
+        letter = StoreLetter(write) if heed is None else HeededLetter(write, heed)
         self.tell(letter)
         return letter
 

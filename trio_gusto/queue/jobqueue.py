@@ -7,12 +7,13 @@ job is stored. It owns no I/O: writes go to the storekeeper's desk, queries to t
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any, Unpack, overload
 from uuid import UUID
 
 import trio
 
-from ..actors.desk import StorageDesk, StoreLetter
+from ..actors.desk import Heed, Reply, StorageDesk, StoreLetter
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
 from ..model.errors import ArgumentError, GustoError, NotSupported
@@ -232,14 +233,15 @@ class JobQueue:
                 return await self._cancel_unseen(job_id, reason)
             if isinstance(stored.state, Processing):
                 request = RequestCancel(job_id, stored.version, reason)
-                if isinstance(await self._desk.ask(request), Committed):
-                    self._ears.called_off(job_id, reason)
+                then = partial(self._ears.called_off, job_id, reason)
+                if isinstance(await self._desk.ask(request, _once_done(then)), Committed):
                     return True
             elif not may(stored.state, CalledOff):
                 return False
-            elif await self._change(stored, CalledOff(self._clock.instant(), reason)):
-                self._waiters.notify(job_id)
-                return True
+            else:
+                then = partial(self._waiters.notify, job_id)
+                if await self._change(stored, CalledOff(self._clock.instant(), reason), then):
+                    return True
 
     async def _cancel_unseen(self, job_id: JobId, reason: str) -> bool:
         """Cancel a job in a storage that cannot be asked for it; the storage knows what to do."""
@@ -263,12 +265,16 @@ class JobQueue:
             if not may(stored.state, RetriedByHand):
                 return False
             now = self._clock.instant()
-            if await self._change(stored, RetriedByHand(now)):
-                self._ears.due(now)
+            if await self._change(stored, RetriedByHand(now), partial(self._ears.due, now)):
                 return True
 
-    async def _change(self, stored: StoredJob, happening: CalledOff | RetriedByHand) -> bool:
-        """Record what becomes of a job; ``False`` when it has changed meanwhile."""
+    async def _change(
+        self,
+        stored: StoredJob,
+        happening: CalledOff | RetriedByHand,
+        then: Callable[[], None],
+    ) -> bool:
+        """Record what becomes of a job, then tell; ``False`` when it has changed meanwhile."""
         settlement = advance(stored, happening)
         commit = Commit(
             stored.request.id,
@@ -277,7 +283,7 @@ class JobQueue:
             settlement.attempt,
             forget_expiry=settlement.forget_expiry,
         )
-        return isinstance(await self._desk.ask(commit), Committed)
+        return isinstance(await self._desk.ask(commit, _once_done(then)), Committed)
 
     # --- look ---
 
@@ -342,6 +348,16 @@ class JobQueue:
             by_tenant=by_tenant,
             oldest_ready_at=to_optional_datetime(tallied.oldest_ready),
         )
+
+
+def _once_done(then: Callable[[], None]) -> Heed:
+    """Do ``then`` when a change is recorded, whether or not its caller has been cancelled."""
+
+    def heed(reply: Reply) -> None:
+        if isinstance(reply, Committed):
+            then()
+
+    return heed
 
 
 def _id_of(job: JobRef[Any] | Job | UUID) -> JobId:
