@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeGuard, cast
 from zoneinfo import ZoneInfo
 
@@ -18,11 +18,14 @@ from .cron.clock_changes import zone_named
 from .cron.expression import normal_form, parse
 from .cron.occurrences import Occurrences
 from .errors import ScheduleError
-from .instants import to_datetime
+from .instants import to_datetime, to_instant
 from .schedule_values import duration_of, instant_of
 
 SHORTEST = 1000
 """Microseconds: the least length of an interval. What comes faster than that is no schedule."""
+
+LAST_INSTANT = to_instant(datetime.max.replace(tzinfo=UTC))
+"""Microseconds: the end of the year 9999, after which there are no datetimes."""
 
 
 class Trigger(ABC):
@@ -43,14 +46,11 @@ class Trigger(ABC):
         datetime.datetime(2026, 7, 2, 0, 0, tzinfo=datetime.timezone.utc)
         """
         found = self.next_instant(instant_of("after", after), zone_named(timezone))
-        try:
-            return None if found is None else to_datetime(found)
-        except OverflowError:
-            return None
+        return None if found is None or found > LAST_INSTANT else to_datetime(found)
 
     @abstractmethod
     def next_instant(self, after: int, zone: ZoneInfo) -> int | None:
-        """The same in microseconds since the epoch."""
+        """The same in microseconds since the epoch, without that end of time."""
 
     def named(self, _schedule: str, /) -> Trigger:
         """The trigger as it is for the schedule of this name, which ``H`` is drawn from."""

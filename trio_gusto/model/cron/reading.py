@@ -163,7 +163,7 @@ class FieldReader:
 
     def _draw(self, width: int) -> int:
         """A number below ``width``, the same for the same schedule and field everywhere."""
-        seed = f"{self.name}:{FIELDS.index(self.field)}".encode()
+        seed = f"{self.name}:{FIELDS.index(self.field)}".encode(errors="surrogatepass")
         return int.from_bytes(hashlib.sha256(seed).digest()[:8], "big") % width
 
     def _refuse_unreadable(self, text: str, offset: int) -> Never:
