@@ -180,6 +180,10 @@ def workday_nearest(is_meant: DayTest) -> DayTest:
     return test
 
 
+def workday_near(number: int) -> Part:
+    return Part(f"{number}W", day=workday_nearest(lambda day: day.day == number))
+
+
 def days_of_month() -> st.SearchStrategy[Part]:
     def last(count: int) -> Part:
         return Part("L" if count == 0 else f"L-{count}", day=days_before_last(count))
@@ -188,14 +192,11 @@ def days_of_month() -> st.SearchStrategy[Part]:
         text = "LW" if count == 0 else f"l-{count}w"
         return Part(text, day=workday_nearest(days_before_last(count)))
 
-    def near(number: int) -> Part:
-        return Part(f"{number}W", day=workday_nearest(lambda day: day.day == number))
-
     counts = st.integers(0, 3) | st.integers(0, 30)
     numbers = parts(1, 31).map(
         lambda part: attrs.evolve(part, day=lambda day: day.day in part.values)
     )
-    special = counts.map(last) | counts.map(last_workday) | st.integers(1, 31).map(near)
+    special = counts.map(last) | counts.map(last_workday) | st.integers(1, 31).map(workday_near)
     return st.one_of(st.just(Part("*", day=lambda day: True)), numbers, special)
 
 
@@ -236,32 +237,57 @@ EVERY_DAY = Part("*", frozenset(range(1, 13)), day=lambda day: True)
 
 @st.composite
 def meanings(
-    draw: st.DrawFn, *, with_seconds: bool = True, near: datetime | None = None
+    draw: st.DrawFn,
+    *,
+    with_seconds: bool = True,
+    near: datetime | None = None,
+    days: st.SearchStrategy[Part] | None = None,
 ) -> Meaning:
     """An expression, perhaps one that never happens.
 
     ``with_seconds``: with six fields as well as with five. ``near``: perhaps at about this time of
-    day, on every day.
+    day, on every day. ``days``: what the day of month may be.
     """
     minute, hour = draw(parts(0, 59)), draw(parts(0, 23))
     second = draw(parts(0, 59)) if with_seconds and draw(st.booleans()) else None
-    if near is not None and draw(st.booleans()):
-        hour = draw(hours_near(near.hour) | st.just(hour))
+    if near is not None and draw(st.integers(0, 3)) > 0:
+        hour = draw(hours_near(near.hour) | hours_near(near.hour) | st.just(hour))
         day, month, weekday = EVERY_DAY, EVERY_DAY, EVERY_DAY
     else:
-        day, weekday = draw(days_of_month()), draw(days_of_week())
+        day = draw(days_of_month() if days is None else days)
+        weekday = draw(days_of_week())
         month = draw(parts(1, 12, MONTHS))
-    shown = [part.text for part in (second, minute, hour, day, month, weekday) if part is not None]
-    time_of_day = [part for part in (second, minute, hour) if part is not None]
+    return meaning_of(
+        [second, minute, hour, day, month, weekday], draw(st.sampled_from([" ", "\t", "  "]))
+    )
+
+
+def meaning_of(fields: Sequence[Part | None], blank: str = " ") -> Meaning:
+    """The expression of six fields, of which the second may be left out."""
+    second, minute, hour, day, month, weekday = fields
+    assert minute is not None
+    assert hour is not None
+    assert month is not None
     return Meaning(
-        draw(st.sampled_from([" ", "\t", "  "])).join(shown),
+        blank.join(part.text for part in fields if part is not None),
         frozenset({0}) if second is None else second.values,
         minute.values,
         hour.values,
         month.values,
-        tuple(part.day for part in (day, weekday) if part.day is not None),
-        is_interval=any(part.how_often for part in time_of_day),
+        tuple(part.day for part in (day, weekday) if part is not None and part.day is not None),
+        is_interval=any(part is not None and part.how_often for part in (second, minute, hour)),
     )
+
+
+@st.composite
+def daily_meanings(draw: st.DrawFn, near: datetime) -> Meaning:
+    """An expression that happens every day at about a time of day."""
+    minutes = [
+        Part("30", frozenset({30})),
+        Part("*/15", frozenset({0, 15, 30, 45}), how_often=True),
+    ]
+    minute, hour = draw(st.sampled_from(minutes)), draw(hours_near(near.hour))
+    return meaning_of([None, minute, hour, EVERY_DAY, EVERY_DAY, EVERY_DAY])
 
 
 happening = meanings().filter(Meaning.ever_matches)

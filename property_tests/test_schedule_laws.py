@@ -47,9 +47,9 @@ def no_instant_comes_twice(life: list[Look]) -> None:
 
 def only_instants_of_the_trigger_fire_and_none_too_early(life: list[Look]) -> None:
     for look in life:
-        request = look.before.request
+        request, instants = look.before.request, look.instants()
         for record in look.records():
-            assert record.fire_time in look.instants()
+            assert record.fire_time in instants
             assert record.fire_time <= look.now
             assert request.start is None or request.start <= record.fire_time
             assert request.end is None or record.fire_time < request.end

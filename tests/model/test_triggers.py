@@ -185,6 +185,7 @@ def test_code_is_not_stored() -> None:
         {"cron": ["0 0 30 2 *", None]},
         {"cron": ["0 2 * * *", 5]},
         {"cron": [5, None]},
+        {"often": [5_000_000, None]},
         {"every": [0, None]},
         {"every": [True, None]},
         {"every": ["5", None]},
