@@ -8,7 +8,7 @@ from typing import Literal
 import attrs
 import trio
 
-from . import big_tables, latency, resident_memory, sqlite_floors, throughput
+from . import bare_shape, big_tables, latency, resident_memory, sqlite_floors, throughput
 from .scale import Scale
 from .trio_floors import EXECUTORS, PRODUCERS, channel_load, checkpoint_load
 
@@ -112,11 +112,17 @@ def _limit_i1(scale: Scale) -> float:
         return sqlite_floors.inserts_per_second(path, scale.lone, 1)
 
 
+def _bare_enqueue(scale: Scale, callers: int) -> float:
+    jobs = scale.lone if callers == 1 else scale.jobs
+    with scale.fresh_database() as path:
+        return trio.run(bare_shape.enqueues_per_second, path, jobs, callers)
+
+
 # --- figures --------------------------------------------------------------------------------------
 
 
-def _sparse(scale: Scale) -> Sequence[Pair]:
-    product, floor = latency.enqueue_to_start(scale)
+def _sparse(scale: Scale, *, inline: bool = False) -> Sequence[Pair]:
+    product, floor = latency.enqueue_to_start(scale, inline=inline)
     return [Pair(product.p50, floor.p50), Pair(product.p99, floor.p99)]
 
 
@@ -187,19 +193,47 @@ FIGURES: Sequence[Figure] = (
         _limit_i100,
     ),
     _versus(
+        "bare-enqueue-64",
+        Row("the bare shape, 64 callers: nothing but rows, tasks and a thread", "jobs/s", "I(100)"),
+        lambda scale: _bare_enqueue(scale, 64),
+        _limit_i100,
+    ),
+    _versus(
         "sqlite-enqueue-1",
-        Row("SQLite FULL: durable enqueue only, one caller", "jobs/s", "I(1)", _at_least(0.6)),
+        Row("SQLite FULL: durable enqueue only, one caller", "jobs/s", "I(1)"),
         lambda scale: throughput.sqlite_enqueue(scale, 1),
+        _limit_i1,
+    ),
+    _versus(
+        "bare-enqueue-1",
+        Row("the bare shape, one caller", "jobs/s", "I(1)"),
+        lambda scale: _bare_enqueue(scale, 1),
+        _limit_i1,
+    ),
+    _versus(
+        "inline-enqueue-1",
+        Row("the product with inline=True, one caller", "jobs/s", "I(1)", _at_least(0.6)),
+        lambda scale: throughput.sqlite_enqueue(scale, 1, inline=True),
         _limit_i1,
     ),
     Figure(
         "sparse",
         [
-            Row("lone enqueue to handler start, p50", "ms", "raw commit", Goal("at most", 1.5)),
+            Row("lone enqueue to handler start, p50", "ms", "raw commit"),
             Row("lone enqueue to handler start, p99", "ms", "raw commit", Goal("at most", 1.8)),
         ],
         _sparse,
         latency.enqueue_to_start,
+        _nothing,
+    ),
+    Figure(
+        "sparse-inline",
+        [
+            Row("the same with inline=True, p50", "ms", "raw commit", Goal("at most", 1.5)),
+            Row("the same with inline=True, p99", "ms", "raw commit", Goal("at most", 1.8)),
+        ],
+        lambda scale: _sparse(scale, inline=True),
+        lambda scale: latency.enqueue_to_start(scale, inline=True),
         _nothing,
     ),
     _versus(

@@ -33,14 +33,16 @@ class Quantiles:
         return cls(1000 * ordered[len(ordered) // 2], 1000 * ordered[len(ordered) * 99 // 100])
 
 
-def enqueue_to_start(scale: Scale) -> tuple[Quantiles, Quantiles]:
+def enqueue_to_start(scale: Scale, *, inline: bool = False) -> tuple[Quantiles, Quantiles]:
     """A lone enqueue until its handler starts; beside it the floor, a raw durable one-row commit.
 
-    Both come after the same silence, in turn, in the same process and on the same disk.
+    Both come after the same silence, in turn, in the same process and on the same disk. With
+    ``inline`` the product writes in the event loop, as the floor does, and not in a thread.
     """
 
     async def main() -> tuple[Quantiles, Quantiles]:
-        app = Gusto(SqliteStorage(product), options=Options(concurrency=EXECUTORS))
+        storage = SqliteStorage(product, inline=inline)
+        app = Gusto(storage, options=Options(concurrency=EXECUTORS))
         send, starts = trio.open_memory_channel[float](1)
 
         @app.job(name="benchmarks.started")

@@ -76,11 +76,14 @@ def sqlite_end_to_end(scale: Scale, concurrency: int = EXECUTORS, backlog: int =
         return trio.run(main)
 
 
-def sqlite_enqueue(scale: Scale, callers: int) -> float:
-    """Durable enqueues only: nobody runs the jobs, every caller awaits each of his."""
+def sqlite_enqueue(scale: Scale, callers: int, *, inline: bool = False) -> float:
+    """Durable enqueues only: nobody runs the jobs, every caller awaits each of his.
+
+    With ``inline`` they are written in the event loop and not in a thread.
+    """
     count = scale.lone if callers == 1 else scale.jobs
     with scale.fresh_database() as path:
-        jobs = NoOpJobs(SqliteStorage(path))
+        jobs = NoOpJobs(SqliteStorage(path, inline=inline))
 
         async def main() -> float:
             async with jobs.app.connected() as queue:

@@ -32,13 +32,15 @@ from trio_gusto.model.lifecycle import (
     settle,
 )
 from trio_gusto.model.outcomes import Lost, Outcome
-from trio_gusto.model.states import Ended, JobState, Processing, Ready, Waiting
+from trio_gusto.model.states import Completed, Ended, JobState, Processing, Ready, Waiting
 from trio_gusto.storage.messages import (
     CancelRequests,
     ClaimDue,
     ClaimReply,
     Commit,
     Committed,
+    Complete,
+    Completions,
     Conflict,
     Find,
     Get,
@@ -58,6 +60,7 @@ LEASE = 8
 
 few = st.integers(0, 6)
 picks = st.integers(0, 30)
+texts = st.none() | st.sampled_from(["", "null", "1"])
 queue_names = st.sampled_from(["a", "b", "c"])
 
 
@@ -221,6 +224,50 @@ class Agreement(SideBySide):
         else:
             assert reply == Committed()
 
+    def successes(self, draw: Any) -> Complete:
+        """Under leases of any nodes: held ones, stale ones, and some twice; or under none."""
+        picked = draw(st.lists(st.integers(0, 5), max_size=5)) if self.leases else []
+        claims = [self.recent(pick) for pick in picked]
+        return Complete(claims, [self.completed(claim, draw) for claim in claims])
+
+    def completed(self, claim: ClaimedJob, draw: Any) -> Completed:
+        """Usually by the node that claimed it, and since then."""
+        started_at = claim.claimed_at + draw(few)
+        node = draw(st.sampled_from([*[claim.node] * 5, "elsewhere"]))
+        return Completed(
+            self.now,
+            started_at,
+            claim.claimed_at,
+            node,
+            result=draw(texts),
+            result_error=draw(texts),
+        )
+
+    def refused_of(self, complete: Complete) -> set[int]:
+        """The positions that should be refused, if nothing is done to the jobs before."""
+        versions = {job_id: job.version for job_id, job in self.jobs.items()}
+        refused: set[int] = set()
+        for position, claim in enumerate(complete.claims):
+            if versions.get(claim.request.id) == claim.token:
+                versions[claim.request.id] += 1
+            else:
+                refused.add(position)
+        return refused
+
+    @rule(data=st.data())
+    def settle_successes(self, data: st.DataObject) -> None:
+        complete = self.successes(data.draw)
+        refused = self.refused_of(complete)
+        (reply,) = self.tell(complete)
+        assert reply == Completions(dict.fromkeys(refused, Conflict()))
+        for position, (claim, state) in enumerate(
+            zip(complete.claims, complete.states, strict=True)
+        ):
+            if position not in refused:
+                job = self.jobs[claim.request.id]
+                assert (job.state, job.attempt) == (state, claim.attempt)
+                assert job.version == claim.token + 1
+
     @precondition(lambda self: self.leases)
     @rule(pick=picks, is_foreign=st.integers(0, 9), late_by=st.sampled_from([0, 0, LEASE]))
     def renew(self, pick: int, is_foreign: int, late_by: int) -> None:
@@ -286,8 +333,19 @@ class Agreement(SideBySide):
             if job is not None and job.version == lease.token:
                 writes.append(RequestCancel(lease.request.id, lease.token, "in a group"))
             writes.append(Commit(lease.request.id, lease.token - 1, Ready(self.now), 0))
+        writes += self.successes_in_a_group(data.draw)
         writes += [Renew("nobody", self.now, self.now + 1, []), self.insertion(data.draw)]
         self.tell(*writes)
+
+    def successes_in_a_group(self, draw: Any) -> list[Write]:
+        """Told together and one by one, in any order, between other writes."""
+        writes: list[Write] = [self.successes(draw), self.successes(draw)]
+        writes += self.successes(draw).commits()
+        writes += [
+            RequestCancel(claim.request.id, claim.token, "among successes")
+            for claim in self.successes(draw).claims
+        ]
+        return list(draw(st.permutations(writes)))
 
     # --- looking ------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from trio_gusto.storage.messages import (
     CancelsAsked,
     ClaimDue,
     ClaimReply,
+    Completions,
     Find,
     Found,
     Get,
@@ -91,6 +92,8 @@ def comparable(reply: object) -> object:
             return ("duplicate", reply.key, reply.value, reply.existing_id)
         case ClaimReply():
             return (list(reply.jobs), reply.more, reply.next_due)
+        case Completions():
+            return dict(reply.refused)
         case Renewed():
             return (sorted(reply.lost), sorted(reply.cancels))
         case CancelsAsked():

@@ -32,6 +32,8 @@ from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
+    Complete,
+    Completions,
     Conflict,
     Query,
     QueryReply,
@@ -97,7 +99,7 @@ class SideBySide(RuleBasedStateMachine):
         assert [comparable(reply) for reply in found] == [comparable(reply) for reply in wanted]
         assert list(jobs.values()) == list(model_jobs.values()), differences(jobs, model_jobs)
         before, self.jobs = self.jobs, jobs
-        if all(isinstance(reply, Conflict | DuplicateJob) for reply in found):
+        if all(map(is_refused, writes, found)):
             assert jobs == before, "a refused write changed something"
         self.check_jobs(before)
         replies: Sequence[WriteReply | GustoError] = found
@@ -139,3 +141,11 @@ class SideBySide(RuleBasedStateMachine):
             assert job.token > before[request.id].version
         scheduled = [j.state.due for j in self.jobs.values() if isinstance(j.state, Scheduled)]
         assert reply.next_due == min(scheduled, default=None)
+
+
+def is_refused(write: Write, reply: object) -> bool:
+    """Whether nothing of ``write`` was performed."""
+    if isinstance(write, Complete):
+        assert isinstance(reply, Completions)
+        return len(reply.refused) == len(write.claims)
+    return isinstance(reply, Conflict | DuplicateJob)

@@ -17,6 +17,8 @@ from trio_gusto.storage.messages import (
     ClaimReply,
     Commit,
     Committed,
+    Complete,
+    Completions,
     Conflict,
     Prune,
     Pruned,
@@ -46,6 +48,31 @@ class AcceptsStaleLeases(MemoryStorage):
     def _commit(self, commit: Commit) -> Committed | Conflict:
         job = self._jobs.get(commit.job_id)
         return super()._commit(attrs.evolve(commit, version=job.version) if job else commit)
+
+
+class AcceptsStaleSuccesses(MemoryStorage):
+    def _complete(self, complete: Complete) -> Completions:
+        claims = [
+            attrs.evolve(claim, token=self._jobs[claim.request.id].version)
+            if claim.request.id in self._jobs
+            else claim
+            for claim in complete.claims
+        ]
+        return super()._complete(attrs.evolve(complete, claims=claims))
+
+
+class RefusesTheNeighbours(MemoryStorage):
+    def _complete(self, complete: Complete) -> Completions:
+        refused = super()._complete(complete).refused
+        return Completions(
+            dict.fromkeys(range(len(complete.claims)), Conflict()) if refused else {}
+        )
+
+
+class LosesAResultAmongOthers(MemoryStorage):
+    def _complete(self, complete: Complete) -> Completions:
+        states = [attrs.evolve(state, result=state.result or None) for state in complete.states]
+        return super()._complete(attrs.evolve(complete, states=states))
 
 
 class LosesAnAttempt(MemoryStorage):
@@ -86,6 +113,9 @@ class DeletesTooMuch(MemoryStorage):
 
 FAULTS = (
     AcceptsStaleLeases,
+    AcceptsStaleSuccesses,
+    RefusesTheNeighbours,
+    LosesAResultAmongOthers,
     LosesAnAttempt,
     ClaimsInOrderOfInsertion,
     StartsEarly,

@@ -29,6 +29,8 @@ from trio_gusto.storage.messages import (
     ClaimReply,
     Commit,
     Committed,
+    Complete,
+    Completions,
     Conflict,
     Insert,
     Inserted,
@@ -108,6 +110,34 @@ class AcceptsStaleLeases(MemoryStorage):
         return super()._commit(attrs.evolve(commit, version=job.version) if job else commit)
 
 
+class AcceptsStaleSuccesses(MemoryStorage):
+    def _complete(self, complete: Complete) -> Completions:
+        return Completions.of(
+            [
+                self._commit(attrs.evolve(commit, version=self._jobs[commit.job_id].version))
+                for commit in complete.commits()
+            ]
+        )
+
+
+class LosesASuccess(MemoryStorage):
+    """The last of several that are told together, and says that it is recorded."""
+
+    def _complete(self, complete: Complete) -> Completions:
+        kept = len(complete.claims) // 2 or 1
+        return super()._complete(Complete(complete.claims[:kept], complete.states[:kept]))
+
+
+class RefusesASuccess(MemoryStorage):
+    """The last of several that are told together."""
+
+    def _complete(self, complete: Complete) -> Completions:
+        kept = len(complete.claims) // 2 or 1
+        reply = super()._complete(Complete(complete.claims[:kept], complete.states[:kept]))
+        rest = range(kept, len(complete.claims))
+        return Completions({**reply.refused, **dict.fromkeys(rest, Conflict())})
+
+
 class GivesAttemptsAway(MemoryStorage):
     def _commit(self, commit: Commit) -> Committed | Conflict:
         return super()._commit(attrs.evolve(commit, attempt=0))
@@ -139,6 +169,9 @@ FAULTS = (
     ForgetsCancellations,
     LosesAJob,
     AcceptsStaleLeases,
+    AcceptsStaleSuccesses,
+    LosesASuccess,
+    RefusesASuccess,
     GivesAttemptsAway,
     ClaimsNewestFirst,
     TakesLeasesAway,

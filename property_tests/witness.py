@@ -23,6 +23,8 @@ from trio_gusto.storage.messages import (
     ClaimReply,
     Commit,
     Committed,
+    Complete,
+    Completions,
     Insert,
     Inserted,
     Query,
@@ -124,6 +126,8 @@ class Witness(Storage):
                 self._claimed(write, reply)
             case Commit(), Committed():
                 self._committed(write)
+            case Complete(), Completions():
+                self._completed(write, reply)
             case Renew(), Renewed():
                 self._renewed(write, reply)
             case RequestCancel(), Committed():
@@ -232,6 +236,21 @@ class Witness(Storage):
         if outcome == "lost":
             gone = job.claim.node in self.gone or record.ended_at >= job.claim.lease_until
             self.expect(gone, "a valid lease is not taken away", key, job.claim)
+
+    def _completed(self, complete: Complete, reply: Completions) -> None:
+        commits = complete.commits()
+        self.expect(
+            set(reply.refused) <= set(range(len(commits))),
+            "what is refused has been told",
+            reply.refused,
+        )
+        for position, commit in enumerate(commits):
+            if position not in reply.refused:
+                self._committed(commit)
+                continue
+            job = self.jobs[commit.job_id]
+            held = job.claim is not None and job.claim.token == commit.version
+            self.expect(not held, "a success under a valid lease is not refused", job.key)
 
     def _renewed(self, renew: Renew, reply: Renewed) -> None:
         for job_id, token in renew.leases:

@@ -295,6 +295,10 @@ class WorkersEars(Ears):
     def __init__(self, workers: Workers | None) -> None:
         self.workers = workers
 
+    def ready(self) -> None:
+        if self.workers is not None:
+            self.workers.poller.wake()
+
     def due(self, instant: int) -> None:
         if self.workers is not None:
             self.workers.poller.note_due(instant)

@@ -22,7 +22,7 @@ from trio_gusto import (
     fixed,
 )
 from trio_gusto.model.facts import Fact
-from trio_gusto.storage.messages import Commit, Write, WriteReply
+from trio_gusto.storage.messages import Commit, Complete, Write, WriteReply
 from trio_gusto.testing import Barriers, VirtualClock
 
 
@@ -83,9 +83,11 @@ async def test_an_outcome_that_a_storage_refuses_is_logged_and_the_job_recovered
         refusals = 1
 
         async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
-            if self.refusals and any(isinstance(write, Commit) for write in writes):
+            if self.refusals and any(isinstance(write, Commit | Complete) for write in writes):
                 self.refusals -= 1
-                replies = await super().apply([one for one in writes if type(one) is not Commit])
+                replies = await super().apply(
+                    [one for one in writes if not isinstance(one, Commit | Complete)]
+                )
                 assert len(replies) == len(writes) - 1
                 return [*replies, ArgumentError("cannot be stored")]
             return await super().apply(writes)

@@ -159,3 +159,19 @@ async def test_one_bad_message_does_not_harm_its_neighbours(autojump_clock: Mock
         assert failed == ["2: DuplicateJob"]
         assert {job.args for job in (await queue.find()).items} == {(0,), (1,), (3,), (4,)}
         assert await queue.enqueue_many([call(work, 5)])
+
+
+async def test_a_letter_that_comes_while_the_storage_is_down_is_answered_at_the_next_try(
+    autojump_clock: MockClock,
+) -> None:
+    """What is kept for another try must not keep those out who come meanwhile."""
+    storage = Slow()
+    desk = StorageDesk(storage)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(Storekeeper(desk).run)
+        storage.fault = StorageError("no disk")
+        desk.tell(Insisting(PRUNE))
+        await trio.sleep(10)
+        with trio.fail_after(10), pytest.raises(StorageError, match="no disk"):
+            await desk.ask(PRUNE)
+        nursery.cancel_scope.cancel()

@@ -23,7 +23,7 @@ from trio_gusto import (
 from trio_gusto.actors.sweeper import SLICE
 from trio_gusto.model.facts import Fact
 from trio_gusto.model.instants import MICROSECONDS
-from trio_gusto.storage.messages import ClaimDue, Commit, Get
+from trio_gusto.storage.messages import ClaimDue, Commit, Complete, Get
 from trio_gusto.testing import Asked, Barriers, Fault, FaultyStorage, VirtualClock
 
 MANY = SLICE + 30
@@ -151,7 +151,7 @@ async def test_a_job_that_moved_on_while_it_was_swept_is_left_alone(
     elsewhere = Gusto(shared, clock=clock)
 
     def slow_outcomes(asked: Asked) -> Fault | None:
-        commits = any(isinstance(message, Commit) for message in asked.messages)
+        commits = any(isinstance(message, Commit | Complete) for message in asked.messages)
         return Fault(error=None, delay=1) if commits else None
 
     app = Gusto(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from trio_gusto import Gusto, JobState, Options
+from trio_gusto import Gusto, JobState, MemoryStorage, Options
 from trio_gusto.actors.poller import Poller
 from trio_gusto.actors.supervisor import Supervisor
 from trio_gusto.actors.sweeper import Sweeper
@@ -21,7 +21,10 @@ from trio_gusto.actors.tree import Workers
         (Workers, "_until_empty"),
         (Supervisor, "stop"),
         (Sweeper, "sweep"),
-        (Poller, "_claim"),
+        (Poller, "_ask"),
+        (Poller, "claim"),
+        (Poller, "answered"),
+        (MemoryStorage, "perform"),
     ],
 )
 def test_a_ctrl_c_that_hits_an_actor_at_work_loses_nothing(
@@ -32,12 +35,12 @@ def test_a_ctrl_c_that_hits_an_actor_at_work_loses_nothing(
     original = getattr(room, name)
     is_armed = False
 
-    async def hit(*args: Any) -> Any:
+    def hit(*args: Any) -> Any:
         nonlocal is_armed
         if is_armed:
             is_armed = False
             signal.raise_signal(signal.SIGINT)
-        return await original(*args)
+        return original(*args)
 
     monkeypatch.setattr(room, name, hit)
 
@@ -52,7 +55,7 @@ def test_a_ctrl_c_that_hits_an_actor_at_work_loses_nothing(
                 await queue.enqueue(endless)
                 await trio.testing.wait_all_tasks_blocked()
                 is_armed = True
-                if room in (Sweeper, Poller):
+                if room in (Sweeper, Poller, MemoryStorage):
                     await queue.enqueue(endless, expire_on=60)
                     await trio.sleep(5)
 

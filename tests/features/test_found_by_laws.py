@@ -130,3 +130,26 @@ async def test_a_job_retried_by_hand_before_its_time_is_recovered_at_once(
         async with rescuer.running() as office:
             assert await office.ref(ref.id).result() == 2
         assert trio.current_time() - start < 5
+
+
+async def test_a_job_behind_one_that_timed_out_has_all_its_time(autojump_clock: MockClock) -> None:
+    options = Options(concurrency=1, prefetch=3, default_timeout=20, default_max_attempts=2)
+    app = Gusto(clock=VirtualClock(), options=options)
+
+    @app.job
+    async def hang() -> None:
+        await trio.sleep_forever()
+
+    @app.job
+    async def quick() -> int:
+        await trio.sleep(5)
+        return current_job().attempt
+
+    async with app.running() as queue:
+        _, ref = await queue.enqueue_many([call(hang), call(quick)])
+        assert await ref.result() == 1
+        (attempt,) = await queue.attempts(ref)
+        assert attempt.started_at is not None
+        assert attempt.started_at >= attempt.claimed_at
+        assert attempt.ended_at is not None
+        assert (attempt.ended_at - attempt.started_at).total_seconds() == 5

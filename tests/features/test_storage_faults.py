@@ -26,7 +26,7 @@ from trio_gusto import (
     StorageReadOnly,
     call,
 )
-from trio_gusto.storage.messages import Commit, Renew, Stranded, Write, WriteReply
+from trio_gusto.storage.messages import Commit, Complete, Renew, Stranded, Write, WriteReply
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing import Asked, Fault, FaultyStorage, VirtualClock
 
@@ -204,7 +204,7 @@ async def test_an_outage_of_minutes_loses_no_outcome(autojump_clock: MockClock) 
     assert sorted(ran) == list(range(6))
 
 
-@pytest.mark.parametrize("message", [Renew, Stranded, Commit])
+@pytest.mark.parametrize("message", [Renew, Stranded, Complete])
 async def test_a_storage_that_fails_now_and_then_is_lived_with(
     autojump_clock: MockClock, message: type
 ) -> None:
@@ -264,7 +264,7 @@ async def test_a_defect_of_the_storage_reaches_the_caller_and_hangs_nobody(
         times = 1
 
         async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
-            if self.times and any(isinstance(write, Commit) for write in writes):
+            if self.times and any(isinstance(write, Commit | Complete) for write in writes):
                 self.times -= 1
                 raise ZeroDivisionError("a defect")
             return await super().apply(writes)

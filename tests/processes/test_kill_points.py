@@ -82,7 +82,7 @@ def test_a_job_with_one_attempt_is_not_entered_again(workshop: Workshop) -> None
 
 
 def test_before_an_outcome_is_committed_the_job_runs_again(workshop: Workshop) -> None:
-    workshop.killed(enqueue=[["double", 21]], kill=["before", "Commit"])
+    workshop.killed(enqueue=[["double", 21]], kill=["before", "Complete"])
     assert workshop.work() < AT_ONCE
     assert workshop.ledger.words() == ["double"] * 2
     assert words(workshop) == [[LOST, SUCCEEDED]]
@@ -91,7 +91,7 @@ def test_before_an_outcome_is_committed_the_job_runs_again(workshop: Workshop) -
 def test_after_an_outcome_is_committed_the_result_is_there_and_nothing_runs_again(
     workshop: Workshop,
 ) -> None:
-    workshop.killed(enqueue=[["double", 21]], kill=["after", "Commit"])
+    workshop.killed(enqueue=[["double", 21]], kill=["after", "Complete"])
     workshop.work()
     ((job, attempts),) = workshop.look()
     assert (job.result, len(attempts)) == (42, 1)

@@ -10,7 +10,7 @@ import attrs
 
 from trio_gusto.model.ids import JobId, to_uuid, uuid7
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest
-from trio_gusto.model.lifecycle import Ending, admit, settle
+from trio_gusto.model.lifecycle import Ending, admit, complete, settle
 from trio_gusto.model.outcomes import AttemptFailed, Outcome, Succeeded
 from trio_gusto.provider import (
     JobFindParams,
@@ -19,7 +19,7 @@ from trio_gusto.provider import (
     JobStorageRecord,
     ProviderStorage,
 )
-from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Insert
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Complete, Completions, Insert
 
 SECOND = 1_000_000
 START = 1_700_000_000 * SECOND
@@ -104,6 +104,19 @@ class FaultyShelf(Shelf):
     async def on_handler_execution_failure(self, record: MyRecord, error: BaseException) -> None:
         self._fail("on_handler_execution_failure")
         await super().on_handler_execution_failure(record, error)
+
+
+class UnwillingShelf(Shelf):
+    """A provider that never can mark the records as complete that it was told."""
+
+    def __init__(self, *unwilling: UUID) -> None:
+        super().__init__()
+        self.unwilling = unwilling
+
+    async def mark_job_as_complete(self, record: MyRecord) -> None:
+        if record.tracking_id in self.unwilling:
+            raise ConnectionError(f"no connection for {record.tracking_id}")
+        await super().mark_job_as_complete(record)
 
 
 class AnsweringShelf(Shelf):
@@ -263,6 +276,12 @@ def ending(
     )
 
 
+def returning(*jobs: ClaimedJob, at: int = START + SECOND) -> Complete:
+    """The `Complete` that a settler sends for attempts whose handlers returned."""
+    states = [complete(job, Succeeded(job.request.args), job.claimed_at, at) for job in jobs]
+    return Complete(jobs, states)
+
+
 async def end(
     storage: ProviderStorage[MyRecord],
     claimed: ClaimedJob,
@@ -271,6 +290,12 @@ async def end(
     at: int = START + SECOND,
 ) -> object:
     (reply,) = await storage.apply([ending(claimed, outcome or Succeeded("1"), at=at)])
+    return reply
+
+
+async def end_all(storage: ProviderStorage[MyRecord], message: Complete) -> Completions:
+    (reply,) = await storage.apply([message])
+    assert isinstance(reply, Completions), reply
     return reply
 
 

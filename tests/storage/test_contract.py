@@ -67,4 +67,4 @@ def test_the_suite_is_offered_to_users() -> None:
 
     assert testing.check_storage is storage_contract.check_storage
     assert testing.STORAGE_CHECKS is storage_contract.STORAGE_CHECKS
-    assert len({check.__name__ for check in STORAGE_CHECKS}) == len(STORAGE_CHECKS) >= 55
+    assert len({check.__name__ for check in STORAGE_CHECKS}) == len(STORAGE_CHECKS) >= 70

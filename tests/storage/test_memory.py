@@ -14,6 +14,7 @@ from trio_gusto.storage.messages import (
     Commit,
     Find,
     Insert,
+    Prune,
     Renew,
     RequestCancel,
     Stranded,
@@ -21,7 +22,7 @@ from trio_gusto.storage.messages import (
     Write,
 )
 from trio_gusto.testing.storage_contract import Subject, check_storage
-from trio_gusto.testing.storage_contract.subject import LEASE, NOW, success
+from trio_gusto.testing.storage_contract.subject import LEASE, NOW, success, successes
 
 
 async def two_nodes() -> MemoryStorage:
@@ -73,6 +74,9 @@ async def test_another_node_is_woken_by_new_jobs_outcomes_and_cancellations() ->
     job = await subject.claim_one()
     assert await wakes(storage, RequestCancel(job.request.id, job.token, "no"))
     assert await wakes(storage, success(job))
+    await subject.insert(subject.request(), subject.request())
+    jobs = (await subject.claim()).jobs
+    assert await wakes(storage, successes(*jobs))
 
 
 async def test_nobody_is_woken_by_claims_and_renewals() -> None:
@@ -145,6 +149,20 @@ async def test_jobs_called_off_before_they_are_due_leave_no_trace_in_the_agenda(
         await subject.insert(request)
         await storage.apply([Commit(request.id, 0, Cancelled(NOW, "no"), 0)])
     assert len(storage._index.scheduled) <= 1_001
+
+
+async def test_jobs_completed_and_pruned_in_many_messages_leave_no_trace() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    for n in range(50):
+        await subject.insert(*(subject.request(expire_on=NOW + LEASE) for _ in range(50)))
+        jobs = (await subject.claim()).jobs
+        assert await subject.complete_all(successes(*jobs, now=NOW + n)) == {}
+        await storage.apply([Prune(NOW + n, 50)])
+    index = storage._index
+    assert len(storage._jobs) == len(index.ended) == 50
+    assert not index.processing
+    assert len(index.expiring) <= 1_001
 
 
 async def test_a_job_put_back_in_its_place_many_times_is_listed_once() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
+import attrs
 import pytest
+import trio
 from trio.testing import MockClock
 
 from tests.storage.own_providers import (
@@ -18,19 +20,23 @@ from tests.storage.own_providers import (
     FullShelf,
     MyRecord,
     Shelf,
+    UnwillingShelf,
     claim,
     claim_one,
     end,
+    end_all,
     ending,
     fail,
     insert,
     job_id,
     record,
     request,
+    returning,
     tracking_id,
 )
 from trio_gusto.model.errors import NotSupported, StorageError
 from trio_gusto.model.instants import to_datetime
+from trio_gusto.model.job import ClaimedJob
 from trio_gusto.model.outcomes import (
     AttemptCancelled,
     AttemptFailed,
@@ -55,9 +61,11 @@ from trio_gusto.storage.messages import (
     CancelRequests,
     Commit,
     Committed,
+    Completions,
     Conflict,
     Get,
     Insert,
+    Inserted,
     Renew,
     RequestCancel,
 )
@@ -139,6 +147,97 @@ async def test_a_success_that_cannot_be_marked_runs_again_later(
     again = await claim_one(storage, at=START + 2 * SECOND)
     assert again.attempt == 2
     assert await end(storage, again) == Committed()
+
+
+# --- successes in one message ---------------------------------------------------------------------
+
+
+async def claimed(
+    storage: ProviderStorage[MyRecord], count: int, *, at: int = START
+) -> list[ClaimedJob]:
+    """So many new jobs, in flight."""
+    for number in range(1, count + 1):
+        await insert(storage, request(number))
+    return list((await claim(storage, at=at)).jobs)
+
+
+@pytest.mark.parametrize("kind", [Shelf, CopyingShelf])
+async def test_successes_in_one_message_are_marked_each(kind: type[Shelf]) -> None:
+    shelf = kind()
+    storage = ProviderStorage(shelf, MyRecord)
+    jobs = await claimed(storage, 3)
+    message = returning(*jobs)
+    assert await end_all(storage, message) == Completions()
+    assert shelf.completed == [tracking_id(number) for number in (1, 2, 3)]
+    assert all(stored.is_complete for stored in shelf.records.values())
+    assert [await state_of(storage, number) for number in (1, 2, 3)] == message.states
+    assert not (await claim(storage, at=START + 9 * SECOND)).jobs
+
+
+async def test_of_several_successes_the_one_that_cannot_be_marked_is_refused_alone(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf = UnwillingShelf(tracking_id(2))
+    storage = ProviderStorage(shelf, MyRecord)
+    jobs = await claimed(storage, 3)
+    new = request(4)
+    reply, stored = await storage.apply([returning(*jobs), Insert([new], [Ready(START)])])
+    assert isinstance(reply, Completions)
+    assert list(reply.refused) == [1]
+    assert isinstance(reply.refused[1], StorageError)
+    assert isinstance(reply.refused[1].__cause__, ConnectionError)
+    assert str(tracking_id(2)) in str(reply.refused[1])
+    assert caplog.text.count(f"mark_job_as_complete failed for record {tracking_id(2)}") == 3
+    assert stored == Inserted()
+    assert shelf.completed == [tracking_id(1), tracking_id(3)]
+    assert not shelf.records[tracking_id(2)].is_complete
+    states = [await state_of(storage, number) for number in (1, 2, 3)]
+    assert [type(state) for state in states] == [Completed, Ready, Completed]
+    # It is left alone for a moment, and runs again.
+    assert [job.request.id for job in (await claim(storage, at=START + SECOND)).jobs] == [job_id(4)]
+    again = await claim_one(storage, at=START + 2 * SECOND)
+    assert (again.request.id, again.attempt) == (job_id(2), 2)
+    shelf.unwilling = ()
+    assert await end_all(storage, returning(again)) == Completions()
+
+
+async def test_stale_claims_among_successes_are_refused_alone() -> None:
+    shelf = Shelf()
+    storage = ProviderStorage(shelf, MyRecord)
+    jobs = await claimed(storage, 3)
+    await end(storage, jobs[1], Released(entered=True))
+    await claim_one(storage)
+    strange = attrs.evolve(jobs[0], request=request(9))
+    reply = await end_all(storage, returning(strange, *jobs))
+    assert reply == Completions({0: Conflict(), 2: Conflict()})
+    assert shelf.completed == [tracking_id(1), tracking_id(3)]
+    assert isinstance(await state_of(storage, 2), Processing)
+
+
+async def test_the_same_successes_sent_twice_are_recorded_once() -> None:
+    shelf = Shelf()
+    storage = ProviderStorage(shelf, MyRecord)
+    message = returning(*await claimed(storage, 2))
+    assert await end_all(storage, message) == Completions()
+    assert await end_all(storage, message) == Completions()
+    assert shelf.completed == [tracking_id(1), tracking_id(2)]
+
+
+async def test_a_message_without_successes_tells_a_provider_nothing() -> None:
+    shelf = Shelf()
+    storage = ProviderStorage(shelf, MyRecord)
+    await claimed(storage, 1)
+    assert await end_all(storage, returning()) == Completions()
+    assert not shelf.completed
+
+
+async def test_a_success_is_no_news_that_a_provider_decided_about_a_failure() -> None:
+    storage = ProviderStorage(Shelf(), MyRecord)
+    (job,) = await claimed(storage, 1)
+    await end_all(storage, returning(job))
+    with trio.move_on_after(0.01) as patience:
+        await storage.wait_changed(NODE)
+    assert patience.cancelled_caught
 
 
 # --- failure --------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 from trio_gusto import Gusto, JobState, MemoryStorage, Options, StorageFull
 from trio_gusto.model.instants import MICROSECONDS, to_datetime
-from trio_gusto.storage.messages import ClaimDue, Commit
+from trio_gusto.storage.messages import ClaimDue, Commit, Complete
 from trio_gusto.testing import Asked, Fault, FaultyStorage, VirtualClock
 
 
@@ -38,7 +38,7 @@ async def test_an_outcome_survives_a_fault_and_the_handler_runs_once(
     autojump_clock: MockClock, after_commit: bool
 ) -> None:
     def refuse_first_outcome(asked: Asked) -> Fault | None:
-        outcomes = any(isinstance(message, Commit) for message in asked.messages)
+        outcomes = any(isinstance(message, Commit | Complete) for message in asked.messages)
         return Fault(after_commit=after_commit) if outcomes and not storage.happened else None
 
     storage = FaultyStorage(MemoryStorage(), refuse_first_outcome)

@@ -13,7 +13,13 @@ from ..model.instants import to_datetime
 from ..model.job import ClaimedJob, Job
 from .roster import Lease, Roster
 
-_current: contextvars.ContextVar[JobContext] = contextvars.ContextVar("trio_gusto.current_job")
+View = Callable[[ClaimedJob], Job]
+
+_lease: contextvars.ContextVar[Lease] = contextvars.ContextVar("trio_gusto.lease")
+_node: contextvars.ContextVar[tuple[Roster, View]] = contextvars.ContextVar("trio_gusto.node")
+
+make_current = _lease.set
+"""Make the job under a lease the current one, in the current context."""
 
 
 class JobContext:
@@ -21,7 +27,7 @@ class JobContext:
 
     __slots__ = ("_lease", "_roster", "_view")
 
-    def __init__(self, lease: Lease, roster: Roster, view: Callable[[ClaimedJob], Job]) -> None:
+    def __init__(self, lease: Lease, roster: Roster, view: View) -> None:
         self._lease = lease
         self._roster = roster
         self._view = view
@@ -74,16 +80,13 @@ def current_job() -> JobContext:
         NoCurrentJob: no job runs here.
     """
     try:
-        return _current.get()
+        return JobContext(_lease.get(), *_node.get())
     except LookupError:
         raise NoCurrentJob from None
 
 
-def enter(
-    context: contextvars.Context,
-    lease: Lease,
-    roster: Roster,
-    view: Callable[[ClaimedJob], Job],
-) -> None:
-    """Make the job under ``lease`` the current one in ``context``."""
-    context.run(_current.set, JobContext(lease, roster, view))
+def node_context(roster: Roster, view: View) -> contextvars.Context:
+    """What the host has set up for the current task, as every job of this node may see it."""
+    context = contextvars.copy_context()
+    context.run(_node.set, (roster, view))
+    return context

@@ -6,6 +6,7 @@ goes past the mailbox, since queries neither wait behind writes nor take part in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, overload
 
 import trio
@@ -27,7 +28,7 @@ from ..storage.messages import (
     Write,
     WriteReply,
 )
-from ..storage.storage import Storage
+from ..storage.storage import ImmediateStorage, Storage
 from .mailbox import Letter, Mailbox
 
 Reply = WriteReply | GustoError
@@ -50,8 +51,13 @@ class StorageDesk:
         self.read = storage.read
         self.mailbox = Mailbox[StoreLetter]()
         self.tell = self.mailbox.tell
+        self.tell_last = self.mailbox.tell_last
+        self.perform = _performing(storage)
+        """Performs a write at once, if the storage can, and answers ``None`` if it cannot."""
         self.kept: list[StoreLetter] = []
         """Letters that insist, taken out of the mailbox but not done yet."""
+        self.is_crowded = False
+        """Whether the storekeeper's last round was about many jobs."""
         self.serving = False
         self.served = trio.Event()
         self._closed = False
@@ -72,8 +78,16 @@ class StorageDesk:
         Raises:
             GustoError: the write was refused, or the storage failed; it had no effect.
         """
-        return await self.reply_to(self.post(write))
+        reply = self.perform(write)
+        if reply is None:
+            reply = await self.post(write).answer()
+        else:
+            await trio.lowlevel.checkpoint()
+        if isinstance(reply, GustoError):
+            raise reply
+        return reply
 
+    @trio.lowlevel.enable_ki_protection
     def post(self, write: Write) -> StoreLetter:
         """Hand in ``write`` now; the letter's ``answer`` waits for the reply, or the refusal.
 
@@ -86,16 +100,28 @@ class StorageDesk:
         self.tell(letter)
         return letter
 
-    async def reply_to(self, letter: StoreLetter) -> Any:
-        """Wait for the reply to a letter that was handed in.
+    def is_at_rest(self) -> bool:
+        """Whether the storekeeper has nothing to do, and nobody was seen to come in a crowd."""
+        return self.mailbox.is_attended() and not self.is_crowded
 
-        Raises:
-            GustoError: the write was refused, or the storage failed; it had no effect.
+    @trio.lowlevel.enable_ki_protection
+    def serve_yourself(self) -> None:
+        """Perform what waits here and now, if the storage can; the storekeeper finds it done.
+
+        To be called by who has just handed in what waits, and found the desk at rest. That is true
+        once in a turn of the loop, so whoever comes in a crowd is served in a group all the same.
         """
-        reply = await letter.answer()
-        if isinstance(reply, GustoError):
-            raise reply
-        return reply
+        waiting, last = self.mailbox.take_waiting(), self.mailbox.take_last()
+        letters = [*waiting, *last]
+        try:
+            replies = self.storage.apply_at_once([letter.seal() for letter in letters])
+        except StorageError:
+            replies = None  # the storekeeper meets it, too, and knows what to do
+        if replies is None:
+            self.mailbox.put_back(waiting, last)
+            return
+        for letter, reply in zip(letters, replies, strict=True):
+            letter.deliver(reply)
 
     async def finish(self) -> None:
         """Wait until every letter so far has been dealt with."""
@@ -106,9 +132,24 @@ class StorageDesk:
     def close(self) -> None:
         """Take no more letters, and leave nobody waiting for an answer that will not come."""
         self._closed = True
-        for letter in self.mailbox.take_waiting():
+        self.perform = _refuse
+        for letter in (*self.mailbox.take_waiting(), *self.mailbox.take_last()):
             if not letter.insist:
                 letter.deliver(closed())
+
+
+def _performing(storage: Storage) -> Callable[[Write], Reply | None]:
+    if isinstance(storage, ImmediateStorage) and type(storage).apply is ImmediateStorage.apply:
+        return storage.perform
+    return _perform_nothing
+
+
+def _perform_nothing(_write: Write) -> None:
+    """Where a storage has to be waited for."""
+
+
+def _refuse(_write: Write) -> StorageError:
+    return closed()
 
 
 def closed() -> StorageError:

@@ -14,18 +14,22 @@ from typing import Any, TypeVar
 
 import trio
 
+from .context import make_current
 from .roster import Lease, Roster
 
 R = TypeVar("R")
 
 
 @trio.lowlevel.disable_ki_protection
-def step(coroutine: Coroutine[Any, Any, R]) -> object:
-    """Run ``coroutine`` until it waits for the first time; a Ctrl-C may interrupt it.
+def step(coroutine: Coroutine[Any, Any, R], lease: Lease) -> object:
+    """Run ``coroutine`` as the job under ``lease``, until it waits for the first time.
+
+    A Ctrl-C may interrupt it.
 
     Raises:
         StopIteration: it has returned without waiting, with that value.
     """
+    make_current(lease)
     return coroutine.send(None)
 
 

@@ -18,7 +18,6 @@ import trio
 
 from ..clock import Clock
 from ..model import queues
-from ..model.errors import StorageError
 from ..model.facts import JobClaimed
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
@@ -74,6 +73,12 @@ class Poller:
         self._options = options
         self._next_due: int | None = None
         self._hungry = True
+        self._claim: ClaimLetter | None = None
+        """The claim that is under way."""
+        self._taken: list[list[Lease]] = []
+        """What was claimed and has to pass barriers."""
+        self._is_resting = self._is_serving = self._is_stuck = self._has_failed = False
+        self._rests_until = 0
         self._shared_out = 0
         self._notch = 0
         self._round_seconds = 0.002
@@ -82,18 +87,27 @@ class Poller:
 
     # --- what others tell it ---
 
+    @trio.lowlevel.enable_ki_protection  # it runs in callers' tasks
     def wake(self) -> None:
-        """There may be something to claim now."""
-        self._hungry = True
+        """There may be something to claim now.
+
+        The claim is told at once, so that it joins the transaction of what it is to find.
+        """
+        if self._claim is not None and not self._claim.is_sealed:
+            return  # it will find that, too
+        if self._hungry and not self._is_stuck:
+            return
+        self._hungry, self._is_stuck = True, False
         if self.idle.is_set():
             self.idle = trio.Event()
-        self._roster.changed.ring()
+        if self._is_resting:
+            self._ask()
 
+    @trio.lowlevel.enable_ki_protection
     def note_due(self, due: int) -> None:
         """A job falls due at ``due``, which may be now."""
         if due <= self._clock.instant():
-            if not self._hungry:
-                self.wake()
+            self.wake()
         elif self._next_due is None or due < self._next_due:
             self._next_due = due
             self._roster.changed.ring()
@@ -104,19 +118,92 @@ class Poller:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Claim until cancelled."""
         task_status.started()
-        while True:
-            room = self._room()
-            if self._hungry and room:
-                await self._claim(room)
-                continue
-            if not self._hungry and not self._roster.leases:
-                self.idle.set()
-            await self._rest()
+        self._is_serving = True
+        try:
+            while True:
+                if self._has_failed:
+                    await trio.sleep(FAULT_PAUSE)
+                    self._has_failed = False
+                while self._taken:
+                    await self._pass(self._taken[0])
+                    self._roster.backlog.put(_unhindered(self._taken.pop(0)))
+                self._ask()
+                if not self._hungry and self._claim is None and not self._roster.leases:
+                    self.idle.set()
+                self._is_resting = True
+                await self._rest()
+                self._is_resting = self._is_stuck = False
+        finally:
+            self._is_serving = self._is_resting = False
+            for leases in self._taken:
+                self._give_back(leases)
+            self._taken.clear()
 
     async def until_idle(self) -> None:
         """Wait until nothing is due, nothing is held, and nothing has been heard of."""
         while not self.idle.is_set():
             await self.idle.wait()
+
+    def _ask(self) -> None:
+        """Tell the storekeeper to claim, if that is wanted."""
+        busy = self._claim is not None or self._is_stuck or self._has_failed or self._taken
+        if self._hungry and not busy and self._room():
+            self._claim = ClaimLetter(self)
+            self._desk.tell_last(self._claim)
+        self._roster.backlog.wants_idle = self._hungry and self._claim is None
+
+    def claim(self) -> ClaimDue:
+        """What to claim now."""
+        room = self._room()
+        now = self._clock.instant()
+        self._hungry = False
+        self._next_due = None  # what is noted from here on may be newer than the reply
+        return ClaimDue(
+            self._node,
+            now,
+            now + round(self._options.lease * MICROSECONDS),
+            room,
+            self._roster.free(),
+            self._queues(room),
+            tuple(filterfalse(self._knows, self._roster.unknown_names)),
+        )
+
+    def answered(self, claim: ClaimLetter, reply: Reply) -> None:
+        """The storage has answered the claim that was under way."""
+        self._claim = None
+        if not isinstance(reply, ClaimReply):
+            if self._is_serving:
+                logger.error("a claim failed: %s", reply)
+            self._hungry = self._has_failed = True
+            self._roster.changed.ring()
+            return
+        self._round_seconds += 0.2 * (self._clock.monotonic() - claim.told_at - self._round_seconds)
+        if reply.next_due is not None:
+            self._next_due = min(reply.next_due, self._next_due or reply.next_due)
+        if reply.jobs:
+            leases = self._take(reply, claim.asked_at)
+            if not self._is_serving:
+                self._give_back(leases)  # a stop came meanwhile
+            elif self._probe.gate is None:
+                self._roster.backlog.put(_unhindered(leases))
+            else:
+                self._taken.append(leases)
+        if reply.more:
+            self._hungry = True
+        if not reply.jobs and self._hungry and not self._roster.free():
+            # The next job is on its last attempt and waits for an executor of its own.
+            self._is_stuck = self._roster.backlog.wants_idle = True
+            return
+        if self._is_resting:
+            self._ask()
+        if self._claim is None and not self._may_rest_on():
+            self._roster.changed.ring()
+
+    def _may_rest_on(self) -> bool:
+        """Whether there is nothing to do for the task that rests."""
+        if self._hungry or self._taken or not self._roster.leases:
+            return False
+        return self._next_due is None or self._next_due >= self._rests_until
 
     def _room(self) -> int:
         """How many jobs to claim now; none while the backlog is more than half full."""
@@ -141,40 +228,6 @@ class Poller:
         finished = len(self._roster.slots) * self._round_seconds * MICROSECONDS / max(mean, 1.0)
         return min(MOST_AHEAD, int(2 * finished))
 
-    async def _claim(self, room: int) -> None:
-        asked_at = self._clock.monotonic()
-        now = self._clock.instant()
-        self._hungry = False
-        self._next_due = None  # what is noted from here on may be newer than the reply
-        claim = ClaimDue(
-            self._node,
-            now,
-            now + round(self._options.lease * MICROSECONDS),
-            room,
-            self._roster.free(),
-            self._queues(room),
-            tuple(filterfalse(self._knows, self._roster.unknown_names)),
-        )
-        letter = ClaimLetter(claim, self, asked_at)
-        self._desk.tell(letter)
-        reply = await letter.answer()
-        if isinstance(reply, StorageError):
-            logger.error("a claim failed: %s", reply)
-            self._hungry = True
-            await trio.sleep(FAULT_PAUSE)
-            return
-        assert isinstance(reply, ClaimReply)
-        self._round_seconds += 0.2 * (self._clock.monotonic() - asked_at - self._round_seconds)
-        if reply.next_due is not None:
-            self._next_due = min(reply.next_due, self._next_due or reply.next_due)
-        if reply.jobs:
-            await self._hand_over(reply, asked_at)
-        if reply.more:
-            self._hungry = True
-        if not reply.jobs and self._hungry and not self._roster.free():
-            # The next job is on its last attempt and waits for an executor of its own.
-            await self._rest()
-
     def _queues(self, limit: int) -> tuple[tuple[str, int], ...] | None:
         weights = self._options.queue_weights
         if weights is None:
@@ -191,16 +244,16 @@ class Poller:
         fence = asked_at + fence_after(self._options.lease)
         observer = self._probe.observer
         span = None if observer is None else observer.batch_started(len(jobs))
-        batch = BatchRecord(tuple(job.request.id for job in jobs), span)
+        batch = BatchRecord(tuple([job.request.id for job in jobs]), span)
         leases = [Lease(job, fence, batch) for job in jobs]
         held = self._roster.leases
-        for lease in leases:
-            former = held.setdefault(lease.claimed.request.id, lease)
+        for job_id, lease in zip(batch.job_ids, leases, strict=True):
+            former = held.setdefault(job_id, lease)
             if former is not lease:
                 # Its own lease was lost without a word, or this claim could not have been made.
                 former.interrupt(Cause.FENCE)
                 former.successor, lease.follows = lease, former
-                held[lease.claimed.request.id] = lease
+                held[job_id] = lease
         self._roster.watch(fence)
         if self._probe.listening:
             self._announce(reply)
@@ -214,32 +267,18 @@ class Poller:
         order = queues.turns([job.request.queue for job in jobs], weights, self._notch)
         return [jobs[position] for position in order]
 
-    async def _hand_over(self, reply: ClaimReply, asked_at: float) -> None:
-        leases = self._take(reply, asked_at)
-        gate = self._probe.gate
-        if gate is not None:
-            await self._pass(leases, leases[0].batch)
-        # What was won back follows its lost attempt, so that no job runs twice at once here.
-        self._roster.backlog.put([lease for lease in leases if lease.follows is None])
-
-    def give_back(self, reply: ClaimReply, asked_at: float) -> None:
-        """A stop came while the claim was under way; nobody here will run its jobs."""
-        for lease in self._take(reply, asked_at):
+    def _give_back(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
             self._settler.give_back(lease)
 
-    async def _pass(self, leases: list[Lease], batch: BatchRecord) -> None:
+    async def _pass(self, leases: list[Lease]) -> None:
         """Barriers stand between a claim and its executors; a stop gives the jobs back."""
         assert self._probe.gate is not None
-        try:
-            if self._probe.watches("job_claimed"):
-                for lease in leases:
-                    await self._probe.gate.pass_through("job_claimed", lease.claimed)
-            if self._probe.watches("batch_start"):
-                await self._probe.gate.pass_through("batch_start", batch)
-        except trio.Cancelled:
+        if self._probe.watches("job_claimed"):
             for lease in leases:
-                self._settler.give_back(lease)
-            raise
+                await self._probe.gate.pass_through("job_claimed", lease.claimed)
+        if self._probe.watches("batch_start"):
+            await self._probe.gate.pass_through("batch_start", leases[0].batch)
 
     def _announce(self, reply: ClaimReply) -> None:
         for job in reply.jobs:
@@ -256,10 +295,11 @@ class Poller:
 
     async def _rest(self) -> None:
         """Sleep until there is news, or something falls due, or it is time for the safety poll."""
+        now = self._clock.instant()
         patience = min(self._options.poll_interval, LONGEST_SLEEP)
         if self._next_due is not None and not self._hungry:  # hungry, it waits for room alone
-            ahead = (self._next_due - self._clock.instant()) / MICROSECONDS
-            patience = min(patience, ahead)
+            patience = min(patience, (self._next_due - now) / MICROSECONDS)
+        self._rests_until = now + int(patience * MICROSECONDS)
         if patience > 0 and await self._roster.changed.wait(self._clock.monotonic() + patience):
             return
         self._hungry = True
@@ -267,19 +307,27 @@ class Poller:
             await trio.lowlevel.checkpoint()
 
 
+def _unhindered(leases: list[Lease]) -> list[Lease]:
+    """What was won back follows its lost attempt, so that no job runs twice at once here."""
+    return [lease for lease in leases if lease.follows is None]
+
+
 class ClaimLetter(StoreLetter):
-    """A claim on its way to the storage, which may answer when nobody waits for it any more."""
+    """A claim. What it asks for is said when it goes to the storage, and covers all before it."""
 
-    __slots__ = ("_asked_at", "_poller")
+    __slots__ = ("_poller", "asked_at", "is_sealed", "told_at")
 
-    def __init__(self, claim: ClaimDue, poller: Poller, asked_at: float) -> None:
-        super().__init__(claim)
+    def __init__(self, poller: Poller) -> None:
         self._poller = poller
-        self._asked_at = asked_at
+        self.told_at = self.asked_at = trio.current_time()
+        self.is_sealed = False
+
+    def seal(self) -> ClaimDue:
+        """The claim, as of now."""
+        self.is_sealed = True
+        self.asked_at = trio.current_time()
+        return self._poller.claim()
 
     def deliver(self, reply: Reply) -> None:
-        """Hand the reply to the poller, or see to it that what was claimed is not lost."""
-        if self._task is not None:
-            super().deliver(reply)
-        elif isinstance(reply, ClaimReply) and reply.jobs:
-            self._poller.give_back(reply, self._asked_at)
+        """Hand the reply to the poller."""
+        self._poller.answered(self, reply)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 import trio
@@ -109,12 +109,14 @@ class Slot:
 class Backlog:
     """Claimed jobs that no executor has taken yet, highest priority first, then in claim order."""
 
-    __slots__ = ("_lanes", "_parked", "_ring", "_size", "_top", "low_water")
+    __slots__ = ("_lanes", "_parked", "_ring", "_size", "_top", "low_water", "wants_idle")
 
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
         self.low_water = 0
         """Rings when it falls to so many jobs."""
+        self.wants_idle = False
+        """Whether it rings when an executor has nothing to do."""
         self._lanes: dict[int, deque[Lease]] = {}
         self._top: list[int] = []
         """A heap of the negated priorities that have a lane."""
@@ -135,15 +137,23 @@ class Backlog:
         Many jobs end without ever waiting, and then one executor runs through all of them, where
         waking each would cost more than its job.
         """
+        lane: deque[Lease] | None = None
+        last_priority = 0
         for lease in leases:
-            lane = self._lanes.get(-lease.claimed.request.priority)
-            if lane is None:
-                lane = self._lanes[-lease.claimed.request.priority] = deque()
-                heapq.heappush(self._top, -lease.claimed.request.priority)
+            priority = lease.claimed.request.priority
+            if lane is None or priority != last_priority:
+                lane, last_priority = self._lane(priority), priority
             lane.append(lease)
         self._size += len(leases)
         if leases:
             self.wake(1)
+
+    def _lane(self, priority: int) -> deque[Lease]:
+        lane = self._lanes.get(-priority)
+        if lane is None:
+            lane = self._lanes[-priority] = deque()
+            heapq.heappush(self._top, -priority)
+        return lane
 
     def wake(self, most: int) -> None:
         """Wake as many executors as there are jobs for, ``most`` at most."""
@@ -173,6 +183,8 @@ class Backlog:
         """Wait until there is something to take; somebody else may be quicker."""
         task = trio.lowlevel.current_task()
         self._parked.append(task)
+        if self.wants_idle:
+            self._ring()
 
         def leave(_raise_cancel: object) -> trio.lowlevel.Abort:
             self._parked.remove(task)
@@ -276,6 +288,19 @@ class Roster:
         successor, lease.successor = lease.successor, None
         if successor is not None:
             self.backlog.put([successor])
+        self.changed.ring()
+
+    def let_go_all(self, leases: Sequence[Lease]) -> None:
+        """`let_go` of many at once."""
+        held = self.leases
+        for lease in leases:
+            lease.batch.outstanding -= 1
+            job_id = lease.claimed.request.id
+            if held.get(job_id) is lease:
+                del held[job_id]
+            if lease.successor is not None:
+                self.backlog.put([lease.successor])
+                lease.successor = None
         self.changed.ring()
 
     def take_unbegun(self) -> list[Lease]:

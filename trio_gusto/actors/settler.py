@@ -18,6 +18,7 @@ from ..model.ids import to_uuid
 from ..model.instants import to_datetime
 from ..model.lifecycle import Ending, complete, settle
 from ..model.outcomes import (
+    RETURNED,
     AttemptCancelled,
     AttemptFailed,
     Outcome,
@@ -26,14 +27,16 @@ from ..model.outcomes import (
     TimedOut,
     describe,
 )
-from ..model.states import Failed, Ready, Scheduled, State
-from ..storage.messages import Commit, Committed, Conflict
+from ..model.states import Completed, Failed, Ready, Scheduled, State
+from ..storage.messages import Commit, Committed, Complete, Completions, Conflict
 from .desk import Reply, StorageDesk, StoreLetter
 from .probe import Probe
 from .roster import Lease, Roster
 from .waiters import Waiters
 
 logger = logging.getLogger("trio_gusto")
+
+_COMMITTED = Committed()
 
 
 def _nobody_cares(_due: int) -> None:
@@ -57,6 +60,8 @@ class Settler:
         self._probe = probe
         self._clock = clock
         self.on_due: Callable[[int], None] = _nobody_cares
+        self._successes: SuccessLetter | None = None
+        """The letter that takes up successes until it is on its way."""
 
     def settle(
         self, lease: Lease, outcome: Outcome, *, now: int | None = None, delay: int | None = None
@@ -86,23 +91,48 @@ class Settler:
 
     def succeed(self, lease: Lease, outcome: Succeeded, started_at: int, now: int) -> None:
         """`settle` for a handler that returned: the short cut that most jobs take."""
-        claimed = lease.claimed
-        state = complete(claimed, outcome, started_at, now)
-        commit = Commit(claimed.request.id, claimed.token, state, claimed.attempt)
         lease.over = True
-        self._desk.tell(SettlementLetter(commit, self, lease, outcome, now))
+        letter = self._successes
+        if letter is None:
+            letter = self._successes = SuccessLetter(self)
+            self._desk.tell(letter)
+        letter.leases.append(lease)
+        letter.states.append(complete(lease.claimed, outcome, started_at, now))
 
-    def recorded(self, letter: SettlementLetter, reply: Reply) -> None:
+    def sealed(self) -> None:
+        """What succeeds from now on needs a new letter."""
+        self._successes = None
+
+    def succeeded(self, letter: SuccessLetter, reply: Reply) -> None:
+        """The storage has answered a letter of successes."""
+        if isinstance(reply, Completions) and not reply.refused and not self._is_watched():
+            self._roster.let_go_all(letter.leases)
+            if self._waiters.are_there():
+                for lease in letter.leases:
+                    self._waiters.notify(lease.claimed.request.id)
+            return
+        for position, (lease, state) in enumerate(zip(letter.leases, letter.states, strict=True)):
+            answer = reply
+            if isinstance(reply, Completions):
+                answer = reply.refused.get(position, _COMMITTED)
+            self.recorded(lease, RETURNED, state.ended_at, state, answer)
+
+    def _is_watched(self) -> bool:
+        probe = self._probe
+        return probe.listening or probe.gate is not None or probe.observer is not None
+
+    def recorded(
+        self, lease: Lease, outcome: Outcome, now: int, state: State, reply: Reply
+    ) -> None:
         """The storage has answered."""
-        lease = letter.lease
         if type(reply) is Committed:
-            lease.state = letter.state.word
+            lease.state = state.word
             self._let_go(lease)
-            self._tell_the_world(lease, letter.outcome, letter.now, letter.state)
+            self._tell_the_world(lease, outcome, now, state)
         elif isinstance(reply, Conflict) and reply.cancel_reason is not None:
             # Called off from elsewhere before we heard of it: the attempt ends as cancelled.
             lease.cancel_reason = reply.cancel_reason
-            self.settle(lease, AttemptCancelled(reply.cancel_reason), now=letter.now)
+            self.settle(lease, AttemptCancelled(reply.cancel_reason), now=now)
         elif isinstance(reply, Conflict):
             self._let_go(lease)
             self._refused(lease)
@@ -160,7 +190,7 @@ class Settler:
         if lease.over or lease.cause is not None:
             return
         lease.cancel(reason)
-        if lease.slot is None:
+        if lease.started_at is None:
             self.give_back(lease)
 
     def give_back(self, lease: Lease) -> None:
@@ -194,7 +224,37 @@ class SettlementLetter(StoreLetter):
 
     def deliver(self, reply: Reply) -> None:
         """Hand the reply to the settler."""
-        self._settler.recorded(self, reply)
+        self._settler.recorded(self.lease, self.outcome, self.now, self.state, reply)
+
+
+class SuccessLetter(StoreLetter):
+    """The successes since the last letter of its kind was on its way; it insists, too."""
+
+    __slots__ = ("_sealed", "_settler", "leases", "states")
+
+    insist = True
+
+    def __init__(self, settler: Settler) -> None:
+        self.leases: list[Lease] = []
+        self.states: list[Completed] = []
+        self._settler = settler
+        self._sealed: Complete | None = None
+
+    @property
+    def size(self) -> int:
+        """How many successes it has taken up."""
+        return len(self.leases)
+
+    def seal(self) -> Complete:
+        """The message; what succeeds from now on goes with another letter."""
+        if self._sealed is None:
+            self._settler.sealed()
+            self._sealed = Complete([lease.claimed for lease in self.leases], self.states)
+        return self._sealed
+
+    def deliver(self, reply: Reply) -> None:
+        """Hand the reply to the settler."""
+        self._settler.succeeded(self, reply)
 
 
 def _fact(lease: Lease, outcome: Outcome, now: int, state: State) -> JobRetrying | JobFinished:

@@ -1,8 +1,8 @@
 """The storage actor: the only one who speaks to the storage's writing side.
 
 Rules. What waits together commits together: everything in the mailbox becomes one `Storage.apply`,
-one transaction. While that runs new letters gather; a lone letter never waits for a timer, only for
-a few turns of the loop in which its neighbours may still join it.
+one transaction. While that runs new letters gather; no letter ever waits for a timer, only, where
+there are many, for a few turns of the loop in which its neighbours may still join it.
 
 A fault of the storage is answered to callers at once: nothing of theirs was stored, and they can
 decide. Letters that insist (outcomes) are kept and tried again with growing pauses, so that an
@@ -20,11 +20,14 @@ from .desk import StorageDesk, StoreLetter, closed
 
 logger = logging.getLogger("trio_gusto")
 
+FEW = 4
+"""Jobs of the round before, up to which nobody is waited for, and lone callers may help themselves."""
+
 TURNS = 4
-"""Turns of the loop before a round, at most, for as long as each of them brings more letters."""
+"""Turns of the loop before a round, at most, for as long as each of them brings more jobs."""
 
 ENOUGH = 64
-"""Letters after which a round waits for no more: it pays already, and the storage should not idle."""
+"""Jobs after which a round waits for no more: it pays already, and the storage should not idle."""
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
@@ -44,8 +47,10 @@ class Storekeeper:
         desk = self._desk
         pause = FIRST_PAUSE
         while True:
-            letters = desk.kept or await desk.mailbox.take_all()
-            desk.kept = []
+            if desk.kept:
+                letters, desk.kept = [*desk.kept, *desk.mailbox.take_waiting()], []
+            else:
+                letters = await desk.mailbox.take_all()
             desk.serving = True
             try:
                 fault = await self._round(letters)
@@ -64,14 +69,20 @@ class Storekeeper:
 
     async def _round(self, letters: list[StoreLetter]) -> StorageError | None:
         """One transaction. Returns the storage's fault if letters were kept for another try."""
-        for _ in range(TURNS):
+        mailbox = self._desk.mailbox
+        size = _size(letters)
+        for _ in range(TURNS if self._desk.is_crowded else 0):
             await trio.lowlevel.checkpoint()
-            arrived = self._desk.mailbox.take_waiting()
-            letters += arrived
-            if not arrived or len(letters) >= ENOUGH:
+            letters += mailbox.take_waiting()
+            before, size = size, _size(letters)
+            if size == before or size >= ENOUGH:
                 break
+        self._desk.is_crowded = size > FEW
+        letters += mailbox.take_last()
+        if not letters:
+            return None  # performed by who brought them
         try:
-            replies = await self._desk.storage.apply([letter.message for letter in letters])
+            replies = await self._desk.storage.apply([letter.seal() for letter in letters])
         except StorageError as fault:
             self._answer_fault(letters, fault)
             return fault if self._desk.kept else None
@@ -98,3 +109,8 @@ class Storekeeper:
                 self._desk.kept.append(letter)
             else:
                 letter.deliver(closed())
+
+
+def _size(letters: list[StoreLetter]) -> int:
+    """How many jobs they are about; letters that are not sealed may still grow."""
+    return sum([letter.size for letter in letters])

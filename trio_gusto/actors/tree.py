@@ -57,7 +57,7 @@ class Workers:
         self.roster = Roster(options.concurrency)
         self.settler = Settler(desk, self.roster, waiters, probe, clock)
         self.poller = Poller(
-            node, desk, self.roster, self.settler, probe, clock, options, workplace.find
+            node, desk, self.roster, self.settler, probe, clock, options, workplace.knows
         )
         self.heart = Heart(
             node,

@@ -31,6 +31,10 @@ class Waiters:
         finally:
             waiter.leave()
 
+    def are_there(self) -> bool:
+        """Whether anybody waits for any job."""
+        return bool(self._events)
+
     def notify(self, job_id: JobId) -> None:
         """This job has ended."""
         if self._events:

@@ -7,13 +7,14 @@ registry nor converter.
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from ..model.job import ClaimedJob, Job, StoredJob
 from ..model.outcomes import Succeeded
 from ..model.retry import RetryPolicy
 from ..model.states import Processing
-from ..serialization.calls import Calls
+from ..serialization.calls import Calls, Decode
 from ..serialization.codec import Codec
 from ..serialization.handler import Handler
 from ..serialization.registry import Registry
@@ -21,10 +22,26 @@ from ..serialization.views import view
 from ..services import Scope, ServiceResolver
 
 
+class Station:
+    """A handler that is ready to be entered.
+
+    ``decode`` opens a call's stored arguments. ``is_plain`` is true of an async function that is no
+    method of a service, which is entered without further preparations.
+    """
+
+    __slots__ = ("decode", "fn", "handler", "is_plain")
+
+    def __init__(self, handler: Handler[..., Any], decode: Decode) -> None:
+        self.handler = handler
+        self.fn = handler.fn
+        self.decode = decode
+        self.is_plain = handler.is_async and handler.service is None
+
+
 class Workplace:
     """Finds handlers, opens arguments, wraps up results."""
 
-    __slots__ = ("_calls", "_codec", "_default_retry", "_registry", "_services", "decode", "find")
+    __slots__ = ("_calls", "_codec", "_default_retry", "_registry", "_services", "stations")
 
     def __init__(
         self,
@@ -39,8 +56,27 @@ class Workplace:
         self._calls = calls
         self._services = services
         self._default_retry = default_retry
-        self.find = registry.find
-        self.decode = calls.decode
+        self.stations: dict[str, Station] = {}
+        """Those that were asked for, by the name that stored jobs give."""
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a handler that stored jobs call ``name``."""
+        return self._registry.find(name) is not None
+
+    def station(self, name: str) -> Station | None:
+        """The handler that stored jobs call ``name``, if there is one."""
+        return self.stations.get(name) or self._set_up(name)
+
+    def _set_up(self, name: str) -> Station | None:
+        handler = self._registry.find(name)
+        if handler is None:
+            return None
+        try:
+            decode = self._calls.decoder(handler)
+        except Exception:  # noqa: BLE001 - annotations may break in any way; it is the job that fails
+            decode = partial(self._calls.decode, handler)
+        station = self.stations[name] = Station(handler, decode)
+        return station
 
     def scope(self) -> AbstractAsyncContextManager[Scope]:
         """A scope of services, for one job."""

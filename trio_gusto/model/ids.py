@@ -8,6 +8,7 @@ Layout: RFC 9562 section 5.7, with the sub-millisecond part of section 6.2, meth
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import NewType
 from uuid import UUID
@@ -18,6 +19,7 @@ JobId = NewType("JobId", bytes)
 RANDOM_BITS = 62
 """How many random bits `uuid7` takes."""
 
+_MILLISECOND = 1_000_000
 _VARIANT = 0b10 << 62
 _VERSION = 7 << 12
 _pack = Struct(">QQ").pack
@@ -29,10 +31,50 @@ def uuid7(nanoseconds: int, random_bits: int) -> JobId:
     Two ids made at least 250 ns apart sort in the order they were made; ``random_bits`` is a number
     of `RANDOM_BITS` bits that tells apart those made closer together.
     """
-    milliseconds, rest = divmod(nanoseconds, 1_000_000)
-    high = (milliseconds << 16) | _VERSION | (rest * 4096 // 1_000_000)
+    milliseconds, rest = divmod(nanoseconds, _MILLISECOND)
     # Calling a NewType costs as much as all the rest.
-    return _pack(high, _VARIANT | random_bits)  # type: ignore[return-value]
+    return _pack(_high(milliseconds) | _fraction(rest), _VARIANT | random_bits)  # type: ignore[return-value]
+
+
+class IdSource:
+    """Makes ids that are ordered by time, strictly so within one source.
+
+    ``draw`` gives random numbers of `RANDOM_BITS` bits, many at a time.
+    """
+
+    STEP = 245
+    """Nanoseconds by which ids made in the same instant are put apart: one notch of the id's
+    clock."""
+
+    __slots__ = ("_begin", "_draw", "_high", "_lows", "_next")
+
+    def __init__(self, draw: Callable[[], Iterable[int]]) -> None:
+        self._draw = draw
+        self._lows: list[int] = []
+        self._next = 0
+        self._begin = self._high = 0
+        """The millisecond of the last id: when it began, and what it makes of the id."""
+
+    def make(self, now: int) -> JobId:
+        """`uuid7` of ``now`` (nanoseconds), or of the first notch after the last id's."""
+        if now < self._next:
+            now = self._next
+        self._next = now + self.STEP
+        rest = now - self._begin
+        if not 0 <= rest < _MILLISECOND:
+            milliseconds, rest = divmod(now, _MILLISECOND)
+            self._begin, self._high = now - rest, _high(milliseconds)
+        if not self._lows:
+            self._lows = [_VARIANT | bits for bits in self._draw()]
+        return _pack(self._high | rest * 4096 // _MILLISECOND, self._lows.pop())  # type: ignore[return-value]
+
+
+def _high(milliseconds: int) -> int:
+    return (milliseconds << 16) | _VERSION
+
+
+def _fraction(nanoseconds: int) -> int:
+    return nanoseconds * 4096 // _MILLISECOND
 
 
 def to_uuid(job_id: JobId) -> UUID:

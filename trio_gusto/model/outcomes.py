@@ -75,6 +75,10 @@ class Succeeded:
     word = AttemptOutcome.SUCCEEDED
 
 
+RETURNED = Succeeded()
+"""The outcome of most attempts, made once."""
+
+
 @attrs.define
 class AttemptFailed:
     """The handler raised ``exception``. ``final``: no more attempts, whatever is left of them.

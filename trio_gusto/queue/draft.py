@@ -15,42 +15,26 @@ from typing import Any
 from ..actors.probe import Probe
 from ..clock import Clock
 from ..job_options import Resolved, Resolver
-from ..model.ids import RANDOM_BITS, JobId, uuid7
+from ..model.ids import RANDOM_BITS, IdSource, JobId
 from ..model.job import JobRequest
-from ..serialization.calls import Calls
+from ..serialization.calls import Calls, Encode
 from ..serialization.codec import Codec
 from ..serialization.handler import Handler
 from ..serialization.registry import Registry
 
+Recipe = tuple[Handler[..., Any], Encode, Resolved]
+Straight = Callable[[tuple[object, ...]], JobRequest]
+
 NO_KEYWORDS: Mapping[str, object] = MappingProxyType({})
 
 
-class IdSource:
-    """Makes tracking ids: ordered by time, and strictly so within one source.
+_POOL = struct.Struct(">512Q")
 
-    The random part comes from the operating system, a few kilobytes at a time.
-    """
 
-    _POOL = struct.Struct(">512Q")
-    _SPARE = 64 - RANDOM_BITS
-    _STEP = 245
-    """Nanoseconds by which ids made in the same instant are put apart: one notch of the id's
-    clock."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._nanoseconds = clock.nanoseconds
-        self._last = 0
-        self._random: list[int] = []
-
-    def make(self) -> JobId:
-        """The next id."""
-        now = self._nanoseconds()
-        if now - self._last < self._STEP:
-            now = self._last + self._STEP
-        self._last = now
-        if not self._random:
-            self._random += self._POOL.unpack(os.urandom(self._POOL.size))
-        return uuid7(now, self._random.pop() >> self._SPARE)
+def _random_bits() -> list[int]:
+    """A few kilobytes from the operating system at a time."""
+    spare = 64 - RANDOM_BITS
+    return [word >> spare for word in _POOL.unpack(os.urandom(_POOL.size))]
 
 
 class Drafter:
@@ -70,13 +54,15 @@ class Drafter:
         self.codec = codec
         self.clock = clock
         self.probe = probe
-        self._encode = calls.encode
-        self._instant = clock.instant
+        self._encoder = calls.encoder
+        self._nanoseconds = clock.nanoseconds
         self._resolver = resolver
         self._carrier = carrier
-        self._ids = IdSource(clock)
-        self._known: dict[Callable[..., Any], tuple[Handler[..., Any], Resolved]] = {}
+        self._make_id = IdSource(_random_bits).make
+        self._known: dict[Callable[..., Any], Recipe] = {}
         """What was found out about functions that were enqueued before."""
+        self._straight: dict[Callable[..., Any], Straight] = {}
+        """How calls of some of them are drafted that have no options."""
 
     def draft(
         self, fn: Callable[..., Any], args: tuple[object, ...], options: Mapping[str, Any]
@@ -89,19 +75,66 @@ class Drafter:
             OptionsError: an option is unknown or wrong.
         """
         try:
-            handler, resolved = self._known[fn]
+            if not options:
+                straight = self._straight.get(fn)
+                if straight is not None:
+                    return straight(args)
+            handler, encode, resolved = self._known[fn]
             kwargs = NO_KEYWORDS
         except (KeyError, TypeError):  # met for the first time, a partial, or not hashable
             handler, args, kwargs = self.registry.call_of(fn, args)
+            encode = self._encoder(handler)
             resolved = self._resolver.resolve(handler.options)
             if not isinstance(fn, partial):
-                self._known[fn] = handler, resolved
+                self._remember(fn, (handler, encode, resolved))
         if options:
             resolved = self._resolver.override(resolved, options)
+        now = self._nanoseconds()
         return resolved.request(
-            self._ids.make(),
+            self._make_id(now),
             handler,
-            self._encode(handler, args, kwargs),
-            self._instant(),
+            encode(args, kwargs),
+            now // 1000,
             None if self._carrier is None else self._carrier(),
         )
+
+    def _remember(self, fn: Callable[..., Any], recipe: Recipe) -> None:
+        self._known[fn] = recipe
+        resolved = recipe[2]
+        is_timed = resolved.execute_after is not None or resolved.expire_on is not None
+        if self._carrier is None and not is_timed:
+            self._straight[fn] = _straight(*recipe, self._make_id, self._nanoseconds)
+
+
+def _straight(
+    handler: Handler[..., Any],
+    encode: Encode,
+    resolved: Resolved,
+    make_id: Callable[[int], JobId],
+    nanoseconds: Callable[[], int],
+) -> Straight:
+    """`Resolved.request` for calls of which only arguments and time differ: the hottest of all."""
+    name, job_type, method_name = handler.name, handler.job_type, handler.method_name
+    max_attempts, timeout, details = resolved.max_attempts, resolved.timeout, resolved.details
+    queue, priority, tenant = resolved.queue, resolved.priority, resolved.tenant
+
+    def straight(args: tuple[object, ...]) -> JobRequest:
+        now = nanoseconds()
+        return JobRequest(
+            make_id(now),
+            name,
+            encode(args, NO_KEYWORDS),
+            now // 1000,
+            max_attempts,
+            timeout,
+            None,
+            None,
+            queue,
+            priority,
+            tenant,
+            details,
+            job_type,
+            method_name,
+        )
+
+    return straight

@@ -10,7 +10,9 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Itera
 from typing import Any, Unpack, overload
 from uuid import UUID
 
-from ..actors.desk import StorageDesk
+import trio
+
+from ..actors.desk import StorageDesk, StoreLetter
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
 from ..model.errors import ArgumentError, GustoError, NotSupported
@@ -19,7 +21,7 @@ from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.instants import to_datetime, to_optional_datetime
 from ..model.job import Attempt, Job, JobRequest, StoredJob
 from ..model.lifecycle import CalledOff, RetriedByHand, admit, advance, attempts_of, may
-from ..model.states import Cancelled, JobState, Processing, State
+from ..model.states import Cancelled, JobState, Processing, Ready, Scheduled, State
 from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, RequestCancel, Tally
 from .call import Call
@@ -29,9 +31,16 @@ from .records import JobFilter, Page, QueueStats
 from .ref import JobRef
 from .signatures import AnyMethod, Method, R, Ts
 
+TURN = 32
+"""Jobs that may be stored without waiting, in memory, before the event loop gets its turn: a turn
+for each would cost more than the job. Counted, not timed, so that runs can be repeated."""
+
 
 class Ears:
     """Whom the queue tells of what it did, in this process. A producer has nobody to tell."""
+
+    def ready(self) -> None:
+        """There is a job that is due."""
 
     def due(self, instant: int) -> None:
         """A job falls due at ``instant``."""
@@ -57,13 +66,15 @@ class JobQueue:
         self._desk = desk
         self._waiters = waiters
         self._drafter = drafter
-        self._reader = Reader(desk, waiters, drafter.registry, drafter.codec)
+        self.reader = Reader(desk, waiters, drafter.registry, drafter.codec)
+        """What this queue and its refs look at jobs with; not for users."""
         self._ears = ears
         self.work_until_idle = work_until_idle
         """Run everything that is due, and what that makes due, then return (see
         `Gusto.run_until_idle`); with workers running already, wait until they have nothing to do."""
         self._probe = drafter.probe
         self._clock = drafter.clock
+        self._stored_at_once = 0
 
     # --- enqueue ---
 
@@ -108,17 +119,20 @@ class JobQueue:
         """
         request = self._drafter.draft(fn, args, options)
         state = admit(request)
-        letter = self._desk.post(Insert((request,), (state,)))
-        # The poller hears of it now, so that its claim joins the same transaction.
-        self._ears.due(state.due)
-        reply = await letter.answer()
-        if isinstance(reply, GustoError):
-            raise reply
+        letter = self._hand_in(Insert((request,), (state,)))
+        if letter is not None:
+            reply = await letter.answer()
+            if isinstance(reply, GustoError):
+                raise reply
+        elif self._stored_at_once < TURN:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await self._give_turn()
         if request.expire_on is not None:
             self._ears.expiring()  # not sooner: a sweep reads what is committed
         if self._probe.listening:
             self._announce(request, state)
-        return JobRef(self, self._reader, request.id)
+        return JobRef(self, request.id)
 
     async def enqueue_many(
         self, calls: Iterable[Call[R]] | AsyncIterable[Call[R]], /
@@ -137,18 +151,44 @@ class JobQueue:
         states = [admit(request) for request in requests]
         if not requests:
             return []
-        letter = self._desk.post(Insert(requests, states))
-        for state in states:
-            self._ears.due(state.due)
-        reply = await letter.answer()
-        if isinstance(reply, GustoError):
-            raise reply
+        letter = self._hand_in(Insert(requests, states))
+        if letter is None:
+            await self._give_turn()
+        else:
+            reply = await letter.answer()
+            if isinstance(reply, GustoError):
+                raise reply
         if any(request.expire_on is not None for request in requests):
             self._ears.expiring()
         if self._probe.listening:
             for request, state in zip(requests, states, strict=True):
                 self._announce(request, state)
-        return [JobRef(self, self._reader, request.id) for request in requests]
+        return [JobRef(self, request.id) for request in requests]
+
+    @trio.lowlevel.enable_ki_protection  # it runs in callers' tasks
+    def _hand_in(self, insert: Insert) -> StoreLetter | None:
+        """Store jobs now if that takes no waiting; else the letter whose answer tells the end."""
+        desk = self._desk
+        is_lone = desk.is_at_rest()
+        reply = desk.perform(insert)
+        letter = desk.post(insert) if reply is None else None
+        if isinstance(reply, GustoError):
+            raise reply
+        self._stored_at_once += len(insert.requests)
+        # The poller hears of it now, so that its claim joins the same transaction.
+        if not desk.mailbox.last:  # or its claim waits to be taken already, and covers this
+            for state in insert.states:
+                if type(state) is Ready:
+                    self._ears.ready()
+                elif type(state) is Scheduled:
+                    self._ears.due(state.due)
+        if is_lone and letter is not None:
+            desk.serve_yourself()
+        return letter
+
+    async def _give_turn(self) -> None:
+        self._stored_at_once = 0
+        await trio.lowlevel.checkpoint()
 
     def _draft(self, call: Call[Any]) -> JobRequest:
         if not isinstance(call, Call):
@@ -187,7 +227,7 @@ class JobQueue:
         job_id = _id_of(job)
         while True:
             try:
-                stored = await self._reader.known(job_id)
+                stored = await self.reader.known(job_id)
             except NotSupported:
                 return await self._cancel_unseen(job_id, reason)
             if isinstance(stored.state, Processing):
@@ -219,7 +259,7 @@ class JobQueue:
         """
         job_id = _id_of(job)
         while True:
-            stored = await self._reader.known(job_id)
+            stored = await self.reader.known(job_id)
             if not may(stored.state, RetriedByHand):
                 return False
             now = self._clock.instant()
@@ -243,17 +283,17 @@ class JobQueue:
 
     def ref(self, job_id: UUID) -> JobRef[Any]:
         """The handle of a job by its id, in any process. Whether the job exists shows when asked."""
-        return JobRef(self, self._reader, to_job_id(job_id))
+        return JobRef(self, to_job_id(job_id))
 
     async def get(self, job_id: UUID) -> Job | None:
         """A snapshot of a job, or ``None`` if there is none with this id."""
-        stored = await self._reader.find(to_job_id(job_id))
-        return None if stored is None else self._reader.view(stored)
+        stored = await self.reader.find(to_job_id(job_id))
+        return None if stored is None else self.reader.view(stored)
 
     async def get_by_ref(self, ref_id: str) -> Job | None:
         """A snapshot of the job with the caller's own ``ref_id``, or ``None``."""
         found = await self._desk.read(Get(ref_id=ref_id))
-        return self._reader.view(found.jobs[0]) if found.jobs else None
+        return self.reader.view(found.jobs[0]) if found.jobs else None
 
     async def find(
         self,
@@ -274,7 +314,7 @@ class JobQueue:
         jobs = (await self._desk.read(query)).jobs
         full = len(jobs) == limit
         mark = str(jobs[-1].sequence) if full else None
-        return Page(items=tuple(self._reader.view(job) for job in jobs), next=mark)
+        return Page(items=tuple(self.reader.view(job) for job in jobs), next=mark)
 
     async def attempts(self, job: JobRef[Any] | Job | UUID) -> tuple[Attempt, ...]:
         """All attempts of a job, oldest first, the running one included.
@@ -282,7 +322,7 @@ class JobQueue:
         Raises:
             UnknownJob: there is no such job.
         """
-        stored = await self._reader.known(_id_of(job))
+        stored = await self.reader.known(_id_of(job))
         return tuple(attempt_view(record, stored) for record in attempts_of(stored))
 
     async def stats(self) -> QueueStats:

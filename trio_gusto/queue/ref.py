@@ -20,7 +20,6 @@ from ..model.ids import JobId, to_uuid
 from ..model.instants import MICROSECONDS, to_duration
 from ..model.job import Job, StoredJob
 from ..model.states import Completed, JobState
-from .reading import Reader
 
 if TYPE_CHECKING:
     from .jobqueue import JobQueue
@@ -34,11 +33,10 @@ class JobRef(Generic[R_co]):
     Two refs to one job are equal.
     """
 
-    __slots__ = ("_id", "_queue", "_reader")
+    __slots__ = ("_id", "_queue")
 
-    def __init__(self, queue: JobQueue, reader: Reader, job_id: JobId) -> None:
+    def __init__(self, queue: JobQueue, job_id: JobId) -> None:
         self._queue = queue
-        self._reader = reader
         self._id = job_id
 
     @property
@@ -61,7 +59,7 @@ class JobRef(Generic[R_co]):
         Raises:
             UnknownJob: it is gone, since retention removed it, or it never was.
         """
-        return (await self._reader.known(self._id)).state.word
+        return (await self._queue.reader.known(self._id)).state.word
 
     async def job(self) -> Job:
         """A snapshot of the job.
@@ -69,7 +67,7 @@ class JobRef(Generic[R_co]):
         Raises:
             UnknownJob: it is gone, since retention removed it, or it never was.
         """
-        return self._reader.view(await self._reader.known(self._id))
+        return self._queue.reader.view(await self._queue.reader.known(self._id))
 
     async def wait(self, timeout: float | timedelta | None = None) -> Job:
         """Wait until the job has ended, however; woken by the outcome, not by polling.
@@ -81,7 +79,7 @@ class JobRef(Generic[R_co]):
             trio.TooSlowError: the timeout passed first. The job goes on.
             UnknownJob: there is no such job.
         """
-        return self._reader.view(await self._ended(timeout))
+        return self._queue.reader.view(await self._ended(timeout))
 
     async def result(self, timeout: float | timedelta | None = None) -> R_co:
         """Wait for the job and return what its handler returned.
@@ -100,8 +98,8 @@ class JobRef(Generic[R_co]):
         if isinstance(state, Completed):
             if state.result_error is not None:
                 raise ResultError(self.id, state.result_error)
-            return cast("R_co", self._reader.result_of(stored))
-        raise _unhappy(self._reader.view(stored))
+            return cast("R_co", self._queue.reader.result_of(stored))
+        raise _unhappy(self._queue.reader.view(stored))
 
     async def cancel(self, reason: str = "") -> bool:
         """Call the job off; see `JobQueue.cancel`."""
@@ -112,7 +110,7 @@ class JobRef(Generic[R_co]):
     async def _ended(self, timeout: float | timedelta | None) -> StoredJob:
         limit = math.inf if timeout is None else to_duration(timeout) / MICROSECONDS
         with trio.fail_after(limit):
-            return await self._reader.ended(self._id)
+            return await self._queue.reader.ended(self._id)
 
 
 def _unhappy(job: Job) -> Exception:

@@ -9,7 +9,7 @@ the long way, which also finds the words for what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -20,12 +20,14 @@ from .forms import Form, Unfit, expected, first_fault, is_array, is_object, step
 from .handler import Handler
 from .signatures import Parameters
 
-__all__ = ["ARGS", "KWARGS", "Calls", "DecodeError"]
+__all__ = ["ARGS", "KWARGS", "Calls", "Decode", "DecodeError", "Encode"]
 
 ARGS = "args"
 KWARGS = "kwargs"
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+Encode = Callable[[tuple[Any, ...], Mapping[str, Any]], str]
+Decode = Callable[[str], Arguments]
 
 
 class Calls:
@@ -35,6 +37,30 @@ class Calls:
         self._codec = codec
         self._max_bytes = codec.max_bytes
         self._taken_apart: dict[Handler[..., Any], Parameters] = {}
+
+    def encoder(self, handler: Handler[..., Any]) -> Encode:
+        """`encode` for one handler: what is the same for all its calls is looked up once."""
+        parameters = self._take_apart(handler)
+        written, simple, forms = parameters.written, parameters.simple, parameters.dumps
+        max_bytes, dumps = self._max_bytes, orjson.dumps
+
+        def encode(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+            if not kwargs:
+                try:
+                    data = None
+                    if tuple(map(type, args)) in written:
+                        data = dumps(args)
+                    elif len(args) in simple:
+                        pairs = zip(forms, args, strict=False)
+                        data = dumps([dump(value) for dump, value in pairs])
+                except FAULTS:
+                    pass  # the long way knows why
+                else:
+                    if data is not None and len(data) <= max_bytes:
+                        return data.decode()
+            return self._encode(parameters, args, kwargs)
+
+        return encode
 
     def encode(
         self,
@@ -47,23 +73,30 @@ class Calls:
         Raises:
             ArgumentError: the arguments do not fit the signature, or one of them cannot be stored.
         """
-        parameters = self._taken_apart.get(handler) or self._take_apart(handler)
-        count = len(args)
-        if not kwargs and count in parameters.simple:
-            if count == 0:
-                return "[]"
+        return self.encoder(handler)(args, kwargs or {})
+
+    def decoder(self, handler: Handler[..., Any]) -> Decode:
+        """`decode` for one handler: what is the same for all its calls is looked up once."""
+        parameters = self._take_apart(handler)
+        read, simple, forms = parameters.read, parameters.simple, parameters.loads
+
+        def decode(text: str) -> Arguments:
             try:
-                if parameters.written.get(count) == tuple(map(type, args)):
-                    data = orjson.dumps(args)
-                else:
-                    pairs = zip(parameters.dumps, args, strict=False)
-                    data = orjson.dumps([dump(value) for dump, value in pairs])
-            except FAULTS:
-                pass  # the long way knows why
-            else:
-                if len(data) <= self._max_bytes:
-                    return data.decode()
-        return self._encode(parameters, args, kwargs or {})
+                wire = orjson.loads(text)
+            except ValueError as error:
+                raise _unreadable(handler, [f"$: it is no JSON ({error})"]) from error
+            if is_array(wire):
+                if tuple(map(type, wire)) in read:
+                    return tuple(wire), {}
+                if len(wire) in simple:
+                    try:
+                        pairs = zip(forms, wire, strict=False)
+                        return tuple([load(value) for load, value in pairs]), {}
+                    except (Unfit, *FAULTS):
+                        pass  # the long way finds all that is wrong
+            return _decode(parameters, wire)
+
+        return decode
 
     def decode(self, handler: Handler[..., Any], text: str) -> Arguments:
         """The arguments of a call that was written by `encode`.
@@ -71,25 +104,12 @@ class Calls:
         Raises:
             DecodeError: the text is no JSON, or no call that fits the signature.
         """
-        parameters = self._taken_apart.get(handler) or self._take_apart(handler)
-        if text == "[]" and 0 in parameters.simple:
-            return (), {}
-        try:
-            wire = orjson.loads(text)
-        except ValueError as error:
-            raise _unreadable(handler, [f"$: it is no JSON ({error})"]) from error
-        if is_array(wire) and len(wire) in parameters.simple:
-            if parameters.read.get(len(wire)) == tuple(map(type, wire)):
-                return tuple(wire), {}
-            try:
-                pairs = zip(parameters.loads, wire, strict=False)
-                return tuple([load(value) for load, value in pairs]), {}
-            except (Unfit, *FAULTS):
-                pass  # the long way finds all that is wrong
-        return _decode(parameters, wire)
+        return self.decoder(handler)(text)
 
     def _take_apart(self, handler: Handler[..., Any]) -> Parameters:
-        parameters = self._taken_apart[handler] = Parameters(handler, self._codec.form)
+        parameters = self._taken_apart.get(handler)
+        if parameters is None:
+            parameters = self._taken_apart[handler] = Parameters(handler, self._codec.form)
         return parameters
 
     # --- writing, the long way --------------------------------------------------------------------

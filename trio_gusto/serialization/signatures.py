@@ -20,8 +20,8 @@ class Parameters:
     be given by name, of which ``needed`` must be given so; ``others`` is the form of ``**kwargs``.
 
     ``simple`` are the numbers of positional arguments that make a call without keywords complete.
-    ``written`` and ``read`` map such a number to the classes that the arguments must have to be
-    their own wire form, where there are such.
+    ``written`` and ``read`` are the classes of positional arguments that are complete and their own
+    wire form, in the one direction and in the other.
     """
 
     def __init__(self, handler: Handler[..., Any], lookup: Callable[[Any], Form]) -> None:
@@ -40,8 +40,8 @@ class Parameters:
         self.dumps = [form.dump for form in self.positional]
         self.loads = [form.load for form in self.positional]
         self.simple = range(0 if self.needed else len(self.names) + 1)[self.required :]
-        self.written: dict[int, tuple[type, ...]] = {}
-        self.read: dict[int, tuple[type, ...]] = {}
+        self.written: set[tuple[type, ...]] = set()
+        self.read: set[tuple[type, ...]] = set()
         for count in self.simple:
             self._note_exact(count)
 
@@ -78,7 +78,7 @@ class Parameters:
         exact = [form.exact for form in self.positional[:count]]
         classes = tuple(kind for kind in exact if kind is not None)
         if len(classes) == count:
-            self.read[count] = classes
+            self.read.add(classes)
             # A float that is not finite would be written as null; its form refuses it.
             if float not in classes:
-                self.written[count] = classes
+                self.written.add(classes)

@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: six writes and five queries, each with its reply.
+"""The whole language spoken to storages: seven writes and five queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -17,9 +17,10 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
-from ..model.states import JobState, State
+from ..model.states import Completed, JobState, State
 
 # --- writes ---------------------------------------------------------------------------------------
 
@@ -116,6 +117,45 @@ class Conflict:
 
 
 @attrs.define
+class Complete:
+    """Settle attempts whose handlers returned: the end of most jobs, so many go in one message.
+
+    ``claims``, as they were given, and ``states`` go together. Each pair has the effect of its
+    `Commit` (`commits`), and is refused for itself alone. Reply: `Completions`.
+    """
+
+    claims: Sequence[ClaimedJob]
+    states: Sequence[Completed]
+
+    def commits(self) -> Sequence[Commit]:
+        """The same, one by one."""
+        return [
+            Commit(claimed.request.id, claimed.token, state, claimed.attempt)
+            for claimed, state in zip(self.claims, self.states, strict=True)
+        ]
+
+
+@attrs.define
+class Completions:
+    """The states are recorded, except of those ``refused``: by position, a `Conflict` or error."""
+
+    refused: Mapping[int, Conflict | GustoError] = attrs.field(
+        factory=dict[int, "Conflict | GustoError"]
+    )
+
+    @classmethod
+    def of(cls, replies: Sequence[Committed | Conflict | GustoError]) -> Completions:
+        """What the replies to `Complete.commits` come to."""
+        return cls(
+            {
+                position: reply
+                for position, reply in enumerate(replies)
+                if not isinstance(reply, Committed)
+            }
+        )
+
+
+@attrs.define
 class Renew:
     """Move the leases of ``node`` (pairs of job and token) to ``lease_until``.
 
@@ -165,8 +205,8 @@ class Pruned:
     count: int
 
 
-Write = Insert | ClaimDue | Commit | Renew | RequestCancel | Prune
-WriteReply = Inserted | ClaimReply | Committed | Conflict | Renewed | Pruned
+Write = Insert | ClaimDue | Commit | Complete | Renew | RequestCancel | Prune
+WriteReply = Inserted | ClaimReply | Committed | Conflict | Completions | Renewed | Pruned
 
 # --- queries --------------------------------------------------------------------------------------
 

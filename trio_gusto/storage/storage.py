@@ -67,6 +67,23 @@ class Storage(ABC):
             StorageError: the storage failed. Nothing was done.
         """
 
+    def apply_at_once(
+        self,
+        writes: Sequence[Write],  # noqa: ARG002 - for subclasses
+    ) -> Sequence[WriteReply | GustoError] | None:
+        """`apply` in the caller's own step, where there is no thread or server to wait for.
+
+        Asked for only when nothing else is under way, so that a lone write has not to wait for its
+        turn.
+
+        Returns:
+            ``None`` when the storage works elsewhere; nothing was done then.
+
+        Raises:
+            StorageError: as `apply`.
+        """
+        return None
+
     @overload
     async def read(self, query: Get | Find) -> Found: ...
     @overload
@@ -99,3 +116,18 @@ class Storage(ABC):
             ``None`` when the storage cannot, or did not manage to; nothing was renewed then.
         """
         return None
+
+
+class ImmediateStorage(Storage):
+    """A storage that waits for nothing, and so performs a write at once.
+
+    What a caller waits for is then performed in his own step, without an actor in between. A
+    subclass that overrides `apply` to put something between is asked through that.
+    """
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        return [self.perform(write) for write in writes]
+
+    @abstractmethod
+    def perform(self, write: Write) -> WriteReply | GustoError:
+        """One write of `apply`."""

@@ -132,7 +132,7 @@ class _Wanted:
         wanted = Call[Any](fn, args, {})
         request = queue._draft(wanted)  # pyright: ignore[reportPrivateUsage] # stores nothing
         drafted = StoredJob(request, 0, Ready(request.created_at))
-        view = queue._reader.view(drafted)  # pyright: ignore[reportPrivateUsage] # as users see it
+        view = queue.reader.view(drafted)  # as users see it
         return cls(name, view, criteria)
 
     def misfits(self, job: Job) -> list[str]:

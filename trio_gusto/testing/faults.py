@@ -78,9 +78,9 @@ class FaultyStorage(Storage):
     each call by its messages:
 
     >>> from trio_gusto import MemoryStorage
-    >>> from trio_gusto.storage.messages import Commit
+    >>> from trio_gusto.storage.messages import Commit, Complete
     >>> def lose_first_outcome(asked: Asked) -> Fault | None:
-    ...     commits = any(isinstance(message, Commit) for message in asked.messages)
+    ...     commits = any(isinstance(message, Commit | Complete) for message in asked.messages)
     ...     return Fault(after_commit=True) if commits and not storage.happened else None
     >>> storage = FaultyStorage(MemoryStorage(), lose_first_outcome)
 

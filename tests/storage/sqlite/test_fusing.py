@@ -11,9 +11,20 @@ import pytest
 
 from trio_gusto.model.errors import DuplicateJob
 from trio_gusto.model.ids import JobId
-from trio_gusto.model.job import Details, JobRequest
+from trio_gusto.model.job import ClaimedJob, Details, JobRequest
 from trio_gusto.model.states import Completed, Ready, Scheduled, State
-from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Insert, Inserted, Write
+from trio_gusto.storage.messages import (
+    ClaimDue,
+    ClaimReply,
+    Commit,
+    Committed,
+    Complete,
+    Completions,
+    Conflict,
+    Insert,
+    Inserted,
+    Write,
+)
 from trio_gusto.storage.sqlite import claiming
 from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer
 from trio_gusto.storage.sqlite.writes import Writer
@@ -71,8 +82,20 @@ def retried(job_id: JobId) -> Commit:
     return Commit(job_id, 1, Ready(NOW - 1), 1)
 
 
+def claimed(wanted: JobRequest) -> ClaimedJob:
+    """What `claim` gives for the first attempt of a job."""
+    return ClaimedJob(wanted, 1, 1, NOW, "node", NOW)
+
+
+DONE = Completed(NOW + 2, NOW + 1, NOW, "node", "7", None)
+
+
+def completing(*requests: JobRequest) -> Complete:
+    return Complete([claimed(wanted) for wanted in requests], [DONE] * len(requests))
+
+
 def completed(job_id: JobId) -> Commit:
-    return Commit(job_id, 1, Completed(NOW + 2, NOW + 1, NOW, "node", "7", None), 1)
+    return Commit(job_id, 1, DONE, 1)
 
 
 FUSED: dict[str, list[Write]] = {
@@ -186,16 +209,83 @@ def test_successes_stand_anywhere_in_the_group(
     place: int, watched: Watched, apart: Watched
 ) -> None:
     group: list[Write] = [inserting(request(1)), inserting(request(2)), claim()]
+    group.insert(place, completing(request(8), request(9)))
+    for writer in (watched, apart):
+        writer.apply(inserting(request(8), request(9)), claim())
+    replies = watched.apply(*group)
+    assert watched.was_fused
+    assert replies == [reply for write in group for reply in apart.apply(write)]
+    assert replies[place] == Completions()
+    assert watched.table() == apart.table()
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_committed_one_by_one_they_do_too(place: int, watched: Watched, apart: Watched) -> None:
+    group: list[Write] = [inserting(request(1)), inserting(request(2)), claim()]
     group.insert(place, completed(request(9).id))
     for writer in (watched, apart):
         writer.apply(inserting(request(9)), claim())
     replies = watched.apply(*group)
-    assert watched.was_fused
     assert replies == [reply for write in group for reply in apart.apply(write)]
     assert watched.table() == apart.table()
 
 
-def test_a_success_of_a_stale_lease_is_refused_alone(watched: Watched) -> None:
+def test_several_messages_of_successes_may_stand_among_the_inserts(
+    watched: Watched, apart: Watched
+) -> None:
+    old = [request(number) for number in range(5, 10)]
+    group: list[Write] = [
+        completing(*old[:2]),
+        inserting(request(1)),
+        completing(),
+        completing(old[2]),
+        inserting(request(2)),
+        completing(*old[3:]),
+        claim(),
+        completing(request(2)),
+    ]
+    for writer in (watched, apart):
+        writer.apply(inserting(*old), claim())
+    replies = watched.apply(*group)
+    assert watched.was_fused
+    assert replies == [reply for write in group for reply in apart.apply(write)]
+    assert replies[-1] == Completions()
+    assert watched.table() == apart.table()
+
+
+def test_successes_of_claims_that_are_not_remembered_stand_there_too(
+    watched: Watched, apart: Watched
+) -> None:
+    """As those of jobs that another process claimed, and those of jobs that are settled."""
+    old = [request(number) for number in range(6, 10)]
+    for writer in (watched, apart):
+        writer.apply(inserting(*old), claim())
+        writer.apply(completing(old[1]))
+    watched.writer._leases.drop(old[2].id)
+    watched.writer._leases.keep()
+    group: list[Write] = [inserting(request(1)), completing(*old), claim()]
+    replies = watched.apply(*group)
+    assert watched.was_fused
+    assert replies[1] == Completions({1: Conflict()})
+    assert replies == [reply for write in group for reply in apart.apply(write)]
+    assert watched.table() == apart.table()
+
+
+@pytest.mark.parametrize("stale", [0, 1, 2])
+def test_a_success_of_a_stale_lease_is_refused_alone(stale: int, watched: Watched) -> None:
+    known = [request(number) for number in (7, 8, 9)]
+    watched.apply(inserting(*known), claim())
+    # As another process would.
+    execute = watched.writer.connection.execute
+    execute("UPDATE job SET version = 2 WHERE id = ?", (known[stale].id,))
+    replies = watched.apply(inserting(request(1)), completing(*known), claim())
+    assert replies[:2] == [Inserted(), Completions({stale: Conflict()})]
+    assert [job.request for job in replies[2].jobs] == [request(1)]
+    states = dict(execute("SELECT id, state FROM job WHERE id != ?", (request(1).id,)))
+    assert states == {wanted.id: 3 if wanted is known[stale] else 4 for wanted in known}
+
+
+def test_a_commit_of_a_stale_lease_is_refused_alone(watched: Watched) -> None:
     known = request(9)
     watched.apply(inserting(known), claim())
     watched.writer.connection.execute("UPDATE job SET version = 2")  # as another process would
@@ -218,8 +308,20 @@ def test_what_is_claimed_at_once_can_be_completed_by_the_next_group(watched: Wat
     requests = [request(number) for number in range(200)]
     jobs = watched.apply(inserting(*requests), claim(1000, 1000))[-1].jobs
     assert [job.request for job in jobs] == requests
-    watched.apply(*(completed(job.request.id) for job in reversed(jobs)))
+    assert watched.apply(Complete(jobs[::-1], [DONE] * 200)) == [Completions()]
+    assert not watched.writer._leases, "nothing is remembered of what has ended"
+    # 128, 64 and 8 in a statement
+    assert [statement.split()[0] for statement in watched.statements[1:-1]] == ["UPDATE"] * 3
     assert [row[11] for row in watched.table()] == [4] * 200
+
+
+def test_what_is_claimed_at_once_can_be_committed_one_by_one(watched: Watched) -> None:
+    requests = [request(number) for number in range(20)]
+    jobs = watched.apply(inserting(*requests), claim(1000, 1000))[-1].jobs
+    replies = watched.apply(*(completed(job.request.id) for job in reversed(jobs)))
+    assert {type(reply) for reply in replies} == {Committed}
+    assert not watched.writer._leases
+    assert [row[11] for row in watched.table()] == [4] * 20
 
 
 def test_what_a_caller_does_to_his_details_is_not_seen_by_the_handler(watched: Watched) -> None:
@@ -239,7 +341,7 @@ def test_a_lone_job_that_is_claimed_takes_four_statements(watched: Watched) -> N
         "INSERT",
         "COMMIT",
     ]
-    watched.apply(completed(request(1).id))
+    watched.apply(completing(request(1)))
     assert [statement.split()[0] for statement in watched.statements] == [
         "BEGIN",
         "UPDATE",

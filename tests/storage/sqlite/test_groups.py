@@ -18,6 +18,8 @@ from trio_gusto.storage.messages import (
     ClaimReply,
     Commit,
     Committed,
+    Complete,
+    Completions,
     Conflict,
     Insert,
     Inserted,
@@ -26,7 +28,14 @@ from trio_gusto.storage.messages import (
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.sqlite.inserting import chunks
 from trio_gusto.testing.storage_contract import Subject
-from trio_gusto.testing.storage_contract.subject import LEASE, NOW, ids, success
+from trio_gusto.testing.storage_contract.subject import (
+    LEASE,
+    NOW,
+    completed,
+    ids,
+    success,
+    successes,
+)
 
 NOT_UTF_8 = "\ud800"
 
@@ -113,6 +122,97 @@ async def test_a_result_that_sqlite_cannot_keep_is_refused_alone(subject: Subjec
     second.state = with_result(second, NOT_UTF_8)
     replies = await subject.storage.apply([first, second, third])
     assert [type(reply) for reply in replies] == [Committed, ArgumentError, Committed]
+
+
+async def test_among_successes_in_one_message_a_result_too_odd_is_refused_alone(
+    subject: Subject,
+) -> None:
+    await subject.insert(*(subject.request() for _ in range(5)))
+    jobs = (await subject.claim()).jobs
+    states = [completed(job) for job in jobs]
+    states[1] = attrs.evolve(states[1], result=NOT_UTF_8)
+    states[3] = attrs.evolve(states[3], result_error=NOT_UTF_8)
+    refused = await subject.complete_all(Complete(jobs, states))
+    assert {position: type(reply) for position, reply in refused.items()} == {
+        1: ArgumentError,
+        3: ArgumentError,
+    }
+    kept = [job.state for job in reversed(await subject.everything())]
+    assert [kept[position] == states[position] for position in range(5)] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert await subject.complete_all(successes(jobs[1], jobs[3])) == {}
+
+
+async def test_an_instant_that_sqlite_cannot_keep_is_refused_alone(subject: Subject) -> None:
+    await subject.insert(*(subject.request() for _ in range(3)))
+    jobs = (await subject.claim()).jobs
+    states = [completed(jobs[0]), completed(jobs[1], 2**63), completed(jobs[2])]
+    refused = await subject.complete_all(Complete(jobs, states))
+    assert list(refused) == [1]
+    assert isinstance(refused[1], ArgumentError)
+    tally = [job.state.word for job in reversed(await subject.everything())]
+    assert tally == ["completed", "processing", "completed"]
+
+
+async def test_a_message_of_successes_is_not_harmed_by_its_neighbours(subject: Subject) -> None:
+    known, other = await subject.enqueue(), await subject.enqueue()
+    first, second = (await subject.claim()).jobs
+    new = subject.request()
+    replies = await subject.storage.apply(
+        [successes(first), inserting(known), inserting(new), successes(second, first), claiming()]
+    )
+    assert replies[0] == Completions()
+    assert isinstance(replies[1], DuplicateJob)
+    assert replies[2] == Inserted()
+    assert replies[3] == Completions({1: Conflict()})
+    assert isinstance(replies[4], ClaimReply)
+    assert ids(replies[4].jobs) == [new.id]
+    states = {job.request.id: job.state for job in await subject.everything()}
+    assert states[known.id] == completed(first)
+    assert states[other.id] == completed(second)
+
+
+async def test_successes_of_claims_made_through_another_object_are_recorded(
+    tmp_path: Path,
+) -> None:
+    here, there = (SqliteStorage(tmp_path / "jobs.db", inline=True) for _ in range(2))
+    await here.attach("here")
+    await there.attach("there")
+    ours, theirs = Subject(here, "here"), Subject(there, "there")
+    await ours.insert(*(ours.request() for _ in range(4)))
+    jobs = [*(await ours.claim(limit=2)).jobs, *(await theirs.claim()).jobs]
+    assert await theirs.complete_all(successes(jobs[3], jobs[1], now=NOW + 1)) == {}
+    refused = await ours.complete_all(successes(*jobs, now=NOW + 2))
+    assert refused == {1: Conflict(), 3: Conflict()}
+    ends = [completed(job, NOW + (1 if number % 2 else 2)) for number, job in enumerate(jobs)]
+    assert [job.state for job in reversed(await ours.everything())] == ends
+    await here.detach("here")
+    await there.detach("there")
+
+
+@pytest.mark.parametrize("told", [{"node": "elsewhere"}, {"claimed_at": NOW + 1}], ids=str)
+async def test_a_success_is_kept_as_it_is_told_and_not_as_it_was_claimed(
+    subject: Subject, told: dict[str, Any]
+) -> None:
+    await subject.insert(*(subject.request() for _ in range(3)))
+    jobs = (await subject.claim()).jobs
+    states = [completed(job, NOW + 5) for job in jobs]
+    states[1] = attrs.evolve(states[1], **told)
+    assert await subject.complete_all(Complete(jobs, states)) == {}
+    assert [job.state for job in reversed(await subject.everything())] == states
+
+
+async def test_a_success_spends_the_attempt_that_it_is_told_to(subject: Subject) -> None:
+    await subject.insert(subject.request(), subject.request())
+    first, second = (await subject.claim()).jobs
+    again = attrs.evolve(second, attempt=2)
+    assert await subject.complete_all(successes(first, again)) == {}
+    assert [job.attempt for job in reversed(await subject.everything())] == [1, 2]
 
 
 async def test_results_and_their_absence_are_kept_apart(subject: Subject) -> None:

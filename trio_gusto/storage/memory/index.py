@@ -6,7 +6,7 @@ where that cannot wait. All else is found out late, by agendas that check what t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from ...model.ids import JobId
 from ...model.job import StoredJob
@@ -20,7 +20,7 @@ from ...model.states import (
     Scheduled,
     Skipped,
 )
-from .agenda import Agenda, in_one_order
+from .agenda import Agenda, take_in_one_order
 
 ENDED = (Completed, Failed, Cancelled, Skipped, Expired)
 
@@ -42,25 +42,36 @@ class Index:
     def enter(self, job: StoredJob) -> None:
         """Write ``job`` down under its state."""
         state = job.state
-        if isinstance(state, Processing):
+        if type(state) is Ready:
+            request = job.request
+            lane = self._lanes.get((-request.priority, request.queue)) or self._lane(job)
+            lane.add(job, state.due)
+        elif type(state) is Scheduled:
+            self.scheduled.add(job, state.due)
+        elif type(state) is Processing:
             self.processing[job.request.id] = job
             return
-        if isinstance(state, ENDED):
+        elif isinstance(state, ENDED):
             self.ended.add(job, state.ended_at)
             return
-        if isinstance(state, Ready):
-            self._lane(job).add(job, state.due)
-        elif isinstance(state, Scheduled):
-            self.scheduled.add(job, state.due)
         if job.request.expire_on is not None:
             self.expiring.add(job, job.request.expire_on)
 
     def leave(self, job: StoredJob) -> None:
         """Strike ``job`` out, before its state changes."""
-        if isinstance(job.state, Processing):
+        state = job.state
+        if isinstance(state, Processing):
             del self.processing[job.request.id]
-        elif job.request.expire_on is not None:
-            self.overdue.pop(job.request.id, None)
+            return
+        if isinstance(state, ENDED):
+            self.ended.lose()
+            return
+        if isinstance(state, Ready):
+            self._lane(job).lose()
+        elif isinstance(state, Scheduled):
+            self.scheduled.lose()
+        if job.request.expire_on is not None and not self.overdue.pop(job.request.id, None):
+            self.expiring.lose()
 
     def look_at(self, now: int) -> None:
         """Make ready what is due, and sort the deadlines into those ahead and those passed."""
@@ -92,33 +103,33 @@ class Index:
             return []
         taken: list[StoredJob] = []
         passed_over: list[StoredJob] = []
-        for job in self._ready(queue, now):
-            expire_on = job.request.expire_on
-            if expire_on is not None and expire_on <= now:
-                continue  # it is written down as overdue
-            if skip_names and job.request.name in skip_names:
-                passed_over.append(job)
-                continue
-            taken.append(job)
-            if len(taken) == limit:
-                break
-        for job in passed_over:
-            self.put_back(job)
-        return taken
-
-    def _ready(self, queue: str | None, now: int) -> Iterator[StoredJob]:
         keys = sorted(key for key in self._lanes if queue is None or key[1] == queue)
         for priority in dict.fromkeys(key[0] for key in keys):
             lanes = [self._lanes[key] for key in keys if key[0] == priority]
-            yield from in_one_order(lanes, now)
+            while len(taken) < limit:
+                ready = take_in_one_order(lanes, limit - len(taken), now)
+                if not ready:
+                    break
+                for job in ready:
+                    expire_on = job.request.expire_on
+                    if expire_on is not None and expire_on <= now:
+                        continue  # it is written down as overdue
+                    if skip_names and job.request.name in skip_names:
+                        passed_over.append(job)
+                    else:
+                        taken.append(job)
+        for job in passed_over:
+            self.put_back(job)
         self._lanes = {key: lane for key, lane in self._lanes.items() if lane.first() is not None}
+        return taken
 
     def put_back(self, job: StoredJob) -> None:
         """Put a ready job back into its lane, where it was."""
         self._lane(job).add(job, due_of(job))
 
     def _lane(self, job: StoredJob) -> Agenda:
-        key = (-job.request.priority, job.request.queue)
+        request = job.request
+        key = (-request.priority, request.queue)
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Agenda(_ready_since)
@@ -142,7 +153,7 @@ def lease_of(job: StoredJob) -> Processing:
 
 def _ready_since(job: StoredJob) -> int | None:
     state = job.state
-    return state.due if isinstance(state, Ready) else None
+    return state.due if type(state) is Ready else None
 
 
 def _scheduled_for(job: StoredJob) -> int | None:

@@ -10,9 +10,9 @@ It knows no lifecycle: which state may follow which is not its business.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import overload
+from typing import Any, overload
 
 import attrs
 import trio
@@ -29,6 +29,8 @@ from ..messages import (
     ClaimReply,
     Commit,
     Committed,
+    Complete,
+    Completions,
     Conflict,
     Find,
     Found,
@@ -49,19 +51,20 @@ from ..messages import (
     Write,
     WriteReply,
 )
-from ..storage import Storage
+from ..storage import ImmediateStorage
 from .criteria import satisfies
-from .index import ENDED, Index, due_of, lease_of
+from .index import ENDED, Index, lease_of
 
-NEWS = (Insert, Commit, RequestCancel)
+NEWS = (Insert, Commit, Complete, RequestCancel)
 """What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
 
 _INSERTED = Inserted()
 _COMMITTED = Committed()
+_COMPLETED = Completions()
 _CONFLICT = Conflict()
 
 
-class MemoryStorage(Storage):
+class MemoryStorage(ImmediateStorage):
     """Keeps jobs as long as this object lives, and no longer.
 
     Several `Gusto` objects may share one, as nodes of a cluster inside one process; all of them
@@ -77,6 +80,15 @@ class MemoryStorage(Storage):
         self._sequence = 0
         self._nodes: dict[str, trio.Event] = {}
         """Each node's news: set when somebody wrote since it last looked."""
+        self._verbs: Mapping[type, Callable[[Any], WriteReply | GustoError]] = {
+            Insert: self._insert,
+            ClaimDue: self._claim_due,
+            Commit: self._commit,
+            Complete: self._complete,
+            Renew: self._renew,
+            RequestCancel: self._request_cancel,
+            Prune: self._prune,
+        }
 
     async def attach(self, node: str) -> None:
         self._nodes[node] = trio.Event()
@@ -85,26 +97,11 @@ class MemoryStorage(Storage):
         self._nodes.pop(node, None)
         self._wake()
 
-    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
-        replies = [self._perform(write) for write in writes]
-        if len(self._nodes) > 1 and any(isinstance(write, NEWS) for write in writes):
+    def perform(self, write: Write) -> WriteReply | GustoError:
+        kind = type(write)
+        if len(self._nodes) > 1 and kind in NEWS:
             self._wake()
-        return replies
-
-    def _perform(self, write: Write) -> WriteReply | GustoError:
-        match write:
-            case Commit():
-                return self._commit(write)
-            case Insert():
-                return self._insert(write)
-            case ClaimDue():
-                return self._claim_due(write)
-            case Renew():
-                return self._renew(write)
-            case RequestCancel():
-                return self._request_cancel(write)
-            case Prune():
-                return self._prune(write)
+        return self._verbs[kind](write)
 
     @overload
     async def read(self, query: Get | Find) -> Found: ...
@@ -138,16 +135,20 @@ class MemoryStorage(Storage):
     # --- writes -----------------------------------------------------------------------------------
 
     def _insert(self, insert: Insert) -> Inserted | DuplicateJob:
-        duplicate = self._duplicate(insert.requests)
-        if duplicate is not None:
-            return duplicate
-        for request, state in zip(insert.requests, insert.states, strict=True):
-            self._sequence += 1
-            job = StoredJob(request, self._sequence, state)
-            self._jobs[request.id] = job
-            if request.details is not None and request.details.ref_id is not None:
+        requests, jobs = insert.requests, self._jobs
+        is_plain = len(requests) == 1 and requests[0].details is None
+        if not is_plain or requests[0].id in jobs:
+            duplicate = self._duplicate(requests)
+            if duplicate is not None:
+                return duplicate
+        enter, sequence = self._index.enter, self._sequence
+        for request, state in zip(requests, insert.states, strict=True):
+            sequence += 1
+            job = jobs[request.id] = StoredJob(request, sequence, state)
+            if not is_plain and request.details is not None and request.details.ref_id is not None:
                 self._by_ref[request.details.ref_id] = job
-            self._index.enter(job)
+            enter(job)
+        self._sequence = sequence
         return _INSERTED
 
     def _duplicate(self, requests: Sequence[JobRequest]) -> DuplicateJob | None:
@@ -177,10 +178,20 @@ class MemoryStorage(Storage):
         for job in found[reach:]:
             index.put_back(job)
         more = reach < len(found) or reach >= claim.limit
-        lease = Processing(
-            claim.node, claim.now, claim.lease_until
-        )  # never changed, so one for all
-        jobs = [self._lease(job, lease) for job in found[:reach]]
+        # Never changed, so one for all.
+        lease = Processing(claim.node, claim.now, claim.lease_until)
+        node, now, processing = claim.node, claim.now, index.processing
+        jobs: list[ClaimedJob] = []
+        for job in found[:reach]:
+            request, state = job.request, job.state
+            assert type(state) is Ready
+            job.state = lease
+            job.attempt += 1
+            job.version += 1
+            processing[request.id] = job
+            if request.expire_on is not None:
+                index.expiring.lose()
+            jobs.append(ClaimedJob(request, job.attempt, job.version, state.due, node, now))
         first = index.scheduled.first()
         return ClaimReply(jobs, more, None if first is None else first[0])
 
@@ -195,15 +206,6 @@ class MemoryStorage(Storage):
         for name, _ in claim.queues:
             found += take(name, now, limit - len(found), skip)
         return found
-
-    def _lease(self, job: StoredJob, lease: Processing) -> ClaimedJob:
-        due = due_of(job)
-        job.state = lease
-        attempt = job.attempt = job.attempt + 1
-        token = job.version = job.version + 1
-        request = job.request
-        self._index.processing[request.id] = job
-        return ClaimedJob(request, attempt, token, due, lease.node, lease.claimed_at)
 
     def _commit(self, commit: Commit) -> Committed | Conflict:
         job = self._jobs.get(commit.job_id)
@@ -226,6 +228,20 @@ class MemoryStorage(Storage):
         job.version += 1
         self._index.enter(job)
         return _COMMITTED
+
+    def _complete(self, complete: Complete) -> Completions:
+        refused: dict[int, Conflict | GustoError] = {}
+        processing, ended = self._index.processing, self._index.ended
+        for position, claimed in enumerate(complete.claims):
+            job = processing.get(claimed.request.id)
+            if job is None or job.version != claimed.token:
+                refused[position] = _CONFLICT
+                continue
+            del processing[claimed.request.id]
+            state = job.state = complete.states[position]
+            job.version += 1
+            ended.add(job, state.ended_at)
+        return Completions(refused) if refused else _COMPLETED
 
     def _renew(self, renew: Renew) -> Renewed:
         lost: list[JobId] = []

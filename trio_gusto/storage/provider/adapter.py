@@ -29,6 +29,8 @@ from ..messages import (
     ClaimReply,
     Commit,
     Committed,
+    Complete,
+    Completions,
     Conflict,
     Find,
     Found,
@@ -153,6 +155,8 @@ class ProviderStorage(Storage, Generic[R]):
                 return await self._claim(write)
             case Commit():
                 return await self._commit(write)
+            case Complete():
+                return Completions.of([await self._alone(each) for each in write.commits()])
             case Renew():
                 return await self._renew(write)
             case RequestCancel():
@@ -234,6 +238,12 @@ class ProviderStorage(Storage, Generic[R]):
         if isinstance(reply, Committed) and not commit.state.word.is_ended:
             self._decided.set()
         return reply
+
+    async def _alone(self, commit: Commit) -> Committed | Conflict | GustoError:
+        try:
+            return await self._commit(commit)
+        except GustoError as refusal:
+            return refusal
 
     async def _renew(self, renew: Renew) -> Renewed:
         ledger = self._ledger

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -61,10 +60,6 @@ class Session:
             await self._reading.close(self._close_reader)
         await self.writing.close(self._close_writer)
 
-    async def write(self, work: Callable[[], T]) -> T:
-        """Have ``work`` done where the writing connection lives."""
-        return await self.writing.run(work)
-
     async def ask(self, query: Query) -> QueryReply:
         """Answer a question where the reading connection lives."""
         return await self._reading.run(partial(self._answer, query), question=True)
@@ -94,7 +89,7 @@ class Session:
 
     @property
     def writer(self) -> Writer:
-        """What performs writes; to be used inside `write`."""
+        """What performs writes; to be used where `writing` runs things."""
         assert self._writer is not None
         return self._writer
 

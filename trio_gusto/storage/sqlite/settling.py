@@ -5,16 +5,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 from functools import cache
 
 import orjson
 
 from ...model.ids import JobId
-from ...model.states import Completed
 from ..messages import (
     Commit,
     Committed,
+    Complete,
     Conflict,
     Prune,
     Pruned,
@@ -54,12 +53,7 @@ COMMITTED = Committed()
 CONFLICT = Conflict()
 
 
-def is_plain_success(commit: Commit) -> bool:
-    """Whether a commit completes a job and does nothing else."""
-    return type(commit.state) is Completed and commit.record is None and not commit.forget_expiry
-
-
-def complete_all(connection: sqlite3.Connection, leases: Leases, commits: Sequence[Commit]) -> bool:
+def complete_all(connection: sqlite3.Connection, leases: Leases, complete: Complete) -> bool:
     """Complete all these jobs in as few statements as possible.
 
     Returns:
@@ -71,23 +65,18 @@ def complete_all(connection: sqlite3.Connection, leases: Leases, commits: Sequen
     rows: list[tuple[object, ...]] = []
     all_empty = True
     find = leases.find
-    for commit in commits:
-        lease = find(commit.job_id)
-        state = commit.state
-        assert type(state) is Completed
+    for claimed, state in zip(complete.claims, complete.states, strict=True):
+        lease = find(claimed.request.id)
         if lease is None:
             return False
         seq, job = lease
-        token, result, error = job.token, state.result, state.result_error
-        if (
-            token != commit.version
-            or job.attempt != commit.attempt
-            or job.claimed_at != state.claimed_at
-            or job.node != state.node
-        ):
+        if job is not claimed and job != claimed:
+            return False
+        if job.claimed_at != state.claimed_at or job.node != state.node:
             return False
         # The lease says the rest of what a completed row keeps, and is in the row already.
-        rows.append((seq, token, state.started_at, state.ended_at, result, error))
+        result, error = state.result, state.result_error
+        rows.append((seq, job.token, state.started_at, state.ended_at, result, error))
         if result is not None or error is not None:
             all_empty = False
     width = 4 if all_empty else 6
@@ -95,7 +84,7 @@ def complete_all(connection: sqlite3.Connection, leases: Leases, commits: Sequen
         values = [value for row in rows[first : first + size] for value in row[:width]]
         if connection.execute(_complete(size, width), values).rowcount != size:
             raise StaleLease
-    leases.drop_all([commit.job_id for commit in commits])
+    leases.drop_all([claimed.request.id for claimed in complete.claims])
     return True
 
 

@@ -13,11 +13,13 @@ from itertools import groupby
 from typing import TypeVar, cast
 
 from ...model.errors import ArgumentError, GustoError
-from ...model.states import Completed
 from ..messages import (
     ClaimDue,
-    ClaimReply,
     Commit,
+    Committed,
+    Complete,
+    Completions,
+    Conflict,
     Insert,
     Inserted,
     Prune,
@@ -32,23 +34,16 @@ from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
 from .names import Names
-from .settling import (
-    COMMITTED,
-    complete_all,
-    is_plain_success,
-    prune,
-    renew,
-    request_cancel,
-    settle,
-)
+from .settling import complete_all, prune, renew, request_cancel, settle
 
 A = TypeVar("A")
 R = TypeVar("R")
 
 Reply = WriteReply | GustoError
+CommitReply = Committed | Conflict | GustoError
 
 _INSERTED = Inserted()
-_GOOD: dict[type, Reply] = {Insert: _INSERTED, Commit: COMMITTED}
+_COMPLETED = Completions()
 
 
 class Steps:
@@ -70,8 +65,7 @@ class Steps:
         replies: list[Reply] = []
         begin = 0
         for index, write in enumerate(writes):
-            kind = type(write)
-            if kind is Insert or (type(write) is Commit and is_plain_success(write)):
+            if type(write) is Insert or type(write) is Complete:
                 continue
             replies += self._up_to(write, writes[begin:index])
             begin = index + 1
@@ -79,14 +73,14 @@ class Steps:
         return replies
 
     def _up_to(self, write: Write, before: Sequence[Write]) -> Sequence[Reply]:
-        """What comes ``before`` is nothing but inserts and plain successes."""
+        """What comes ``before`` is nothing but inserts and successes."""
         if type(write) is ClaimDue:
-            reply = self._fuse(write, before)
-            if reply is not None:
-                return [*map(_GOOD.__getitem__, map(type, before)), reply]
+            replies = self._fuse(write, before)
+            if replies is not None:
+                return replies
         return [*self._in_order(before), self._perform(write)]
 
-    def _fuse(self, claim: ClaimDue, before: Sequence[Write]) -> ClaimReply | None:
+    def _fuse(self, claim: ClaimDue, before: Sequence[Write]) -> Sequence[Reply] | None:
         """``None`` when it cannot be done, and nothing is.
 
         Successes touch only jobs that were claimed by an earlier group, so it does not matter when
@@ -96,21 +90,19 @@ class Steps:
         planned = plan(inserts, claim) if inserts else None
         if planned is None or not nothing_else(self._connection, planned):
             return None
-        if not self._complete([write for write in before if type(write) is Commit]):
-            return None
-        return insert_claimed(self._connection, self._names, self._leases, planned)
+        replies = [_INSERTED if type(write) is Insert else self._perform(write) for write in before]
+        claimed = insert_claimed(self._connection, self._names, self._leases, planned)
+        return [*replies, claimed]
 
     def _in_order(self, writes: Sequence[Write]) -> Sequence[Reply]:
-        """Nothing but inserts and plain successes."""
+        """Nothing but inserts and successes."""
         replies: list[Reply] = []
-        for kind, neighbours in groupby(writes, type):
-            run = list(neighbours)
+        for kind, run in _runs(writes):
             if kind is Insert:
                 self._insert(run)
-            elif not self._complete(run):
+                replies += [_INSERTED] * len(run)
+            else:
                 replies += map(self._perform, run)
-                continue
-            replies += [_GOOD[kind]] * len(run)
         return replies
 
     # --- the careful way ---
@@ -121,13 +113,16 @@ class Steps:
         for kind, run in _runs(writes):
             if kind is Insert and self._protected(self._insert, run) is None:
                 replies += [_INSERTED] * len(run)
-            elif kind is Completed and self._protected(self._complete, run) is True:
-                replies += [COMMITTED] * len(run)
             else:
                 replies += map(self._alone, run)
         return replies
 
     def _alone(self, write: Write) -> Reply:
+        if type(write) is Complete:
+            if self._protected(self._complete, write) is True:
+                return _COMPLETED
+            replies = map(self._alone, write.commits())
+            return Completions.of(cast("list[CommitReply]", list(replies)))
         reply = self._protected(self._perform, write)
         if not isinstance(reply, Exception) or isinstance(reply, GustoError):
             return reply
@@ -153,8 +148,8 @@ class Steps:
     def _insert(self, run: Sequence[Write]) -> None:
         insert_jobs(self._connection, self._names, new_jobs(cast(Sequence[Insert], run)))
 
-    def _complete(self, run: Sequence[Write]) -> bool:
-        return complete_all(self._connection, self._leases, cast(Sequence[Commit], run))
+    def _complete(self, complete: Complete) -> bool:
+        return complete_all(self._connection, self._leases, complete)
 
     def _perform(self, write: Write) -> Reply:
         match write:
@@ -162,6 +157,15 @@ class Steps:
                 return claim_due(self._connection, self._names, self._leases, write)
             case Commit():
                 return settle(self._connection, self._names, self._leases, write)
+            case Complete():
+                if self._complete(write):
+                    return _COMPLETED
+                return Completions.of(
+                    [
+                        settle(self._connection, self._names, self._leases, commit)
+                        for commit in write.commits()
+                    ]
+                )
             case Renew():
                 return renew(self._connection, self._leases, write)
             case RequestCancel():
@@ -174,14 +178,9 @@ class Steps:
 
 
 def _runs(writes: Sequence[Write]) -> Iterator[tuple[type, Sequence[Write]]]:
-    """Neighbours that are performed together: inserts, and (as `Completed`) plain successes."""
-    for kind, run in groupby(writes, _kind):
+    """Neighbours of one kind."""
+    for kind, run in groupby(writes, type):
         yield kind, list(run)
-
-
-def _kind(write: Write) -> type:
-    kind = type(write)
-    return Completed if type(write) is Commit and is_plain_success(write) else kind
 
 
 def _unstorable(write: Write, error: Exception) -> GustoError:

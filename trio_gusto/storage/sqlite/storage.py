@@ -19,6 +19,7 @@ from ..messages import (
     CancelRequests,
     CancelsAsked,
     Commit,
+    Complete,
     Find,
     Found,
     Get,
@@ -45,7 +46,7 @@ _RETRY = 0.02
 """Seconds between two tries at a lock, when there is no thread to wait in."""
 
 
-_NEWS = (Insert, Commit, RequestCancel)
+_NEWS = (Insert, Commit, Complete, RequestCancel)
 """What the other nodes of one object want to hear of. Claims would have them wake each other."""
 
 
@@ -120,17 +121,31 @@ class SqliteStorage(Storage):
         deadline = trio.current_time() + self._location.busy_timeout
         while True:
             try:
-                replies = await session.write(partial(session.writer.apply, writes))
+                replies = await session.writing.run(partial(session.writer.apply, writes))
             except sqlite3.Error as error:
                 reason = self._location.explain(error)
                 waited = not self._inline or trio.current_time() >= deadline
                 if waited or not isinstance(reason, StorageBusy):
                     raise reason from error
             else:
-                if len(session.bells) > 1 and any(isinstance(write, _NEWS) for write in writes):
-                    session.bells.ring()
+                self._spread(session, writes)
                 return replies
             await trio.sleep(_RETRY)
+
+    def apply_at_once(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError] | None:
+        if not self._inline:
+            return None
+        session = self._attached()
+        try:
+            replies = session.writer.apply(writes)
+        except sqlite3.Error as error:
+            raise self._location.explain(error) from error
+        self._spread(session, writes)
+        return replies
+
+    def _spread(self, session: Session, writes: Sequence[Write]) -> None:
+        if len(session.bells) > 1 and any(isinstance(write, _NEWS) for write in writes):
+            session.bells.ring()
 
     @overload
     async def read(self, query: Get | Find) -> Found: ...

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-import attrs
 import outcome
 import trio
 
@@ -24,16 +23,28 @@ _CLOSING = 30.0
 """Seconds that closing may take: the log is moved into the file, and a slow disk is waited for."""
 
 
-def _new_lock() -> threading.Lock:
-    return threading.Lock()
+_SOON = 0.002
+"""Seconds without work after which ``between`` is called."""
+
+_MANY = 50
+"""Functions after which it is called even if there is more work."""
 
 
-@attrs.define(eq=False)
 class _Call:
-    work: Callable[[], object]
-    reply: Callable[[outcome.Outcome[object]], None]
-    # Taken by whoever is first: the thread that begins the work, or the caller who withdraws it.
-    taken: threading.Lock = attrs.field(factory=_new_lock)
+    """Work for the thread, and whom to tell what came of it.
+
+    ``taken`` is acquired by whoever is first: the thread that begins the work, or the caller who
+    withdraws it.
+    """
+
+    __slots__ = ("reply", "taken", "work")
+
+    def __init__(
+        self, work: Callable[[], object], reply: Callable[[outcome.Outcome[object]], None]
+    ) -> None:
+        self.work = work
+        self.reply = reply
+        self.taken = threading.Lock()
 
     def withdraw(self) -> bool:
         """Whether that was in time, so that the work will never be done."""
@@ -43,9 +54,9 @@ class _Call:
 class DatabaseThread:
     """Runs functions one after the other, in the order they were asked for.
 
-    ``between`` is called in the thread after each of them, and, with ``True``, whenever it has had
-    nothing to do for as long as it asked for: it answers in how many seconds it wants to be called
-    again, ``None`` for not before the next function. It must not raise.
+    ``between`` is called in the thread soon after some of them, and, with ``True``, whenever it has
+    had nothing to do for as long as it asked for: it answers in how many seconds it wants to be
+    called again, ``None`` for not before the next function. It must not raise.
     """
 
     def __init__(self, name: str, between: Callable[[bool], float | None] | None = None) -> None:
@@ -125,26 +136,36 @@ class DatabaseThread:
 
     def _work(self) -> None:
         wait: float | None = None
+        done = 0
         while True:
             try:
-                call = self._calls.get(timeout=wait)
+                call = self._calls.get(timeout=_SOON if done else wait)
             except queue.Empty:
                 call = _IDLE
             if call is None:
                 return
-            if call is not _IDLE and call.taken.acquire(blocking=False):
-                call.reply(outcome.capture(call.work))
+            if call is not _IDLE:
+                if call.taken.acquire(blocking=False):
+                    call.reply(outcome.capture(call.work))
+                done += 1
+                if done < _MANY:
+                    del call  # it may hold on to much, and the next wait may be long
+                    continue  # the caller needs the interpreter now
             if self._between is not None:
-                wait = self._between(call is _IDLE)
-            del call  # it may hold on to much, and the next wait may be long
+                wait = self._between(done == 0)
+            done = 0
+            del call
 
 
 class InLoop:
     """The same without a thread: work is done at once, in the event loop."""
 
     async def run(self, work: Callable[[], T], *, question: bool = False) -> T:  # noqa: ARG002 - one face with the thread
-        """Do ``work``, and return what it returns."""
-        await trio.lowlevel.checkpoint()
+        """Do ``work``, and return what it returns.
+
+        The loop does not get its turn: callers have waited for theirs, and it would be one more.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
         return work()
 
     async def close(self, finish: Callable[[], None]) -> None:

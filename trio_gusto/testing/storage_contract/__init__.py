@@ -5,6 +5,7 @@ the whole scheduler. The checks speak messages only, so they hold for anybody's 
 """
 
 from .claiming import CLAIMING_CHECKS
+from .completing import COMPLETING_CHECKS
 from .inserting import INSERTING_CHECKS
 from .leasing import LEASING_CHECKS
 from .looking import LOOKING_CHECKS
@@ -16,6 +17,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *INSERTING_CHECKS,
     *CLAIMING_CHECKS,
     *SETTLING_CHECKS,
+    *COMPLETING_CHECKS,
     *LEASING_CHECKS,
     *LOOKING_CHECKS,
 )

@@ -7,9 +7,9 @@ from inspect import isawaitable
 
 import trio
 
-from ...storage.messages import Insert
+from ...storage.messages import Conflict, Insert
 from ...storage.storage import Storage
-from .subject import Subject, same
+from .subject import Subject, same, successes
 
 MakeStorage = Callable[[], Storage | Awaitable[Storage]]
 """Makes a fresh, empty storage, not yet attached."""
@@ -101,5 +101,7 @@ async def check_reopening(make_storage: MakeStorage, reopen: Reopen) -> None:
         same(claimed.request, waiting, "the job claimed after the storage was opened again")
         duplicate = await subject.tell(Insert([waiting], [kept[0].state]))
         same(type(duplicate).__name__, "DuplicateJob", "the reply to an id used before reopening")
+        refused = await subject.complete_all(successes(running, done))
+        same(refused, {1: Conflict()}, "what is refused of successes claimed before reopening")
     finally:
         await again.detach("after")

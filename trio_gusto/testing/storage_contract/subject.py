@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from ...model.errors import GustoError
@@ -16,6 +16,8 @@ from ...storage.messages import (
     ClaimReply,
     Commit,
     Committed,
+    Complete,
+    Completions,
     Conflict,
     Find,
     Get,
@@ -99,6 +101,10 @@ class Subject:
         """Settle an attempt as a success."""
         return await self.expect(Committed, success(job, now))
 
+    async def complete_all(self, complete: Complete) -> Mapping[int, Conflict | GustoError]:
+        """Settle many attempts as successes; returns what was refused of them, by position."""
+        return dict((await self.expect(Completions, complete)).refused)
+
     async def get(self, job_id: JobId) -> StoredJob:
         """The one job with this id."""
         found = await self.storage.read(Get([job_id]))
@@ -123,10 +129,21 @@ def ids(jobs: Sequence[JobRequest | ClaimedJob | StoredJob]) -> list[JobId]:
     return [job.id if isinstance(job, JobRequest) else job.request.id for job in jobs]
 
 
+def completed(
+    job: ClaimedJob, now: int = NOW, result: str | None = '"done"', error: str | None = None
+) -> Completed:
+    """The state of a job whose handler returned."""
+    return Completed(now, job.claimed_at, job.claimed_at, job.node, result, error)
+
+
 def success(job: ClaimedJob, now: int = NOW) -> Commit:
     """The commit of an attempt that succeeded."""
-    state = Completed(now, job.claimed_at, job.claimed_at, job.node, '"done"')
-    return Commit(job.request.id, job.token, state, job.attempt)
+    return Commit(job.request.id, job.token, completed(job, now), job.attempt)
+
+
+def successes(*jobs: ClaimedJob, now: int = NOW) -> Complete:
+    """Attempts that succeeded, in one message."""
+    return Complete(jobs, [completed(job, now) for job in jobs])
 
 
 def record(job: ClaimedJob, outcome: AttemptOutcome, now: int = NOW) -> AttemptRecord:

@@ -1,0 +1,103 @@
+"""How a handler is entered: an async function, a method of a service, or a function in a thread.
+
+A plain handler's thread cannot be killed: its slot stays taken until the thread has ended.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+import trio
+
+from ..clock import Clock
+from ..serialization.handler import Handler
+from .context import make_current
+from .isolation import drive, step
+from .roster import Lease, Roster, Slot
+from .workplace import Station, Workplace
+
+
+class Entrance:
+    """Enters handlers for the executors of one node."""
+
+    def __init__(self, workplace: Workplace, roster: Roster, clock: Clock) -> None:
+        self._workplace = workplace
+        self._roster = roster
+        self._standing_still = clock.standing_still
+        self._threads = trio.CapacityLimiter(len(roster.slots))
+
+    @trio.lowlevel.enable_ki_protection
+    async def enter(
+        self, slot: Slot, lease: Lease, station: Station, context: contextvars.Context
+    ) -> object:
+        """Run the handler to its end and return what it returned, whatever its kind."""
+        handler = station.handler
+        args, kwargs = station.decode(lease.claimed.request.args)
+        self._roster.active = lease
+        if handler.is_async or handler.service is not None:
+            if handler.service is None:
+                coroutine = handler.fn(*args, **kwargs)
+            else:
+                coroutine = self._with_service(slot, handler, args, kwargs)
+            try:
+                trap = context.run(step, coroutine, lease)
+            except StopIteration as end:
+                return end.value
+            return await drive(coroutine, context, self._roster, lease, trap)
+        context.run(make_current, lease)
+        if handler.thread is False:
+            return context.run(handler.fn, *args, **kwargs)
+        self._roster.active = None
+        lease.waited = True
+        self._roster.share_work()
+        return await self._in_thread(slot, partial(context.run, handler.fn, *args, **kwargs))
+
+    async def _with_service(
+        self,
+        slot: Slot,
+        handler: Handler[..., Any],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+    ) -> object:
+        """Call a method of a service: its instance is made for this job and cleaned up after it."""
+        assert handler.service is not None
+        async with self._workplace.scope() as scope:
+            instance = await scope.get(cast("type[object]", handler.service))
+            method = partial(handler.fn, instance, *args, **kwargs)
+            if handler.is_async:
+                return await method()
+            if handler.thread is False:
+                return method()
+            context = contextvars.copy_context()
+            self._roster.share_work()
+            return await self._in_thread(slot, partial(context.run, method))
+
+    async def _in_thread(self, slot: Slot, call: Callable[[], object]) -> object:
+        """Run ``call`` in a worker thread; when cancelled, still wait until the thread has ended."""
+        ended = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+
+        def body() -> object:
+            try:
+                return call()
+            finally:
+                try:
+                    token.run_sync_soon(ended.set)
+                except trio.RunFinishedError:
+                    pass  # abandoned, and the program's loop has ended meanwhile
+
+        try:
+            with self._standing_still():
+                return await trio.to_thread.run_sync(
+                    body, abandon_on_cancel=True, limiter=self._threads
+                )
+        except trio.Cancelled:
+            # The thread runs on, and so the slot is taken still. The shield has no deadline of its
+            # own on purpose: a stopping node cancels `thread_wait` when its patience is over.
+            with trio.CancelScope(shield=True) as slot.thread_wait:
+                await ended.wait()
+            slot.thread_wait = None
+            raise
