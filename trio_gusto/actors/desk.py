@@ -28,6 +28,7 @@ from ..storage.messages import (
     Write,
     WriteReply,
 )
+from ..storage.schedule_messages import PutSchedule
 from ..storage.storage import ImmediateStorage, Storage
 from .mailbox import Letter, Mailbox
 
@@ -67,7 +68,7 @@ class StorageDesk:
     @overload
     async def ask(self, write: ClaimDue) -> ClaimReply: ...
     @overload
-    async def ask(self, write: Commit | RequestCancel) -> Committed | Conflict: ...
+    async def ask(self, write: Commit | RequestCancel | PutSchedule) -> Committed | Conflict: ...
     @overload
     async def ask(self, write: Renew) -> Renewed: ...
     @overload

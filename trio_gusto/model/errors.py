@@ -121,6 +121,17 @@ class UnknownJob(GustoError, LookupError):
         )
 
 
+class UnknownSchedule(GustoError, LookupError):
+    """No schedule has this name: it was never registered, or it was removed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"no schedule has the name {name!r}; it was never registered, or it was removed, so "
+            "register it with queue.schedule(...), or see queue.schedules() for those there are"
+        )
+
+
 class NotSupported(GustoError):
     """The storage cannot do this. ``protocol`` names what it would have to implement."""
 

@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 import attrs
 
 from .ids import JobId
-from .job import JobRequest
+from .job import Details, JobRequest
 from .schedule import ScheduleRequest
 
 _NAMESPACE = UUID("8f2f9a4c-3f0b-5a51-9f0e-2d1c6f0b7a93")
@@ -111,8 +111,10 @@ def request_of(request: ScheduleRequest, fired: Occurrence, now: int) -> JobRequ
     """The request of an instant's job. The template's delay and deadline count from the fire time."""
     template = request.template
     delay, expiry = template.execute_after or 0, template.expire_on
+    details = template.details or Details()
     return attrs.evolve(
         template,
+        details=attrs.evolve(details, schedule_name=request.name, fire_time=fired.fire_time),
         id=fired.job_id,
         created_at=now,
         execute_after=fired.execute_after + delay,
@@ -120,11 +122,20 @@ def request_of(request: ScheduleRequest, fired: Occurrence, now: int) -> JobRequ
     )
 
 
+def request_of_skip(request: ScheduleRequest, skipped: Skip, now: int) -> JobRequest:
+    """The request of a job that is only recorded, as skipped."""
+    return request_of(
+        request, Occurrence(skipped.fire_time, skipped.job_id, skipped.fire_time), now
+    )
+
+
 def request_by_hand(request: ScheduleRequest, job_id: JobId, now: int) -> JobRequest:
     """The request of a job that somebody wants now, besides those of the schedule's instants."""
     expiry = request.template.expire_on
+    details = request.template.details or Details()
     return attrs.evolve(
         request.template,
+        details=attrs.evolve(details, schedule_name=request.name),
         id=job_id,
         created_at=now,
         execute_after=None,

@@ -20,7 +20,7 @@ import attrs
 
 from .cron.clock_changes import zone_named
 from .ids import JobId, to_uuid
-from .instants import to_optional_datetime
+from .instants import to_datetime, to_instant, to_optional_datetime
 from .job import JobRequest
 from .triggers import LAST_INSTANT, Trigger
 
@@ -100,7 +100,8 @@ class Schedule:
     """A schedule as users look at it: a snapshot.
 
     ``next_at`` is the next instant; ``None`` while it is paused, and when nothing will fire any more.
-    ``last_at`` is the nominal instant of the newest job, whose id is ``last_job_id``.
+    ``last_at`` is the nominal instant of the newest job, whose id is ``last_job_id``. Intervals are
+    counted from ``anchor``.
     """
 
     name: str
@@ -117,6 +118,22 @@ class Schedule:
     last_at: datetime | None
     last_job_id: UUID | None
     paused: bool
+    anchor: datetime
+
+    def next_instants(self, count: int = 10) -> tuple[datetime, ...]:
+        """The instants to come, ``count`` of them at most; none where ``next_at`` is ``None``.
+
+        Those of an `every_after` are told as if its jobs took no time.
+        """
+        trigger = self.trigger.anchored(to_instant(self.anchor))
+        found: list[datetime] = []
+        instant = self.next_at
+        while instant is not None and len(found) < count:
+            if self.end is not None and instant >= self.end:
+                break
+            found.append(instant)
+            instant = trigger.next_after(instant, self.timezone)
+        return tuple(found)
 
 
 # --- the next instant -----------------------------------------------------------------------------
@@ -145,7 +162,9 @@ def moved(schedule: StoredSchedule, since: int) -> StoredSchedule:
 def admit(request: ScheduleRequest, now: int) -> StoredSchedule:
     """The schedule at its first registration. What lies before that never fires."""
     anchor = now if request.start is None else request.start
-    return StoredSchedule(request, anchor, now, following(request, anchor, now))
+    # Versions begin at the time, so that a schedule that is removed and registered again is not
+    # taken for the one before by somebody who read that.
+    return StoredSchedule(request, anchor, now, following(request, anchor, now), version=now)
 
 
 def edit(schedule: StoredSchedule, request: ScheduleRequest, now: int) -> StoredSchedule:
@@ -218,4 +237,5 @@ def view(schedule: StoredSchedule) -> Schedule:
         last_at=to_optional_datetime(schedule.last_at),
         last_job_id=None if job_id is None else to_uuid(job_id),
         paused=schedule.paused,
+        anchor=to_datetime(schedule.anchor),
     )
