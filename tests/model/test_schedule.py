@@ -8,6 +8,7 @@ import attrs
 
 from tests.model.schedules import TEMPLATE, asked, at, jobs_of, kept, look, moment, shown, skips_of
 from trio_gusto.model.ids import to_uuid
+from trio_gusto.model.instants import to_instant
 from trio_gusto.model.schedule import (
     Coalesce,
     Overlap,
@@ -244,7 +245,20 @@ def test_a_schedule_is_looked_at_in_datetimes() -> None:
         last_at=datetime(2026, 6, 1, 9, tzinfo=UTC),
         last_job_id=to_uuid(firing.jobs[0].job_id),
         paused=False,
+        anchor=moment("08:00"),
     )
+
+
+def test_the_instants_to_come_are_those_that_will_fire() -> None:
+    looked_at = view(kept(every(40 * 60), now="08:30", end=moment("11:00")))
+    assert [shown(to_instant(one)) for one in looked_at.next_instants()] == [
+        "09:10",
+        "09:50",
+        "10:30",
+    ]
+    assert looked_at.next_instants(1) == (moment("09:10"),)
+    assert looked_at.next_instants(0) == ()
+    assert view(pause(kept())).next_instants() == ()
 
 
 def test_a_schedule_that_has_not_fired_has_no_last_job() -> None:

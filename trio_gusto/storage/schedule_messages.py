@@ -67,7 +67,7 @@ class KeptSchedule:
     """
 
     schedule: StoredSchedule
-    unfinished: Sequence[JobId]
+    unfinished: tuple[JobId, ...]
     last_ended_at: int | None
 
 
@@ -80,7 +80,7 @@ class HeldJob:
 
     job_id: JobId
     schedule_name: str
-    behind: Sequence[JobId]
+    behind: tuple[JobId, ...]
 
 
 @attrs.define
@@ -89,6 +89,6 @@ class Schedules:
     than ``due_by``, or ``None``. ``held``: all jobs of all schedules that are waiting, by name and
     ``fire_time``; none when one ``name`` was asked for."""
 
-    found: Sequence[KeptSchedule]
+    found: tuple[KeptSchedule, ...]
     next_at: int | None
-    held: Sequence[HeldJob]
+    held: tuple[HeldJob, ...]

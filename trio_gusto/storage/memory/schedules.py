@@ -75,11 +75,11 @@ class ScheduleShelf:
             if one.next_at is not None and (due_by is None or one.next_at > due_by)
         ]
         held = tuple(self._held()) if query.name is None else ()
-        kept = [self._kept(one) for one in found[: query.limit]]
+        kept = tuple(self._kept(one) for one in found[: query.limit])
         return Schedules(kept, min(ahead, default=None), held)
 
     def _kept(self, schedule: StoredSchedule) -> KeptSchedule:
-        unfinished = [job.request.id for job in self._unfinished(schedule.request.name)]
+        unfinished = tuple(job.request.id for job in self._unfinished(schedule.request.name))
         last = None if schedule.last_job_id is None else self._jobs.get(schedule.last_job_id)
         state = None if last is None else last.state
         ended_at = state.ended_at if isinstance(state, ENDED) else None

@@ -130,7 +130,7 @@ def find_schedules(connection: sqlite3.Connection, query: FindSchedules) -> Sche
     until = _EARLIEST if query.due_by is None else query.due_by
     (next_at,) = connection.execute(_NEXT, (until,)).fetchone()
     held = _held(connection) if query.name is None else ()
-    return Schedules([_kept(connection, row) for row in rows], next_at, held)
+    return Schedules(tuple(_kept(connection, row) for row in rows), next_at, held)
 
 
 def _kept(connection: sqlite3.Connection, row: Row) -> KeptSchedule:
@@ -150,15 +150,15 @@ def _kept(connection: sqlite3.Connection, row: Row) -> KeptSchedule:
     return KeptSchedule(schedule, unfinished, None if last is None else last[0])
 
 
-def _held(connection: sqlite3.Connection) -> Sequence[HeldJob]:
+def _held(connection: sqlite3.Connection) -> tuple[HeldJob, ...]:
     held = connection.execute(_HELD).fetchall()
     return tuple(
-        HeldJob(JobId(job_id), name, tuple(_ids(connection, _BEHIND, (name, fire_time))))
+        HeldJob(JobId(job_id), name, _ids(connection, _BEHIND, (name, fire_time)))
         for job_id, name, fire_time in held
     )
 
 
 def _ids(
     connection: sqlite3.Connection, statement: str, values: tuple[object, ...]
-) -> Sequence[JobId]:
-    return [JobId(job_id) for (job_id,) in connection.execute(statement, values).fetchall()]
+) -> tuple[JobId, ...]:
+    return tuple(JobId(job_id) for (job_id,) in connection.execute(statement, values).fetchall())
