@@ -108,11 +108,12 @@ class Cron:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Fire until cancelled."""
         task_status.started()
-        self.wake()
+        if self._rested.is_set():
+            self._rested = trio.Event()
         async with trio.open_nursery() as guards:
             look = self._first_look
             while True:
-                self._has_heard = False
+                self._news, self._has_heard = Alarm(), False  # this look covers all of it
                 try:
                     next_at = await look(guards)
                 except NotSupported:
@@ -142,16 +143,15 @@ class Cron:
 
     async def _first_look(self, guards: trio.Nursery) -> int | None:
         """The time zone database may have changed since the next instants were computed."""
-        page = await self._read(guards, FindSchedules(SLICE))
-        if not page.found:
-            return None
-        while page.found:
+        last: str | None = None
+        while True:
+            page = await self._read(guards, FindSchedules(SLICE, after=last))
             for kept in page.found:
+                last = kept.schedule.request.name
                 await self._recompute(kept)
                 await trio.lowlevel.checkpoint()
-            last = page.found[-1].schedule.request.name
-            page = await self._read(guards, FindSchedules(SLICE, after=last))
-        return await self._look(guards)
+            if len(page.found) < SLICE:
+                return None if last is None else await self._look(guards)
 
     async def _recompute(self, kept: KeptSchedule) -> None:
         name, version = kept.schedule.request.name, kept.schedule.version
