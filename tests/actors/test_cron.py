@@ -67,7 +67,8 @@ def make(storage: Any, clock: VirtualClock | None = None, **options: Any) -> Gus
 
 async def register(queue: JobQueue, name: str = "ledger", **options: Any) -> None:
     handler: Any = queue._drafter.registry.find("work")
-    await queue.schedule(name, handler, **({"trigger": HOUR} | options))
+    given: dict[str, Any] = {"trigger": HOUR, **options}
+    await queue.schedule(name, handler, **given)
 
 
 # --- what it costs --------------------------------------------------------------------------------

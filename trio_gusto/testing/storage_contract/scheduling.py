@@ -230,17 +230,12 @@ async def due_schedules_come_by_their_next_instant_in_slices(subject: Subject) -
     same(names(await find(subject, due_by=NOW + 2)), ["b", "d", "c"], "those due a little sooner")
     same(names(await find(subject, due_by=NOW + 3, limit=3)), ["b", "d", "c"], "a slice of them")
     nothing = await find(subject, due_by=NOW)
-    same((names(nothing), nothing.next_at), ([], NOW + 1), "what is due before, and what is next")
+    same(nothing, Schedules((), NOW + 1, ()), "what is due before, and what is next")
     same((await find(subject, due_by=NOW + 9)).next_at, None, "what is next after the last")
 
 
 async def schedules_come_by_name_in_pages(subject: Subject) -> None:
-    empty = await find(subject)
-    same(
-        (list(empty.found), empty.next_at, list(empty.held)),
-        ([], None, []),
-        "what is found of none",
-    )
+    same(await find(subject), Schedules((), None, ()), "what is found of none")
     await put(subject, *(schedule(name) for name in ("c", "a", "B", "b", "Zoë")))
     everything = await find(subject)
     same(names(everything), ["B", "Zoë", "a", "b", "c"], "all schedules, in order")
@@ -271,20 +266,20 @@ async def unfinished_jobs_are_those_that_live(subject: Subject) -> None:
     one, two = fire.requests
     claimed = await subject.claim_one(NOW + MINUTE)
     found = await kept(subject)
-    same((list(found.unfinished), found.last_ended_at), (ids([one, two]), None), "while one runs")
+    same((found.unfinished, found.last_ended_at), ((one.id, two.id), None), "while one runs")
     await subject.complete(claimed, NOW + MINUTE)
     found = await kept(subject)
-    same((list(found.unfinished), found.last_ended_at), ([two.id], None), "when it has ended")
+    same((found.unfinished, found.last_ended_at), ((two.id,), None), "when it has ended")
     stored = await subject.get(two.id)
     ended_at = NOW + 3 * MINUTE
     cancelled = Commit(two.id, stored.version, Cancelled(ended_at, "not wanted"), 0)
     await subject.expect(Committed, cancelled)
     found = await kept(subject)
-    same((list(found.unfinished), found.last_ended_at), ([], ended_at), "when both have ended")
+    same((found.unfinished, found.last_ended_at), ((), ended_at), "when both have ended")
     again = Commit(two.id, stored.version + 1, Ready(ended_at), 0)
     await subject.expect(Committed, again)
     found = await kept(subject)
-    same((list(found.unfinished), found.last_ended_at), ([two.id], None), "when it is run again")
+    same((found.unfinished, found.last_ended_at), ((two.id,), None), "when it is run again")
 
 
 async def held_jobs_name_whom_they_wait_for(subject: Subject) -> None:
