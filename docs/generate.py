@@ -19,10 +19,10 @@ import attrs
 from rich.console import Console
 
 import trio_gusto
-from trio_gusto import HandlerOptions, JobOptions, Options, ServiceError
+from trio_gusto import HandlerOptions, JobOptions, Options, ScheduleOptions, ServiceError
 from trio_gusto.cli.main import commands
 from trio_gusto.model import errors, facts, lifecycle, outcomes, states
-from trio_gusto.storage import messages
+from trio_gusto.storage import messages, schedule_messages
 
 HERE = Path(__file__).parent
 
@@ -139,6 +139,11 @@ def job_options() -> str:
         "## Options of a handler",
         "`trio_gusto.HandlerOptions`: "
         + prose(HandlerOptions).removeprefix("The options of `@app.job`: "),
+        "## Options of a schedule",
+        "`trio_gusto.ScheduleOptions`, the keywords of `JobQueue.schedule`. "
+        + prose(ScheduleOptions).removeprefix(
+            "The options of a schedule, and of its jobs (`JobOptions`)."
+        ),
     )
 
 
@@ -226,8 +231,8 @@ def state_page() -> str:
         "The words are members of `StrEnum`s: `JobState.READY == 'ready'`.",
         "## States of a job",
         "`JobState`, in `Job.state` and `JobRef.status()`. Which may follow which is in "
-        "[A job's life](../explanation/lifecycle.md). Nothing makes a job `waiting` or `skipped` "
-        "yet.",
+        "[A job's life](../explanation/lifecycle.md). `waiting` and `skipped` are for jobs of "
+        "[schedules](../explanation/schedules.md) only, so far.",
         table(["state", "", "meaning"], state_rows),
         "## Outcomes of an attempt",
         "`AttemptOutcome`, in `Attempt.outcome`; `None` while the attempt runs.",
@@ -245,15 +250,19 @@ def message_page() -> str:
 
     kinds = list(classes_of(messages))
     first_query = kinds.index(messages.Get)
+    of_schedules = list(classes_of(schedule_messages))
+    first_of_schedules = of_schedules.index(schedule_messages.FindSchedules)
     return page(
         "Messages to a storage",
         "`trio_gusto.storage.messages`. " + prose(messages),
         "## Writes",
         "`Storage.apply(writes)`",
         *map(described, kinds[:first_query]),
+        *map(described, of_schedules[:first_of_schedules]),
         "## Queries",
         "`Storage.read(query)`",
         *map(described, kinds[first_query:]),
+        *map(described, of_schedules[first_of_schedules:]),
     )
 
 
@@ -304,19 +313,32 @@ def happenings() -> str:
     return table(["happening", "meaning"], rows)
 
 
-def lifecycle_page() -> str:
-    """The page itself is written by hand; only what stands between its marks is made here."""
-    text = (HERE / "explanation/lifecycle.md").read_text(encoding="utf-8")
-    for name, made in (("transitions", transitions()), ("happenings", happenings())):
+def filled(page: str, made_parts: Mapping[str, str]) -> str:
+    """A page that is written by hand; only what stands between its marks is made here."""
+    text = (HERE / page).read_text(encoding="utf-8")
+    for name, made in made_parts.items():
         begin, end = f"<!-- begin: {name} -->\n", f"\n<!-- end: {name} -->"
         before, rest = text.split(begin)
-        after = rest.split(end)[1]
+        after = rest.partition(end.lstrip())[2]
         text = f"{before}{begin}\n{made}\n{end}{after}"
     return text
 
 
+def lifecycle_page() -> str:
+    parts = {"transitions": transitions(), "happenings": happenings()}
+    return filled("explanation/lifecycle.md", parts)
+
+
+def schedule_page() -> str:
+    from docs.schedule_tables import missed_rows, overlap_rows
+
+    overlap = table(["overlap", "1:00", "2:00", "3:00"], overlap_rows())
+    hours = [f"{hour}:00" for hour in range(1, 6)]
+    parts = {"overlap": overlap, "missed": table(["options", *hours], missed_rows())}
+    return filled("how-to/run-on-a-schedule.md", parts)
+
+
 def lifecycle_picture() -> str:
-    sys.path.insert(0, str(HERE.parent))  # run as a script, this file sees only its own folder
     from docs.lifecycle_picture import draw
 
     return draw(moves())
@@ -325,6 +347,7 @@ def lifecycle_picture() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "explanation/lifecycle.md": lifecycle_page,
     "explanation/lifecycle.svg": lifecycle_picture,
+    "how-to/run-on-a-schedule.md": schedule_page,
     "reference/options.md": options,
     "reference/job-options.md": job_options,
     "reference/errors.md": error_page,
@@ -336,6 +359,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 
 def main(arguments: list[str]) -> int:
+    sys.path.insert(0, str(HERE.parent))  # run as a script, this file sees only its own folder
     check = arguments == ["--check"]
     if arguments and not check:
         print("usage: python docs/generate.py [--check]", file=sys.stderr)

@@ -10,6 +10,8 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from property_tests.agreement import Agreement
+from property_tests.schedule_agreement import ScheduleAgreement
+from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
@@ -27,6 +29,7 @@ from trio_gusto.storage.messages import (
     Stranded,
     StrandedJobs,
 )
+from trio_gusto.storage.schedule_messages import Fire
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 
@@ -39,6 +42,16 @@ class SqliteAgrees(Agreement):
 @pytest.mark.timeout(3600)  # a nightly run draws many examples
 def test_sqlite_agrees_with_memory() -> None:
     run_state_machine_as_test(SqliteAgrees, settings=settings(stateful_step_count=40))
+
+
+class SqliteAgreesOnSchedules(ScheduleAgreement):
+    def make_storage(self, path: Path) -> Storage:
+        return SqliteStorage(path, inline=True, synchronous="NORMAL")
+
+
+@pytest.mark.timeout(3600)  # a nightly run draws many examples
+def test_sqlite_agrees_with_memory_on_schedules() -> None:
+    run_state_machine_as_test(SqliteAgreesOnSchedules, settings=settings(stateful_step_count=40))
 
 
 # --- planted faults: one for each family of laws --------------------------------------------------
@@ -111,6 +124,31 @@ class DeletesTooMuch(MemoryStorage):
         return super()._prune(attrs.evolve(prune, ended_before=prune.ended_before + 1))
 
 
+class FiresLate(MemoryStorage):
+    def _fire(self, fire: Fire) -> Committed | Conflict | GustoError:
+        stored = self._schedules._schedules.get(fire.schedule.request.name)
+        return super()._fire(attrs.evolve(fire, version=stored.version) if stored else fire)
+
+
+class ForgetsToAdvance(MemoryStorage):
+    def _fire(self, fire: Fire) -> Committed | Conflict | GustoError:
+        reply = super()._fire(fire)
+        if isinstance(reply, Committed):
+            schedules = self._schedules._schedules
+            name = fire.schedule.request.name
+            schedules[name] = attrs.evolve(schedules[name], last_at=None)
+        return reply
+
+
+class ForgetsWhoRunsAgain(MemoryStorage):
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        reply = super()._commit(commit)
+        job = self._jobs.get(commit.job_id)
+        if job is not None and not job.state.word.is_ended:
+            self._schedules.remove(job)
+        return reply
+
+
 FAULTS = (
     AcceptsStaleLeases,
     AcceptsStaleSuccesses,
@@ -135,6 +173,29 @@ def test_the_machine_catches(fault: type[MemoryStorage]) -> None:
     with pytest.raises(AssertionError):
         run_state_machine_as_test(
             Caught,
+            settings=settings(
+                max_examples=400,
+                stateful_step_count=40,
+                derandomize=True,
+                database=None,
+                phases=[Phase.generate],
+            ),
+        )
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [FiresLate, ForgetsToAdvance, ForgetsWhoRunsAgain],
+    ids=lambda fault: fault.__name__,
+)
+def test_the_machine_with_schedules_catches(fault: type[MemoryStorage]) -> None:
+    class CaughtFiring(ScheduleAgreement):
+        def make_storage(self, path: Path) -> Storage:
+            return fault()
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            CaughtFiring,
             settings=settings(
                 max_examples=400,
                 stateful_step_count=40,

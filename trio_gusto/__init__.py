@@ -27,6 +27,7 @@ from .model.errors import NotOurDatabase as NotOurDatabase
 from .model.errors import NotSupported as NotSupported
 from .model.errors import OptionsError as OptionsError
 from .model.errors import ResultError as ResultError
+from .model.errors import ScheduleError as ScheduleError
 from .model.errors import SchemaTooNew as SchemaTooNew
 from .model.errors import StorageBusy as StorageBusy
 from .model.errors import StorageError as StorageError
@@ -34,6 +35,7 @@ from .model.errors import StorageFull as StorageFull
 from .model.errors import StorageReadOnly as StorageReadOnly
 from .model.errors import UnknownHandler as UnknownHandler
 from .model.errors import UnknownJob as UnknownJob
+from .model.errors import UnknownSchedule as UnknownSchedule
 from .model.facts import ActorRestarted as ActorRestarted
 from .model.facts import Fact as Fact
 from .model.facts import JobClaimed as JobClaimed
@@ -45,6 +47,8 @@ from .model.facts import JobStarted as JobStarted
 from .model.facts import LeaseExpired as LeaseExpired
 from .model.facts import LeaseRefused as LeaseRefused
 from .model.facts import LoopBlocked as LoopBlocked
+from .model.facts import OccurrenceSkipped as OccurrenceSkipped
+from .model.facts import ScheduleFired as ScheduleFired
 from .model.failure import JobError as JobError
 from .model.job import Attempt as Attempt
 from .model.job import Job as Job
@@ -59,7 +63,12 @@ from .model.retry import exponential as exponential
 from .model.retry import fixed as fixed
 from .model.retry import no_retry as no_retry
 from .model.retry import retry_on as retry_on
+from .model.schedule import Schedule as Schedule
 from .model.states import JobState as JobState
+from .model.triggers import Trigger as Trigger
+from .model.triggers import cron as cron
+from .model.triggers import every as every
+from .model.triggers import every_after as every_after
 from .options import Options as Options
 from .queue.call import Call as Call
 from .queue.call import call as call
@@ -68,6 +77,7 @@ from .queue.records import JobFilter as JobFilter
 from .queue.records import Page as Page
 from .queue.records import QueueStats as QueueStats
 from .queue.ref import JobRef as JobRef
+from .queue.schedule_keywords import ScheduleOptions as ScheduleOptions
 from .serialization.handler import Handler as Handler
 from .services import Scope as Scope
 from .services import ServiceError as ServiceError

@@ -262,11 +262,12 @@ class Gusto:
     async def _work_until_idle(self, tree: Tree, ears: WorkersEars) -> None:
         """Have everything due run: by the workers that are there, or by some hired for the while."""
         while ears.workers is not None:
+            ears.workers.cron.wake()
             ears.workers.poller.wake()
             async with trio.open_nursery() as nursery:
                 # Whoever has hired them may dismiss them; then it is our turn to hire.
                 nursery.start_soon(_cancel_when, ears.left, nursery.cancel_scope)
-                await ears.workers.poller.until_idle()
+                await ears.workers.until_idle()
                 nursery.cancel_scope.cancel()
                 return
         workers = ears.workers = Workers(
@@ -284,7 +285,7 @@ class Gusto:
             async with trio.open_nursery() as nursery:
                 await supervisor.start(nursery, workers.children())
                 nursery.start_soon(_cancel_when, supervisor.failed, nursery.cancel_scope)
-                await workers.poller.until_idle()
+                await workers.until_idle()
                 await workers.come_down(supervisor, Drain())
                 nursery.cancel_scope.cancel()
         finally:
@@ -322,6 +323,10 @@ class WorkersEars(Ears):
     def called_off(self, job_id: JobId, reason: str) -> None:
         if self.workers is not None:
             self.workers.heart.cancel([(job_id, reason)])
+
+    def rescheduled(self) -> None:
+        if self.workers is not None:
+            self.workers.cron.wake()
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

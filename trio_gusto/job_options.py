@@ -239,6 +239,8 @@ def _copy(details: Details | None) -> Details:
         details.metadata,
         details.retry,
         details.carrier,
+        details.schedule_name,
+        details.fire_time,
     )
 
 

@@ -14,9 +14,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import assert_type
+from typing import Any, assert_type
 
-from trio_gusto import Gusto, Job, JobQueue, JobRef, call, exponential
+from trio_gusto import (
+    Gusto,
+    Job,
+    JobQueue,
+    JobRef,
+    Schedule,
+    Trigger,
+    call,
+    cron,
+    every,
+    every_after,
+    exponential,
+)
 
 app = Gusto()
 TODAY = datetime(2030, 5, 1, tzinfo=UTC)
@@ -151,6 +163,28 @@ async def prepared_calls_are_typed_alike(queue: JobQueue) -> None:
     assert_type(await refs[0].result(), str)
 
 
+async def schedules_take_what_enqueue_takes(queue: JobQueue) -> None:
+    kept = await queue.schedule("a", send_welcome, "a", trigger="0 2 * * *", timezone="Europe/Rome")
+    assert_type(kept, Schedule)
+    assert_type(kept.next_instants(3), tuple[datetime, ...])
+    await queue.schedule("a", send_welcome, "a", "b", trigger=timedelta(hours=1), overlap="allow")
+    await queue.schedule("a", resize, "a", 1, trigger=every(60), coalesce="all", max_catchup=3)
+    await queue.schedule("a", report, 1.5, None, [1], trigger=cron("H * * * *"), jitter=3)
+    await queue.schedule("a", undecorated, "a", trigger=every_after(60), queue="q", priority=3)
+    await queue.schedule("a", undecorated_plain, "a", 1, trigger="* * * * *", expire_on=60)
+    await queue.schedule("a", partial(keyword, unit="m"), 1, trigger="* * * * *", start=TODAY)
+    await queue.schedule("a", EmailService.send, "a", trigger="* * * * *", end=TODAY)
+    await queue.schedule("a", EmailService.send, "a", "b", trigger="* * * * *", tags=["x"])
+    await queue.schedule("a", EmailService.shrink, "a", 1, trigger="* * * * *", timeout=3)
+    await queue.schedule("a", nothing, trigger="* * * * *", misfire_grace_time=timedelta(hours=1))
+    assert_type(await queue.pause_schedule("a"), Schedule)
+    assert_type(await queue.get_schedule("a"), Schedule | None)
+    assert_type(await queue.schedules(), tuple[Schedule, ...])
+    assert_type(await (await queue.trigger_schedule("a")).result(), Any)
+    trigger: Trigger = every(60)
+    assert_type(trigger.next_after(TODAY), datetime | None)
+
+
 # --- every marked line below is wrong, and both checkers must say so ------------------------------
 
 
@@ -206,6 +240,18 @@ async def wrong_options_are_found(queue: JobQueue) -> None:
     await queue.enqueue(resize, "a", 1, width=1)  # WRONG: an argument given as an option
     app.job(quue="q")  # WRONG: no such option
     app.job(max_attempts="5")  # WRONG: an option of the wrong type
+
+
+async def wrong_schedules_are_found(queue: JobQueue) -> None:
+    await queue.schedule("a", nothing)  # WRONG: no trigger
+    await queue.schedule("a", nothing, trigger=60)  # WRONG: a number is no trigger
+    await queue.schedule(nothing, trigger="* * * * *")  # WRONG: no name
+    await queue.schedule("a", nothing, 1, trigger="* * * * *")  # WRONG: an argument too many
+    await queue.schedule("a", send_welcome, 1, trigger="* * * * *")  # WRONG: of the wrong type
+    await queue.schedule("a", EmailService.send, 1, trigger="* * * * *")  # WRONG: the same
+    await queue.schedule("a", nothing, trigger="* * * * *", overlap="queue")  # WRONG: no policy
+    await queue.schedule("a", nothing, trigger="* * * * *", overlaps="skip")  # WRONG: no option
+    await queue.schedule("a", nothing, trigger="* * * * *", priority="high")  # WRONG: of its type
 
 
 async def wrong_prepared_calls_are_found() -> None:

@@ -29,6 +29,7 @@ def test_every_error_has_one_root() -> None:
     [
         (errors.ArgumentError, ValueError),
         (errors.OptionsError, ValueError),
+        (errors.ScheduleError, ValueError),
         (errors.UnknownHandler, LookupError),
         (errors.UnknownJob, LookupError),
         (errors.NoCurrentJob, RuntimeError),

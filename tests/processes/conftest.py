@@ -32,6 +32,7 @@ class Process:
             "enqueue": [],
             "many": 0,
             "cancel": "",
+            "schedule": [],
             "kill": [],
             "options": {},
             **order,

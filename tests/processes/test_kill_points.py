@@ -6,6 +6,8 @@ The kill is a real SIGKILL; the names are those of the table in the documentatio
 from __future__ import annotations
 
 import signal
+from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -147,6 +149,30 @@ def test_in_the_middle_of_the_schema_the_next_start_makes_all_of_it(workshop: Wo
     workshop.work()
     ((ended, _),) = workshop.look()
     assert (ended.id, ended.result) == (job.id, 42)
+
+
+@pytest.mark.parametrize("when", ["before", "during", "after"])
+def test_around_a_firing_each_instant_has_one_job_and_none_is_lost(
+    workshop: Workshop, when: str
+) -> None:
+    """Every tenth of a second, ten of which are awaited: the first by the process that dies."""
+    workshop.killed(schedule=["ledger", 0.1, 21], kill=[when, "Fire"])
+    if when != "during":
+        assert bool(workshop.look()) is (when == "after")
+    again = workshop.start()
+    workshop.wait_until(lambda: len(workshop.ledger.lines()) >= 10)
+    again.terminate()
+    assert again.ended() == 0
+    jobs = sorted(
+        (job for job, _ in workshop.look() if job.fire_time is not None),
+        key=lambda job: str(job.fire_time),
+    )
+    instants = [job.fire_time for job in jobs if job.fire_time is not None]
+    gaps = {later - earlier for earlier, later in pairwise(instants)}
+    assert gaps == {timedelta(seconds=0.1)}, "an instant is missing, or there twice"
+    ended = [job.id for job in jobs if job.state is JobState.COMPLETED]
+    noted = [job_id for _, job_id, _, _ in workshop.ledger.lines()]
+    assert sorted(noted) == sorted(map(str, ended))
 
 
 def test_while_it_drains_unfinished_jobs_are_ready_at_the_next_start(workshop: Workshop) -> None:

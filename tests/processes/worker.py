@@ -19,7 +19,7 @@ from uuid import UUID
 
 import trio
 
-from trio_gusto import Gusto, GustoError, JobQueue, Options, call, current_job, fixed
+from trio_gusto import Gusto, GustoError, JobQueue, Options, call, current_job, every, fixed
 from trio_gusto.storage.messages import ClaimReply, Write, WriteReply
 from trio_gusto.storage.sqlite import SqliteStorage, schema
 
@@ -171,6 +171,12 @@ async def produce(program: Program, queue: JobQueue, order: dict[str, Any]) -> N
     for name, *args in order["enqueue"]:
         (ref,) = await queue.enqueue_many([program.call(name, *args)])
         report("enqueued", str(ref.id))
+    if order["schedule"]:
+        name, seconds, *args = order["schedule"]
+        await queue.schedule(
+            name, program.double, *args, trigger=every(seconds), coalesce="all", overlap="allow"
+        )
+        report("scheduled", name)
     if order["many"]:
         await queue.enqueue_many([program.call("double", n) for n in range(order["many"])])
         report("enqueued", order["many"])

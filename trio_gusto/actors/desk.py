@@ -28,6 +28,7 @@ from ..storage.messages import (
     Write,
     WriteReply,
 )
+from ..storage.schedule_messages import PutSchedule
 from ..storage.storage import ImmediateStorage, Storage
 from .mailbox import Letter, Mailbox
 
@@ -86,7 +87,7 @@ class StorageDesk:
     async def ask(self, write: ClaimDue) -> ClaimReply: ...
     @overload
     async def ask(
-        self, write: Commit | RequestCancel, heed: Heed = ...
+        self, write: Commit | RequestCancel | PutSchedule, heed: Heed = ...
     ) -> Committed | Conflict: ...
     @overload
     async def ask(self, write: Renew) -> Renewed: ...

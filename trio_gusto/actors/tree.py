@@ -16,12 +16,15 @@ import trio
 
 from ..clock import Clock
 from ..model.errors import StuckHandler
-from ..model.ids import to_uuid
+from ..model.ids import JobId, to_uuid
 from ..options import Options
 from ..storage.storage import Storage
+from .canceller import Canceller
+from .cron import Cron
 from .desk import StorageDesk
 from .executor import Executors
 from .heart import Heart
+from .holder import Holder
 from .listener import Listener
 from .poller import Poller, fence_after
 from .probe import Probe
@@ -72,6 +75,9 @@ class Workers:
         self.sweeper = Sweeper(
             node, desk, self.roster, self.settler, waiters, probe, clock, options
         )
+        canceller = Canceller(desk, waiters, clock, self._call_off)
+        holder = Holder(desk, waiters, canceller, clock, self.poller.note_due)
+        self.cron = Cron(desk, holder, probe, clock, self.poller.note_due, self.sweeper.news.ring)
         self._executors = Executors(workplace, self.roster, self.settler, probe, clock)
         self.settler.on_due = self.poller.note_due
 
@@ -81,14 +87,24 @@ class Workers:
             Child("heart", self.heart.run),
             Child("executors", self._executors.run),
             Child("sweeper", self.sweeper.run),
+            Child("cron", self.cron.run),
             Child("poller", self.poller.run),
         ]
+
+    async def until_idle(self) -> None:
+        """Wait until nothing is due, nothing is held, and nothing has been heard of."""
+        while not (self.cron.is_rested() and self.poller.idle.is_set()):
+            await self.cron.until_rested()
+            await self.poller.until_idle()
+
+    def _call_off(self, job_id: JobId, reason: str) -> None:
+        self.heart.cancel([(job_id, reason)])
 
     async def come_down(self, supervisor: Supervisor, drain: Drain) -> None:
         """Stop claiming, drain, cancel what is left, give attempts back."""
         roster = self.roster
         roster.stopping = True
-        await supervisor.stop("poller", "sweeper")
+        await supervisor.stop("poller", "cron", "sweeper")
         for lease in roster.take_unbegun():
             self.settler.give_back(lease)
         with trio.CancelScope() as drain.patience:
@@ -217,7 +233,12 @@ class Tree:
         listener = Listener(
             self.node,
             self.storage,
-            [self.waiters.notify_all, workers.poller.wake, workers.sweeper.news.ring],
+            [
+                self.waiters.notify_all,
+                workers.poller.wake,
+                workers.sweeper.news.ring,
+                workers.cron.wake,
+            ],
             workers.heart.look_for_cancels,
         )
         return [*children, *workers.children(), Child("listener", listener.run), *self._beside]

@@ -59,6 +59,10 @@ class Waiter:
         self._event = trio.Event()
         events.setdefault(job_id, set()).add(self._event)
 
+    def is_called(self) -> bool:
+        """Whether there was a notification that `wait` has not returned for yet."""
+        return self._event.is_set()
+
     async def wait(self) -> None:
         """Wait for the next notification since the last `wait` (or since registering)."""
         await self._event.wait()

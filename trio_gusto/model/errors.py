@@ -44,6 +44,35 @@ class OptionsError(GustoError, ValueError):
         super().__init__(f"the option {key!r} cannot be {value!r}; {allowed}")
 
 
+class ScheduleError(GustoError, ValueError):
+    """A schedule cannot be kept: its cron expression, its trigger or one of its options is wrong.
+
+    ``reason`` says what is wrong, ``field`` where: a field of the cron expression, or an option of
+    the schedule. ``expression`` is the cron expression and ``position`` the index of the character
+    in it (from 0) where the mistake begins; both are ``None`` when the mistake is not there.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        instead: str,
+        *,
+        field: str = "",
+        expression: str | None = None,
+        position: int | None = None,
+    ) -> None:
+        self.reason = reason
+        self.field = field
+        self.expression = expression
+        self.position = position
+        if expression is None:
+            what = f"this {field} cannot be used for a schedule"
+        else:
+            where = "" if position is None else f" from character {position + 1} ({field})"
+            what = f"the cron expression {expression!r} cannot be followed{where}"
+        super().__init__(f"{what}: {reason}; {instead}")
+
+
 class UnknownHandler(GustoError, LookupError):
     """No handler is registered for this function or name."""
 
@@ -89,6 +118,17 @@ class UnknownJob(GustoError, LookupError):
         super().__init__(
             f"no job has the id {job_id}; it never existed, or retention removed it "
             "(see Options.retention)"
+        )
+
+
+class UnknownSchedule(GustoError, LookupError):
+    """No schedule has this name: it was never registered, or it was removed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"no schedule has the name {name!r}; it was never registered, or it was removed, so "
+            "register it with queue.schedule(...), or see queue.schedules() for those there are"
         )
 
 

@@ -91,6 +91,30 @@ class LeaseRefused(JobFact):
 
 
 @attrs.frozen(kw_only=True)
+class ScheduleFired(Fact):
+    """A schedule made a job for one of its instants, the nominal ``fire_time``."""
+
+    schedule_name: str
+    fire_time: datetime
+    job_id: UUID
+
+
+@attrs.frozen(kw_only=True)
+class OccurrenceSkipped(Fact):
+    """An instant of a schedule made no job, for ``reason``; it stands for ``count`` of them.
+
+    ``at_least``: or for more. ``job_id`` is that of the record, a job in the state ``skipped``.
+    """
+
+    schedule_name: str
+    fire_time: datetime
+    job_id: UUID
+    reason: str
+    count: int
+    at_least: bool
+
+
+@attrs.frozen(kw_only=True)
 class ActorRestarted(Fact):
     """An actor died of ``error`` and was started again."""
 

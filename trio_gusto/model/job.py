@@ -26,7 +26,8 @@ class Details:
     """What few jobs have: kept apart, so that the others do not pay for it.
 
     ``metadata``, ``retry`` and ``carrier`` hold JSON values only: the caller's own data, a retry
-    policy's wire form, and the trace context of the enqueuer.
+    policy's wire form, and the trace context of the enqueuer. ``schedule_name`` is the schedule that
+    made the job, and ``fire_time`` its nominal instant; ``None`` for one that was started by hand.
     """
 
     ref_id: str | None = None
@@ -36,6 +37,8 @@ class Details:
     metadata: Mapping[str, object] | None = None
     retry: Mapping[str, object] | None = None
     carrier: Mapping[str, str] | None = None
+    schedule_name: str | None = None
+    fire_time: int | None = None
 
 
 @attrs.define

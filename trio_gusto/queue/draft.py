@@ -15,8 +15,11 @@ from typing import Any
 from ..actors.probe import Probe
 from ..clock import Clock
 from ..job_options import Resolved, Resolver
+from ..model.errors import OptionsError
 from ..model.ids import RANDOM_BITS, IdSource, JobId
+from ..model.instants import to_datetime
 from ..model.job import JobRequest
+from ..options.job_values import Moment
 from ..serialization.calls import Calls, Encode
 from ..serialization.codec import Codec
 from ..serialization.handler import Handler
@@ -97,6 +100,42 @@ class Drafter:
             now // 1000,
             None if self._carrier is None else self._carrier(),
         )
+
+    def template(
+        self, fn: Callable[..., Any], args: tuple[object, ...], options: Mapping[str, Any]
+    ) -> JobRequest:
+        """The request of a job that would be enqueued at instant 0, for a schedule to repeat.
+
+        The same call makes an equal template, wherever and whenever it is made.
+
+        Raises:
+            UnknownHandler, ArgumentError, OptionsError: as for `draft`; or an option makes no sense
+                for jobs that come again and again.
+        """
+        handler, args, kwargs = self.registry.call_of(fn, args)
+        encoded = self._encoder(handler)(args, kwargs)
+        resolved = self._resolver.override(self._resolver.resolve(handler.options), options)
+        for key in ("execute_after", "expire_on"):
+            moment: Moment | None = getattr(resolved, key)
+            if moment is not None and not moment.is_relative:
+                raise OptionsError(
+                    key,
+                    str(to_datetime(moment.value)),
+                    "that is the same for all jobs of a schedule; "
+                    "give a duration, which counts from each job's instant",
+                )
+        if resolved.details is not None and resolved.details.ref_id is not None:
+            raise OptionsError(
+                "ref_id",
+                resolved.details.ref_id,
+                "all jobs of a schedule would have it, and it is unique; leave it out, and find them "
+                "with JobFilter(schedule_name=...)",
+            )
+        return resolved.request(JobId(bytes(16)), handler, encoded, 0)
+
+    def make_id(self) -> JobId:
+        """A new tracking id."""
+        return self._make_id(self._nanoseconds())
 
     def _remember(self, fn: Callable[..., Any], recipe: Recipe) -> None:
         self._known[fn] = recipe

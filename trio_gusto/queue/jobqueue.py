@@ -13,23 +13,25 @@ from uuid import UUID
 
 import trio
 
-from ..actors.desk import Heed, Reply, StorageDesk, StoreLetter
+from ..actors.canceller import Canceller
+from ..actors.desk import StorageDesk, StoreLetter
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
 from ..model.errors import ArgumentError, GustoError, NotSupported
 from ..model.facts import JobEnqueued
 from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.instants import to_datetime, to_optional_datetime
-from ..model.job import Attempt, Job, JobRequest, StoredJob
-from ..model.lifecycle import CalledOff, RetriedByHand, admit, advance, attempts_of, may
-from ..model.states import Cancelled, JobState, Processing, Ready, Scheduled, State
+from ..model.job import Attempt, Job, JobRequest
+from ..model.lifecycle import RetriedByHand, admit, attempts_of, may
+from ..model.states import Cancelled, JobState, Ready, Scheduled, State
 from ..serialization.views import attempt_view
-from ..storage.messages import Commit, Committed, Get, Insert, RequestCancel, Tally
+from ..storage.messages import Commit, Committed, Get, Insert, Tally
 from .call import Call
 from .draft import Drafter
 from .reading import Reader
 from .records import JobFilter, Page, QueueStats
 from .ref import JobRef
+from .schedules import ScheduleVerbs
 from .signatures import AnyMethod, Method, R, Ts
 
 TURN = 32
@@ -52,8 +54,11 @@ class Ears:
     def called_off(self, job_id: JobId, reason: str) -> None:
         """The cancellation of a processing job was asked for."""
 
+    def rescheduled(self) -> None:
+        """A schedule was registered, changed or removed."""
 
-class JobQueue:
+
+class JobQueue(ScheduleVerbs):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
@@ -75,6 +80,7 @@ class JobQueue:
         `Gusto.run_until_idle`); with workers running already, wait until they have nothing to do."""
         self._probe = drafter.probe
         self._clock = drafter.clock
+        self._canceller = Canceller(desk, waiters, drafter.clock, ears.called_off)
         self._stored_at_once = 0
 
     # --- enqueue ---
@@ -199,6 +205,10 @@ class JobQueue:
             )
         return self._drafter.draft(call.fn, call.args, call.options)
 
+    def _announce_stored(self, request: JobRequest, state: State) -> None:
+        if self._probe.listening:
+            self._announce(request, state)
+
     def _announce(self, request: JobRequest, state: State) -> None:
         self._probe.announce(
             JobEnqueued(
@@ -226,22 +236,10 @@ class JobQueue:
             UnknownJob: there is no such job.
         """
         job_id = _id_of(job)
-        while True:
-            try:
-                stored = await self.reader.known(job_id)
-            except NotSupported:
-                return await self._cancel_unseen(job_id, reason)
-            if isinstance(stored.state, Processing):
-                request = RequestCancel(job_id, stored.version, reason)
-                then = partial(self._ears.called_off, job_id, reason)
-                if isinstance(await self._desk.ask(request, _once_done(then)), Committed):
-                    return True
-            elif not may(stored.state, CalledOff):
-                return False
-            else:
-                then = partial(self._waiters.notify, job_id)
-                if await self._change(stored, CalledOff(self._clock.instant(), reason), then):
-                    return True
+        try:
+            return await self._canceller.cancel(job_id, reason)
+        except NotSupported:
+            return await self._cancel_unseen(job_id, reason)
 
     async def _cancel_unseen(self, job_id: JobId, reason: str) -> bool:
         """Cancel a job in a storage that cannot be asked for it; the storage knows what to do."""
@@ -265,25 +263,9 @@ class JobQueue:
             if not may(stored.state, RetriedByHand):
                 return False
             now = self._clock.instant()
-            if await self._change(stored, RetriedByHand(now), partial(self._ears.due, now)):
+            then = partial(self._ears.due, now)
+            if await self._canceller.change(stored, RetriedByHand(now), then):
                 return True
-
-    async def _change(
-        self,
-        stored: StoredJob,
-        happening: CalledOff | RetriedByHand,
-        then: Callable[[], None],
-    ) -> bool:
-        """Record what becomes of a job, then tell; ``False`` when it has changed meanwhile."""
-        settlement = advance(stored, happening)
-        commit = Commit(
-            stored.request.id,
-            stored.version,
-            settlement.state,
-            settlement.attempt,
-            forget_expiry=settlement.forget_expiry,
-        )
-        return isinstance(await self._desk.ask(commit, _once_done(then)), Committed)
 
     # --- look ---
 
@@ -348,16 +330,6 @@ class JobQueue:
             by_tenant=by_tenant,
             oldest_ready_at=to_optional_datetime(tallied.oldest_ready),
         )
-
-
-def _once_done(then: Callable[[], None]) -> Heed:
-    """Do ``then`` when a change is recorded, whether or not its caller has been cancelled."""
-
-    def heed(reply: Reply) -> None:
-        if isinstance(reply, Committed):
-            then()
-
-    return heed
 
 
 def _id_of(job: JobRef[Any] | Job | UUID) -> JobId:

@@ -34,6 +34,7 @@ class JobFilter:
     tenants: Iterable[str] = ()
     tags_any: Iterable[str] = ()
     tags_all: Iterable[str] = ()
+    schedule_name: str | None = None
     created_by: str | None = None
     user_id: str | None = None
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
@@ -64,6 +65,7 @@ class JobFilter:
             tenants=_names("tenants", self.tenants),
             tags_any=_names("tags_any", self.tags_any),
             tags_all=_names("tags_all", self.tags_all),
+            schedule_name=self.schedule_name,
             created_by=self.created_by,
             user_id=self.user_id,
             metadata=dict(self.metadata),

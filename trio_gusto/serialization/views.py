@@ -67,6 +67,8 @@ def view(job: StoredJob, registry: Registry, codec: Codec) -> Job:
         user_id=details.user_id,
         metadata=MappingProxyType(dict(details.metadata or {})),
         timeout=None if request.timeout is None else request.timeout / MICROSECONDS,
+        schedule_name=details.schedule_name,
+        fire_time=to_optional_datetime(details.fire_time),
     )
 
 

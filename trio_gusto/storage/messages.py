@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: seven writes and five queries, each with its reply.
+"""The whole language spoken to storages: nine writes and six queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -8,7 +8,8 @@ message seeing what an earlier one did. A message that cannot be performed is an
 error and has no effect; its neighbours are not harmed. Queries (`Storage.read`) see committed data
 only and never wait behind writes.
 
-Instants and durations are integers, microseconds.
+Instants and durations are integers, microseconds. What is said about schedules is in
+`schedule_messages`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
 from ..model.states import Completed, JobState, State
+from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
 # --- writes ---------------------------------------------------------------------------------------
 
@@ -205,7 +207,7 @@ class Pruned:
     count: int
 
 
-Write = Insert | ClaimDue | Commit | Complete | Renew | RequestCancel | Prune
+Write = Insert | ClaimDue | Commit | Complete | Renew | RequestCancel | Prune | PutSchedule | Fire
 WriteReply = Inserted | ClaimReply | Committed | Conflict | Completions | Renewed | Pruned
 
 # --- queries --------------------------------------------------------------------------------------
@@ -240,6 +242,7 @@ class Find:
     tenants: frozenset[str] = frozenset()
     tags_any: frozenset[str] = frozenset()
     tags_all: frozenset[str] = frozenset()
+    schedule_name: str | None = None
     created_by: str | None = None
     user_id: str | None = None
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
@@ -308,5 +311,5 @@ class CancelsAsked:
     cancels: Sequence[tuple[JobId, str]]
 
 
-Query = Get | Find | Tally | Stranded | CancelRequests
-QueryReply = Found | Tallied | StrandedJobs | CancelsAsked
+Query = Get | Find | Tally | Stranded | CancelRequests | FindSchedules
+QueryReply = Found | Tallied | StrandedJobs | CancelsAsked | Schedules

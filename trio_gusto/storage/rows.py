@@ -13,6 +13,17 @@ import orjson
 from ..model.failure import JobError
 from ..model.job import Details
 
+_MAYBE = (
+    "created_by",
+    "user_id",
+    "metadata",
+    "retry",
+    "carrier",
+    "schedule_name",
+    "fire_time",
+)
+"""Details that are left out where there are none."""
+
 
 class StoredError(TypedDict):
     """A `JobError` as JSON."""
@@ -34,7 +45,7 @@ def details_to_json(details: Details) -> str:
     kept: dict[str, object] = {}
     if details.tags:
         kept["tags"] = details.tags
-    for key in ("created_by", "user_id", "metadata", "retry", "carrier"):
+    for key in _MAYBE:
         value: object = getattr(details, key)
         if value is not None:
             kept[key] = value

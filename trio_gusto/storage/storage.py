@@ -29,6 +29,7 @@ from .messages import (
     Write,
     WriteReply,
 )
+from .schedule_messages import FindSchedules, Schedules
 
 
 class Storage(ABC):
@@ -92,6 +93,8 @@ class Storage(ABC):
     async def read(self, query: Stranded) -> StrandedJobs: ...
     @overload
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
+    @overload
+    async def read(self, query: FindSchedules) -> Schedules: ...
     @abstractmethod
     async def read(self, query: Query) -> QueryReply:
         """Answer one query from committed data.

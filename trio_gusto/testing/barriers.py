@@ -24,6 +24,7 @@ from ..model.ids import to_uuid
 from ..model.job import ClaimedJob, Job, StoredJob
 from ..model.states import JobState
 from ..queue.ref import JobRef
+from ..storage.schedule_messages import Fire
 
 # --- what a test is shown -------------------------------------------------------------------------
 
@@ -70,7 +71,15 @@ class SweepPassed:
         return self.lost + self.overdue
 
 
-Passing = TypeVar("Passing", bound=BatchPassed | JobPassed | SweepPassed)
+@attrs.frozen
+class SchedulePassed:
+    """A schedule that fired: the jobs stored for its instants, those recorded as skipped included."""
+
+    name: str
+    job_ids: tuple[UUID, ...]
+
+
+Passing = TypeVar("Passing", bound=BatchPassed | JobPassed | SweepPassed | SchedulePassed)
 
 # --- holding and waiting --------------------------------------------------------------------------
 
@@ -213,7 +222,8 @@ class Barriers:
     ``batch_completed`` when all of them have settled; a poll that found nothing passes neither.
     ``job_claimed``, ``job_started`` (before the handler is entered) and ``job_settled`` (after the
     outcome is recorded) are passed once per attempt, ``sweep_done`` after each sweep, the first
-    one at the start included.
+    one at the start included, and ``schedule_fired`` after the jobs of a schedule's instants, or the
+    records of skipped ones, were stored by this app.
     An attempt that was given back without having been entered is noted at ``job_settled`` and
     ``batch_completed`` too, but nobody can be held there: no executor has it.
 
@@ -242,6 +252,7 @@ class Barriers:
         self.job_started = Barrier("job_started", _job)
         self.job_settled = Barrier("job_settled", _settled)
         self.sweep_done = Barrier("sweep_done", _sweep)
+        self.schedule_fired = Barrier("schedule_fired", _firing)
         points: list[Barrier[Any]] = [
             self.batch_start,
             self.batch_completed,
@@ -249,6 +260,7 @@ class Barriers:
             self.job_started,
             self.job_settled,
             self.sweep_done,
+            self.schedule_fired,
         ]
         self._points = {point.name: point for point in points}
 
@@ -296,6 +308,12 @@ def _settled(record: object) -> JobSettled:
 def _sweep(record: object) -> SweepPassed:
     lost, overdue = cast("tuple[Sequence[StoredJob], Sequence[StoredJob]]", record)
     return SweepPassed(_ids(lost), _ids(overdue))
+
+
+def _firing(record: object) -> SchedulePassed:
+    assert isinstance(record, Fire)
+    job_ids = tuple(to_uuid(request.id) for request in record.requests)
+    return SchedulePassed(record.schedule.request.name, job_ids)
 
 
 def _ids(jobs: Sequence[StoredJob]) -> tuple[UUID, ...]:

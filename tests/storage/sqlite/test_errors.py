@@ -104,8 +104,12 @@ async def test_a_damaged_file_says_so(tmp_path: Path, inline: bool) -> None:
     path = tmp_path / "jobs.db"
     async with opened(path, inline=inline) as subject:
         await subject.insert(*(subject.request(args="x" * 1000) for _ in range(100)))
+    with closing(sqlite3.connect(path)) as connection:
+        roots = connection.execute("SELECT rootpage FROM sqlite_schema WHERE tbl_name = 'job'")
+        pages = [page for (page,) in roots if page]
     content = bytearray(path.read_bytes())
-    content[4096:] = b"\x55" * (len(content) - 4096)
+    for page in pages:
+        content[4096 * (page - 1) : 4096 * page] = b"\x55" * 4096
     path.write_bytes(content)
     async with opened(path, inline=inline) as subject:
         with pytest.raises(StorageError, match=r"is corrupt.*restore a backup"):

@@ -11,7 +11,8 @@ import pytest
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.states import JobState
 from trio_gusto.storage.messages import CancelRequests, Find, Get, Query, Stranded
-from trio_gusto.storage.sqlite import claiming, fusing, settling
+from trio_gusto.storage.schedule_messages import FindSchedules
+from trio_gusto.storage.sqlite import claiming, fusing, schedules, settling
 from trio_gusto.storage.sqlite.connection import MEMORY
 from trio_gusto.storage.sqlite.queries import answer
 from trio_gusto.storage.sqlite.schema import migrate
@@ -37,6 +38,9 @@ HOT = {
     "completion": (settling._complete(4, 4), "INTEGER PRIMARY KEY"),
     "held leases": (settling._HELD, "job_leased"),
     "prune": (settling._OLD, "job_ended"),
+    "jobs of a schedule that have not ended": (schedules._UNFINISHED, "job_unfinished"),
+    "jobs that are held": (schedules._HELD, "job_held"),
+    "jobs that hold one": (schedules._BEHIND, "job_unfinished"),
 }
 
 
@@ -46,6 +50,8 @@ QUESTIONS: dict[str, Query] = {
     "which cancellations": CancelRequests("node"),
     "which job has this id": Get([JobId(bytes(16))]),
     "which job has this ref_id": Get(ref_id="order-1"),
+    "which jobs has this schedule": Find(10, schedule_name="ledger"),
+    "which schedules are due": FindSchedules(10, due_by=1),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -11,9 +12,12 @@ from pathlib import Path
 import pytest
 
 from trio_gusto.model.errors import NotOurDatabase, SchemaTooNew, StorageError
+from trio_gusto.model.ids import JobId
+from trio_gusto.model.job import Details
+from trio_gusto.model.states import Completed, Ready
 from trio_gusto.storage.sqlite import SqliteStorage
-from trio_gusto.storage.sqlite.schema import APPLICATION_ID, check_version, migrate
-from trio_gusto.testing.storage_contract import Subject
+from trio_gusto.storage.sqlite.schema import APPLICATION_ID, _read, check_version, migrate
+from trio_gusto.testing.storage_contract import Subject, scheduling
 
 
 async def open_and_close(path: Path) -> None:
@@ -27,16 +31,21 @@ def ask(path: Path, question: str) -> list[tuple[object, ...]]:
         return connection.execute(question).fetchall()
 
 
+def make_version_one(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, str(path), [_read("schema.sql")])
+
+
 async def test_a_new_file_says_that_it_is_ours_and_its_version(tmp_path: Path) -> None:
     await open_and_close(tmp_path / "jobs.db")
     assert ask(tmp_path / "jobs.db", "PRAGMA application_id") == [(APPLICATION_ID,)]
-    assert ask(tmp_path / "jobs.db", "PRAGMA user_version") == [(1,)]
+    assert ask(tmp_path / "jobs.db", "PRAGMA user_version") == [(2,)]
     assert ask(tmp_path / "jobs.db", "PRAGMA journal_mode") == [("wal",)]
 
 
-async def test_the_schema_of_version_one_never_changes(tmp_path: Path) -> None:
+def test_the_schema_of_version_one_never_changes(tmp_path: Path) -> None:
     """A change of it is a new version, with a script that leads there."""
-    await open_and_close(tmp_path / "jobs.db")
+    make_version_one(tmp_path / "jobs.db")
     names = ask(
         tmp_path / "jobs.db", "SELECT name FROM sqlite_schema WHERE sql NOT NULL ORDER BY 1"
     )
@@ -59,6 +68,50 @@ async def test_the_schema_of_version_one_never_changes(tmp_path: Path) -> None:
         "attempt version node claimed_at lease_until started_at ended_at result reason "
         "execute_after expire_on ref_id details"
     )
+
+
+async def test_a_file_of_version_one_keeps_its_jobs_and_takes_schedules(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    make_version_one(path)
+    insert = (
+        "INSERT INTO job (seq, id, args, created_at, due, handler, max_attempts, queue, priority, "
+        "tenant, state, node, claimed_at, started_at, ended_at, details) "
+        "VALUES (?, ?, '[[],{}]', ?1, ?1, 1, 3, 'default', 0, '', ?3, ?4, ?4, ?4, ?4, ?5)"
+    )
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO handler VALUES (1, 'say_hello', 'm', 'say_hello')")
+        connection.execute("INSERT INTO node VALUES (1, 'old-node')")
+        connection.execute(insert, (1, b"a" * 16, 2, None, '{"tags":["old"]}'))
+        connection.execute(insert, (2, b"b" * 16, 4, 1, None))
+    storage = SqliteStorage(path)
+    await storage.attach("node")
+    subject = Subject(storage, "node")
+    ready, completed = await subject.get(JobId(b"a" * 16)), await subject.get(JobId(b"b" * 16))
+    assert (ready.state, ready.request.details) == (Ready(1), Details(tags=("old",)))
+    assert (completed.state, completed.request.details) == (Completed(1, 1, 1, "old-node"), None)
+    assert (await subject.claim_one()).request == ready.request
+    await scheduling.a_schedule_fires_together_with_its_jobs(subject)
+    await storage.detach("node")
+    assert ask(path, "PRAGMA user_version") == [(2,)]
+    assert ask(path, "PRAGMA integrity_check") == [("ok",)]
+    shown = ask(path, "SELECT schedule, fire_time, state FROM jobs ORDER BY seq")
+    assert shown[:3] == [
+        (None, None, "processing"),
+        (None, None, "completed"),
+        ("ledger", "2023-11-14T22:14:20.000Z", "skipped"),
+    ]
+    schedules = ask(path, "SELECT name, next_at, last_at, paused FROM schedules")
+    assert schedules == [("ledger", "2023-11-14T22:18:20.000Z", "2023-11-14T22:17:20.000Z", 0)]
+
+
+async def test_jobs_of_no_schedule_are_in_none_of_its_indexes(tmp_path: Path) -> None:
+    await open_and_close(tmp_path / "jobs.db")
+    texts = ask(
+        tmp_path / "jobs.db",
+        "SELECT sql FROM sqlite_schema WHERE name IN ('job_of_schedule', 'job_unfinished', 'job_held')",
+    )
+    assert len(texts) == 3
+    assert all(re.search(r"WHERE \w+ IS NOT NULL", str(text)) for (text,) in texts)
 
 
 async def test_another_programs_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
@@ -87,7 +140,7 @@ async def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(SchemaTooNew) as caught:
         await open_and_close(path)
-    assert (caught.value.found, caught.value.supported) == (99, 1)
+    assert (caught.value.found, caught.value.supported) == (99, 2)
 
 
 async def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -154,7 +207,7 @@ def test_processes_that_make_the_file_at_the_same_time_all_succeed(tmp_path: Pat
         process.stdin.write(b"!")
         process.stdin.close()
     assert [process.wait(30) for process in processes] == [0] * 4
-    assert ask(path, "PRAGMA user_version") == [(1,)]
+    assert ask(path, "PRAGMA user_version") == [(2,)]
 
 
 async def test_people_can_read_the_view(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def satisfies(job: StoredJob, find: Find) -> bool:
         and (not find.tenants or request.tenant in find.tenants)
         and (not find.tags_any or not find.tags_any.isdisjoint(details.tags))
         and find.tags_all.issubset(details.tags)
+        and (find.schedule_name is None or details.schedule_name == find.schedule_name)
         and (find.created_by is None or details.created_by == find.created_by)
         and (find.user_id is None or details.user_id == find.user_id)
         and (find.created_after is None or request.created_at >= find.created_after)

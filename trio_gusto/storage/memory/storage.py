@@ -51,11 +51,13 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import ImmediateStorage
 from .criteria import satisfies
 from .index import ENDED, Index, lease_of
+from .schedules import ScheduleShelf
 
-NEWS = (Insert, Commit, Complete, RequestCancel)
+NEWS = (Insert, Commit, Complete, RequestCancel, PutSchedule, Fire)
 """What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
 
 _INSERTED = Inserted()
@@ -78,6 +80,7 @@ class MemoryStorage(ImmediateStorage):
         self._by_ref: dict[str, StoredJob] = {}
         self._index = Index()
         self._sequence = 0
+        self._schedules = ScheduleShelf(self._jobs)
         self._nodes: dict[str, trio.Event] = {}
         """Each node's news: set when somebody wrote since it last looked."""
         self._verbs: Mapping[type, Callable[[Any], WriteReply | GustoError]] = {
@@ -88,6 +91,8 @@ class MemoryStorage(ImmediateStorage):
             Renew: self._renew,
             RequestCancel: self._request_cancel,
             Prune: self._prune,
+            PutSchedule: self._schedules.put,
+            Fire: self._fire,
         }
 
     async def attach(self, node: str) -> None:
@@ -111,6 +116,8 @@ class MemoryStorage(ImmediateStorage):
     async def read(self, query: Stranded) -> StrandedJobs: ...
     @overload
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
+    @overload
+    async def read(self, query: FindSchedules) -> Schedules: ...
     async def read(self, query: Query) -> QueryReply:
         await trio.lowlevel.checkpoint()
         match query:
@@ -124,6 +131,8 @@ class MemoryStorage(ImmediateStorage):
                 return self._stranded(query)
             case CancelRequests():
                 return self._cancel_requests(query)
+            case FindSchedules():
+                return self._schedules.find(query)
 
     async def wait_changed(self, node: str) -> None:
         news = self._nodes.get(node)
@@ -151,11 +160,27 @@ class MemoryStorage(ImmediateStorage):
         for request, state in zip(requests, insert.states, strict=True):
             sequence += 1
             job = jobs[request.id] = StoredJob(request, sequence, state)
-            if not is_plain and request.details is not None and request.details.ref_id is not None:
-                self._by_ref[request.details.ref_id] = job
+            if not is_plain and (details := request.details) is not None:
+                if details.ref_id is not None:
+                    self._by_ref[details.ref_id] = job
+                self._schedules.add(job)
             enter(job)
         self._sequence = sequence
         return _INSERTED
+
+    def _fire(self, fire: Fire) -> Committed | Conflict | GustoError:
+        if not self._schedules.is_at(fire.schedule.request.name, fire.version):
+            return _CONFLICT
+        new = [
+            (request, state)
+            for request, state in zip(fire.requests, fire.states, strict=True)
+            if request.id not in self._jobs
+        ]
+        inserted = self._insert(Insert([one for one, _ in new], [state for _, state in new]))
+        if isinstance(inserted, GustoError):
+            return inserted
+        self._schedules.advance(fire.schedule)
+        return _COMMITTED
 
     def _duplicate(self, requests: Sequence[JobRequest]) -> DuplicateJob | None:
         ids: set[JobId] = set()
@@ -233,6 +258,8 @@ class MemoryStorage(ImmediateStorage):
         job.attempt = commit.attempt
         job.version += 1
         self._index.enter(job)
+        if job.request.details is not None:
+            self._schedules.add(job)
         return _COMMITTED
 
     def _complete(self, complete: Complete) -> Completions:
@@ -289,6 +316,7 @@ class MemoryStorage(ImmediateStorage):
         details = job.request.details
         if details is not None and details.ref_id is not None:
             del self._by_ref[details.ref_id]
+        self._schedules.remove(job)
 
     # --- queries ----------------------------------------------------------------------------------
 

@@ -51,6 +51,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import Storage
 from .answers import startable
 from .contract import (
@@ -65,6 +66,16 @@ from .ledger import Ledger
 from .outcomes import Outcomes, storage_error
 from .queries import Queries
 from .record import UNLIMITED_ATTEMPTS, Fill, R, check_record_type, record_of
+
+
+def no_schedules() -> NotSupported:
+    """What is answered to whoever wants schedules."""
+    return NotSupported(
+        "schedules",
+        "SupportsSchedules",
+        "give the app a SqliteStorage or a MemoryStorage, or enqueue the jobs from a timer of your own",
+    )
+
 
 logger = logging.getLogger("trio_gusto.storage.provider")
 
@@ -163,6 +174,8 @@ class ProviderStorage(Storage, Generic[R]):
                 return await self._outcomes.request_cancel(write)
             case Prune():
                 return Pruned(0)
+            case PutSchedule() | Fire():
+                raise no_schedules()
 
     async def _insert(self, insert: Insert) -> Inserted:
         self._ledger.refuse_known(insert.requests)
@@ -276,6 +289,8 @@ class ProviderStorage(Storage, Generic[R]):
     async def read(self, query: Stranded) -> StrandedJobs: ...
     @overload
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
+    @overload
+    async def read(self, query: FindSchedules) -> Schedules: ...
     async def read(self, query: Query) -> QueryReply:
         """Answer from what this process knows; the rest is asked of a `SupportsQueries`.
 
@@ -304,6 +319,8 @@ class ProviderStorage(Storage, Generic[R]):
                 return StrandedJobs((), overdue, self._ledger.next_expiry(query.now), foreign=False)
             case CancelRequests():
                 return CancelsAsked(self._cancels(query.node))
+            case FindSchedules():
+                raise no_schedules()
 
     def _cancels(self, node: str) -> Sequence[tuple[JobId, str]]:
         return [

@@ -26,7 +26,9 @@ from ..messages import (
     Tallied,
     Tally,
 )
+from ..schedule_messages import FindSchedules
 from .rows import ATTEMPT_COLUMNS, NUMBERS, WHOLE_JOB, WORDS, attempt_of, stored_job
+from .schedules import find_schedules
 
 _RUNNING = "state = 3"
 """Few jobs among many: they are found by their own index, and sorted by ``+seq``, because ``seq``
@@ -50,6 +52,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return _stranded(connection, query, is_gone)
             case CancelRequests():
                 return _cancel_requests(connection, query)
+            case FindSchedules():
+                return find_schedules(connection, query)
 
 
 @contextmanager
@@ -106,6 +110,8 @@ def _criteria(find: Find) -> tuple[list[str], list[object]]:
         )
     for tag in find.tags_all:
         want("EXISTS (SELECT 1 FROM json_each(details, '$.tags') WHERE value = ?)", tag)
+    if find.schedule_name is not None:
+        want("schedule IS NOT NULL AND schedule = ?", find.schedule_name)
     if find.created_by is not None:
         want("details ->> '$.created_by' = ?", find.created_by)
     if find.user_id is not None:

@@ -46,7 +46,7 @@ WORDS = {number: word for word, number in NUMBERS.items()}
 
 REQUEST_COLUMNS = (
     "id, handler, args, created_at, max_attempts, timeout, execute_after, expire_on, "
-    "queue, priority, tenant, ref_id, details"
+    "queue, priority, tenant, ref_id, details, schedule, fire_time"
 )
 STATE_COLUMNS = "state, due, node, claimed_at, lease_until, started_at, ended_at, result, reason"
 
@@ -79,6 +79,9 @@ def request_values(request: JobRequest, names: Names) -> tuple[object, ...]:
         request.tenant,
         None if details is None else details.ref_id,
         None if details is None else details_to_json(details),
+        # They stand in the details too, where reading finds them; here, questions do.
+        None if details is None else details.schedule_name,
+        None if details is None else details.fire_time,
     )
 
 

@@ -28,12 +28,14 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..schedule_messages import Fire, PutSchedule
 from .claiming import claim_due
 from .errors import MessageErrors
 from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
 from .names import Names
+from .schedules import fire_schedule, put_schedule
 from .settling import complete_all, prune, renew, request_cancel, settle
 
 A = TypeVar("A")
@@ -172,6 +174,10 @@ class Steps:
                 return request_cancel(self._connection, write)
             case Prune():
                 return prune(self._connection, write)
+            case PutSchedule():
+                return put_schedule(self._connection, write)
+            case Fire():
+                return fire_schedule(self._connection, self._names, write)
             case Insert():
                 self._insert([write])
                 return _INSERTED

@@ -36,6 +36,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import Storage
 from .connection import Location, Synchronous
 from .presence import IS_SUPPORTED
@@ -46,7 +47,7 @@ _RETRY = 0.02
 """Seconds between two tries at a lock, when there is no thread to wait in."""
 
 
-_NEWS = (Insert, Commit, Complete, RequestCancel)
+_NEWS = (Insert, Commit, Complete, RequestCancel, PutSchedule, Fire)
 """What the other nodes of one object want to hear of. Claims would have them wake each other."""
 
 
@@ -155,6 +156,8 @@ class SqliteStorage(Storage):
     async def read(self, query: Stranded) -> StrandedJobs: ...
     @overload
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
+    @overload
+    async def read(self, query: FindSchedules) -> Schedules: ...
     async def read(self, query: Query) -> QueryReply:
         session = self._attached()
         try:

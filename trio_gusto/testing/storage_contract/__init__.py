@@ -10,6 +10,7 @@ from .inserting import INSERTING_CHECKS
 from .leasing import LEASING_CHECKS
 from .looking import LOOKING_CHECKS
 from .runner import Check, MakeStorage, Reopen, check_reopening, check_storage, run_check
+from .scheduling import SCHEDULING_CHECKS
 from .settling import SETTLING_CHECKS
 from .subject import Subject
 
@@ -20,6 +21,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *COMPLETING_CHECKS,
     *LEASING_CHECKS,
     *LOOKING_CHECKS,
+    *SCHEDULING_CHECKS,
 )
 """Every check, for test suites that want one test for each."""
 

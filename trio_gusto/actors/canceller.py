@@ -1,0 +1,86 @@
+"""How a job that may be in any state is changed from outside: look, decide, compare, and try again.
+
+No actor, but what the queue and the cron actor share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from ..clock import Clock
+from ..model.errors import UnknownJob
+from ..model.ids import JobId, to_uuid
+from ..model.job import StoredJob
+from ..model.lifecycle import CalledOff, ParentsEnded, RetriedByHand, advance, may
+from ..model.states import Processing
+from ..storage.messages import Commit, Committed, Get, RequestCancel
+from .desk import Heed, Reply, StorageDesk
+from .waiters import Waiters
+
+
+class Canceller:
+    """Calls jobs off. ``called_off`` is told of those whose holder has to stop them."""
+
+    def __init__(
+        self,
+        desk: StorageDesk,
+        waiters: Waiters,
+        clock: Clock,
+        called_off: Callable[[JobId, str], None],
+    ) -> None:
+        self._desk = desk
+        self._waiters = waiters
+        self._clock = clock
+        self._called_off = called_off
+
+    async def cancel(self, job_id: JobId, reason: str) -> bool:
+        """Call a job off. Returns whether it was; not, if it has ended already.
+
+        Raises:
+            UnknownJob: there is no such job.
+            NotSupported: the storage cannot be asked for it.
+        """
+        while True:
+            found = (await self._desk.read(Get([job_id]))).jobs
+            if not found:
+                raise UnknownJob(to_uuid(job_id))
+            stored = found[0]
+            if isinstance(stored.state, Processing):
+                request = RequestCancel(job_id, stored.version, reason)
+                then = partial(self._called_off, job_id, reason)
+                if isinstance(await self._desk.ask(request, _once_done(then)), Committed):
+                    return True
+            elif not may(stored.state, CalledOff):
+                return False
+            else:
+                then = partial(self._waiters.notify, job_id)
+                if await self.change(stored, CalledOff(self._clock.instant(), reason), then):
+                    return True
+
+    async def change(
+        self,
+        stored: StoredJob,
+        happening: CalledOff | RetriedByHand | ParentsEnded,
+        then: Callable[[], None],
+    ) -> bool:
+        """Record what becomes of a job, then tell; ``False`` when it has changed meanwhile."""
+        settlement = advance(stored, happening)
+        commit = Commit(
+            stored.request.id,
+            stored.version,
+            settlement.state,
+            settlement.attempt,
+            forget_expiry=settlement.forget_expiry,
+        )
+        return isinstance(await self._desk.ask(commit, _once_done(then)), Committed)
+
+
+def _once_done(then: Callable[[], None]) -> Heed:
+    """Do ``then`` when a change is recorded, whether or not its caller has been cancelled."""
+
+    def heed(reply: Reply) -> None:
+        if isinstance(reply, Committed):
+            then()
+
+    return heed

@@ -1,0 +1,209 @@
+"""The verbs of `JobQueue` for schedules.
+
+What can be wrong with a schedule comes out here, at the caller. A change is made to the version that
+was looked at; when somebody else was quicker, it is looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Unpack, overload
+
+from ..actors.desk import StorageDesk
+from ..clock import Clock
+from ..model.errors import ScheduleError, UnknownSchedule
+from ..model.ids import to_uuid
+from ..model.lifecycle import admit as admit_job
+from ..model.occurrence import request_by_hand
+from ..model.schedule import Schedule, StoredSchedule, admit, edit, pause, resume, view
+from ..model.schedule_options import schedule_request
+from ..model.states import Ready, Scheduled
+from ..storage.messages import Committed, Insert
+from ..storage.schedule_messages import FindSchedules, PutSchedule
+from .draft import Drafter
+from .ref import JobRef
+from .schedule_keywords import OF_SCHEDULES, ScheduleOptions
+from .signatures import AnyMethod, Method, Ts
+
+if TYPE_CHECKING:
+    from ..model.job import JobRequest
+    from ..model.states import State
+    from .jobqueue import Ears
+
+PAGE = 500
+"""Schedules read in one go."""
+
+
+class ScheduleVerbs:
+    """The part of a `JobQueue` that is about schedules."""
+
+    _desk: StorageDesk
+    _drafter: Drafter
+    _ears: Ears
+    _clock: Clock
+
+    if TYPE_CHECKING:
+
+        def ref(self, job_id: Any) -> JobRef[Any]: ...
+        def _announce_stored(self, request: JobRequest, state: State) -> None: ...
+
+    @overload
+    async def schedule(
+        self,
+        name: str,
+        fn: Callable[[*Ts], object],
+        /,
+        *args: *Ts,
+        **options: Unpack[ScheduleOptions],
+    ) -> Schedule: ...
+    @overload
+    async def schedule(
+        self,
+        name: str,
+        fn: Callable[[Any, *Ts], Coroutine[Any, Any, object]],
+        /,
+        *args: *Ts,
+        **options: Unpack[ScheduleOptions],
+    ) -> Schedule: ...
+    @overload
+    async def schedule(
+        self,
+        name: str,
+        fn: Method[*Ts, object],
+        /,
+        *args: *Ts,
+        **options: Unpack[ScheduleOptions],
+    ) -> Schedule: ...
+    @overload
+    async def schedule(
+        self,
+        name: str,
+        fn: AnyMethod[*Ts, object],
+        /,
+        *args: *Ts,
+        **options: Unpack[ScheduleOptions],
+    ) -> Schedule: ...
+    async def schedule(
+        self, name: str, fn: Callable[..., Any], /, *args: object, **options: Any
+    ) -> Schedule:
+        """Have ``fn(*args)`` called again and again; see `ScheduleOptions` for the keywords.
+
+        It may be repeated at every start: the same registration changes nothing. With another
+        trigger, time zone or start, the next instant is one after now; anything else takes effect
+        from the next job on. A schedule that is paused stays paused.
+
+        Raises:
+            ScheduleError: an option of the schedule is wrong, or the trigger can never happen.
+            UnknownHandler, ArgumentError, OptionsError: as for `enqueue`.
+            NotSupported: the storage keeps no schedules.
+            StorageError: the storage failed; nothing was changed.
+        """
+        if "trigger" not in options:
+            raise ScheduleError(
+                "there is none",
+                "give trigger='0 2 * * *', trigger=timedelta(hours=1), or every_after(...)",
+                field="trigger",
+            )
+        trigger = options.pop("trigger")
+        own = {key: options.pop(key) for key in OF_SCHEDULES & options.keys()}
+        template = self._drafter.template(fn, args, options)
+        now = self._clock.instant()
+        request = schedule_request(name, trigger, template, now=now, **own)
+        while True:
+            before = await self._stored(name)
+            after = admit(request, now) if before is None else edit(before, request, now)
+            if after is before or await self._put(name, before, after):
+                return view(after)
+
+    async def pause_schedule(self, name: str) -> Schedule:
+        """Fire nothing until the schedule is resumed. Jobs that it has made run on.
+
+        Raises:
+            UnknownSchedule: there is none of this name.
+        """
+        return await self._change(name, pause)
+
+    async def resume_schedule(self, name: str, *, catch_up: bool = False) -> Schedule:
+        """Go on with a paused schedule.
+
+        What fell into the pause is neither fired nor recorded; with ``catch_up`` it counts as missed,
+        and ``coalesce`` and ``misfire_grace_time`` say what becomes of it.
+
+        Raises:
+            UnknownSchedule: there is none of this name.
+        """
+        now = self._clock.instant()
+        return await self._change(name, lambda before: resume(before, now, catch_up=catch_up))
+
+    async def remove_schedule(self, name: str) -> None:
+        """Fire no more, and forget the schedule. Jobs that it has made stay.
+
+        Raises:
+            UnknownSchedule: there is none of this name.
+        """
+        while not await self._put(name, await self._known(name), None):
+            pass
+
+    async def trigger_schedule(self, name: str) -> JobRef[Any]:
+        """Run a job of the schedule now, besides those of its instants, whatever ``overlap`` says.
+
+        Raises:
+            UnknownSchedule: there is none of this name.
+        """
+        asked = (await self._known(name)).request
+        request = request_by_hand(asked, self._drafter.make_id(), self._clock.instant())
+        state = admit_job(request)
+        await self._desk.ask(Insert((request,), (state,)))
+        if isinstance(state, Ready | Scheduled):
+            self._ears.due(state.due)
+        if request.expire_on is not None:
+            self._ears.expiring()
+        self._announce_stored(request, state)
+        return self.ref(to_uuid(request.id))
+
+    async def get_schedule(self, name: str) -> Schedule | None:
+        """A snapshot of the schedule of this name, or ``None``."""
+        stored = await self._stored(name)
+        return None if stored is None else view(stored)
+
+    async def schedules(self) -> tuple[Schedule, ...]:
+        """Snapshots of all schedules, by name."""
+        found: list[Schedule] = []
+        after: str | None = None
+        while True:
+            page = (await self._desk.read(FindSchedules(PAGE, after=after))).found
+            found += [view(kept.schedule) for kept in page]
+            if len(page) < PAGE:
+                return tuple(found)
+            after = page[-1].schedule.request.name
+
+    # --- inside ---
+
+    async def _change(
+        self, name: str, change: Callable[[StoredSchedule], StoredSchedule]
+    ) -> Schedule:
+        while True:
+            before = await self._known(name)
+            after = change(before)
+            if after is before or await self._put(name, before, after):
+                return view(after)
+
+    async def _put(
+        self, name: str, before: StoredSchedule | None, after: StoredSchedule | None
+    ) -> bool:
+        """Keep what has become of a schedule; ``False`` when somebody else has changed it."""
+        version = None if before is None else before.version
+        if not isinstance(await self._desk.ask(PutSchedule(name, version, after)), Committed):
+            return False
+        self._ears.rescheduled()
+        return True
+
+    async def _known(self, name: str) -> StoredSchedule:
+        stored = await self._stored(name)
+        if stored is None:
+            raise UnknownSchedule(name)
+        return stored
+
+    async def _stored(self, name: str) -> StoredSchedule | None:
+        found = (await self._desk.read(FindSchedules(1, name=name))).found
+        return found[0].schedule if found else None
