@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -26,7 +28,8 @@ from trio_gusto import (
     ScheduleFired,
     every,
 )
-from trio_gusto.actors.cron import LONGEST_SLEEP, SLICE
+from trio_gusto.actors.cron import LONGEST_SLEEP, SLICE, Cron
+from trio_gusto.actors.holder import Holder
 from trio_gusto.model.facts import Fact
 from trio_gusto.model.instants import to_instant
 from trio_gusto.provider import ProviderStorage
@@ -322,6 +325,51 @@ async def test_it_tells_what_it_did(autojump_clock: MockClock) -> None:
     ]
     enqueued = [fact.state.value for fact in facts if isinstance(fact, JobEnqueued)]
     assert enqueued == ["skipped", "ready", "skipped"]
+
+
+@pytest.mark.parametrize(
+    ("room", "name"),
+    [(Cron, "_fire_all"), (Cron, "_store"), (Holder, "_let_go"), (MemoryStorage, "_fire")],
+)
+def test_a_ctrl_c_that_hits_it_at_work_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, room: type, name: str
+) -> None:
+    """The signal comes while that code runs, not while the host waits."""
+    original = getattr(room, name)
+    is_armed = True
+
+    def hit(*args: Any) -> Any:
+        nonlocal is_armed
+        if is_armed:
+            is_armed = False
+            signal.raise_signal(signal.SIGINT)
+        return original(*args)
+
+    monkeypatch.setattr(room, name, hit)
+    app = Gusto(clock=VirtualClock(), options=Options(concurrency=4, default_timeout=None))
+
+    @app.job
+    async def work() -> None:
+        await trio.sleep(90)
+
+    async def interrupted() -> None:
+        async with app.running() as queue:
+            await queue.schedule("ledger", work, trigger=every(60), overlap="buffer_one")
+            await trio.sleep(200)
+
+    async def afterwards() -> None:
+        async with app.running() as queue:
+            await trio.sleep(300)
+            jobs = (await queue.find()).items
+            fired = sorted(job.fire_time for job in jobs if job.fire_time is not None)
+            gaps = {later - earlier for earlier, later in pairwise(fired)}
+            assert gaps == {timedelta(seconds=60)}
+            assert JobState.FAILED not in {job.state for job in jobs}
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(interrupted, clock=MockClock(autojump_threshold=0))
+    assert not is_armed
+    trio.run(afterwards, clock=MockClock(autojump_threshold=0))
 
 
 # --- jobs that are held ---------------------------------------------------------------------------

@@ -105,6 +105,7 @@ class Cron:
 
     # --- the actor ---
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Fire until cancelled."""
         task_status.started()

@@ -79,6 +79,7 @@ class Holder:
         while not self.is_rested():
             await self._changed.wait()
 
+    @trio.lowlevel.enable_ki_protection
     async def _look_after(self, job: HeldJob, guard: Guard) -> None:
         try:
             while True:

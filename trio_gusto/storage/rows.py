@@ -13,17 +13,6 @@ import orjson
 from ..model.failure import JobError
 from ..model.job import Details
 
-_MAYBE = (
-    "created_by",
-    "user_id",
-    "metadata",
-    "retry",
-    "carrier",
-    "schedule_name",
-    "fire_time",
-)
-"""Details that are left out where there are none."""
-
 
 class StoredError(TypedDict):
     """A `JobError` as JSON."""
@@ -45,10 +34,14 @@ def details_to_json(details: Details) -> str:
     kept: dict[str, object] = {}
     if details.tags:
         kept["tags"] = details.tags
-    for key in _MAYBE:
+    for key in ("created_by", "user_id", "metadata", "retry", "carrier"):
         value: object = getattr(details, key)
         if value is not None:
             kept[key] = value
+    if details.schedule_name is not None:
+        kept["schedule_name"] = details.schedule_name
+    if details.fire_time is not None:
+        kept["fire_time"] = details.fire_time
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
 
 

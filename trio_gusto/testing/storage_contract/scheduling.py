@@ -13,7 +13,7 @@ from ...model.occurrence import Occurrence, job_id_of, request_of
 from ...model.schedule import Coalesce, Overlap, ScheduleRequest, StoredSchedule, admit
 from ...model.states import Cancelled, Ready, Skipped, State, Waiting
 from ...model.triggers import Trigger, cron, every, every_after
-from ...storage.messages import Commit, Committed, Conflict, Find
+from ...storage.messages import Commit, Committed, Conflict, Find, Insert
 from ...storage.schedule_messages import (
     FindSchedules,
     Fire,
@@ -188,6 +188,23 @@ async def a_schedule_fires_only_at_the_version_that_was_seen(subject: Subject) -
     same(ids(await subject.everything()), ids(fire.requests), "the jobs after a race")
 
 
+async def a_firing_is_not_harmed_by_its_neighbours(subject: Subject) -> None:
+    first = schedule()
+    await put(subject, first)
+    old = await subject.enqueue()
+    fire = firing(first, NOW + MINUTE, NOW + 2 * MINUTE)
+    again = Insert([old], [Ready(NOW)])
+    new = subject.request()
+    inserting = Insert([new], [Ready(NOW)])
+    writes = [again, fire, again, PutSchedule("ledger", first.version, None), inserting, fire]
+    replies = await subject.storage.apply(writes)
+    kinds = [type(reply).__name__ for reply in replies]
+    wanted = ["DuplicateJob", "Committed", "DuplicateJob", "Conflict", "Inserted", "Conflict"]
+    same(kinds, wanted, "the kinds of the replies")
+    same(ids(await subject.everything())[::-1], ids([old, *fire.requests, new]), "the jobs stored")
+    same((await kept(subject)).schedule, fire.schedule, "the schedule after the group")
+
+
 async def an_instant_has_one_job_whatever_happens(subject: Subject) -> None:
     first = schedule()
     await put(subject, first)
@@ -332,6 +349,7 @@ SCHEDULING_CHECKS = (
     a_removed_schedule_is_gone_and_its_jobs_stay,
     a_schedule_fires_together_with_its_jobs,
     a_schedule_fires_only_at_the_version_that_was_seen,
+    a_firing_is_not_harmed_by_its_neighbours,
     an_instant_has_one_job_whatever_happens,
     a_firing_leaves_what_was_asked_for,
     a_firing_may_make_no_job,
