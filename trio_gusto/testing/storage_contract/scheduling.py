@@ -13,7 +13,7 @@ from ...model.occurrence import Occurrence, job_id_of, request_of
 from ...model.schedule import Coalesce, Overlap, ScheduleRequest, StoredSchedule, admit
 from ...model.states import Cancelled, Ready, Skipped, State, Waiting
 from ...model.triggers import Trigger, cron, every, every_after
-from ...storage.messages import Commit, Committed, Conflict, Find, Insert
+from ...storage.messages import Commit, Committed, Conflict, Find, Insert, Write
 from ...storage.schedule_messages import (
     FindSchedules,
     Fire,
@@ -196,7 +196,8 @@ async def a_firing_is_not_harmed_by_its_neighbours(subject: Subject) -> None:
     again = Insert([old], [Ready(NOW)])
     new = subject.request()
     inserting = Insert([new], [Ready(NOW)])
-    writes = [again, fire, again, PutSchedule("ledger", first.version, None), inserting, fire]
+    removing = PutSchedule("ledger", first.version, None)
+    writes: list[Write] = [again, fire, again, removing, inserting, fire]
     replies = await subject.storage.apply(writes)
     kinds = [type(reply).__name__ for reply in replies]
     wanted = ["DuplicateJob", "Committed", "DuplicateJob", "Conflict", "Inserted", "Conflict"]
