@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
@@ -252,7 +252,7 @@ class Gusto:
             tree.probe,
             telemetry.carrier if isinstance(telemetry, Telemetry) else None,
         )
-        ears = WorkersEars(tree.workers)
+        ears = WorkersEars(tree.workers, tree.resolver.note)
 
         async def work_until_idle() -> None:
             await self._work_until_idle(tree, ears)
@@ -263,24 +263,16 @@ class Gusto:
         """Have everything due run: by the workers that are there, or by some hired for the while."""
         if ears.workers is not None:
             ears.workers.poller.wake()
-            await ears.workers.poller.until_idle()
+            await _until_idle(ears.workers, tree)
             return
-        workers = ears.workers = Workers(
-            tree.node,
-            tree.desk,
-            tree.waiters,
-            self._workplace(),
-            tree.probe,
-            tree.clock,
-            tree.options,
-        )
+        workers = ears.workers = tree.hire(self._workplace())
         budget = RestartBudget(tree.options.restart_limit, tree.options.restart_period)
         supervisor = Supervisor(budget, tree.probe, tree.clock)
         try:
             async with trio.open_nursery() as nursery:
                 await supervisor.start(nursery, workers.children())
                 nursery.start_soon(_cancel_when, supervisor.failed, nursery.cancel_scope)
-                await workers.poller.until_idle()
+                await _until_idle(workers, tree)
                 await workers.come_down(supervisor, Drain())
                 nursery.cancel_scope.cancel()
         finally:
@@ -292,8 +284,9 @@ class Gusto:
 class WorkersEars(Ears):
     """Tells the workers of this process, while there are any."""
 
-    def __init__(self, workers: Workers | None) -> None:
+    def __init__(self, workers: Workers | None, note: Callable[[Sequence[JobId]], None]) -> None:
         self.workers = workers
+        self._note = note
 
     def ready(self) -> None:
         if self.workers is not None:
@@ -310,6 +303,18 @@ class WorkersEars(Ears):
     def called_off(self, job_id: JobId, reason: str) -> None:
         if self.workers is not None:
             self.workers.heart.cancel([(job_id, reason)])
+
+    def awaited(self, ended: Sequence[JobId]) -> None:
+        self._note(ended)
+
+
+async def _until_idle(workers: Workers, tree: Tree) -> None:
+    """Until nothing is due, and nothing will be that waits for what has ended."""
+    while True:
+        await tree.resolver.until_idle()
+        await workers.poller.until_idle()
+        if tree.resolver.is_idle():
+            return
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

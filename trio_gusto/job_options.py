@@ -239,6 +239,7 @@ def _copy(details: Details | None) -> Details:
         details.metadata,
         details.retry,
         details.carrier,
+        details.parents,
     )
 
 

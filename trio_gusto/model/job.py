@@ -26,7 +26,8 @@ class Details:
     """What few jobs have: kept apart, so that the others do not pay for it.
 
     ``metadata``, ``retry`` and ``carrier`` hold JSON values only: the caller's own data, a retry
-    policy's wire form, and the trace context of the enqueuer.
+    policy's wire form, and the trace context of the enqueuer. ``parents`` are the jobs that this one
+    waited for, or still waits for.
     """
 
     ref_id: str | None = None
@@ -36,6 +37,7 @@ class Details:
     metadata: Mapping[str, object] | None = None
     retry: Mapping[str, object] | None = None
     carrier: Mapping[str, str] | None = None
+    parents: tuple[JobId, ...] = ()
 
 
 @attrs.define

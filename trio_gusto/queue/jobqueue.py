@@ -6,7 +6,7 @@ job is stored. It owns no I/O: writes go to the storekeeper's desk, queries to t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Unpack, overload
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from ..model.states import Cancelled, JobState, Processing, Ready, Scheduled, St
 from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, RequestCancel, Tally
 from .call import Call
+from .continuing import Continuing
 from .draft import Drafter
 from .reading import Reader
 from .records import JobFilter, Page, QueueStats
@@ -51,8 +52,11 @@ class Ears:
     def called_off(self, job_id: JobId, reason: str) -> None:
         """The cancellation of a processing job was asked for."""
 
+    def awaited(self, ended: Sequence[JobId]) -> None:
+        """These jobs may have ended, and others wait for them."""
 
-class JobQueue:
+
+class JobQueue(Continuing):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
@@ -277,7 +281,10 @@ class JobQueue:
             settlement.attempt,
             forget_expiry=settlement.forget_expiry,
         )
-        return isinstance(await self._desk.ask(commit), Committed)
+        reply = await self._desk.ask(commit)
+        if isinstance(reply, Committed) and reply.awaited:
+            self._ears.awaited(reply.awaited)
+        return isinstance(reply, Committed)
 
     # --- look ---
 

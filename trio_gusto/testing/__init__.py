@@ -14,6 +14,7 @@ from .barriers import (
     JobPassed,
     JobSettled,
     NotReached,
+    ResolutionPassed,
     SweepPassed,
 )
 from .clock import VirtualClock, standing_still
@@ -32,6 +33,7 @@ __all__ = [
     "JobPassed",
     "JobSettled",
     "NotReached",
+    "ResolutionPassed",
     "SweepPassed",
     "VirtualClock",
     "assert_enqueued",

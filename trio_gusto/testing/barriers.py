@@ -20,7 +20,7 @@ import trio
 
 from ..actors.probe import BatchRecord
 from ..model.errors import GustoError
-from ..model.ids import to_uuid
+from ..model.ids import JobId, to_uuid
 from ..model.job import ClaimedJob, Job, StoredJob
 from ..model.states import JobState
 from ..queue.ref import JobRef
@@ -70,7 +70,21 @@ class SweepPassed:
         return self.lost + self.overdue
 
 
-Passing = TypeVar("Passing", bound=BatchPassed | JobPassed | SweepPassed)
+@attrs.frozen
+class ResolutionPassed:
+    """Continuations that were ``released`` to run, and those that were ``cancelled`` since their
+    condition can hold no more."""
+
+    released: tuple[UUID, ...]
+    cancelled: tuple[UUID, ...]
+
+    @property
+    def job_ids(self) -> tuple[UUID, ...]:
+        """All of them."""
+        return self.released + self.cancelled
+
+
+Passing = TypeVar("Passing", bound=BatchPassed | JobPassed | SweepPassed | ResolutionPassed)
 
 # --- holding and waiting --------------------------------------------------------------------------
 
@@ -213,7 +227,8 @@ class Barriers:
     ``batch_completed`` when all of them have settled; a poll that found nothing passes neither.
     ``job_claimed``, ``job_started`` (before the handler is entered) and ``job_settled`` (after the
     outcome is recorded) are passed once per attempt, ``sweep_done`` after each sweep, the first
-    one at the start included.
+    one at the start included; ``continuations_resolved`` after a look that released or cancelled a
+    continuation.
     An attempt that was given back without having been entered is noted at ``job_settled`` and
     ``batch_completed`` too, but nobody can be held there: no executor has it.
 
@@ -242,6 +257,7 @@ class Barriers:
         self.job_started = Barrier("job_started", _job)
         self.job_settled = Barrier("job_settled", _settled)
         self.sweep_done = Barrier("sweep_done", _sweep)
+        self.continuations_resolved = Barrier("continuations_resolved", _resolved)
         points: list[Barrier[Any]] = [
             self.batch_start,
             self.batch_completed,
@@ -249,6 +265,7 @@ class Barriers:
             self.job_started,
             self.job_settled,
             self.sweep_done,
+            self.continuations_resolved,
         ]
         self._points = {point.name: point for point in points}
 
@@ -296,6 +313,11 @@ def _settled(record: object) -> JobSettled:
 def _sweep(record: object) -> SweepPassed:
     lost, overdue = cast("tuple[Sequence[StoredJob], Sequence[StoredJob]]", record)
     return SweepPassed(_ids(lost), _ids(overdue))
+
+
+def _resolved(record: object) -> ResolutionPassed:
+    released, cancelled = cast("tuple[Sequence[JobId], Sequence[JobId]]", record)
+    return ResolutionPassed(tuple(map(to_uuid, released)), tuple(map(to_uuid, cancelled)))
 
 
 def _ids(jobs: Sequence[StoredJob]) -> tuple[UUID, ...]:

@@ -12,7 +12,13 @@ import pytest
 
 from trio_gusto.model.errors import NotOurDatabase, SchemaTooNew, StorageError
 from trio_gusto.storage.sqlite import SqliteStorage
-from trio_gusto.storage.sqlite.schema import APPLICATION_ID, check_version, migrate
+from trio_gusto.storage.sqlite.schema import (
+    APPLICATION_ID,
+    MIGRATIONS,
+    _read,
+    check_version,
+    migrate,
+)
 from trio_gusto.testing.storage_contract import Subject
 
 
@@ -30,13 +36,15 @@ def ask(path: Path, question: str) -> list[tuple[object, ...]]:
 async def test_a_new_file_says_that_it_is_ours_and_its_version(tmp_path: Path) -> None:
     await open_and_close(tmp_path / "jobs.db")
     assert ask(tmp_path / "jobs.db", "PRAGMA application_id") == [(APPLICATION_ID,)]
-    assert ask(tmp_path / "jobs.db", "PRAGMA user_version") == [(1,)]
+    assert ask(tmp_path / "jobs.db", "PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert ask(tmp_path / "jobs.db", "PRAGMA journal_mode") == [("wal",)]
 
 
-async def test_the_schema_of_version_one_never_changes(tmp_path: Path) -> None:
+def test_the_schema_of_version_one_never_changes(tmp_path: Path) -> None:
     """A change of it is a new version, with a script that leads there."""
-    await open_and_close(tmp_path / "jobs.db")
+    path = tmp_path / "jobs.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, str(path), [_read(MIGRATIONS[0])])
     names = ask(
         tmp_path / "jobs.db", "SELECT name FROM sqlite_schema WHERE sql NOT NULL ORDER BY 1"
     )
@@ -87,7 +95,7 @@ async def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(SchemaTooNew) as caught:
         await open_and_close(path)
-    assert (caught.value.found, caught.value.supported) == (99, 1)
+    assert (caught.value.found, caught.value.supported) == (99, len(MIGRATIONS))
 
 
 async def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -154,7 +162,7 @@ def test_processes_that_make_the_file_at_the_same_time_all_succeed(tmp_path: Pat
         process.stdin.write(b"!")
         process.stdin.close()
     assert [process.wait(30) for process in processes] == [0] * 4
-    assert ask(path, "PRAGMA user_version") == [(1,)]
+    assert ask(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
 
 async def test_people_can_read_the_view(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from typing import Any, overload
 import attrs
 import trio
 
-from ...model.errors import DuplicateJob, GustoError
+from ...model.errors import DuplicateJob, GustoError, UnknownJob
 from ...model.ids import JobId, to_uuid
 from ...model.job import ClaimedJob, JobRequest, StoredJob
 from ...model.lifecycle import within_reach
-from ...model.states import JobState, Processing, Ready
+from ...model.states import JobState, Processing, Ready, Waiting
 from ..messages import (
     CancelRequests,
     CancelsAsked,
@@ -32,6 +32,8 @@ from ..messages import (
     Complete,
     Completions,
     Conflict,
+    DependentJobs,
+    Dependents,
     Find,
     Found,
     Get,
@@ -53,6 +55,7 @@ from ..messages import (
 )
 from ..storage import ImmediateStorage
 from .criteria import satisfies
+from .dependencies import Awaited
 from .index import ENDED, Index, lease_of
 
 NEWS = (Insert, Commit, Complete, RequestCancel)
@@ -77,6 +80,7 @@ class MemoryStorage(ImmediateStorage):
         self._jobs: dict[JobId, StoredJob] = {}  # by sequence, as they were inserted
         self._by_ref: dict[str, StoredJob] = {}
         self._index = Index()
+        self._awaited = Awaited(self._jobs)
         self._sequence = 0
         self._nodes: dict[str, trio.Event] = {}
         """Each node's news: set when somebody wrote since it last looked."""
@@ -111,6 +115,8 @@ class MemoryStorage(ImmediateStorage):
     async def read(self, query: Stranded) -> StrandedJobs: ...
     @overload
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
+    @overload
+    async def read(self, query: Dependents) -> DependentJobs: ...
     async def read(self, query: Query) -> QueryReply:
         match query:
             case Get():
@@ -123,6 +129,8 @@ class MemoryStorage(ImmediateStorage):
                 return self._stranded(query)
             case CancelRequests():
                 return self._cancel_requests(query)
+            case Dependents():
+                return DependentJobs(self._awaited.decidable(query))
 
     async def wait_changed(self, node: str) -> None:
         await self._nodes[node].wait()
@@ -134,13 +142,17 @@ class MemoryStorage(ImmediateStorage):
 
     # --- writes -----------------------------------------------------------------------------------
 
-    def _insert(self, insert: Insert) -> Inserted | DuplicateJob:
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
         requests, jobs = insert.requests, self._jobs
         is_plain = len(requests) == 1 and requests[0].details is None
-        if not is_plain or requests[0].id in jobs:
-            duplicate = self._duplicate(requests)
-            if duplicate is not None:
-                return duplicate
+        has_waiting = False
+        if not is_plain or requests[0].id in jobs or type(insert.states[0]) is Waiting:
+            refusal: DuplicateJob | UnknownJob | None = self._duplicate(requests)
+            has_waiting = any(type(state) is Waiting for state in insert.states)
+            if refusal is None and has_waiting:
+                refusal = self._awaited.unknown_parent(insert)
+            if refusal is not None:
+                return refusal
         enter, sequence = self._index.enter, self._sequence
         for request, state in zip(requests, insert.states, strict=True):
             sequence += 1
@@ -148,6 +160,8 @@ class MemoryStorage(ImmediateStorage):
             if not is_plain and request.details is not None and request.details.ref_id is not None:
                 self._by_ref[request.details.ref_id] = job
             enter(job)
+            if has_waiting:
+                self._awaited.enter(job)
         self._sequence = sequence
         return _INSERTED
 
@@ -219,6 +233,8 @@ class MemoryStorage(ImmediateStorage):
         ):
             return Conflict(lease.cancel_reason)
         self._index.leave(job)
+        if type(lease) is Waiting:
+            self._awaited.leave(job)
         if commit.forget_expiry:
             job.request = attrs.evolve(job.request, expire_on=None)
         if commit.record is not None:
@@ -227,6 +243,8 @@ class MemoryStorage(ImmediateStorage):
         job.attempt = commit.attempt
         job.version += 1
         self._index.enter(job)
+        if commit.job_id in self._awaited.by and isinstance(job.state, ENDED):
+            return Committed((commit.job_id,))
         return _COMMITTED
 
     def _complete(self, complete: Complete) -> Completions:
@@ -241,7 +259,15 @@ class MemoryStorage(ImmediateStorage):
             state = job.state = complete.states[position]
             job.version += 1
             ended.add(job, state.ended_at)
-        return Completions(refused) if refused else _COMPLETED
+        by = self._awaited.by
+        if not by:
+            return Completions(refused) if refused else _COMPLETED
+        awaited = [
+            claimed.request.id
+            for position, claimed in enumerate(complete.claims)
+            if position not in refused and claimed.request.id in by
+        ]
+        return Completions(refused, tuple(awaited))
 
     def _renew(self, renew: Renew) -> Renewed:
         lost: list[JobId] = []
@@ -268,14 +294,19 @@ class MemoryStorage(ImmediateStorage):
 
     def _prune(self, prune: Prune) -> Pruned:
         count = 0
+        kept: list[StoredJob] = []
         while count < prune.limit:
             job = self._index.ended.take(prune.ended_before - 1)
             if job is None:
                 break
+            if job.request.id in self._awaited.by:
+                kept.append(job)
             # An agenda may name a job twice.
-            if self._jobs.get(job.request.id) is job:
+            elif self._jobs.get(job.request.id) is job:
                 self._delete(job)
                 count += 1
+        for job in kept:
+            self._index.enter(job)
         return Pruned(count)
 
     def _delete(self, job: StoredJob) -> None:

@@ -16,6 +16,7 @@ from ...model.states import JobState
 from ..messages import (
     CancelRequests,
     CancelsAsked,
+    Dependents,
     Find,
     Found,
     Get,
@@ -26,6 +27,7 @@ from ..messages import (
     Tallied,
     Tally,
 )
+from .dependencies import dependents
 from .rows import ATTEMPT_COLUMNS, NUMBERS, WHOLE_JOB, WORDS, attempt_of, stored_job
 
 _RUNNING = "state = 3"
@@ -50,6 +52,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return _stranded(connection, query, is_gone)
             case CancelRequests():
                 return _cancel_requests(connection, query)
+            case Dependents():
+                return dependents(connection, query)
 
 
 @contextmanager
@@ -117,6 +121,11 @@ def _criteria(find: Find) -> tuple[list[str], list[object]]:
             "AND details -> had.fullkey = json(?))",
             key,
             orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode(),
+        )
+    if find.parent is not None:
+        want(
+            "EXISTS (SELECT 1 FROM json_each(details, '$.parents') WHERE value = ?)",
+            find.parent.hex(),
         )
     if find.created_after is not None:
         want("created_at >= ?", find.created_after)

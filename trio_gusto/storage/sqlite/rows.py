@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from ...model.ids import JobId
 from ...model.job import AttemptRecord, Details, JobRequest, StoredJob
 from ...model.outcomes import AttemptOutcome
 from ...model.states import (
     Cancelled,
     Completed,
+    Condition,
     Expired,
     Failed,
     JobState,
@@ -87,7 +90,8 @@ def state_values(state: State, due: int, names: Names) -> tuple[object, ...]:
     number = NUMBERS[state.word]
     match state:
         case Waiting():
-            return (number, due, None, None, None, None, None, None, None)
+            parents = orjson.dumps([parent.hex() for parent in state.parents]).decode()
+            return (number, due, None, None, None, None, None, parents, state.condition.value)
         case Scheduled() | Ready():
             return (number, state.due, None, None, None, None, None, None, None)
         case Processing():
@@ -138,7 +142,8 @@ def state_of(row: Row) -> State:
     number, due, node, claimed_at, lease_until, started_at, ended_at, result, reason = row
     match WORDS[number]:
         case JobState.WAITING:
-            return Waiting()
+            parents = tuple([JobId(bytes.fromhex(parent)) for parent in orjson.loads(result)])
+            return Waiting(parents, Condition(reason))
         case JobState.SCHEDULED:
             return Scheduled(due)
         case JobState.READY:
