@@ -6,8 +6,10 @@ attempts, time and order are checked against a plain recount, so that the model 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
@@ -17,7 +19,8 @@ from property_tests.recount import (
 )
 from property_tests.side_by_side import SideBySide
 from property_tests.strategies import outcomes
-from trio_gusto.model.ids import uuid7
+from trio_gusto.model.dependencies import resolve
+from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest, StoredJob
 from trio_gusto.model.lifecycle import (
     CalledOff,
@@ -32,7 +35,15 @@ from trio_gusto.model.lifecycle import (
     settle,
 )
 from trio_gusto.model.outcomes import Lost, Outcome
-from trio_gusto.model.states import Completed, Ended, JobState, Processing, Ready, Waiting
+from trio_gusto.model.states import (
+    Completed,
+    Condition,
+    Ended,
+    JobState,
+    Processing,
+    Ready,
+    Waiting,
+)
 from trio_gusto.storage.messages import (
     CancelRequests,
     ClaimDue,
@@ -42,6 +53,8 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
+    DependentJobs,
+    Dependents,
     Find,
     Get,
     Insert,
@@ -112,6 +125,49 @@ class Agreement(SideBySide):
             requests.append(next(iter(self.jobs.values())).request)
         return Insert(requests, [admit(request) for request in requests])
 
+    @rule(data=st.data(), is_unknown=st.integers(0, 9))
+    def enqueue_continuations(self, data: st.DataObject, is_unknown: int) -> None:
+        """Of jobs in any state, of each other, and sometimes of one that is not stored before them."""
+        requests = [self.request(data.draw) for _ in range(data.draw(st.integers(1, 3)))]
+        known = [*list(self.jobs)[-6:], *(request.id for request in requests)]
+        if is_unknown == 9:
+            known.append(uuid7(0, 7))
+        parents = st.lists(st.sampled_from(known), max_size=3).map(tuple)
+        conditions = st.sampled_from(Condition)
+        states = [Waiting(data.draw(parents), data.draw(conditions)) for _ in requests]
+        requests = [
+            attrs.evolve(request, details=Details(parents=state.parents))
+            for request, state in zip(requests, states, strict=True)
+        ]
+        self.tell(Insert(requests, states))
+
+    @rule()
+    def resolve(self) -> None:
+        found = self.ask(Dependents(ALL))
+        assert isinstance(found, DependentJobs)
+        wanted = {
+            job_id
+            for job_id, job in self.jobs.items()
+            if isinstance(job.state, Waiting) and job.state.parents and self.verdict_of(job)
+        }
+        decided = {
+            each.job.request.id for each in found.jobs if resolve(each, self.now) is not None
+        }
+        assert decided == wanted
+        for each in found.jobs:
+            settlement = resolve(each, self.now)
+            if settlement is not None:
+                self.change(self.jobs[each.job.request.id], settlement)
+
+    def verdict_of(self, job: StoredJob) -> bool:
+        """Whether its wait is over, by looking at every parent."""
+        assert isinstance(job.state, Waiting)
+        words = [self.jobs[parent].state.word for parent in job.state.parents]
+        if job.state.condition is Condition.SUCCESS:
+            failed = any(word.is_ended and word != JobState.COMPLETED for word in words)
+            return failed or all(word.is_ended for word in words)
+        return all(word.is_ended for word in words)
+
     @rule(data=st.data())
     def enqueue(self, data: st.DataObject) -> None:
         self.tell(self.insertion(data.draw))
@@ -160,7 +216,23 @@ class Agreement(SideBySide):
                 settlement.forget_expiry,
             )
         )
-        assert reply == Committed()
+        self.check_awaited(reply, [job.request.id])
+
+    def check_awaited(self, reply: object, ended: Sequence[JobId]) -> None:
+        """Whoever has ended and is waited for is named."""
+        awaited = {
+            job_id
+            for job_id in ended
+            if self.jobs[job_id].state.word.is_ended and self.waiting_for(job_id)
+        }
+        assert isinstance(reply, Committed | Completions)
+        assert set(reply.awaited) == awaited
+
+    def waiting_for(self, job_id: JobId) -> bool:
+        return any(
+            isinstance(job.state, Waiting) and job_id in job.state.parents
+            for job in self.jobs.values()
+        )
 
     # --- nodes at work ------------------------------------------------------------------------
 
@@ -222,7 +294,7 @@ class Agreement(SideBySide):
             ending.cancel_reason = asked
             self.settle_with(lease, ending)
         else:
-            assert reply == Committed()
+            self.check_awaited(reply, [lease.request.id])
 
     def successes(self, draw: Any) -> Complete:
         """Under leases of any nodes: held ones, stale ones, and some twice; or under none."""
@@ -259,7 +331,16 @@ class Agreement(SideBySide):
         complete = self.successes(data.draw)
         refused = self.refused_of(complete)
         (reply,) = self.tell(complete)
-        assert reply == Completions(dict.fromkeys(refused, Conflict()))
+        assert isinstance(reply, Completions)
+        assert reply.refused == dict.fromkeys(refused, Conflict())
+        self.check_awaited(
+            reply,
+            [
+                claim.request.id
+                for position, claim in enumerate(complete.claims)
+                if position not in refused
+            ],
+        )
         for position, (claim, state) in enumerate(
             zip(complete.claims, complete.states, strict=True)
         ):
@@ -318,11 +399,16 @@ class Agreement(SideBySide):
         newest = JobRequest(uuid7(self.now * 1000, self.made), "f", "[[],{}]", self.now, 1)
         self.tell(Insert([newest], [Waiting()]))
         before = self.now - age
-        states = [job.state for job in self.jobs.values()]
-        too_old = sum(isinstance(state, Ended) and state.ended_at < before for state in states)
+        count = len(self.jobs)
+        too_old = sum(
+            isinstance(job.state, Ended)
+            and job.state.ended_at < before
+            and not self.waiting_for(job_id)
+            for job_id, job in self.jobs.items()
+        )
         (reply,) = self.tell(Prune(before, limit))
         assert reply == Pruned(min(limit, too_old))
-        assert len(self.jobs) == len(states) - min(limit, too_old)
+        assert len(self.jobs) == count - min(limit, too_old)
 
     @rule(data=st.data())
     def a_group_of_writes(self, data: st.DataObject) -> None:
@@ -366,6 +452,10 @@ class Agreement(SideBySide):
     ) -> None:
         self.ask(Find(limit, before, states=states, queues=queues, tags_any=tags))
         self.ask(Tally())
+        parents = list(self.jobs)[: 2 * limit]
+        self.ask(Find(limit, parent=parents[-1] if parents else None))
+        self.ask(Dependents(limit, before or 0))
+        self.ask(Dependents(limit, before or 0, parents))
         self.ask(Get(list(self.jobs)[:2], "x"))
         self.ask(CancelRequests(self.nodes[0]))
         self.ask(Stranded(self.nodes[0], self.now, ALL))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from trio_gusto.model.errors import DuplicateJob
+from trio_gusto.model.errors import DuplicateJob, UnknownJob
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.lifecycle import within_reach
@@ -14,6 +14,7 @@ from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
     Completions,
+    DependentJobs,
     Find,
     Found,
     Get,
@@ -93,11 +94,18 @@ def comparable(reply: object) -> object:
         case ClaimReply():
             return (list(reply.jobs), reply.more, reply.next_due)
         case Completions():
-            return dict(reply.refused)
+            return (dict(reply.refused), sorted(reply.awaited))
         case Renewed():
             return (sorted(reply.lost), sorted(reply.cancels))
         case CancelsAsked():
             return sorted(reply.cancels)
+        case UnknownJob():
+            return ("unknown", reply.job_id)
+        case DependentJobs():
+            return [
+                (attrs.evolve(each.job, history=tuple(each.job.history)), dict(each.parents))
+                for each in reply.jobs
+            ]
         case StrandedJobs():
             lost, overdue = (
                 sorted((job.request.id, job.version) for job in jobs)

@@ -24,7 +24,7 @@ from property_tests.recount import (
     everything,
 )
 from property_tests.strategies import NOW
-from trio_gusto.model.errors import DuplicateJob, GustoError
+from trio_gusto.model.errors import DuplicateJob, GustoError, UnknownJob
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import ClaimedJob
 from trio_gusto.model.states import Expired, Processing, Scheduled
@@ -148,4 +148,4 @@ def is_refused(write: Write, reply: object) -> bool:
     if isinstance(write, Complete):
         assert isinstance(reply, Completions)
         return len(reply.refused) == len(write.claims)
-    return isinstance(reply, Conflict | DuplicateJob)
+    return isinstance(reply, Conflict | DuplicateJob | UnknownJob)

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest
-from trio_gusto.model.states import Cancelled, Completed, Ready, Scheduled, State, Waiting
+from trio_gusto.model.states import (
+    Cancelled,
+    Completed,
+    Condition,
+    Ready,
+    Scheduled,
+    State,
+    Waiting,
+)
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -50,6 +58,7 @@ ready = st.builds(Ready, st.integers(NOW - 2, NOW))
 states: st.SearchStrategy[State] = st.one_of(
     ready, ready, ready, st.builds(Ready, st.just(NOW + 1)),
     st.builds(Scheduled, st.integers(NOW - 1, NOW + 1)), st.just(Waiting()),
+    st.builds(Waiting, st.lists(ids, max_size=2).map(tuple), st.sampled_from(Condition)),
 )  # fmt: skip
 inserts = st.lists(st.tuples(requests, states), max_size=3).map(
     lambda jobs: Insert([request for request, _ in jobs], [state for _, state in jobs])
@@ -197,14 +206,15 @@ class Known:
 
 def seen(reply: Any) -> Any:
     if isinstance(reply, Completions):
-        return {position: seen(refusal) for position, refusal in reply.refused.items()}
+        refused = {position: seen(refusal) for position, refusal in reply.refused.items()}
+        return (refused, sorted(reply.awaited))
     return (type(reply), str(reply)) if isinstance(reply, Exception) else reply
 
 
 def tables(writer: Writer) -> list[Any]:
     return [
         writer.connection.execute(f"SELECT * FROM {table}").fetchall()
-        for table in ("job", "attempt", "handler", "node")
+        for table in ("job", "attempt", "handler", "node", "dependency")
     ]
 
 

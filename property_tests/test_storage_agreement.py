@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -22,6 +23,8 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
+    DependentJobs,
+    Dependents,
     Prune,
     Pruned,
     Renew,
@@ -149,7 +152,22 @@ class ForgetsWhoRunsAgain(MemoryStorage):
         return reply
 
 
+class ForgetsWhoIsAwaited(MemoryStorage):
+    def _complete(self, complete: Complete) -> Completions:
+        return attrs.evolve(super()._complete(complete), awaited=())
+
+
+class KeepsWaitingForOne(MemoryStorage):
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, Dependents):
+            found = (await super().read(query)).jobs
+            return DependentJobs([each for each in found if len(each.parents) == 1])
+        return await super().read(query)
+
+
 FAULTS = (
+    ForgetsWhoIsAwaited,
+    KeepsWaitingForOne,
     AcceptsStaleLeases,
     AcceptsStaleSuccesses,
     RefusesTheNeighbours,

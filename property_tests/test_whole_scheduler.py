@@ -20,7 +20,7 @@ from trio.testing import MockClock
 from property_tests.happenings import calm, wild
 from property_tests.world import World
 from trio_gusto import MemoryStorage
-from trio_gusto.model.errors import DuplicateJob
+from trio_gusto.model.errors import DuplicateJob, UnknownJob
 from trio_gusto.model.failure import leaves
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.states import Cancelled, Processing
@@ -85,7 +85,7 @@ class StartsEarly(MemoryStorage):
 
 
 class ForgetsDeadlines(MemoryStorage):
-    def _insert(self, insert: Insert) -> Inserted | DuplicateJob:
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
         requests = [attrs.evolve(request, expire_on=None) for request in insert.requests]
         return super()._insert(attrs.evolve(insert, requests=requests))
 
@@ -99,7 +99,7 @@ class ForgetsCancellations(MemoryStorage):
 
 
 class LosesAJob(MemoryStorage):
-    def _insert(self, insert: Insert) -> Inserted | DuplicateJob:
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
         half = len(insert.requests) // 2 or 1
         return super()._insert(Insert(insert.requests[:half], insert.states[:half]))
 

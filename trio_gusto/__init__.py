@@ -11,6 +11,7 @@ from .clock import Clock as Clock
 from .clock import SystemClock as SystemClock
 from .job_options import HandlerOptions as HandlerOptions
 from .job_options import JobOptions as JobOptions
+from .model.dependencies import Parent as Parent
 from .model.errors import AlreadyRunning as AlreadyRunning
 from .model.errors import ArgumentError as ArgumentError
 from .model.errors import BackendError as BackendError
@@ -42,6 +43,7 @@ from .model.facts import JobClaimed as JobClaimed
 from .model.facts import JobEnqueued as JobEnqueued
 from .model.facts import JobFact as JobFact
 from .model.facts import JobFinished as JobFinished
+from .model.facts import JobReleased as JobReleased
 from .model.facts import JobRetrying as JobRetrying
 from .model.facts import JobStarted as JobStarted
 from .model.facts import LeaseExpired as LeaseExpired
@@ -64,6 +66,7 @@ from .model.retry import fixed as fixed
 from .model.retry import no_retry as no_retry
 from .model.retry import retry_on as retry_on
 from .model.schedule import Schedule as Schedule
+from .model.states import Condition as Condition
 from .model.states import JobState as JobState
 from .model.triggers import Trigger as Trigger
 from .model.triggers import cron as cron

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
@@ -252,7 +252,7 @@ class Gusto:
             tree.probe,
             telemetry.carrier if isinstance(telemetry, Telemetry) else None,
         )
-        ears = WorkersEars(tree.workers)
+        ears = WorkersEars(tree.workers, tree.resolver.note)
 
         async def work_until_idle() -> None:
             await self._work_until_idle(tree, ears)
@@ -267,25 +267,17 @@ class Gusto:
             async with trio.open_nursery() as nursery:
                 # Whoever has hired them may dismiss them; then it is our turn to hire.
                 nursery.start_soon(_cancel_when, ears.left, nursery.cancel_scope)
-                await ears.workers.until_idle()
+                await _until_idle(ears.workers, tree)
                 nursery.cancel_scope.cancel()
                 return
-        workers = ears.workers = Workers(
-            tree.node,
-            tree.desk,
-            tree.waiters,
-            self._workplace(),
-            tree.probe,
-            tree.clock,
-            tree.options,
-        )
+        workers = ears.workers = tree.hire(self._workplace())
         budget = RestartBudget(tree.options.restart_limit, tree.options.restart_period)
         supervisor = Supervisor(budget, tree.probe, tree.clock)
         try:
             async with trio.open_nursery() as nursery:
                 await supervisor.start(nursery, workers.children())
                 nursery.start_soon(_cancel_when, supervisor.failed, nursery.cancel_scope)
-                await workers.until_idle()
+                await _until_idle(workers, tree)
                 await workers.come_down(supervisor, Drain())
                 nursery.cancel_scope.cancel()
         finally:
@@ -297,8 +289,9 @@ class Gusto:
 class WorkersEars(Ears):
     """Tells the workers of this process, while there are any."""
 
-    def __init__(self, workers: Workers | None) -> None:
+    def __init__(self, workers: Workers | None, note: Callable[[Sequence[JobId]], None]) -> None:
         self.workers = workers
+        self._note = note
         self.left = trio.Event()
         """Set when those that are there now have left."""
 
@@ -327,6 +320,18 @@ class WorkersEars(Ears):
     def rescheduled(self) -> None:
         if self.workers is not None:
             self.workers.cron.wake()
+
+    def awaited(self, ended: Sequence[JobId]) -> None:
+        self._note(ended)
+
+
+async def _until_idle(workers: Workers, tree: Tree) -> None:
+    """Until nothing is due, and nothing will be that waits for what has ended."""
+    while True:
+        await tree.resolver.until_idle()
+        await workers.until_idle()
+        if tree.resolver.is_idle():
+            return
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -241,6 +241,7 @@ def _copy(details: Details | None) -> Details:
         details.carrier,
         details.schedule_name,
         details.fire_time,
+        details.parents,
     )
 
 

@@ -114,6 +114,15 @@ async def enqueue_knows_the_result(queue: JobQueue) -> None:
     assert_type(await (await queue.enqueue(resize, "a.png", 5)).wait(timeout=1), Job)
 
 
+async def continuations_know_the_result(queue: JobQueue, ref: JobRef[str], job: Job) -> None:
+    assert_type(await queue.continue_with(ref, send_welcome, "ann@example.org"), JobRef[str])
+    assert_type(await queue.continue_with(job.id, resize, "a.png", 5), JobRef[bytes])
+    assert_type(await queue.continue_with([ref, job], count, "a", on="finish"), JobRef[int])
+    assert_type(await queue.continue_with((ref,), undecorated_plain, "a", 5), JobRef[bytes])
+    assert_type(await queue.continue_with(ref, EmailService.send, "a@b.org"), JobRef[str])
+    assert_type(await queue.continue_with(ref, EmailService.check, 5, priority=1), JobRef[int])
+
+
 async def undecorated_functions_and_partials_are_accepted(queue: JobQueue) -> None:
     assert_type(await queue.enqueue(undecorated, "ann@example.org"), JobRef[str])
     assert_type(await queue.enqueue(undecorated, "ann@example.org", "Ann"), JobRef[str])

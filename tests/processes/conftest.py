@@ -33,6 +33,7 @@ class Process:
             "many": 0,
             "cancel": "",
             "schedule": [],
+            "follow": "",
             "kill": [],
             "options": {},
             **order,
@@ -109,6 +110,17 @@ class Workshop:
                 return [await ref.job() for ref in await queue.enqueue_many(many)]
 
         return trio.run(main)
+
+    def follow(self, name: str, *args_and_child: Any) -> None:
+        """Enqueue a job, and one that waits for it: its name comes last."""
+
+        async def main() -> None:
+            *args, child = args_and_child
+            async with self.program.app.connected() as queue:
+                (parent,) = await queue.enqueue_many([self.program.call(name, *args)])
+                await queue.continue_with(parent, getattr(self.program, child))
+
+        trio.run(main)
 
     def look(self) -> list[tuple[Job, list[Attempt]]]:
         """All jobs, oldest first, with their attempts."""

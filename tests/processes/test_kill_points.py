@@ -143,6 +143,36 @@ def test_around_a_renewal_the_lease_is_the_dead_one_s_or_nobody_s(
     assert workshop.ledger.words() == ["slow", "slow", "slow-ended"]
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_between_a_parent_s_end_and_the_release_the_next_start_releases_once(
+    workshop: Workshop, when: str
+) -> None:
+    workshop.follow("double", 21, "gather")
+    # Nothing fails here, so the first `Commit` is the release.
+    workshop.killed(kill=[when, "Commit"])
+    found = JobState.WAITING if when == "before" else JobState.READY
+    assert states(workshop) == [JobState.COMPLETED, found]
+    assert workshop.ledger.words() == ["double"]
+    assert workshop.work() < AT_ONCE
+    assert states(workshop) == [JobState.COMPLETED] * 2
+    assert workshop.ledger.words() == ["double", "gather"]
+    assert words(workshop) == [[SUCCEEDED]] * 2
+
+
+@pytest.mark.parametrize(("when", "found"), [("before", 1), ("after", 2)])
+def test_around_the_registration_of_a_continuation_it_is_there_or_not(
+    workshop: Workshop, when: str, found: int
+) -> None:
+    """Its parent has ended already, and whoever registered it died before anybody looked."""
+    parent = workshop.enqueue("double", 21)
+    workshop.work()
+    workshop.killed(works=False, follow=str(parent.id), kill=[when, "Insert"])
+    assert len(workshop.look()) == found
+    assert workshop.work() < AT_ONCE
+    assert states(workshop) == [JobState.COMPLETED] * found
+    assert workshop.ledger.words() == ["double", "gather"][:found]
+
+
 def test_in_the_middle_of_the_schema_the_next_start_makes_all_of_it(workshop: Workshop) -> None:
     workshop.killed(works=False, kill=["migration"])
     job = workshop.enqueue("double", 21)

@@ -87,7 +87,7 @@ class Program:
         self.dies = kill[0] if len(kill) == 1 else ""
         if self.dies == "migration":
             die_in_migration()
-        for handler in (self.double, self.slow, self.in_thread, self.tidy):
+        for handler in (self.double, self.gather, self.slow, self.in_thread, self.tidy):
             self.app.job(name=handler.__name__)(handler)
         self.app.job(name="once", max_attempts=1)(self.once)
         self.app.job(name="fail_once", retry=fixed(0))(self.fail_once)
@@ -99,6 +99,9 @@ class Program:
         if self.dies == "effect":
             kill_myself()
         return 2 * number
+
+    async def gather(self) -> None:
+        self.ledger.note("gather")
 
     async def slow(self, seconds: float) -> None:
         self.ledger.note("slow")
@@ -180,6 +183,8 @@ async def produce(program: Program, queue: JobQueue, order: dict[str, Any]) -> N
     if order["many"]:
         await queue.enqueue_many([program.call("double", n) for n in range(order["many"])])
         report("enqueued", order["many"])
+    if order["follow"]:
+        await queue.continue_with(UUID(order["follow"]), program.gather)
     if order["cancel"]:
         report("cancelled", await queue.cancel(UUID(order["cancel"]), "not needed"))
 

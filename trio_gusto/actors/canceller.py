@@ -5,7 +5,7 @@ No actor, but what the queue and the cron actor share.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..clock import Clock
@@ -20,7 +20,11 @@ from .waiters import Waiters
 
 
 class Canceller:
-    """Calls jobs off. ``called_off`` is told of those whose holder has to stop them."""
+    """Calls jobs off.
+
+    ``called_off`` is told of those whose holder has to stop them, ``awaited`` of those that have
+    ended while others wait for them.
+    """
 
     def __init__(
         self,
@@ -28,11 +32,13 @@ class Canceller:
         waiters: Waiters,
         clock: Clock,
         called_off: Callable[[JobId, str], None],
+        awaited: Callable[[Sequence[JobId]], None],
     ) -> None:
         self._desk = desk
         self._waiters = waiters
         self._clock = clock
         self._called_off = called_off
+        self._awaited = awaited
 
     async def cancel(self, job_id: JobId, reason: str) -> bool:
         """Call a job off. Returns whether it was; not, if it has ended already.
@@ -49,7 +55,7 @@ class Canceller:
             if isinstance(stored.state, Processing):
                 request = RequestCancel(job_id, stored.version, reason)
                 then = partial(self._called_off, job_id, reason)
-                if isinstance(await self._desk.ask(request, _once_done(then)), Committed):
+                if isinstance(await self._desk.ask(request, self._once_done(then)), Committed):
                     return True
             elif not may(stored.state, CalledOff):
                 return False
@@ -73,14 +79,15 @@ class Canceller:
             settlement.attempt,
             forget_expiry=settlement.forget_expiry,
         )
-        return isinstance(await self._desk.ask(commit, _once_done(then)), Committed)
+        return isinstance(await self._desk.ask(commit, self._once_done(then)), Committed)
 
+    def _once_done(self, then: Callable[[], None]) -> Heed:
+        """Do ``then`` when a change is recorded, whether or not its caller has been cancelled."""
 
-def _once_done(then: Callable[[], None]) -> Heed:
-    """Do ``then`` when a change is recorded, whether or not its caller has been cancelled."""
+        def heed(reply: Reply) -> None:
+            if isinstance(reply, Committed):
+                then()
+                if reply.awaited:
+                    self._awaited(reply.awaited)
 
-    def heed(reply: Reply) -> None:
-        if isinstance(reply, Committed):
-            then()
-
-    return heed
+        return heed

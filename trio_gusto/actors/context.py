@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from ..model.dependencies import Parent
 from ..model.errors import NoCurrentJob
 from ..model.ids import to_uuid
 from ..model.instants import to_datetime
@@ -46,6 +47,15 @@ class JobContext:
     def job(self) -> Job:
         """A snapshot of the job, taken as it was claimed."""
         return self._view(self._lease.claimed)
+
+    @property
+    def parents(self) -> tuple[Parent, ...]:
+        """The jobs that this one waited for, with their results, in the order they were given.
+
+        Read before the handler was entered; one that retention has removed is left out. Empty for a
+        job that is no continuation.
+        """
+        return self._lease.parents
 
     @property
     def deadline(self) -> datetime | None:

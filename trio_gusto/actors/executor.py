@@ -21,6 +21,7 @@ from typing import Any
 import trio
 
 from ..clock import Clock
+from ..model.errors import GustoError
 from ..model.facts import JobStarted
 from ..model.failure import leaves
 from ..model.ids import to_uuid
@@ -32,6 +33,7 @@ from .context import node_context
 from .entrance import Entrance
 from .isolation import drive, is_real_interrupt, step
 from .judge import Judge
+from .parents import Parents, has_parents
 from .probe import Probe
 from .roster import Lease, Roster, Slot
 from .settler import Settler
@@ -47,9 +49,16 @@ class Executors:
     """The pool."""
 
     def __init__(
-        self, workplace: Workplace, roster: Roster, settler: Settler, probe: Probe, clock: Clock
+        self,
+        workplace: Workplace,
+        roster: Roster,
+        settler: Settler,
+        probe: Probe,
+        clock: Clock,
+        parents: Parents,
     ) -> None:
         self._workplace = workplace
+        self._parents = parents
         self._roster = roster
         self._settler = settler
         self._probe = probe
@@ -123,7 +132,7 @@ class Executors:
         station = self._stations.get(request.name) or self._workplace.station(request.name)
         if station is None or lease.cause is not None:
             return self._turn_down(lease, station, now)
-        if self._is_watched or not station.is_plain:
+        if self._is_watched or not station.is_plain or has_parents(request):
             return self._attempt(slot, lease, station, now)
         lease.started_at = now
         if self._probe.listening:
@@ -158,6 +167,12 @@ class Executors:
             await self._pass_start(lease)
             now = self._take_turn(slot)
             if lease.cause is not None:  # called off while a test held it here
+                return self._turn_down(lease, station, now)
+        if has_parents(lease.claimed.request):
+            self._roster.share_work()
+            is_there = await self._bring_parents(lease)
+            now = self._instant()
+            if not is_there or lease.cause is not None:
                 return self._turn_down(lease, station, now)
         lease.started_at = now
         if self._probe.listening:
@@ -292,6 +307,19 @@ class Executors:
         except trio.Cancelled:
             self._settler.give_back(lease)
             raise
+
+    async def _bring_parents(self, lease: Lease) -> bool:
+        """Read what a continuation will ask for; if that cannot be, the job is given back."""
+        try:
+            lease.parents = await self._parents.of(lease.claimed.request)
+        except GustoError as fault:
+            job_id = to_uuid(lease.claimed.request.id)
+            logger.warning("the parents of job %s could not be read: %s", job_id, fault)
+            return False
+        except trio.Cancelled:
+            self._settler.give_back(lease)
+            raise
+        return True
 
     async def _stand_at_barriers(self, lease: Lease, recorded: trio.Event) -> None:
         """Barriers stand behind the recorded outcome; the last of a batch passes the batch's too."""

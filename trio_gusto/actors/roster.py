@@ -19,6 +19,7 @@ from enum import Enum, auto
 
 import trio
 
+from ..model.dependencies import Parent
 from ..model.ids import JobId
 from ..model.job import ClaimedJob
 from ..model.states import JobState
@@ -45,6 +46,7 @@ class Lease:
         "fence",
         "follows",
         "over",
+        "parents",
         "recorded",
         "slot",
         "started_at",
@@ -63,6 +65,8 @@ class Lease:
         self.started_at: int | None = None
         self.over = False
         """Whether its outcome is on its way to the storage."""
+        self.parents: tuple[Parent, ...] = ()
+        """The jobs that this one waited for, read before its handler is entered."""
         self.waited = False
         """Whether the handler has let the event loop have its turn."""
         self.follows: Lease | None = None

@@ -9,12 +9,12 @@ and announces what happened. It never waits; the storekeeper calls it back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..clock import Clock
 from ..model.errors import GustoError
 from ..model.facts import JobFinished, JobRetrying, LeaseRefused
-from ..model.ids import to_uuid
+from ..model.ids import JobId, to_uuid
 from ..model.instants import to_datetime
 from ..model.lifecycle import Ending, complete, settle
 from ..model.outcomes import (
@@ -43,6 +43,10 @@ def _nobody_cares(_due: int) -> None:
     """Where there is no poller to tell."""
 
 
+def _nobody_waits(_parents: Sequence[JobId]) -> None:
+    """Where there is no resolver to tell."""
+
+
 class Settler:
     """Ends attempts. ``on_due`` is told when a job becomes due again, and when."""
 
@@ -60,6 +64,8 @@ class Settler:
         self._probe = probe
         self._clock = clock
         self.on_due: Callable[[int], None] = _nobody_cares
+        self.on_awaited: Callable[[Sequence[JobId]], None] = _nobody_waits
+        """Told of jobs that have ended and that others wait for."""
         self._successes: SuccessLetter | None = None
         """The letter that takes up successes until it is on its way."""
 
@@ -105,6 +111,8 @@ class Settler:
 
     def succeeded(self, letter: SuccessLetter, reply: Reply) -> None:
         """The storage has answered a letter of successes."""
+        if isinstance(reply, Completions) and reply.awaited:
+            self.on_awaited(reply.awaited)
         if isinstance(reply, Completions) and not reply.refused and not self._is_watched():
             self._roster.let_go_all(letter.leases)
             if self._waiters.are_there():
@@ -127,6 +135,8 @@ class Settler:
         """The storage has answered."""
         if type(reply) is Committed:
             lease.state = state.word
+            if reply.awaited:
+                self.on_awaited(reply.awaited)
             self._let_go(lease)
             self._tell_the_world(lease, outcome, now, state)
         elif isinstance(reply, Conflict) and reply.cancel_reason is not None:

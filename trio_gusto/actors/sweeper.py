@@ -147,8 +147,11 @@ class Sweeper:
         commit = Commit(
             job.request.id, job.version, settlement.state, settlement.attempt, settlement.record
         )
-        if not isinstance(await self._desk.ask(commit), Committed):
+        reply = await self._desk.ask(commit)
+        if not isinstance(reply, Committed):
             return False
+        if reply.awaited:
+            self._settler.on_awaited(reply.awaited)
         if settlement.state.word.is_ended:
             self._waiters.notify(job.request.id)
             if self._probe.listening:

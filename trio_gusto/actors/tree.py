@@ -26,8 +26,10 @@ from .executor import Executors
 from .heart import Heart
 from .holder import Holder
 from .listener import Listener
+from .parents import Parents
 from .poller import Poller, fence_after
 from .probe import Probe
+from .resolver import Resolver
 from .roster import Cause, Lease, Roster
 from .settler import Settler
 from .storekeeper import Storekeeper
@@ -50,6 +52,7 @@ class Workers:
         node: str,
         desk: StorageDesk,
         waiters: Waiters,
+        resolver: Resolver,
         workplace: Workplace,
         probe: Probe,
         clock: Clock,
@@ -75,11 +78,14 @@ class Workers:
         self.sweeper = Sweeper(
             node, desk, self.roster, self.settler, waiters, probe, clock, options
         )
-        canceller = Canceller(desk, waiters, clock, self._call_off)
+        canceller = Canceller(desk, waiters, clock, self._call_off, resolver.note)
         holder = Holder(desk, waiters, canceller, clock, self.poller.note_due)
         self.cron = Cron(desk, holder, probe, clock, self.poller.note_due, self.sweeper.news.ring)
-        self._executors = Executors(workplace, self.roster, self.settler, probe, clock)
+        self._executors = Executors(
+            workplace, self.roster, self.settler, probe, clock, Parents(desk, workplace)
+        )
         self.settler.on_due = self.poller.note_due
+        self.settler.on_awaited = resolver.note
 
     def children(self) -> list[Child]:
         """In the order to start them: whoever supplies comes after those who are supplied."""
@@ -172,13 +178,25 @@ class Tree:
         self._beside = beside
         self.desk = StorageDesk(storage)
         self.waiters = Waiters()
-        self.workers = (
-            None
-            if workplace is None
-            else Workers(node, self.desk, self.waiters, workplace, probe, clock, options)
-        )
+        self.resolver = Resolver(self.desk, self.waiters, probe, clock)
+        self.workers = None if workplace is None else self.hire(workplace)
         budget = RestartBudget(options.restart_limit, options.restart_period)
         self.supervisor = Supervisor(budget, probe, clock)
+
+    def hire(self, workplace: Workplace) -> Workers:
+        """Workers for this storage; the resolver tells them from now on what it releases."""
+        workers = Workers(
+            self.node,
+            self.desk,
+            self.waiters,
+            self.resolver,
+            workplace,
+            self.probe,
+            self.clock,
+            self.options,
+        )
+        self.resolver.on_due = workers.poller.note_due
+        return workers
 
     @trio.lowlevel.enable_ki_protection  # a Ctrl-C is for the host, which then asks for a drain
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -197,10 +215,12 @@ class Tree:
                     if not self.supervisor.failed.is_set():
                         task_status.started()
                     await self._serve()
-                    patience = self.options.drain_timeout + 4 * CLEANUP
+                    patience = self.options.drain_timeout + 5 * CLEANUP
                     shield.deadline = trio.current_time() + patience
                     if self.workers is not None:
                         await self.workers.come_down(self.supervisor, self.drain)
+                    with trio.move_on_after(CLEANUP):
+                        await self.resolver.until_idle()
                     with trio.move_on_after(CLEANUP):
                         await self.desk.finish()
                     await self.supervisor.stop()
@@ -225,10 +245,15 @@ class Tree:
             self.drain.ask(graceful=False)
 
     def _children(self) -> list[Child]:
-        children = [Child("storekeeper", Storekeeper(self.desk).run)]
+        children = [
+            Child("storekeeper", Storekeeper(self.desk).run),
+            Child("resolver", self.resolver.run),
+        ]
         workers = self.workers
         if workers is None:
-            listener = Listener(self.node, self.storage, [self.waiters.notify_all])
+            listener = Listener(
+                self.node, self.storage, [self.waiters.notify_all, self.resolver.hear]
+            )
             return [*children, Child("listener", listener.run)]
         listener = Listener(
             self.node,
@@ -238,6 +263,7 @@ class Tree:
                 workers.poller.wake,
                 workers.sweeper.news.ring,
                 workers.cron.wake,
+                self.resolver.hear,
             ],
             workers.heart.look_for_cancels,
         )

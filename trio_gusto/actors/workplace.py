@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
+from ..model.dependencies import Parent
 from ..model.job import ClaimedJob, Job, StoredJob
 from ..model.outcomes import Succeeded
 from ..model.retry import RetryPolicy
@@ -95,6 +96,11 @@ class Workplace:
         """The retry policy declared for a handler, or the app's."""
         policy: RetryPolicy | None = handler.options.get("retry")
         return self._default_retry if policy is None else policy
+
+    def parent(self, stored: StoredJob) -> Parent:
+        """A parent as a continuation looks at it."""
+        seen = view(stored, self._registry, self._codec)
+        return Parent(id=seen.id, state=seen.state, result=seen.result, error=seen.error)
 
     def view(self, claimed: ClaimedJob) -> Job:
         """The claimed job as users look at it."""

@@ -65,6 +65,13 @@ class JobRetrying(JobFact):
 
 
 @attrs.frozen(kw_only=True)
+class JobReleased(JobFact):
+    """The job's parents have ended the way it wanted, so it runs once ``due`` has come."""
+
+    due: datetime
+
+
+@attrs.frozen(kw_only=True)
 class JobFinished(JobFact):
     """The job has ended, and that is recorded."""
 

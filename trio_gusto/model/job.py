@@ -28,6 +28,7 @@ class Details:
     ``metadata``, ``retry`` and ``carrier`` hold JSON values only: the caller's own data, a retry
     policy's wire form, and the trace context of the enqueuer. ``schedule_name`` is the schedule that
     made the job, and ``fire_time`` its nominal instant; ``None`` for one that was started by hand.
+    ``parents`` are the jobs that this one waited for, or still waits for.
     """
 
     ref_id: str | None = None
@@ -39,6 +40,7 @@ class Details:
     carrier: Mapping[str, str] | None = None
     schedule_name: str | None = None
     fire_time: int | None = None
+    parents: tuple[JobId, ...] = ()
 
 
 @attrs.define

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 import attrs
 
+from .ids import JobId
+
 
 class JobState(StrEnum):
     """What users see of a job's state: one word each."""
@@ -41,9 +43,20 @@ _ENDED = frozenset(
 )
 
 
+class Condition(StrEnum):
+    """How its parents have to end for a continuation to run; `dependencies.judge` says it exactly."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    FINISH = "finish"
+
+
 @attrs.define
 class Waiting:
-    """Not due before its parents have ended."""
+    """Not due before its ``parents`` have ended, the way ``condition`` wants it."""
+
+    parents: tuple[JobId, ...] = ()
+    condition: Condition = Condition.SUCCESS
 
     word = JobState.WAITING
 

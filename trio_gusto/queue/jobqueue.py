@@ -6,7 +6,7 @@ job is stored. It owns no I/O: writes go to the storekeeper's desk, queries to t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, Unpack, overload
 from uuid import UUID
@@ -27,6 +27,7 @@ from ..model.states import Cancelled, JobState, Ready, Scheduled, State
 from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, Tally
 from .call import Call
+from .continuing import Continuing
 from .draft import Drafter
 from .reading import Reader
 from .records import JobFilter, Page, QueueStats
@@ -57,8 +58,11 @@ class Ears:
     def rescheduled(self) -> None:
         """A schedule was registered, changed or removed."""
 
+    def awaited(self, ended: Sequence[JobId]) -> None:
+        """These jobs may have ended, and others wait for them."""
 
-class JobQueue(ScheduleVerbs):
+
+class JobQueue(ScheduleVerbs, Continuing):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
@@ -80,7 +84,7 @@ class JobQueue(ScheduleVerbs):
         `Gusto.run_until_idle`); with workers running already, wait until they have nothing to do."""
         self._probe = drafter.probe
         self._clock = drafter.clock
-        self._canceller = Canceller(desk, waiters, drafter.clock, ears.called_off)
+        self._canceller = Canceller(desk, waiters, drafter.clock, ears.called_off, ears.awaited)
         self._stored_at_once = 0
 
     # --- enqueue ---

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Generic, TypeVar
+from uuid import UUID
 
 import attrs
 
 from ..model.errors import ArgumentError
+from ..model.ids import to_job_id
 from ..model.instants import to_instant
 from ..model.states import JobState
 from ..storage.messages import Find
@@ -24,7 +26,7 @@ class JobFilter:
     """Which jobs `JobQueue.find` gives: those that satisfy every criterion; none given means all.
 
     The first five, and the tags, take any iterable and want one of its members; ``tags_all`` wants
-    all of them. ``metadata`` wants each of its keys to have that value. ``created_after`` is
+    all of them. ``parent_id`` wants the jobs that waited for this one. ``metadata`` wants each of its keys to have that value. ``created_after`` is
     inclusive, ``created_before`` exclusive; both are aware datetimes.
     """
 
@@ -35,6 +37,7 @@ class JobFilter:
     tags_any: Iterable[str] = ()
     tags_all: Iterable[str] = ()
     schedule_name: str | None = None
+    parent_id: UUID | None = None
     created_by: str | None = None
     user_id: str | None = None
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
@@ -69,6 +72,7 @@ class JobFilter:
             created_by=self.created_by,
             user_id=self.user_id,
             metadata=dict(self.metadata),
+            parent=None if self.parent_id is None else to_job_id(self.parent_id),
             created_after=_moment("created_after", self.created_after),
             created_before=_moment("created_before", self.created_before),
         )

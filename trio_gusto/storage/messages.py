@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: nine writes and six queries, each with its reply.
+"""The whole language spoken to storages: nine writes and seven queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from ..model.dependencies import Dependent
 from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
@@ -33,7 +34,9 @@ class Insert:
 
     ``states`` are their first states (`lifecycle.admit`), one for each request.
     Reply: `Inserted`. A tracking id or ``ref_id`` that exists is answered with `DuplicateJob`, and
-    then none of this message's jobs is stored.
+    then none of this message's jobs is stored. So is, with `UnknownJob`, a waiting job one of whose
+    parents is not stored, or not before it. While a job waits, its parents are remembered as
+    awaited.
     """
 
     requests: Sequence[JobRequest]
@@ -107,7 +110,9 @@ class Commit:
 
 @attrs.define
 class Committed:
-    """The state is recorded."""
+    """The state is recorded. ``awaited``: the job, if it has ended and others wait for it."""
+
+    awaited: tuple[JobId, ...] = ()
 
 
 @attrs.define
@@ -139,11 +144,15 @@ class Complete:
 
 @attrs.define
 class Completions:
-    """The states are recorded, except of those ``refused``: by position, a `Conflict` or error."""
+    """The states are recorded, except of those ``refused``: by position, a `Conflict` or error.
+
+    ``awaited`` are those of the jobs that others wait for, in any order.
+    """
 
     refused: Mapping[int, Conflict | GustoError] = attrs.field(
         factory=dict[int, "Conflict | GustoError"]
     )
+    awaited: tuple[JobId, ...] = ()
 
     @classmethod
     def of(cls, replies: Sequence[Committed | Conflict | GustoError]) -> Completions:
@@ -153,7 +162,10 @@ class Completions:
                 position: reply
                 for position, reply in enumerate(replies)
                 if not isinstance(reply, Committed)
-            }
+            },
+            tuple(
+                [job for reply in replies if isinstance(reply, Committed) for job in reply.awaited]
+            ),
         )
 
 
@@ -194,7 +206,10 @@ class RequestCancel:
 
 @attrs.define
 class Prune:
-    """Delete up to ``limit`` jobs that ended before ``ended_before``. Reply: `Pruned`."""
+    """Delete up to ``limit`` jobs that ended before ``ended_before`` and that no job waits for.
+
+    Reply: `Pruned`.
+    """
 
     ended_before: int
     limit: int
@@ -231,6 +246,7 @@ class Find:
     An empty criterion accepts every job. ``before`` is a sequence: only jobs with a lower one.
     ``tags_any`` wants one of the tags at least, ``tags_all`` all of them; ``metadata`` wants each
     key to have that (JSON) value; ``created_after`` is inclusive, ``created_before`` exclusive.
+    ``parent`` is one of the jobs that a job waited for, or still waits for.
     Reply: `Found`, at most ``limit`` jobs, each with the last record of its history at most.
     """
 
@@ -248,6 +264,7 @@ class Find:
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
     created_after: int | None = None
     created_before: int | None = None
+    parent: JobId | None = None
 
 
 @attrs.define
@@ -311,5 +328,26 @@ class CancelsAsked:
     cancels: Sequence[tuple[JobId, str]]
 
 
-Query = Get | Find | Tally | Stranded | CancelRequests | FindSchedules
-QueryReply = Found | Tallied | StrandedJobs | CancelsAsked | Schedules
+@attrs.define
+class Dependents:
+    """Waiting jobs whose wait may be over, oldest first (by sequence). Reply: `DependentJobs`.
+
+    That is: none of its parents is live, or it waits for `Condition.SUCCESS` and one of them has
+    ended otherwise. A job without parents never is. ``parents`` leaves out jobs that wait for none
+    of these; ``None`` leaves out none. ``after`` is a sequence: only jobs with a higher one.
+    """
+
+    limit: int
+    after: int = 0
+    parents: Sequence[JobId] | None = None
+
+
+@attrs.define
+class DependentJobs:
+    """At most ``limit`` jobs, without their histories; when it is as many, there may be more."""
+
+    jobs: Sequence[Dependent]
+
+
+Query = Get | Find | Tally | Stranded | CancelRequests | FindSchedules | Dependents
+QueryReply = Found | Tallied | StrandedJobs | CancelsAsked | Schedules | DependentJobs

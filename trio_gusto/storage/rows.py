@@ -11,6 +11,7 @@ from typing import TypedDict, cast
 import orjson
 
 from ..model.failure import JobError
+from ..model.ids import JobId
 from ..model.job import Details
 
 
@@ -42,13 +43,16 @@ def details_to_json(details: Details) -> str:
         kept["schedule_name"] = details.schedule_name
     if details.fire_time is not None:
         kept["fire_time"] = details.fire_time
+    if details.parents:
+        kept["parents"] = [parent.hex() for parent in details.parents]
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def details_from_json(text: str, ref_id: str | None) -> Details:
     """The inverse of `details_to_json`."""
     kept = orjson.loads(text)
-    return Details(ref_id, tuple(kept.pop("tags", ())), **kept)
+    parents = tuple([JobId(bytes.fromhex(parent)) for parent in kept.pop("parents", ())])
+    return Details(ref_id, tuple(kept.pop("tags", ())), parents=parents, **kept)
 
 
 def error_to_json(error: JobError | None) -> str | None:

@@ -15,6 +15,8 @@ from ..model.errors import GustoError
 from .messages import (
     CancelRequests,
     CancelsAsked,
+    DependentJobs,
+    Dependents,
     Find,
     Found,
     Get,
@@ -95,6 +97,8 @@ class Storage(ABC):
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
     @overload
     async def read(self, query: FindSchedules) -> Schedules: ...
+    @overload
+    async def read(self, query: Dependents) -> DependentJobs: ...
     @abstractmethod
     async def read(self, query: Query) -> QueryReply:
         """Answer one query from committed data.

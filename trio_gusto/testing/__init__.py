@@ -14,6 +14,7 @@ from .barriers import (
     JobPassed,
     JobSettled,
     NotReached,
+    ResolutionPassed,
     SchedulePassed,
     SweepPassed,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "JobPassed",
     "JobSettled",
     "NotReached",
+    "ResolutionPassed",
     "SchedulePassed",
     "SweepPassed",
     "VirtualClock",

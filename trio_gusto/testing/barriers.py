@@ -20,7 +20,7 @@ import trio
 
 from ..actors.probe import BatchRecord
 from ..model.errors import GustoError
-from ..model.ids import to_uuid
+from ..model.ids import JobId, to_uuid
 from ..model.job import ClaimedJob, Job, StoredJob
 from ..model.states import JobState
 from ..queue.ref import JobRef
@@ -79,7 +79,23 @@ class SchedulePassed:
     job_ids: tuple[UUID, ...]
 
 
-Passing = TypeVar("Passing", bound=BatchPassed | JobPassed | SweepPassed | SchedulePassed)
+@attrs.frozen
+class ResolutionPassed:
+    """Continuations that were ``released`` to run, and those that were ``cancelled`` since their
+    condition can hold no more."""
+
+    released: tuple[UUID, ...]
+    cancelled: tuple[UUID, ...]
+
+    @property
+    def job_ids(self) -> tuple[UUID, ...]:
+        """All of them."""
+        return self.released + self.cancelled
+
+
+Passing = TypeVar(
+    "Passing", bound=BatchPassed | JobPassed | SweepPassed | SchedulePassed | ResolutionPassed
+)
 
 # --- holding and waiting --------------------------------------------------------------------------
 
@@ -222,8 +238,9 @@ class Barriers:
     ``batch_completed`` when all of them have settled; a poll that found nothing passes neither.
     ``job_claimed``, ``job_started`` (before the handler is entered) and ``job_settled`` (after the
     outcome is recorded) are passed once per attempt, ``sweep_done`` after each sweep, the first
-    one at the start included, and ``schedule_fired`` after the jobs of a schedule's instants, or the
-    records of skipped ones, were stored by this app.
+    one at the start included, ``schedule_fired`` after the jobs of a schedule's instants, or the
+    records of skipped ones, were stored by this app, and ``continuations_resolved`` after a look that
+    released or cancelled a continuation.
     An attempt that was given back without having been entered is noted at ``job_settled`` and
     ``batch_completed`` too, but nobody can be held there: no executor has it.
 
@@ -253,6 +270,7 @@ class Barriers:
         self.job_settled = Barrier("job_settled", _settled)
         self.sweep_done = Barrier("sweep_done", _sweep)
         self.schedule_fired = Barrier("schedule_fired", _firing)
+        self.continuations_resolved = Barrier("continuations_resolved", _resolved)
         points: list[Barrier[Any]] = [
             self.batch_start,
             self.batch_completed,
@@ -261,6 +279,7 @@ class Barriers:
             self.job_settled,
             self.sweep_done,
             self.schedule_fired,
+            self.continuations_resolved,
         ]
         self._points = {point.name: point for point in points}
 
@@ -314,6 +333,11 @@ def _firing(record: object) -> SchedulePassed:
     assert isinstance(record, Fire)
     job_ids = tuple(to_uuid(request.id) for request in record.requests)
     return SchedulePassed(record.schedule.request.name, job_ids)
+
+
+def _resolved(record: object) -> ResolutionPassed:
+    released, cancelled = cast("tuple[Sequence[JobId], Sequence[JobId]]", record)
+    return ResolutionPassed(tuple(map(to_uuid, released)), tuple(map(to_uuid, cancelled)))
 
 
 def _ids(jobs: Sequence[StoredJob]) -> tuple[UUID, ...]:

@@ -10,9 +10,9 @@ import pytest
 
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.states import JobState
-from trio_gusto.storage.messages import CancelRequests, Find, Get, Query, Stranded
+from trio_gusto.storage.messages import CancelRequests, Dependents, Find, Get, Query, Stranded
 from trio_gusto.storage.schedule_messages import FindSchedules
-from trio_gusto.storage.sqlite import claiming, fusing, schedules, settling
+from trio_gusto.storage.sqlite import claiming, dependencies, fusing, schedules, settling
 from trio_gusto.storage.sqlite.connection import MEMORY
 from trio_gusto.storage.sqlite.queries import answer
 from trio_gusto.storage.sqlite.schema import migrate
@@ -41,12 +41,15 @@ HOT = {
     "jobs of a schedule that have not ended": (schedules._UNFINISHED, "job_unfinished"),
     "jobs that are held": (schedules._HELD, "job_held"),
     "jobs that hold one": (schedules._BEHIND, "job_unfinished"),
+    "who is awaited": (dependencies._AWAITED, "INTEGER PRIMARY KEY"),
 }
 
 
 QUESTIONS: dict[str, Query] = {
     "who is stranded": Stranded("node", 1, 10),
     "what runs": Find(10, states=frozenset({JobState.PROCESSING})),
+    "whose wait may be over": Dependents(10),
+    "whose wait for these may be over": Dependents(10, parents=[JobId(bytes(16))]),
     "which cancellations": CancelRequests("node"),
     "which job has this id": Get([JobId(bytes(16))]),
     "which job has this ref_id": Get(ref_id="order-1"),

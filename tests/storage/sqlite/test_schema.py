@@ -16,7 +16,13 @@ from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import Details
 from trio_gusto.model.states import Completed, Ready
 from trio_gusto.storage.sqlite import SqliteStorage
-from trio_gusto.storage.sqlite.schema import APPLICATION_ID, _read, check_version, migrate
+from trio_gusto.storage.sqlite.schema import (
+    APPLICATION_ID,
+    MIGRATIONS,
+    _read,
+    check_version,
+    migrate,
+)
 from trio_gusto.testing.storage_contract import Subject, scheduling
 
 
@@ -39,13 +45,17 @@ def make_version_one(path: Path) -> None:
 async def test_a_new_file_says_that_it_is_ours_and_its_version(tmp_path: Path) -> None:
     await open_and_close(tmp_path / "jobs.db")
     assert ask(tmp_path / "jobs.db", "PRAGMA application_id") == [(APPLICATION_ID,)]
-    assert ask(tmp_path / "jobs.db", "PRAGMA user_version") == [(2,)]
+    assert ask(tmp_path / "jobs.db", "PRAGMA user_version") == [(len(MIGRATIONS),)]
+    assert ask(tmp_path / "jobs.db", "PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert ask(tmp_path / "jobs.db", "PRAGMA journal_mode") == [("wal",)]
 
 
 def test_the_schema_of_version_one_never_changes(tmp_path: Path) -> None:
     """A change of it is a new version, with a script that leads there."""
     make_version_one(tmp_path / "jobs.db")
+    path = tmp_path / "jobs.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, str(path), [_read(MIGRATIONS[0])])
     names = ask(
         tmp_path / "jobs.db", "SELECT name FROM sqlite_schema WHERE sql NOT NULL ORDER BY 1"
     )
@@ -92,7 +102,7 @@ async def test_a_file_of_version_one_keeps_its_jobs_and_takes_schedules(tmp_path
     assert (await subject.claim_one()).request == ready.request
     await scheduling.a_schedule_fires_together_with_its_jobs(subject)
     await storage.detach("node")
-    assert ask(path, "PRAGMA user_version") == [(2,)]
+    assert ask(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert ask(path, "PRAGMA integrity_check") == [("ok",)]
     shown = ask(path, "SELECT schedule, fire_time, state FROM jobs ORDER BY seq")
     assert shown[:3] == [
@@ -141,6 +151,7 @@ async def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SchemaTooNew) as caught:
         await open_and_close(path)
     assert (caught.value.found, caught.value.supported) == (99, 2)
+    assert (caught.value.found, caught.value.supported) == (99, len(MIGRATIONS))
 
 
 async def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -158,7 +169,7 @@ def test_an_older_schema_moves_forward_and_keeps_its_rows(tmp_path: Path) -> Non
         migrate(connection, str(path), [old, new])
         migrate(connection, str(path), [old, new])
     assert ask(path, "SELECT a, b FROM thing") == [(1, 1)]
-    assert ask(path, "PRAGMA user_version") == [(2,)]
+    assert ask(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
 
 def test_a_migration_that_fails_changes_nothing_and_can_be_tried_again(tmp_path: Path) -> None:
@@ -172,7 +183,7 @@ def test_a_migration_that_fails_changes_nothing_and_can_be_tried_again(tmp_path:
         columns = connection.execute("SELECT name FROM pragma_table_info('thing')").fetchall()
         assert columns == [("a",)]
         migrate(connection, str(path), ["", "ALTER TABLE thing ADD COLUMN b;"])
-    assert ask(path, "PRAGMA user_version") == [(2,)]
+    assert ask(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
 
 def test_an_sqlite_that_is_too_old_is_named() -> None:
@@ -207,7 +218,8 @@ def test_processes_that_make_the_file_at_the_same_time_all_succeed(tmp_path: Pat
         process.stdin.write(b"!")
         process.stdin.close()
     assert [process.wait(30) for process in processes] == [0] * 4
-    assert ask(path, "PRAGMA user_version") == [(2,)]
+    assert ask(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+    assert ask(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
 
 async def test_people_can_read_the_view(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from typing import Any, overload
 import attrs
 import trio
 
-from ...model.errors import DuplicateJob, GustoError
+from ...model.errors import DuplicateJob, GustoError, UnknownJob
 from ...model.ids import JobId, to_uuid
 from ...model.job import ClaimedJob, JobRequest, StoredJob
 from ...model.lifecycle import within_reach
-from ...model.states import JobState, Processing, Ready
+from ...model.states import JobState, Processing, Ready, Waiting
 from ..messages import (
     CancelRequests,
     CancelsAsked,
@@ -32,6 +32,8 @@ from ..messages import (
     Complete,
     Completions,
     Conflict,
+    DependentJobs,
+    Dependents,
     Find,
     Found,
     Get,
@@ -54,6 +56,7 @@ from ..messages import (
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import ImmediateStorage
 from .criteria import satisfies
+from .dependencies import Awaited
 from .index import ENDED, Index, lease_of
 from .schedules import ScheduleShelf
 
@@ -79,6 +82,7 @@ class MemoryStorage(ImmediateStorage):
         self._jobs: dict[JobId, StoredJob] = {}  # by sequence, as they were inserted
         self._by_ref: dict[str, StoredJob] = {}
         self._index = Index()
+        self._awaited = Awaited(self._jobs)
         self._sequence = 0
         self._schedules = ScheduleShelf(self._jobs)
         self._nodes: dict[str, trio.Event] = {}
@@ -118,6 +122,8 @@ class MemoryStorage(ImmediateStorage):
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
     @overload
     async def read(self, query: FindSchedules) -> Schedules: ...
+    @overload
+    async def read(self, query: Dependents) -> DependentJobs: ...
     async def read(self, query: Query) -> QueryReply:
         await trio.lowlevel.checkpoint()
         match query:
@@ -133,6 +139,8 @@ class MemoryStorage(ImmediateStorage):
                 return self._cancel_requests(query)
             case FindSchedules():
                 return self._schedules.find(query)
+            case Dependents():
+                return DependentJobs(self._awaited.decidable(query))
 
     async def wait_changed(self, node: str) -> None:
         news = self._nodes.get(node)
@@ -149,13 +157,17 @@ class MemoryStorage(ImmediateStorage):
 
     # --- writes -----------------------------------------------------------------------------------
 
-    def _insert(self, insert: Insert) -> Inserted | DuplicateJob:
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
         requests, jobs = insert.requests, self._jobs
         is_plain = len(requests) == 1 and requests[0].details is None
-        if not is_plain or requests[0].id in jobs:
-            duplicate = self._duplicate(requests)
-            if duplicate is not None:
-                return duplicate
+        has_waiting = False
+        if not is_plain or requests[0].id in jobs or type(insert.states[0]) is Waiting:
+            refusal: DuplicateJob | UnknownJob | None = self._duplicate(requests)
+            has_waiting = any(type(state) is Waiting for state in insert.states)
+            if refusal is None and has_waiting:
+                refusal = self._awaited.unknown_parent(insert)
+            if refusal is not None:
+                return refusal
         enter, sequence = self._index.enter, self._sequence
         for request, state in zip(requests, insert.states, strict=True):
             sequence += 1
@@ -165,6 +177,8 @@ class MemoryStorage(ImmediateStorage):
                     self._by_ref[details.ref_id] = job
                 self._schedules.add(job)
             enter(job)
+            if has_waiting:
+                self._awaited.enter(job)
         self._sequence = sequence
         return _INSERTED
 
@@ -250,6 +264,8 @@ class MemoryStorage(ImmediateStorage):
         ):
             return Conflict(lease.cancel_reason)
         self._index.leave(job)
+        if type(lease) is Waiting:
+            self._awaited.leave(job)
         if commit.forget_expiry:
             job.request = attrs.evolve(job.request, expire_on=None)
         if commit.record is not None:
@@ -260,6 +276,8 @@ class MemoryStorage(ImmediateStorage):
         self._index.enter(job)
         if job.request.details is not None:
             self._schedules.add(job)
+        if commit.job_id in self._awaited.by and isinstance(job.state, ENDED):
+            return Committed((commit.job_id,))
         return _COMMITTED
 
     def _complete(self, complete: Complete) -> Completions:
@@ -274,7 +292,15 @@ class MemoryStorage(ImmediateStorage):
             state = job.state = complete.states[position]
             job.version += 1
             ended.add(job, state.ended_at)
-        return Completions(refused) if refused else _COMPLETED
+        by = self._awaited.by
+        if not by:
+            return Completions(refused) if refused else _COMPLETED
+        awaited = [
+            claimed.request.id
+            for position, claimed in enumerate(complete.claims)
+            if position not in refused and claimed.request.id in by
+        ]
+        return Completions(refused, tuple(awaited))
 
     def _renew(self, renew: Renew) -> Renewed:
         lost: list[JobId] = []
@@ -301,14 +327,19 @@ class MemoryStorage(ImmediateStorage):
 
     def _prune(self, prune: Prune) -> Pruned:
         count = 0
+        kept: list[StoredJob] = []
         while count < prune.limit:
             job = self._index.ended.take(prune.ended_before - 1)
             if job is None:
                 break
+            if job.request.id in self._awaited.by:
+                kept.append(job)
             # An agenda may name a job twice.
-            if self._jobs.get(job.request.id) is job:
+            elif self._jobs.get(job.request.id) is job:
                 self._delete(job)
                 count += 1
+        for job in kept:
+            self._index.enter(job)
         return Pruned(count)
 
     def _delete(self, job: StoredJob) -> None:

@@ -21,7 +21,7 @@ from ...model.errors import GustoError, NotSupported
 from ...model.ids import JobId, to_uuid
 from ...model.instants import to_datetime
 from ...model.job import ClaimedJob
-from ...model.states import Ready, Scheduled
+from ...model.states import Ready, Scheduled, Waiting
 from ..messages import (
     CancelRequests,
     CancelsAsked,
@@ -32,6 +32,8 @@ from ..messages import (
     Complete,
     Completions,
     Conflict,
+    DependentJobs,
+    Dependents,
     Find,
     Found,
     Get,
@@ -180,6 +182,8 @@ class ProviderStorage(Storage, Generic[R]):
     async def _insert(self, insert: Insert) -> Inserted:
         self._ledger.refuse_known(insert.requests)
         for state in insert.states:
+            if isinstance(state, Waiting):
+                raise NotSupported("continuations", "SupportsContinuations")
             if not isinstance(state, Scheduled | Ready):
                 raise NotSupported(
                     f"jobs that begin as {state.word}", "", "use another storage for them"
@@ -291,6 +295,8 @@ class ProviderStorage(Storage, Generic[R]):
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
     @overload
     async def read(self, query: FindSchedules) -> Schedules: ...
+    @overload
+    async def read(self, query: Dependents) -> DependentJobs: ...
     async def read(self, query: Query) -> QueryReply:
         """Answer from what this process knows; the rest is asked of a `SupportsQueries`.
 
@@ -321,6 +327,8 @@ class ProviderStorage(Storage, Generic[R]):
                 return CancelsAsked(self._cancels(query.node))
             case FindSchedules():
                 raise no_schedules()
+            case Dependents():
+                return DependentJobs(())
 
     def _cancels(self, node: str) -> Sequence[tuple[JobId, str]]:
         return [

@@ -22,8 +22,13 @@ class StaleLease(Exception):
     """A lease that this object remembers is in the file no more."""
 
 
+class UnknownParent(Exception):
+    """A job is to wait for one that is not stored before it."""
+
+
 MessageErrors = (
     StaleLease,
+    UnknownParent,
     sqlite3.IntegrityError,
     sqlite3.DataError,
     sqlite3.InterfaceError,

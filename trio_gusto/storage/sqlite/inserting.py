@@ -17,8 +17,9 @@ from itertools import groupby
 from ...model.errors import ArgumentError, DuplicateJob, GustoError
 from ...model.ids import JobId, to_uuid
 from ...model.job import JobRequest
-from ...model.states import Processing, Ready, State
+from ...model.states import Processing, Ready, State, Waiting
 from ..messages import Insert
+from .dependencies import Dependencies, unknown_parent
 from .names import Names
 from .rows import REQUEST_COLUMNS, STATE_COLUMNS, request_values, state_values
 
@@ -43,14 +44,18 @@ def insert_jobs(
     names: Names,
     jobs: Sequence[NewJob],
     lease: Processing | None = None,
+    dependencies: Dependencies | None = None,
 ) -> int:
     """Store jobs, in order; with a ``lease`` as claimed ones, whose states must be ready.
+
+    ``dependencies`` must be given if any of them has parents to wait for.
 
     Returns:
         The ``seq`` of the last row. The rows of one transaction are numbered without a gap.
 
     Raises:
         sqlite3.IntegrityError: one of them exists.
+        UnknownParent: one of them waits for a job that is not stored before it.
     """
     last: int | None = 0
     for plain, run in groupby(jobs, _is_plain):
@@ -58,6 +63,11 @@ def insert_jobs(
         same_kind = list(run)
         for first, size in chunks(len(same_kind)):
             last = insert(connection, names, same_kind[first : first + size], lease).lastrowid
+        states = [state for _, state in same_kind]
+        if not plain and any(type(state) is Waiting and state.parents for state in states):
+            assert last is not None
+            assert dependencies is not None
+            dependencies.enter(last - len(states) + 1, states)
     assert last is not None
     return last
 
@@ -87,6 +97,9 @@ def refusal(connection: sqlite3.Connection, insert: Insert, error: Exception) ->
             owner = _owner(connection, ref_id) or owner
         if owner is not request.id:
             return DuplicateJob("ref_id", ref_id, to_uuid(owner))
+    unknown = unknown_parent(connection, insert)
+    if unknown is not None:
+        return unknown
     return ArgumentError(
         f"SQLite cannot keep these jobs ({error}), and none of them was stored; "
         "use text that UTF-8 can encode, and integers of 64 bits"

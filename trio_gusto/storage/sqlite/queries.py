@@ -16,6 +16,7 @@ from ...model.states import JobState
 from ..messages import (
     CancelRequests,
     CancelsAsked,
+    Dependents,
     Find,
     Found,
     Get,
@@ -27,6 +28,7 @@ from ..messages import (
     Tally,
 )
 from ..schedule_messages import FindSchedules
+from .dependencies import dependents
 from .rows import ATTEMPT_COLUMNS, NUMBERS, WHOLE_JOB, WORDS, attempt_of, stored_job
 from .schedules import find_schedules
 
@@ -54,6 +56,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return _cancel_requests(connection, query)
             case FindSchedules():
                 return find_schedules(connection, query)
+            case Dependents():
+                return dependents(connection, query)
 
 
 @contextmanager
@@ -123,6 +127,11 @@ def _criteria(find: Find) -> tuple[list[str], list[object]]:
             "AND details -> had.fullkey = json(?))",
             key,
             orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode(),
+        )
+    if find.parent is not None:
+        want(
+            "EXISTS (SELECT 1 FROM json_each(details, '$.parents') WHERE value = ?)",
+            find.parent.hex(),
         )
     if find.created_after is not None:
         want("created_at >= ?", find.created_after)

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from ...model.ids import JobId
 from ...model.job import AttemptRecord, Details, JobRequest, StoredJob
 from ...model.outcomes import AttemptOutcome
 from ...model.states import (
     Cancelled,
     Completed,
+    Condition,
     Expired,
     Failed,
     JobState,
@@ -90,7 +93,8 @@ def state_values(state: State, due: int, names: Names) -> tuple[object, ...]:
     number = NUMBERS[state.word]
     match state:
         case Waiting():
-            return (number, due, None, None, None, None, None, None, None)
+            parents = orjson.dumps([parent.hex() for parent in state.parents]).decode()
+            return (number, due, None, None, None, None, None, parents, state.condition.value)
         case Scheduled() | Ready():
             return (number, state.due, None, None, None, None, None, None, None)
         case Processing():
@@ -141,7 +145,9 @@ def state_of(row: Row) -> State:
     number, due, node, claimed_at, lease_until, started_at, ended_at, result, reason = row
     match WORDS[number]:
         case JobState.WAITING:
-            return Waiting()
+            # Before version 3 nothing was written here.
+            parents = tuple([JobId(bytes.fromhex(one)) for one in orjson.loads(result or "[]")])
+            return Waiting(parents, Condition(reason or Condition.SUCCESS))
         case JobState.SCHEDULED:
             return Scheduled(due)
         case JobState.READY:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from functools import cache
 
 import orjson
@@ -21,13 +22,14 @@ from ..messages import (
     Renewed,
     RequestCancel,
 )
+from .dependencies import Dependencies
 from .errors import StaleLease
 from .inserting import chunks
 from .leases import Leases
 from .names import Names
 from .rows import ATTEMPT_COLUMNS, STATE_COLUMNS, attempt_values, state_values
 
-_ENDED = 4  # the first number of an ended state
+_WAITING = 0
 
 _FIND = "SELECT seq, version, state, due, reason FROM job WHERE id = ?"
 _SETTLE = (
@@ -46,36 +48,42 @@ _REQUEST_CANCEL = (
 )
 _OLD = (
     "SELECT json_group_array(seq) FROM (SELECT seq FROM job "
-    "WHERE state > 3 AND ended_at < ? ORDER BY ended_at LIMIT ?)"
+    "WHERE state > 3 AND ended_at < ? "
+    "AND NOT EXISTS (SELECT 1 FROM dependency WHERE parent = seq) ORDER BY ended_at LIMIT ?)"
 )
 
 COMMITTED = Committed()
 CONFLICT = Conflict()
 
 
-def complete_all(connection: sqlite3.Connection, leases: Leases, complete: Complete) -> bool:
+def complete_all(
+    connection: sqlite3.Connection, leases: Leases, complete: Complete
+) -> Sequence[int] | None:
     """Complete all these jobs in as few statements as possible.
 
     Returns:
-        Whether they all are claimed through this object, as they should be; if not, nothing was done.
+        Their rows; ``None``, and nothing was done, unless they all are claimed through this object,
+        as they should be.
 
     Raises:
         StaleLease: one of them is no more. Some may be done, and the caller rolls back.
     """
     rows: list[tuple[object, ...]] = []
+    seqs: list[int] = []
     all_empty = True
     find = leases.find
     for claimed, state in zip(complete.claims, complete.states, strict=True):
         lease = find(claimed.request.id)
         if lease is None:
-            return False
+            return None
         seq, job = lease
         if job is not claimed and job != claimed:
-            return False
+            return None
         if job.claimed_at != state.claimed_at or job.node != state.node:
-            return False
+            return None
         # The lease says the rest of what a completed row keeps, and is in the row already.
         result, error = state.result, state.result_error
+        seqs.append(seq)
         rows.append((seq, job.token, state.started_at, state.ended_at, result, error))
         if result is not None or error is not None:
             all_empty = False
@@ -85,11 +93,15 @@ def complete_all(connection: sqlite3.Connection, leases: Leases, complete: Compl
         if connection.execute(_complete(size, width), values).rowcount != size:
             raise StaleLease
     leases.drop_all([claimed.request.id for claimed in complete.claims])
-    return True
+    return seqs
 
 
 def settle(
-    connection: sqlite3.Connection, names: Names, leases: Leases, commit: Commit
+    connection: sqlite3.Connection,
+    names: Names,
+    leases: Leases,
+    dependencies: Dependencies,
+    commit: Commit,
 ) -> Committed | Conflict:
     """Give one job its new state."""
     row = connection.execute(_FIND, (commit.job_id,)).fetchone()
@@ -103,6 +115,12 @@ def settle(
     if commit.record is not None:
         connection.execute(_RECORD, (seq, *attempt_values(commit.record)))
     leases.drop(commit.job_id)
+    if number == _WAITING:
+        dependencies.leave(seq)
+    if commit.state.word.is_ended:
+        awaited = dependencies.awaited([seq])
+        if awaited:
+            return Committed(awaited)
     return COMMITTED
 
 

@@ -30,6 +30,7 @@ from ..messages import (
 )
 from ..schedule_messages import Fire, PutSchedule
 from .claiming import claim_due
+from .dependencies import Dependencies
 from .errors import MessageErrors
 from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
@@ -55,6 +56,7 @@ class Steps:
         self._connection = connection
         self._names = names
         self._leases = leases
+        self._dependencies = Dependencies(connection)
 
     # --- the quick way ---
 
@@ -64,6 +66,7 @@ class Steps:
         Raises:
             MessageErrors: something was refused; some of the group may be done.
         """
+        self._dependencies.begin()
         replies: list[Reply] = []
         begin = 0
         for index, write in enumerate(writes):
@@ -111,6 +114,7 @@ class Steps:
 
     def carefully(self, writes: Sequence[Write]) -> Sequence[Reply]:
         """Perform a group; what is refused is answered with its own error."""
+        self._dependencies.begin()
         replies: list[Reply] = []
         for kind, run in _runs(writes):
             if kind is Insert and self._protected(self._insert, run) is None:
@@ -121,8 +125,9 @@ class Steps:
 
     def _alone(self, write: Write) -> Reply:
         if type(write) is Complete:
-            if self._protected(self._complete, write) is True:
-                return _COMPLETED
+            together = self._protected(self._complete, write)
+            if isinstance(together, Completions):
+                return together
             replies = map(self._alone, write.commits())
             return Completions.of(cast("list[CommitReply]", list(replies)))
         reply = self._protected(self._perform, write)
@@ -148,26 +153,33 @@ class Steps:
     # --- both ways ---
 
     def _insert(self, run: Sequence[Write]) -> None:
-        insert_jobs(self._connection, self._names, new_jobs(cast(Sequence[Insert], run)))
+        insert_jobs(
+            self._connection,
+            self._names,
+            new_jobs(cast(Sequence[Insert], run)),
+            dependencies=self._dependencies,
+        )
 
-    def _complete(self, complete: Complete) -> bool:
-        return complete_all(self._connection, self._leases, complete)
+    def _complete(self, complete: Complete) -> Completions | None:
+        """All together; ``None`` when they have to be told one by one, and nothing is done."""
+        rows = complete_all(self._connection, self._leases, complete)
+        if rows is None:
+            return None
+        awaited = self._dependencies.awaited(rows)
+        return Completions(awaited=awaited) if awaited else _COMPLETED
+
+    def _settle(self, commit: Commit) -> Committed | Conflict:
+        return settle(self._connection, self._names, self._leases, self._dependencies, commit)
 
     def _perform(self, write: Write) -> Reply:
         match write:
             case ClaimDue():
                 return claim_due(self._connection, self._names, self._leases, write)
             case Commit():
-                return settle(self._connection, self._names, self._leases, write)
+                return self._settle(write)
             case Complete():
-                if self._complete(write):
-                    return _COMPLETED
-                return Completions.of(
-                    [
-                        settle(self._connection, self._names, self._leases, commit)
-                        for commit in write.commits()
-                    ]
-                )
+                replies = self._complete(write)
+                return replies or Completions.of([*map(self._settle, write.commits())])
             case Renew():
                 return renew(self._connection, self._leases, write)
             case RequestCancel():

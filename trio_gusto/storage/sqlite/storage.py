@@ -20,6 +20,8 @@ from ..messages import (
     CancelsAsked,
     Commit,
     Complete,
+    DependentJobs,
+    Dependents,
     Find,
     Found,
     Get,
@@ -158,6 +160,8 @@ class SqliteStorage(Storage):
     async def read(self, query: CancelRequests) -> CancelsAsked: ...
     @overload
     async def read(self, query: FindSchedules) -> Schedules: ...
+    @overload
+    async def read(self, query: Dependents) -> DependentJobs: ...
     async def read(self, query: Query) -> QueryReply:
         session = self._attached()
         try:

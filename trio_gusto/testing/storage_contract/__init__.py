@@ -6,6 +6,7 @@ the whole scheduler. The checks speak messages only, so they hold for anybody's 
 
 from .claiming import CLAIMING_CHECKS
 from .completing import COMPLETING_CHECKS
+from .depending import DEPENDING_CHECKS
 from .inserting import INSERTING_CHECKS
 from .leasing import LEASING_CHECKS
 from .looking import LOOKING_CHECKS
@@ -20,6 +21,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *SETTLING_CHECKS,
     *COMPLETING_CHECKS,
     *LEASING_CHECKS,
+    *DEPENDING_CHECKS,
     *LOOKING_CHECKS,
     *SCHEDULING_CHECKS,
 )

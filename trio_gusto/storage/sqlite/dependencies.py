@@ -1,0 +1,130 @@
+"""Who waits for whom.
+
+A waiting job has its parents and its condition in its own row, where other states have their result
+and reason; the table ``dependency`` is there to look them up by parent, and is empty while nothing
+waits. So a group that ends jobs asks once whether there is anything in it, and mostly that is all.
+"""
+
+# ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import orjson
+
+from ...model.dependencies import Dependent
+from ...model.errors import UnknownJob
+from ...model.ids import JobId, to_uuid
+from ...model.states import JobState, State, Waiting
+from ..messages import DependentJobs, Dependents, Insert
+from .errors import UnknownParent
+from .rows import WHOLE_JOB, WORDS, stored_job
+
+_ADD = (
+    "INSERT INTO dependency (parent, child) SELECT seq, ?1 FROM job "
+    "WHERE id = ?2 AND seq < ?1 ON CONFLICT DO NOTHING"
+)
+_AWAITED = (
+    "SELECT json_group_array(hex(id)) FROM job WHERE seq IN "
+    "(SELECT parent FROM dependency WHERE parent IN (SELECT value FROM json_each(?)))"
+)
+
+# Parents mostly end in their order, so one that is live is found at once from the end.
+_NONE_LIVE = (
+    "NOT EXISTS (SELECT 1 FROM (SELECT parent FROM dependency AS mine WHERE mine.child = waits.child "
+    "ORDER BY mine.parent DESC) AS its JOIN job AS live ON live.seq = its.parent "
+    "WHERE live.state < 4 LIMIT 1)"
+)
+_DECIDABLE = (
+    "SELECT DISTINCT waits.child FROM dependency AS waits "
+    "JOIN job AS ended ON ended.seq = waits.parent JOIN job AS waiting ON waiting.seq = waits.child "
+    "WHERE ended.state > 3 AND waits.child > ?1 AND {} "
+    f"AND ((ended.state > 4 AND waiting.reason = 'success') OR {_NONE_LIVE}) "
+    "ORDER BY waits.child LIMIT ?2"
+)
+_OF_ANY = _DECIDABLE.format("TRUE")
+_OF_THESE = _DECIDABLE.format("waits.parent IN (SELECT value FROM json_each(?3))")
+_ENDED = "SELECT seq FROM job WHERE id = ? AND state > 3"
+_COUNTS = (
+    "SELECT child, state, count(*) FROM dependency JOIN job ON seq = parent "
+    "WHERE child IN (SELECT value FROM json_each(?)) GROUP BY child, state"
+)
+
+
+class Dependencies:
+    """The table, as the writing connection uses it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._is_empty: bool | None = None
+        """``None``: not asked yet in this transaction."""
+
+    def begin(self) -> None:
+        """A transaction begins, and others may have written since the last."""
+        self._is_empty = None
+
+    def enter(self, first: int, states: Sequence[State]) -> None:
+        """Jobs were stored in rows from ``first`` on, and some may have to wait.
+
+        Raises:
+            UnknownParent: one of them waits for a job that is not stored before it.
+        """
+        for child, state in enumerate(states, first):
+            if type(state) is not Waiting:
+                continue
+            self._is_empty = False
+            for parent in dict.fromkeys(state.parents):
+                added = self._connection.execute(_ADD, (child, parent)).rowcount
+                if not added:
+                    raise UnknownParent
+
+    def leave(self, child: int) -> None:
+        """A job that waited does so no more."""
+        self._connection.execute("DELETE FROM dependency WHERE child = ?", (child,))
+
+    def awaited(self, ended: Sequence[int]) -> tuple[JobId, ...]:
+        """Those of the jobs in these rows for which others wait."""
+        if self._is_empty is None:
+            (anything,) = self._connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM dependency)"
+            ).fetchone()
+            self._is_empty = not anything
+        if self._is_empty:
+            return ()
+        rows = orjson.dumps(ended).decode()
+        (ids,) = self._connection.execute(_AWAITED, (rows,)).fetchone()
+        return tuple([JobId(bytes.fromhex(id_)) for id_ in orjson.loads(ids)])
+
+
+def unknown_parent(connection: sqlite3.Connection, insert: Insert) -> UnknownJob | None:
+    """The refusal of an insert in which a job waits for one that is not stored before it."""
+    new: set[JobId] = set()
+    for request, state in zip(insert.requests, insert.states, strict=True):
+        for parent in state.parents if type(state) is Waiting else ():
+            known = connection.execute("SELECT 1 FROM job WHERE id = ?", (parent,)).fetchone()
+            if known is None and parent not in new:
+                return UnknownJob(to_uuid(parent))
+        new.add(request.id)
+    return None
+
+
+def dependents(connection: sqlite3.Connection, query: Dependents) -> DependentJobs:
+    """Waiting jobs whose wait may be over."""
+    values: list[object] = [query.after, query.limit]
+    if query.parents is None:
+        found = connection.execute(_OF_ANY, values)
+    else:
+        asked = [
+            seq for parent in query.parents for (seq,) in connection.execute(_ENDED, (parent,))
+        ]
+        found = connection.execute(_OF_THESE, [*values, orjson.dumps(asked).decode()])
+    children = orjson.dumps([seq for (seq,) in found.fetchall()]).decode()
+    counts: dict[int, dict[JobState, int]] = {}
+    for child, state, count in connection.execute(_COUNTS, (children,)).fetchall():
+        counts.setdefault(child, {})[WORDS[state]] = count
+    rows = connection.execute(
+        f"{WHOLE_JOB} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq", (children,)
+    ).fetchall()
+    return DependentJobs([Dependent(stored_job(row, ()), counts[row[0]]) for row in rows])
