@@ -228,7 +228,7 @@ def test_a_planted_fault_breaks_its_law(fault: Settle, law: Callable[[Step], Non
     found = find(
         faulty_lives(),
         is_broken,
-        settings=settings(max_examples=2_000, derandomize=True, phases=[Phase.generate]),
+        settings=settings(max_examples=20_000, derandomize=True, phases=[Phase.generate]),
     )
     assert is_broken(found)
 

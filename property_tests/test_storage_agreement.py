@@ -143,15 +143,6 @@ class ForgetsToAdvance(MemoryStorage):
         return reply
 
 
-class ForgetsWhoRunsAgain(MemoryStorage):
-    def _commit(self, commit: Commit) -> Committed | Conflict:
-        reply = super()._commit(commit)
-        job = self._jobs.get(commit.job_id)
-        if job is not None and not job.state.word.is_ended:
-            self._schedules.remove(job)
-        return reply
-
-
 class ForgetsWhoIsAwaited(MemoryStorage):
     def _complete(self, complete: Complete) -> Completions:
         return attrs.evolve(super()._complete(complete), awaited=())
@@ -203,7 +194,7 @@ def test_the_machine_catches(fault: type[MemoryStorage]) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [FiresLate, ForgetsToAdvance, ForgetsWhoRunsAgain],
+    [FiresLate, ForgetsToAdvance],
     ids=lambda fault: fault.__name__,
 )
 def test_the_machine_with_schedules_catches(fault: type[MemoryStorage]) -> None:

@@ -33,7 +33,7 @@ from trio_gusto.actors.holder import Holder
 from trio_gusto.model.facts import Fact
 from trio_gusto.model.instants import to_instant
 from trio_gusto.provider import ProviderStorage
-from trio_gusto.storage.messages import Query, Write
+from trio_gusto.storage.messages import Found, Get, Query, Write
 from trio_gusto.storage.schedule_messages import FindSchedules, Fire, PutSchedule
 from trio_gusto.testing import Asked, Fault, FaultyStorage, VirtualClock, drain
 
@@ -428,6 +428,31 @@ async def test_a_guard_outlives_a_fault_of_the_storage(
         second = (await queue.find()).items[-2]
         assert second.state is JobState.PROCESSING
     assert "is held longer" in caplog.text
+
+
+async def test_a_held_job_outlives_those_that_retention_has_removed(
+    autojump_clock: MockClock,
+) -> None:
+    """They are gone before its guard has looked at them."""
+
+    class Forgetful(MemoryStorage):
+        def _get(self, get: Get) -> Found:
+            found = super()._get(get)
+            kept = [job for job in found.jobs if job.state.word is not JobState.PROCESSING]
+            return Found(kept)
+
+    clock = VirtualClock()
+    app = Gusto(Forgetful(), clock=clock, options=Options(concurrency=4, default_timeout=None))
+
+    @app.job
+    async def work() -> None:
+        await trio.sleep(100)
+
+    async with app.running() as queue:
+        await queue.schedule("ledger", work, trigger=every(60), overlap="cancel_other")
+        await trio.sleep(121)
+        states = [job.state for job in (await queue.find()).items]
+        assert states == [JobState.PROCESSING] * 2
 
 
 async def test_a_held_job_that_is_called_off_stays_called_off(autojump_clock: MockClock) -> None:

@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from trio_gusto import (
     Fail,
     Gusto,
+    GustoError,
     JobFilter,
     JobQueue,
     JobState,
@@ -28,7 +29,8 @@ from trio_gusto import (
 )
 from trio_gusto.model.instants import to_instant
 from trio_gusto.model.occurrence import jitter_of
-from trio_gusto.storage.schedule_messages import Fire
+from trio_gusto.storage.messages import Write, WriteReply
+from trio_gusto.storage.schedule_messages import Fire, PutSchedule
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing import Asked, Barriers, Fault, FaultyStorage, VirtualClock, drain
 
@@ -649,6 +651,45 @@ async def test_a_stop_between_looking_and_firing_loses_no_instant(
         await trio.sleep(1)
         assert [at for at, _ in await history(queue)] == ["00:01"]
     assert [at for at, _ in shop.ran + again.ran] == ["00:01"]
+
+
+class Overtaken(MemoryStorage):
+    """Somebody else makes each change of a schedule a moment earlier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._done: list[PutSchedule] = []
+
+    def perform(self, write: Write) -> WriteReply | GustoError:
+        if isinstance(write, PutSchedule) and write not in self._done:
+            self._done.append(write)
+            super().perform(write)
+        return super().perform(write)
+
+
+async def test_who_is_overtaken_by_another_process_looks_again(
+    autojump_clock: MockClock,
+) -> None:
+    shop = Shop(Overtaken())
+    async with shop.app.connected() as queue:
+        kept = await queue.schedule("ledger", shop.close_day, trigger=HOUR)
+        assert await queue.get_schedule("ledger") == kept
+        again = await queue.schedule("ledger", shop.close_day, trigger=MINUTE)
+        assert again.next_at == shop.clock.now() + MINUTE
+        assert (await queue.pause_schedule("ledger")).paused
+        assert not (await queue.resume_schedule("ledger")).paused
+        with pytest.raises(UnknownSchedule):
+            await queue.remove_schedule("ledger")
+
+
+async def test_a_job_by_hand_has_its_deadline_from_now(autojump_clock: MockClock) -> None:
+    shop = Shop(MemoryStorage())
+    async with shop.app.connected() as queue:
+        await queue.schedule("ledger", shop.close_day, trigger=HOUR, expire_on=60)
+        ref = await queue.trigger_schedule("ledger")
+        job = await ref.job()
+        assert job.expire_on == shop.clock.now() + MINUTE
+        assert job.execute_after is None
 
 
 # --- tests of applications ------------------------------------------------------------------------

@@ -46,16 +46,12 @@ async def test_a_new_file_says_that_it_is_ours_and_its_version(tmp_path: Path) -
     await open_and_close(tmp_path / "jobs.db")
     assert ask(tmp_path / "jobs.db", "PRAGMA application_id") == [(APPLICATION_ID,)]
     assert ask(tmp_path / "jobs.db", "PRAGMA user_version") == [(len(MIGRATIONS),)]
-    assert ask(tmp_path / "jobs.db", "PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert ask(tmp_path / "jobs.db", "PRAGMA journal_mode") == [("wal",)]
 
 
 def test_the_schema_of_version_one_never_changes(tmp_path: Path) -> None:
     """A change of it is a new version, with a script that leads there."""
     make_version_one(tmp_path / "jobs.db")
-    path = tmp_path / "jobs.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrate(connection, str(path), [_read(MIGRATIONS[0])])
     names = ask(
         tmp_path / "jobs.db", "SELECT name FROM sqlite_schema WHERE sql NOT NULL ORDER BY 1"
     )
@@ -150,7 +146,6 @@ async def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(SchemaTooNew) as caught:
         await open_and_close(path)
-    assert (caught.value.found, caught.value.supported) == (99, 2)
     assert (caught.value.found, caught.value.supported) == (99, len(MIGRATIONS))
 
 
@@ -169,7 +164,7 @@ def test_an_older_schema_moves_forward_and_keeps_its_rows(tmp_path: Path) -> Non
         migrate(connection, str(path), [old, new])
         migrate(connection, str(path), [old, new])
     assert ask(path, "SELECT a, b FROM thing") == [(1, 1)]
-    assert ask(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+    assert ask(path, "PRAGMA user_version") == [(2,)]
 
 
 def test_a_migration_that_fails_changes_nothing_and_can_be_tried_again(tmp_path: Path) -> None:
@@ -183,7 +178,7 @@ def test_a_migration_that_fails_changes_nothing_and_can_be_tried_again(tmp_path:
         columns = connection.execute("SELECT name FROM pragma_table_info('thing')").fetchall()
         assert columns == [("a",)]
         migrate(connection, str(path), ["", "ALTER TABLE thing ADD COLUMN b;"])
-    assert ask(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+    assert ask(path, "PRAGMA user_version") == [(2,)]
 
 
 def test_an_sqlite_that_is_too_old_is_named() -> None:
@@ -218,7 +213,6 @@ def test_processes_that_make_the_file_at_the_same_time_all_succeed(tmp_path: Pat
         process.stdin.write(b"!")
         process.stdin.close()
     assert [process.wait(30) for process in processes] == [0] * 4
-    assert ask(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert ask(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
 

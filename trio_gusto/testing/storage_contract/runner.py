@@ -7,9 +7,10 @@ from inspect import isawaitable
 
 import trio
 
-from ...storage.messages import Conflict, Insert
+from ...storage.messages import Committed, Conflict, Insert
 from ...storage.storage import Storage
-from .subject import Subject, same, successes
+from .scheduling import MINUTE, find, firing, put, schedule
+from .subject import NOW, Subject, same, successes
 
 MakeStorage = Callable[[], Storage | Awaitable[Storage]]
 """Makes a fresh, empty storage, not yet attached."""
@@ -87,7 +88,10 @@ async def check_reopening(make_storage: MakeStorage, reopen: Reopen) -> None:
         done, running = (await subject.claim(limit=2)).jobs
         await subject.complete(done)
         waiting = await subject.enqueue(execute_after=running.request.created_at + 1)
+        await put(subject, schedule())
+        await subject.expect(Committed, firing(schedule(), NOW + MINUTE))
         kept = await subject.everything()
+        schedules = await find(subject)
     finally:
         await storage.detach("before")
     again = reopen(storage)
@@ -97,6 +101,7 @@ async def check_reopening(make_storage: MakeStorage, reopen: Reopen) -> None:
     subject = Subject(again, "after")
     try:
         same(await subject.everything(), kept, "the jobs after the storage was opened again")
+        same(await find(subject), schedules, "the schedules after the storage was opened again")
         (claimed,) = (await subject.claim(waiting.created_at + 1)).jobs
         same(claimed.request, waiting, "the job claimed after the storage was opened again")
         duplicate = await subject.tell(Insert([waiting], [kept[0].state]))
