@@ -240,6 +240,7 @@ def _copy(details: Details | None) -> Details:
         details.retry,
         details.carrier,
         details.parents,
+        details.batch,
     )
 
 

@@ -27,7 +27,7 @@ class Details:
 
     ``metadata``, ``retry`` and ``carrier`` hold JSON values only: the caller's own data, a retry
     policy's wire form, and the trace context of the enqueuer. ``parents`` are the jobs that this one
-    waited for, or still waits for.
+    waited for, or still waits for, batches among them; ``batch`` is the one that it belongs to.
     """
 
     ref_id: str | None = None
@@ -38,6 +38,7 @@ class Details:
     retry: Mapping[str, object] | None = None
     carrier: Mapping[str, str] | None = None
     parents: tuple[JobId, ...] = ()
+    batch: JobId | None = None
 
 
 @attrs.define

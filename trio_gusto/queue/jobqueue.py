@@ -24,6 +24,7 @@ from ..model.lifecycle import CalledOff, RetriedByHand, admit, advance, attempts
 from ..model.states import Cancelled, JobState, Processing, Ready, Scheduled, State
 from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, RequestCancel, Tally
+from .batching import Batching, page_mark
 from .call import Call
 from .continuing import Continuing
 from .draft import Drafter
@@ -56,7 +57,7 @@ class Ears:
         """These jobs may have ended, and others wait for them."""
 
 
-class JobQueue(Continuing):
+class JobQueue(Continuing, Batching):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
@@ -202,6 +203,10 @@ class JobQueue(Continuing):
             )
         return self._drafter.draft(call.fn, call.args, call.options)
 
+    def _announce_if_heard(self, request: JobRequest, state: State) -> None:
+        if self._probe.listening:
+            self._announce(request, state)
+
     def _announce(self, request: JobRequest, state: State) -> None:
         self._probe.announce(
             JobEnqueued(
@@ -316,7 +321,7 @@ class JobQueue(Continuing):
         Raises:
             ArgumentError: the filter, the limit or the page mark is not of its kind.
         """
-        before = None if after is None else _page_mark(after)
+        before = None if after is None else page_mark(after)
         query = (filter or JobFilter()).to_query(limit, before)
         jobs = (await self._desk.read(query)).jobs
         full = len(jobs) == limit
@@ -357,12 +362,3 @@ def _id_of(job: JobRef[Any] | Job | UUID) -> JobId:
     if isinstance(job, JobRef | Job):
         return to_job_id(job.id)
     raise ArgumentError(f"{job!r} names no job; give a JobRef, a Job or its id (a UUID)")
-
-
-def _page_mark(after: str) -> int:
-    try:
-        return int(after)
-    except (TypeError, ValueError):
-        raise ArgumentError(
-            f"{after!r} is no page mark; give the `next` of the page before, as it is"
-        ) from None

@@ -105,7 +105,12 @@ async def test_a_damaged_file_says_so(tmp_path: Path, inline: bool) -> None:
     async with opened(path, inline=inline) as subject:
         await subject.insert(*(subject.request(args="x" * 1000) for _ in range(100)))
     content = bytearray(path.read_bytes())
-    content[4096:] = b"\x55" * (len(content) - 4096)
+    with closing(sqlite3.connect(path)) as connection:
+        roots = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE rootpage > 0"
+        ).fetchall()
+    for (page,) in roots:
+        content[(page - 1) * 4096 : page * 4096] = b"\x55" * 4096
     path.write_bytes(content)
     async with opened(path, inline=inline) as subject:
         with pytest.raises(StorageError, match=r"is corrupt.*restore a backup"):

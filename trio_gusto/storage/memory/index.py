@@ -91,6 +91,11 @@ class Index:
             self.overdue.clear()
             for job in overdue:
                 self.enter(job)
+                # It may stand there still; then one of the two entries will be a stray, uncounted.
+                if isinstance(job.state, Ready):
+                    self._lane(job).lose()
+                elif isinstance(job.state, Scheduled):
+                    self.scheduled.lose()
         self._looked_at = now
         while (passed := self.expiring.take(now)) is not None:
             self.overdue[passed.request.id] = passed

@@ -49,7 +49,7 @@ WORDS = {number: word for word, number in NUMBERS.items()}
 
 REQUEST_COLUMNS = (
     "id, handler, args, created_at, max_attempts, timeout, execute_after, expire_on, "
-    "queue, priority, tenant, ref_id, details"
+    "queue, priority, tenant, ref_id, details, batch"
 )
 STATE_COLUMNS = "state, due, node, claimed_at, lease_until, started_at, ended_at, result, reason"
 
@@ -82,6 +82,7 @@ def request_values(request: JobRequest, names: Names) -> tuple[object, ...]:
         request.tenant,
         None if details is None else details.ref_id,
         None if details is None else details_to_json(details),
+        None if details is None or details.batch is None else names.batch_number(details.batch),
     )
 
 

@@ -21,6 +21,7 @@ from ..messages import (
     Completions,
     Conflict,
     Insert,
+    InsertBatch,
     Inserted,
     Prune,
     Renew,
@@ -28,6 +29,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from .batches import refusal_of
 from .claiming import claim_due
 from .dependencies import Dependencies
 from .errors import MessageErrors
@@ -131,6 +133,8 @@ class Steps:
         reply = self._protected(self._perform, write)
         if not isinstance(reply, Exception) or isinstance(reply, GustoError):
             return reply
+        if type(write) is InsertBatch:
+            return refusal(self._connection, write.jobs, reply)
         if type(write) is Insert:
             return refusal(self._connection, write, reply)
         return _unstorable(write, reply)
@@ -184,6 +188,11 @@ class Steps:
                 return request_cancel(self._connection, write)
             case Prune():
                 return prune(self._connection, write)
+            case InsertBatch():
+                refused = refusal_of(self._connection, write)
+                if refused is None:
+                    self._insert([write.jobs])
+                return refused or _INSERTED
             case Insert():
                 self._insert([write])
                 return _INSERTED
