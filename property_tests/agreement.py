@@ -6,6 +6,7 @@ attempts, time and order are checked against a plain recount, so that the model 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from property_tests.recount import (
 )
 from property_tests.side_by_side import SideBySide
 from property_tests.strategies import outcomes
+from trio_gusto.model.batch import BatchRequest
 from trio_gusto.model.dependencies import resolve
 from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest, StoredJob
@@ -45,6 +47,8 @@ from trio_gusto.model.states import (
     Waiting,
 )
 from trio_gusto.storage.messages import (
+    Batches,
+    BatchesFound,
     CancelRequests,
     ClaimDue,
     ClaimReply,
@@ -58,6 +62,8 @@ from trio_gusto.storage.messages import (
     Find,
     Get,
     Insert,
+    InsertBatch,
+    Inserted,
     Prune,
     Pruned,
     Renew,
@@ -141,6 +147,53 @@ class Agreement(SideBySide):
         ]
         self.tell(Insert(requests, states))
 
+    @rule(
+        data=st.data(),
+        pick=picks,
+        is_new=st.booleans(),
+        reopen=st.booleans(),
+        on=st.sampled_from(Condition),
+    )
+    def store_a_batch(
+        self, data: st.DataObject, pick: int, is_new: bool, reopen: bool, on: Condition
+    ) -> None:
+        """A new one or more of an old one, with a job that waits for it."""
+        self.made += 1
+        batch_id = uuid7(self.now * 1000, self.made)
+        if not is_new and self.batches:
+            batch_id = self.batches[pick % len(self.batches)]
+        members = [self.request(data.draw) for _ in range(data.draw(st.integers(0, 3)))]
+        members = [
+            attrs.evolve(request, details=Details(tags=("x",), batch=batch_id))
+            for request in members
+        ]
+        follower = attrs.evolve(self.request(data.draw), details=Details(parents=(batch_id,)))
+        states = [*map(admit, members), Waiting((batch_id,), on)]
+        batch = BatchRequest(batch_id, self.now, data.draw(queue_names), ("y",))
+        insert = Insert([*members, follower], states)
+        (reply,) = self.tell(InsertBatch(batch, insert, is_new, reopen))
+        if reply == Inserted() and is_new:
+            self.batches.append(batch_id)
+
+    @rule(limit=few, before=st.none() | picks, tenant=st.none() | queue_names)
+    def look_at_batches(self, limit: int, before: int | None, tenant: str | None) -> None:
+        """What is counted is what there is, by a plain recount."""
+        self.ask(Batches(limit, before, tenant))
+        for batch_id in self.batches:
+            found = self.ask(Batches(1, batch_id=batch_id))
+            self.ask(Find(3, batch=batch_id))
+            assert isinstance(found, BatchesFound)
+            for batch in found.batches:
+                counted = Counter(job.state.word for job in self.members_of(batch_id))
+                assert batch.counts == counted
+
+    def members_of(self, batch_id: JobId) -> list[StoredJob]:
+        return [
+            job
+            for job in self.jobs.values()
+            if job.request.details is not None and job.request.details.batch == batch_id
+        ]
+
     @rule()
     def resolve(self) -> None:
         found = self.ask(Dependents(ALL))
@@ -162,7 +215,11 @@ class Agreement(SideBySide):
     def verdict_of(self, job: StoredJob) -> bool:
         """Whether its wait is over, by looking at every parent."""
         assert isinstance(job.state, Waiting)
-        words = [self.jobs[parent].state.word for parent in job.state.parents]
+        words = [
+            each.state.word
+            for parent in job.state.parents
+            for each in ([self.jobs[parent]] if parent in self.jobs else self.members_of(parent))
+        ]
         if job.state.condition is Condition.SUCCESS:
             failed = any(word.is_ended and word != JobState.COMPLETED for word in words)
             return failed or all(word.is_ended for word in words)
@@ -225,6 +282,11 @@ class Agreement(SideBySide):
             for job_id in ended
             if self.jobs[job_id].state.word.is_ended and self.waiting_for(job_id)
         }
+        for job_id in ended:
+            details = self.jobs[job_id].request.details
+            batch = None if details is None else details.batch
+            if self.jobs[job_id].state.word.is_ended and batch and self.waiting_for(batch):
+                awaited.add(batch)
         assert isinstance(reply, Committed | Completions)
         assert set(reply.awaited) == awaited
 
@@ -404,6 +466,11 @@ class Agreement(SideBySide):
             isinstance(job.state, Ended)
             and job.state.ended_at < before
             and not self.waiting_for(job_id)
+            and not (
+                job.request.details is not None
+                and job.request.details.batch is not None
+                and self.waiting_for(job.request.details.batch)
+            )
             for job_id, job in self.jobs.items()
         )
         (reply,) = self.tell(Prune(before, limit))

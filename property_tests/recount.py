@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import attrs
 
-from trio_gusto.model.errors import DuplicateJob, UnknownJob
+from trio_gusto.model.errors import BatchError, DuplicateJob, UnknownJob
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.lifecycle import within_reach
 from trio_gusto.model.states import JobState, Ready, Scheduled
 from trio_gusto.storage.messages import (
+    BatchesFound,
     CancelsAsked,
     ClaimDue,
     ClaimReply,
@@ -99,6 +100,10 @@ def comparable(reply: object) -> object:
             return (sorted(reply.lost), sorted(reply.cancels))
         case CancelsAsked():
             return sorted(reply.cancels)
+        case BatchError():
+            return ("batch", str(reply))
+        case BatchesFound():
+            return [(each.request, dict(each.counts)) for each in reply.batches]
         case UnknownJob():
             return ("unknown", reply.job_id)
         case DependentJobs():

@@ -24,7 +24,7 @@ from property_tests.recount import (
     everything,
 )
 from property_tests.strategies import NOW
-from trio_gusto.model.errors import DuplicateJob, GustoError, UnknownJob
+from trio_gusto.model.errors import BatchError, DuplicateJob, GustoError, UnknownJob
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import ClaimedJob
 from trio_gusto.model.states import Expired, Processing, Scheduled
@@ -56,6 +56,7 @@ class SideBySide(RuleBasedStateMachine):
         self.clock_stepped = False
         self.made = 0
         self.nodes: list[str] = []
+        self.batches: list[JobId] = []
         self.jobs: Jobs = {}
         self.leases: list[ClaimedJob] = []
         self.ever_claimed: Counter[JobId] = Counter()
@@ -148,4 +149,4 @@ def is_refused(write: Write, reply: object) -> bool:
     if isinstance(write, Complete):
         assert isinstance(reply, Completions)
         return len(reply.refused) == len(write.claims)
-    return isinstance(reply, Conflict | DuplicateJob | UnknownJob)
+    return isinstance(reply, Conflict | DuplicateJob | UnknownJob | BatchError)

@@ -16,6 +16,7 @@ from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
+    BatchesFound,
     ClaimDue,
     ClaimReply,
     Commit,
@@ -156,7 +157,26 @@ class KeepsWaitingForOne(MemoryStorage):
         return await super().read(query)
 
 
+class CountsAJobTwice(MemoryStorage):
+    async def read(self, query: Any) -> Any:
+        found = await super().read(query)
+        if isinstance(found, BatchesFound):
+            for batch in found.batches:
+                batch.counts = {word: min(2, count) for word, count in batch.counts.items()}
+        return found
+
+
+class ForgetsFailuresOfBatches(MemoryStorage):
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        reply = super()._commit(commit)
+        for batch in self._shelf.kept.values():
+            batch.unhappy = 0
+        return reply
+
+
 FAULTS = (
+    CountsAJobTwice,
+    ForgetsFailuresOfBatches,
     ForgetsWhoIsAwaited,
     KeepsWaitingForOne,
     AcceptsStaleLeases,
@@ -183,7 +203,7 @@ def test_the_machine_catches(fault: type[MemoryStorage]) -> None:
         run_state_machine_as_test(
             Caught,
             settings=settings(
-                max_examples=400,
+                max_examples=1000,
                 stateful_step_count=40,
                 derandomize=True,
                 database=None,

@@ -11,10 +11,12 @@ from .clock import Clock as Clock
 from .clock import SystemClock as SystemClock
 from .job_options import HandlerOptions as HandlerOptions
 from .job_options import JobOptions as JobOptions
+from .model.batch import BatchStatus as BatchStatus
 from .model.dependencies import Parent as Parent
 from .model.errors import AlreadyRunning as AlreadyRunning
 from .model.errors import ArgumentError as ArgumentError
 from .model.errors import BackendError as BackendError
+from .model.errors import BatchError as BatchError
 from .model.errors import DuplicateHandler as DuplicateHandler
 from .model.errors import DuplicateJob as DuplicateJob
 from .model.errors import GustoError as GustoError
@@ -73,6 +75,8 @@ from .model.triggers import cron as cron
 from .model.triggers import every as every
 from .model.triggers import every_after as every_after
 from .options import Options as Options
+from .queue.batch import Batch as Batch
+from .queue.batch import OpenBatch as OpenBatch
 from .queue.call import Call as Call
 from .queue.call import call as call
 from .queue.jobqueue import JobQueue as JobQueue

@@ -242,6 +242,7 @@ def _copy(details: Details | None) -> Details:
         details.schedule_name,
         details.fire_time,
         details.parents,
+        details.batch,
     )
 
 

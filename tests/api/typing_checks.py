@@ -123,6 +123,14 @@ async def continuations_know_the_result(queue: JobQueue, ref: JobRef[str], job: 
     assert_type(await queue.continue_with(ref, EmailService.check, 5, priority=1), JobRef[int])
 
 
+async def batches_know_their_results(queue: JobQueue) -> None:
+    async with queue.batch(tenant="acme") as batch:
+        assert_type(batch.enqueue(send_welcome, "ann@example.org"), JobRef[str])
+        assert_type(batch.enqueue(resize, "a.png", 5, priority=1), JobRef[bytes])
+        assert_type(batch.continue_with(count, "a.png", on="failure"), JobRef[int])
+    assert_type(await queue.continue_with([batch], EmailService.send, "a@b.org"), JobRef[str])
+
+
 async def undecorated_functions_and_partials_are_accepted(queue: JobQueue) -> None:
     assert_type(await queue.enqueue(undecorated, "ann@example.org"), JobRef[str])
     assert_type(await queue.enqueue(undecorated, "ann@example.org", "Ann"), JobRef[str])

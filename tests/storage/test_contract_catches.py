@@ -29,6 +29,7 @@ from trio_gusto.storage.messages import (
     Found,
     Get,
     Insert,
+    InsertBatch,
     Inserted,
     Prune,
     Pruned,
@@ -575,6 +576,36 @@ class ShowsEveryWaitAtOnce(MemoryStorage):
         return await super().read(query)
 
 
+class StoresTheBatchAloneFirst(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        refusal = self._shelf.refusal(write)
+        if refusal is None:
+            self._shelf.open(write)
+            write = attrs.evolve(write, is_new=False, reopen=True)
+        return refusal or super()._insert_batch(write)
+
+
+class AppendsToAnyBatch(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        return super()._insert_batch(attrs.evolve(write, reopen=True))
+
+
+class ForgetsThatBatchesAreAwaited(MemoryStorage):
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        reply = super()._commit(commit)
+        if not isinstance(reply, Committed):
+            return reply
+        return Committed(tuple(name for name in reply.awaited if name in self._jobs))
+
+
+class KeepsEmptyBatches(MemoryStorage):
+    def _prune(self, prune: Prune) -> Pruned:
+        kept = dict(self._shelf.kept)
+        pruned = super()._prune(prune)
+        self._shelf.kept.update(kept)
+        return pruned
+
+
 BROKEN = [
     (FiresWhateverTheVersion, "a schedule fires only at the version that was seen"),
     (FiresByHalves, "a schedule fires together with its jobs"),
@@ -595,6 +626,10 @@ BROKEN = [
     (on_shelf(ForgetsJobsThatRunAgain), "unfinished jobs are those that live"),
     (on_shelf(ForgetsWhoIsHeld), "held jobs name whom they wait for"),
     (on_shelf(HandsOutItsOwnSchedules), "schedules handed out do not change"),
+    (StoresTheBatchAloneFirst, "a batch is stored as a whole or not at all"),
+    (AppendsToAnyBatch, "a batch is opened once and appended to while it lives"),
+    (ForgetsThatBatchesAreAwaited, "a batch is awaited as all of its jobs"),
+    (KeepsEmptyBatches, "jobs of an awaited batch are not pruned"),
     (DeletesWhoIsAwaited, "awaited jobs are not pruned"),
     (ForgetsWhoIsAwaited, "replies name jobs that ended and are awaited"),
     (ForgetsWhoIsAwaitedAmongSuccesses, "replies name jobs that ended and are awaited"),

@@ -52,7 +52,7 @@ class JobContext:
     def parents(self) -> tuple[Parent, ...]:
         """The jobs that this one waited for, with their results, in the order they were given.
 
-        Read before the handler was entered; one that retention has removed is left out. Empty for a
+        For a batch, its jobs. Read before the handler was entered; one that retention has removed is left out. Empty for a
         job that is no continuation.
         """
         return self._lease.parents

@@ -19,6 +19,7 @@ from ..storage.messages import (
     Committed,
     Conflict,
     Insert,
+    InsertBatch,
     Inserted,
     Prune,
     Pruned,
@@ -82,7 +83,7 @@ class StorageDesk:
         self._closed = False
 
     @overload
-    async def ask(self, write: Insert) -> Inserted: ...
+    async def ask(self, write: Insert | InsertBatch) -> Inserted: ...
     @overload
     async def ask(self, write: ClaimDue) -> ClaimReply: ...
     @overload

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..model.dependencies import Parent
-from ..model.job import JobRequest
-from ..storage.messages import Get
+from ..model.ids import JobId
+from ..model.job import JobRequest, StoredJob
+from ..storage.messages import Find, Get
 from .desk import StorageDesk
 from .workplace import Workplace
+
+SLICE = 500
+"""Jobs of a batch that are read in one go."""
 
 
 class Parents:
@@ -24,8 +30,23 @@ class Parents:
         """
         details = request.details
         assert details is not None
-        found = await self._desk.read(Get(details.parents))
-        return tuple([self._workplace.parent(stored) for stored in found.jobs])
+        jobs = {job.request.id: job for job in (await self._desk.read(Get(details.parents))).jobs}
+        parents: list[StoredJob] = []
+        for parent in details.parents:
+            parents += [jobs[parent]] if parent in jobs else await self._members(parent)
+        return tuple(map(self._workplace.parent, parents))
+
+    async def _members(self, batch: JobId) -> list[StoredJob]:
+        """The jobs of a batch, in the order in which they were stored."""
+        members: list[StoredJob] = []
+        page: Sequence[StoredJob] = ()
+        while not members or len(page) == SLICE:
+            before = members[-1].sequence if members else None
+            page = (await self._desk.read(Find(SLICE, before, batch=batch))).jobs
+            members += page
+            if not page:
+                break
+        return members[::-1]
 
 
 def has_parents(request: JobRequest) -> bool:

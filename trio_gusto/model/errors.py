@@ -132,6 +132,50 @@ class UnknownSchedule(GustoError, LookupError):
         )
 
 
+class BatchError(GustoError):
+    """A batch cannot take these jobs. ``batch_id`` is its id."""
+
+    def __init__(self, message: str, batch_id: UUID) -> None:
+        self.batch_id = batch_id
+        super().__init__(message)
+
+    @classmethod
+    def unknown(cls, batch_id: UUID) -> BatchError:
+        """There is no such batch."""
+        return cls(
+            f"no batch has the id {batch_id}, so nothing can be appended to it; it never existed, "
+            "or retention removed it with its jobs (see Options.retention)",
+            batch_id,
+        )
+
+    @classmethod
+    def exists(cls, batch_id: UUID) -> BatchError:
+        """A new batch has an id that is taken."""
+        return cls(
+            f"a batch with the id {batch_id} exists already, and nothing was stored; "
+            "append to that one, or make another",
+            batch_id,
+        )
+
+    @classmethod
+    def finished(cls, batch_id: UUID) -> BatchError:
+        """All its jobs have ended."""
+        return cls(
+            f"batch {batch_id} is finished, and who waited for that was told; nothing was stored; "
+            "make another batch, or open this one again with append_to(batch_id, reopen=True)",
+            batch_id,
+        )
+
+    @classmethod
+    def closed(cls, batch_id: UUID) -> BatchError:
+        """Its block is not open."""
+        return cls(
+            f"batch {batch_id} takes jobs only inside its block, since the end of the block stores "
+            "them; use `async with queue.append_to(batch_id)` for more",
+            batch_id,
+        )
+
+
 class NotSupported(GustoError):
     """The storage cannot do this. ``protocol`` names what it would have to implement."""
 

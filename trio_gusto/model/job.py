@@ -28,7 +28,8 @@ class Details:
     ``metadata``, ``retry`` and ``carrier`` hold JSON values only: the caller's own data, a retry
     policy's wire form, and the trace context of the enqueuer. ``schedule_name`` is the schedule that
     made the job, and ``fire_time`` its nominal instant; ``None`` for one that was started by hand.
-    ``parents`` are the jobs that this one waited for, or still waits for.
+    ``parents`` are the jobs that this one waited for, or still waits for, batches among them;
+    ``batch`` is the one that it belongs to.
     """
 
     ref_id: str | None = None
@@ -41,6 +42,7 @@ class Details:
     schedule_name: str | None = None
     fire_time: int | None = None
     parents: tuple[JobId, ...] = ()
+    batch: JobId | None = None
 
 
 @attrs.define

@@ -53,7 +53,7 @@ class Condition(StrEnum):
 
 @attrs.define
 class Waiting:
-    """Not due before its ``parents`` have ended, the way ``condition`` wants it."""
+    """Not due before its ``parents``, jobs and batches, have ended, the way ``condition`` wants it."""
 
     parents: tuple[JobId, ...] = ()
     condition: Condition = Condition.SUCCESS

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 from uuid import UUID
 
-import attrs
-
 from ..actors.desk import StorageDesk
-from ..actors.probe import Probe
 from ..job_options import JobOptions
-from ..model.errors import ArgumentError, OptionsError
+from ..model.errors import ArgumentError
 from ..model.ids import JobId, to_job_id
-from ..model.job import Details, Job, JobRequest
-from ..model.states import Condition, State, Waiting
+from ..model.job import Job, JobRequest
+from ..model.states import State, Waiting
 from ..storage.messages import Insert
+from .batch import Batch
+from .conditions import On, condition_of, with_parents
 from .draft import Drafter
 from .ref import JobRef
 from .signatures import AnyMethod, Method, R, Ts
@@ -23,10 +22,8 @@ from .signatures import AnyMethod, Method, R, Ts
 if TYPE_CHECKING:
     from .jobqueue import Ears
 
-Parent = JobRef[Any] | Job | UUID
-"""What names a job that others wait for."""
-
-On = Condition | Literal["success", "failure", "finish"]
+Parent = JobRef[Any] | Job | Batch | UUID
+"""What names a job or batch that others wait for."""
 
 
 class Continuing:
@@ -35,7 +32,6 @@ class Continuing:
     _desk: StorageDesk
     _drafter: Drafter
     _ears: Ears
-    _probe: Probe
 
     @overload
     async def continue_with(
@@ -104,7 +100,8 @@ class Continuing:
         nothing. Inside the handler ``current_job().parents`` has the parents with their results.
 
         Args:
-            parents: one job, or several: refs, jobs or ids.
+            parents: one job or batch, or several: refs, jobs, batches or ids. A batch stands for all of
+                its jobs, those that are appended until it has finished among them.
             fn: as in `enqueue`, like ``args`` and ``options``. An ``execute_after`` or ``expire_on``
                 that is a duration counts from now, not from the release.
             on: ``"success"``: every parent completed; ``"failure"``: all ended, and at least one did
@@ -138,11 +135,10 @@ class Continuing:
         self._ears.awaited(state.parents)
         if request.expire_on is not None:
             self._ears.expiring()
-        if self._probe.listening:
-            self._announce(request, state)
+        self._announce_if_heard(request, state)
         return JobRef(self, request.id)  # type: ignore[arg-type]  # it is the queue
 
-    def _announce(self, request: JobRequest, state: State) -> None:
+    def _announce_if_heard(self, request: JobRequest, state: State) -> None:
         raise NotImplementedError
 
 
@@ -152,14 +148,14 @@ def parent_ids(parents: Parent | Iterable[Parent]) -> tuple[JobId, ...]:
     Raises:
         ArgumentError: there is none, or something that names no job.
     """
-    given = [parents] if isinstance(parents, UUID | JobRef | Job) else parents
+    given = [parents] if isinstance(parents, UUID | JobRef | Job | Batch) else parents
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise _no_parent(parents)
     ids: dict[JobId, None] = {}
     for parent in given:
         if isinstance(parent, UUID):
             ids[to_job_id(parent)] = None
-        elif isinstance(parent, JobRef | Job):
+        elif isinstance(parent, JobRef | Job | Batch):
             ids[to_job_id(parent.id)] = None
         else:
             raise _no_parent(parent)
@@ -170,26 +166,8 @@ def parent_ids(parents: Parent | Iterable[Parent]) -> tuple[JobId, ...]:
     return tuple(ids)
 
 
-def condition_of(on: On) -> Condition:
-    """The condition that ``on`` names.
-
-    Raises:
-        OptionsError: it names none.
-    """
-    try:
-        return Condition(on)
-    except ValueError:
-        raise OptionsError("on", on, 'use "success", "failure" or "finish"') from None
-
-
-def with_parents(request: JobRequest, parents: tuple[JobId, ...]) -> JobRequest:
-    """The same request, which knows its parents."""
-    details = attrs.evolve(request.details or Details(), parents=parents)
-    return attrs.evolve(request, details=details)
-
-
 def _no_parent(parent: object) -> ArgumentError:
     return ArgumentError(
         f"{parent!r} names no job, so nothing can wait for it; "
-        "give a JobRef, a Job or an id (a UUID), or several of them"
+        "give a JobRef, a Job, a Batch or an id (a UUID), or several of them"
     )

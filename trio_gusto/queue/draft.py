@@ -67,6 +67,10 @@ class Drafter:
         self._straight: dict[Callable[..., Any], Straight] = {}
         """How calls of some of them are drafted that have no options."""
 
+    def new_id(self) -> JobId:
+        """An id for something that is no job."""
+        return self._make_id(self._nanoseconds())
+
     def draft(
         self, fn: Callable[..., Any], args: tuple[object, ...], options: Mapping[str, Any]
     ) -> JobRequest:

@@ -26,6 +26,7 @@ from ..model.lifecycle import RetriedByHand, admit, attempts_of, may
 from ..model.states import Cancelled, JobState, Ready, Scheduled, State
 from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, Tally
+from .batching import Batching, page_mark
 from .call import Call
 from .continuing import Continuing
 from .draft import Drafter
@@ -62,7 +63,7 @@ class Ears:
         """These jobs may have ended, and others wait for them."""
 
 
-class JobQueue(ScheduleVerbs, Continuing):
+class JobQueue(ScheduleVerbs, Continuing, Batching):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
@@ -209,7 +210,7 @@ class JobQueue(ScheduleVerbs, Continuing):
             )
         return self._drafter.draft(call.fn, call.args, call.options)
 
-    def _announce_stored(self, request: JobRequest, state: State) -> None:
+    def _announce_if_heard(self, request: JobRequest, state: State) -> None:
         if self._probe.listening:
             self._announce(request, state)
 
@@ -301,7 +302,7 @@ class JobQueue(ScheduleVerbs, Continuing):
         Raises:
             ArgumentError: the filter, the limit or the page mark is not of its kind.
         """
-        before = None if after is None else _page_mark(after)
+        before = None if after is None else page_mark(after)
         query = (filter or JobFilter()).to_query(limit, before)
         jobs = (await self._desk.read(query)).jobs
         full = len(jobs) == limit
@@ -342,12 +343,3 @@ def _id_of(job: JobRef[Any] | Job | UUID) -> JobId:
     if isinstance(job, JobRef | Job):
         return to_job_id(job.id)
     raise ArgumentError(f"{job!r} names no job; give a JobRef, a Job or its id (a UUID)")
-
-
-def _page_mark(after: str) -> int:
-    try:
-        return int(after)
-    except (TypeError, ValueError):
-        raise ArgumentError(
-            f"{after!r} is no page mark; give the `next` of the page before, as it is"
-        ) from None

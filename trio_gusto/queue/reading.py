@@ -24,6 +24,8 @@ class Reader:
         self._waiters = waiters
         self._registry = registry
         self._codec = codec
+        self.read = desk.read
+        """Ask the storage."""
 
     async def find(self, job_id: JobId) -> StoredJob | None:
         """The job as it is stored now, if there is one."""

@@ -26,7 +26,8 @@ class JobFilter:
     """Which jobs `JobQueue.find` gives: those that satisfy every criterion; none given means all.
 
     The first five, and the tags, take any iterable and want one of its members; ``tags_all`` wants
-    all of them. ``parent_id`` wants the jobs that waited for this one. ``metadata`` wants each of its keys to have that value. ``created_after`` is
+    all of them. ``batch_id`` wants the jobs of a batch, ``parent_id`` those
+    that waited for this job or batch. ``metadata`` wants each of its keys to have that value. ``created_after`` is
     inclusive, ``created_before`` exclusive; both are aware datetimes.
     """
 
@@ -37,6 +38,7 @@ class JobFilter:
     tags_any: Iterable[str] = ()
     tags_all: Iterable[str] = ()
     schedule_name: str | None = None
+    batch_id: UUID | None = None
     parent_id: UUID | None = None
     created_by: str | None = None
     user_id: str | None = None
@@ -72,6 +74,7 @@ class JobFilter:
             created_by=self.created_by,
             user_id=self.user_id,
             metadata=dict(self.metadata),
+            batch=None if self.batch_id is None else to_job_id(self.batch_id),
             parent=None if self.parent_id is None else to_job_id(self.parent_id),
             created_after=_moment("created_after", self.created_after),
             created_before=_moment("created_before", self.created_before),

@@ -99,7 +99,7 @@ class JobRef(Generic[R_co]):
             if state.result_error is not None:
                 raise ResultError(self.id, state.result_error)
             return cast("R_co", self._queue.reader.result_of(stored))
-        raise _unhappy(self._queue.reader.view(stored))
+        raise unhappy(self._queue.reader.view(stored))
 
     async def cancel(self, reason: str = "") -> bool:
         """Call the job off; see `JobQueue.cancel`."""
@@ -113,7 +113,8 @@ class JobRef(Generic[R_co]):
             return await self._queue.reader.ended(self._id)
 
 
-def _unhappy(job: Job) -> Exception:
+def unhappy(job: Job) -> Exception:
+    """The error for a job that ended without a result."""
     match job.state:
         case JobState.FAILED:
             return JobFailed(job.id, job.reason, job.error)

@@ -45,7 +45,7 @@ class ScheduleVerbs:
     if TYPE_CHECKING:
 
         def ref(self, job_id: Any) -> JobRef[Any]: ...
-        def _announce_stored(self, request: JobRequest, state: State) -> None: ...
+        def _announce_if_heard(self, request: JobRequest, state: State) -> None: ...
 
     @overload
     async def schedule(
@@ -158,7 +158,7 @@ class ScheduleVerbs:
             self._ears.due(state.due)
         if request.expire_on is not None:
             self._ears.expiring()
-        self._announce_stored(request, state)
+        self._announce_if_heard(request, state)
         return self.ref(to_uuid(request.id))
 
     async def get_schedule(self, name: str) -> Schedule | None:

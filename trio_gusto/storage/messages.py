@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: nine writes and seven queries, each with its reply.
+"""The whole language spoken to storages: ten writes and eight queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from ..model.batch import BatchRequest, StoredBatch
 from ..model.dependencies import Dependent
 from ..model.errors import GustoError
 from ..model.ids import JobId
@@ -35,7 +36,7 @@ class Insert:
     ``states`` are their first states (`lifecycle.admit`), one for each request.
     Reply: `Inserted`. A tracking id or ``ref_id`` that exists is answered with `DuplicateJob`, and
     then none of this message's jobs is stored. So is, with `UnknownJob`, a waiting job one of whose
-    parents is not stored, or not before it. While a job waits, its parents are remembered as
+    parents, jobs or batches, is not stored, or not before it. While a job waits, its parents are remembered as
     awaited.
     """
 
@@ -46,6 +47,21 @@ class Insert:
 @attrs.define
 class Inserted:
     """The jobs are stored."""
+
+
+@attrs.define
+class InsertBatch:
+    """Store a batch and its jobs, or more jobs of a batch, all or none.
+
+    Jobs of the batch have its id in their details; others may wait for it. Reply: `Inserted`, or
+    what `Insert` is refused with. A batch ``is_new``, or it must be stored already, and have a job
+    that has not ended unless it is to ``reopen``: otherwise the reply is `BatchError`.
+    """
+
+    batch: BatchRequest
+    jobs: Insert
+    is_new: bool = True
+    reopen: bool = False
 
 
 @attrs.define
@@ -110,7 +126,8 @@ class Commit:
 
 @attrs.define
 class Committed:
-    """The state is recorded. ``awaited``: the job, if it has ended and others wait for it."""
+    """The state is recorded. ``awaited``: the job, and its batch, if it has ended and others wait
+    for them."""
 
     awaited: tuple[JobId, ...] = ()
 
@@ -146,7 +163,7 @@ class Complete:
 class Completions:
     """The states are recorded, except of those ``refused``: by position, a `Conflict` or error.
 
-    ``awaited`` are those of the jobs that others wait for, in any order.
+    ``awaited`` are those of the jobs and their batches that others wait for, in any order.
     """
 
     refused: Mapping[int, Conflict | GustoError] = attrs.field(
@@ -164,7 +181,12 @@ class Completions:
                 if not isinstance(reply, Committed)
             },
             tuple(
-                [job for reply in replies if isinstance(reply, Committed) for job in reply.awaited]
+                dict.fromkeys(
+                    job
+                    for reply in replies
+                    if isinstance(reply, Committed)
+                    for job in reply.awaited
+                )
             ),
         )
 
@@ -208,6 +230,8 @@ class RequestCancel:
 class Prune:
     """Delete up to ``limit`` jobs that ended before ``ended_before`` and that no job waits for.
 
+    Nor may one wait for their batch. Batches made before then of which no job is left go with them.
+
     Reply: `Pruned`.
     """
 
@@ -222,7 +246,18 @@ class Pruned:
     count: int
 
 
-Write = Insert | ClaimDue | Commit | Complete | Renew | RequestCancel | Prune | PutSchedule | Fire
+Write = (
+    Insert
+    | InsertBatch
+    | ClaimDue
+    | Commit
+    | Complete
+    | Renew
+    | RequestCancel
+    | Prune
+    | PutSchedule
+    | Fire
+)
 WriteReply = Inserted | ClaimReply | Committed | Conflict | Completions | Renewed | Pruned
 
 # --- queries --------------------------------------------------------------------------------------
@@ -246,7 +281,8 @@ class Find:
     An empty criterion accepts every job. ``before`` is a sequence: only jobs with a lower one.
     ``tags_any`` wants one of the tags at least, ``tags_all`` all of them; ``metadata`` wants each
     key to have that (JSON) value; ``created_after`` is inclusive, ``created_before`` exclusive.
-    ``parent`` is one of the jobs that a job waited for, or still waits for.
+    ``parent`` is a job or batch that a job waited for, or still waits for, ``batch`` the one that
+    it belongs to.
     Reply: `Found`, at most ``limit`` jobs, each with the last record of its history at most.
     """
 
@@ -265,6 +301,7 @@ class Find:
     created_after: int | None = None
     created_before: int | None = None
     parent: JobId | None = None
+    batch: JobId | None = None
 
 
 @attrs.define
@@ -332,7 +369,7 @@ class CancelsAsked:
 class Dependents:
     """Waiting jobs whose wait may be over, oldest first (by sequence). Reply: `DependentJobs`.
 
-    That is: none of its parents is live, or it waits for `Condition.SUCCESS` and one of them has
+    A batch counts as all of its jobs. That is: none of its parents is live, or it waits for `Condition.SUCCESS` and one of them has
     ended otherwise. A job without parents never is. ``parents`` leaves out jobs that wait for none
     of these; ``None`` leaves out none. ``after`` is a sequence: only jobs with a higher one.
     """
@@ -349,5 +386,27 @@ class DependentJobs:
     jobs: Sequence[Dependent]
 
 
-Query = Get | Find | Tally | Stranded | CancelRequests | FindSchedules | Dependents
-QueryReply = Found | Tallied | StrandedJobs | CancelsAsked | Schedules | DependentJobs
+@attrs.define
+class Batches:
+    """Batches, newest first (by sequence, descending). Reply: `BatchesFound`.
+
+    ``before`` is a sequence: only batches with a lower one.
+    """
+
+    limit: int
+    before: int | None = None
+    tenant: str | None = None
+    batch_id: JobId | None = None
+
+
+@attrs.define
+class BatchesFound:
+    """At most ``limit`` batches."""
+
+    batches: Sequence[StoredBatch]
+
+
+Query = Get | Find | Tally | Stranded | CancelRequests | FindSchedules | Dependents | Batches
+QueryReply = (
+    Found | Tallied | StrandedJobs | CancelsAsked | Schedules | DependentJobs | BatchesFound
+)

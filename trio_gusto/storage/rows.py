@@ -45,6 +45,8 @@ def details_to_json(details: Details) -> str:
         kept["fire_time"] = details.fire_time
     if details.parents:
         kept["parents"] = [parent.hex() for parent in details.parents]
+    if details.batch is not None:
+        kept["batch"] = details.batch.hex()
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -52,7 +54,14 @@ def details_from_json(text: str, ref_id: str | None) -> Details:
     """The inverse of `details_to_json`."""
     kept = orjson.loads(text)
     parents = tuple([JobId(bytes.fromhex(parent)) for parent in kept.pop("parents", ())])
-    return Details(ref_id, tuple(kept.pop("tags", ())), parents=parents, **kept)
+    batch = kept.pop("batch", None)
+    return Details(
+        ref_id,
+        tuple(kept.pop("tags", ())),
+        parents=parents,
+        batch=None if batch is None else JobId(bytes.fromhex(batch)),
+        **kept,
+    )
 
 
 def error_to_json(error: JobError | None) -> str | None:

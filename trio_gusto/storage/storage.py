@@ -13,6 +13,8 @@ import trio
 
 from ..model.errors import GustoError
 from .messages import (
+    Batches,
+    BatchesFound,
     CancelRequests,
     CancelsAsked,
     DependentJobs,
@@ -99,6 +101,8 @@ class Storage(ABC):
     async def read(self, query: FindSchedules) -> Schedules: ...
     @overload
     async def read(self, query: Dependents) -> DependentJobs: ...
+    @overload
+    async def read(self, query: Batches) -> BatchesFound: ...
     @abstractmethod
     async def read(self, query: Query) -> QueryReply:
         """Answer one query from committed data.

@@ -28,6 +28,7 @@ def satisfies(job: StoredJob, find: Find) -> bool:
         and (find.user_id is None or details.user_id == find.user_id)
         and (find.created_after is None or request.created_at >= find.created_after)
         and (find.created_before is None or request.created_at < find.created_before)
+        and (find.batch is None or find.batch == details.batch)
         and (find.parent is None or find.parent in details.parents)
         and _has(details.metadata or {}, find.metadata)
     )

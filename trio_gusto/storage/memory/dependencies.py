@@ -14,13 +14,15 @@ from ...model.ids import JobId, to_uuid
 from ...model.job import StoredJob
 from ...model.states import Condition, JobState, Waiting
 from ..messages import Dependents, Insert
+from .batches import Shelf, is_unhappy
 
 
 class Awaited:
     """The awaited jobs of one storage. ``by`` has those who wait for each, oldest first."""
 
-    def __init__(self, jobs: Mapping[JobId, StoredJob]) -> None:
+    def __init__(self, jobs: Mapping[JobId, StoredJob], shelf: Shelf) -> None:
         self._jobs = jobs
+        self._batches = shelf.kept
         self.by: dict[JobId, dict[JobId, StoredJob]] = {}
 
     def unknown_parent(self, insert: Insert) -> UnknownJob | None:
@@ -29,7 +31,8 @@ class Awaited:
         for request, state in zip(insert.requests, insert.states, strict=True):
             if type(state) is Waiting:
                 for parent in state.parents:
-                    if parent not in self._jobs and parent not in new:
+                    known = parent in self._jobs or parent in new or parent in self._batches
+                    if not known:
                         return UnknownJob(to_uuid(parent))
             new.add(request.id)
         return None
@@ -51,6 +54,19 @@ class Awaited:
                 if not waiting:
                     del self.by[parent]
 
+    def of(self, job: StoredJob) -> tuple[JobId, ...]:
+        """``job`` and its batch, as far as somebody waits for them."""
+        details = job.request.details
+        names = (job.request.id, None if details is None else details.batch)
+        return tuple([name for name in names if name is not None and name in self.by])
+
+    def forget_empty_batches(self, before: int) -> None:
+        """Forget old batches of which no job is left, and for which nobody waits."""
+        for batch_id, batch in tuple(self._batches.items()):
+            is_old = batch.request.created_at < before
+            if is_old and not batch.members and batch_id not in self.by:
+                del self._batches[batch_id]
+
     def decidable(self, query: Dependents) -> list[Dependent]:
         """Jobs whose wait may be over."""
         if not self.by:
@@ -58,7 +74,8 @@ class Awaited:
         asked = self.by if query.parents is None else query.parents
         waiting: dict[int, StoredJob] = {}
         for parent in asked:
-            if parent not in self._jobs or not self._jobs[parent].state.word.is_ended:
+            is_known = parent in self._batches or parent in self._jobs
+            if not is_known or not (self._has_ended(parent) or self._has_failed(parent)):
                 continue
             of_this = (  # by sequence, as they came
                 job
@@ -67,19 +84,39 @@ class Awaited:
             )
             waiting.update((job.sequence, job) for job in islice(of_this, query.limit))
         oldest = islice((waiting[sequence] for sequence in sorted(waiting)), query.limit)
-        return [self._dependent(job) for job in oldest]
+        counted: dict[JobId, Counter[JobState]] = {}
+        return [self._dependent(job, counted) for job in oldest]
+
+    def _has_ended(self, parent: JobId) -> bool:
+        batch = self._batches.get(parent)
+        return self._jobs[parent].state.word.is_ended if batch is None else not batch.live
+
+    def _has_failed(self, parent: JobId) -> bool:
+        batch = self._batches.get(parent)
+        return is_unhappy(self._jobs[parent].state) if batch is None else batch.unhappy > 0
 
     def _is_decidable(self, job: StoredJob, parent: JobId) -> bool:
         state = job.state
         assert type(state) is Waiting
-        word = self._jobs[parent].state.word
-        if state.condition is Condition.SUCCESS and word is not JobState.COMPLETED:
+        if state.condition is Condition.SUCCESS and self._has_failed(parent):
             return True
         # Parents mostly end in their order, so one that is live is found at once from the end.
-        return all(self._jobs[each].state.word.is_ended for each in reversed(state.parents))
+        return all(map(self._has_ended, reversed(state.parents)))
 
-    def _dependent(self, job: StoredJob) -> Dependent:
+    def _dependent(
+        self, job: StoredJob, counted: dict[JobId, Counter[JobState]] | None = None
+    ) -> Dependent:
+        """``counted`` has the batches that were counted before, for other jobs."""
+        counted = {} if counted is None else counted
         assert type(job.state) is Waiting
         parents: Sequence[JobId] = tuple(dict.fromkeys(job.state.parents))
-        words = Counter(self._jobs[parent].state.word for parent in parents)
+        words: Counter[JobState] = Counter()
+        for parent in parents:
+            batch = self._batches.get(parent)
+            if batch is None:
+                words[self._jobs[parent].state.word] += 1
+                continue
+            if parent not in counted:
+                counted[parent] = batch.words()
+            words.update(counted[parent])
         return Dependent(attrs.evolve(job, history=()), dict(words))

@@ -9,7 +9,6 @@ It knows no lifecycle: which state may follow which is not its business.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, overload
@@ -21,8 +20,10 @@ from ...model.errors import DuplicateJob, GustoError, UnknownJob
 from ...model.ids import JobId, to_uuid
 from ...model.job import ClaimedJob, JobRequest, StoredJob
 from ...model.lifecycle import within_reach
-from ...model.states import JobState, Processing, Ready, Waiting
+from ...model.states import Processing, Ready, Waiting
 from ..messages import (
+    Batches,
+    BatchesFound,
     CancelRequests,
     CancelsAsked,
     ClaimDue,
@@ -38,6 +39,7 @@ from ..messages import (
     Found,
     Get,
     Insert,
+    InsertBatch,
     Inserted,
     Prune,
     Pruned,
@@ -55,12 +57,14 @@ from ..messages import (
 )
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import ImmediateStorage
+from .batches import Shelf
 from .criteria import satisfies
 from .dependencies import Awaited
+from .figures import brief, tally
 from .index import ENDED, Index, lease_of
 from .schedules import ScheduleShelf
 
-NEWS = (Insert, Commit, Complete, RequestCancel, PutSchedule, Fire)
+NEWS = (Insert, InsertBatch, Commit, Complete, RequestCancel, PutSchedule, Fire)
 """What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
 
 _INSERTED = Inserted()
@@ -82,13 +86,15 @@ class MemoryStorage(ImmediateStorage):
         self._jobs: dict[JobId, StoredJob] = {}  # by sequence, as they were inserted
         self._by_ref: dict[str, StoredJob] = {}
         self._index = Index()
-        self._awaited = Awaited(self._jobs)
+        self._shelf = Shelf()
+        self._awaited = Awaited(self._jobs, self._shelf)
         self._sequence = 0
         self._schedules = ScheduleShelf(self._jobs)
         self._nodes: dict[str, trio.Event] = {}
         """Each node's news: set when somebody wrote since it last looked."""
         self._verbs: Mapping[type, Callable[[Any], WriteReply | GustoError]] = {
             Insert: self._insert,
+            InsertBatch: self._insert_batch,
             ClaimDue: self._claim_due,
             Commit: self._commit,
             Complete: self._complete,
@@ -124,6 +130,8 @@ class MemoryStorage(ImmediateStorage):
     async def read(self, query: FindSchedules) -> Schedules: ...
     @overload
     async def read(self, query: Dependents) -> DependentJobs: ...
+    @overload
+    async def read(self, query: Batches) -> BatchesFound: ...
     async def read(self, query: Query) -> QueryReply:
         await trio.lowlevel.checkpoint()
         match query:
@@ -132,7 +140,7 @@ class MemoryStorage(ImmediateStorage):
             case Find():
                 return self._find(query)
             case Tally():
-                return self._tally()
+                return tally(self._jobs.values())
             case Stranded():
                 return self._stranded(query)
             case CancelRequests():
@@ -141,6 +149,8 @@ class MemoryStorage(ImmediateStorage):
                 return self._schedules.find(query)
             case Dependents():
                 return DependentJobs(self._awaited.decidable(query))
+            case Batches():
+                return BatchesFound(self._shelf.find(query))
 
     async def wait_changed(self, node: str) -> None:
         news = self._nodes.get(node)
@@ -195,6 +205,20 @@ class MemoryStorage(ImmediateStorage):
             return inserted
         self._schedules.advance(fire.schedule)
         return _COMMITTED
+
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        refusal = self._shelf.refusal(write)
+        if refusal is not None:
+            return refusal
+        self._shelf.open(write)
+        reply = self._insert(write.jobs)
+        if isinstance(reply, GustoError):
+            if write.is_new:
+                del self._shelf.kept[write.batch.id]
+            return reply
+        for request in write.jobs.requests:
+            self._shelf.enter(self._jobs[request.id])
+        return reply
 
     def _duplicate(self, requests: Sequence[JobRequest]) -> DuplicateJob | None:
         ids: set[JobId] = set()
@@ -270,14 +294,16 @@ class MemoryStorage(ImmediateStorage):
             job.request = attrs.evolve(job.request, expire_on=None)
         if commit.record is not None:
             job.history = (*job.history, commit.record)
+        if job.request.details is not None:
+            self._shelf.change(job, commit.state)
         job.state = commit.state
         job.attempt = commit.attempt
         job.version += 1
         self._index.enter(job)
         if job.request.details is not None:
             self._schedules.add(job)
-        if commit.job_id in self._awaited.by and isinstance(job.state, ENDED):
-            return Committed((commit.job_id,))
+        if self._awaited.by and isinstance(job.state, ENDED):
+            return Committed(self._awaited.of(job))
         return _COMMITTED
 
     def _complete(self, complete: Complete) -> Completions:
@@ -289,17 +315,20 @@ class MemoryStorage(ImmediateStorage):
                 refused[position] = _CONFLICT
                 continue
             del processing[claimed.request.id]
-            state = job.state = complete.states[position]
+            state = complete.states[position]
+            if job.request.details is not None:
+                self._shelf.change(job, state)
+            job.state = state
             job.version += 1
             ended.add(job, state.ended_at)
-        by = self._awaited.by
-        if not by:
+        if not self._awaited.by:
             return Completions(refused) if refused else _COMPLETED
-        awaited = [
-            claimed.request.id
+        awaited = {
+            job_id: None
             for position, claimed in enumerate(complete.claims)
-            if position not in refused and claimed.request.id in by
-        ]
+            if position not in refused
+            for job_id in self._awaited.of(self._jobs[claimed.request.id])
+        }
         return Completions(refused, tuple(awaited))
 
     def _renew(self, renew: Renew) -> Renewed:
@@ -332,7 +361,7 @@ class MemoryStorage(ImmediateStorage):
             job = self._index.ended.take(prune.ended_before - 1)
             if job is None:
                 break
-            if job.request.id in self._awaited.by:
+            if self._awaited.by and self._awaited.of(job):
                 kept.append(job)
             # An agenda may name a job twice.
             elif self._jobs.get(job.request.id) is job:
@@ -340,10 +369,12 @@ class MemoryStorage(ImmediateStorage):
                 count += 1
         for job in kept:
             self._index.enter(job)
+        self._awaited.forget_empty_batches(prune.ended_before)
         return Pruned(count)
 
     def _delete(self, job: StoredJob) -> None:
         del self._jobs[job.request.id]
+        self._shelf.leave(job)
         details = job.request.details
         if details is not None and details.ref_id is not None:
             del self._by_ref[details.ref_id]
@@ -359,18 +390,8 @@ class MemoryStorage(ImmediateStorage):
 
     def _find(self, find: Find) -> Found:
         newest_first = reversed(self._jobs.values())
-        matching = (_brief(job) for job in newest_first if satisfies(job, find))
+        matching = (brief(job) for job in newest_first if satisfies(job, find))
         return Found(list(islice(matching, find.limit)))
-
-    def _tally(self) -> Tallied:
-        counts: Counter[tuple[JobState, str, str]] = Counter()
-        oldest: int | None = None
-        for job in self._jobs.values():
-            state, request = job.state, job.request
-            counts[state.word, request.queue, request.tenant] += 1
-            if isinstance(state, Ready):
-                oldest = state.due if oldest is None else min(oldest, state.due)
-        return Tallied(dict(counts), oldest)
 
     def _stranded(self, query: Stranded) -> StrandedJobs:
         index = self._index
@@ -388,8 +409,8 @@ class MemoryStorage(ImmediateStorage):
         if expiry is not None:
             instants.append(expiry[0])
         return StrandedJobs(
-            [_brief(job) for job in lost[: query.limit]],
-            [_brief(job) for job in islice(index.overdue.values(), query.limit)],
+            [brief(job) for job in lost[: query.limit]],
+            [brief(job) for job in islice(index.overdue.values(), query.limit)],
             min(instants, default=None),
             any(lease_of(job).node != query.node for job in index.processing.values()),
         )
@@ -405,8 +426,3 @@ class MemoryStorage(ImmediateStorage):
 
 def _is_held(lease: Processing, renew: Renew) -> bool:
     return lease.node == renew.node and renew.now < lease.lease_until
-
-
-def _brief(job: StoredJob) -> StoredJob:
-    """A copy with the last record of its history at most."""
-    return attrs.evolve(job, history=tuple(job.history[-1:]))

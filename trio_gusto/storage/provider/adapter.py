@@ -23,6 +23,8 @@ from ...model.instants import to_datetime
 from ...model.job import ClaimedJob
 from ...model.states import Ready, Scheduled, Waiting
 from ..messages import (
+    Batches,
+    BatchesFound,
     CancelRequests,
     CancelsAsked,
     ClaimDue,
@@ -38,6 +40,7 @@ from ..messages import (
     Found,
     Get,
     Insert,
+    InsertBatch,
     Inserted,
     Prune,
     Pruned,
@@ -162,6 +165,8 @@ class ProviderStorage(Storage, Generic[R]):
 
     async def _perform(self, write: Write) -> WriteReply:
         match write:
+            case InsertBatch():
+                raise NotSupported("batches", "SupportsBatches")
             case Insert():
                 return await self._insert(write)
             case ClaimDue():
@@ -297,6 +302,8 @@ class ProviderStorage(Storage, Generic[R]):
     async def read(self, query: FindSchedules) -> Schedules: ...
     @overload
     async def read(self, query: Dependents) -> DependentJobs: ...
+    @overload
+    async def read(self, query: Batches) -> BatchesFound: ...
     async def read(self, query: Query) -> QueryReply:
         """Answer from what this process knows; the rest is asked of a `SupportsQueries`.
 
@@ -329,6 +336,8 @@ class ProviderStorage(Storage, Generic[R]):
                 raise no_schedules()
             case Dependents():
                 return DependentJobs(())
+            case Batches():
+                raise NotSupported("batches", "SupportsBatches")
 
     def _cancels(self, node: str) -> Sequence[tuple[JobId, str]]:
         return [

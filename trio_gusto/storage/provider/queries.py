@@ -111,6 +111,7 @@ def satisfies(job: StoredJob, query: Find) -> bool:
         and (not query.tags_any or bool(query.tags_any & tags))
         and query.tags_all <= tags
         and query.created_by in {None, details.created_by}
+        and (query.batch is None or query.batch == details.batch)
         and (query.parent is None or query.parent in details.parents)
         and query.user_id in {None, details.user_id}
         and all(key in metadata and metadata[key] == query.metadata[key] for key in query.metadata)

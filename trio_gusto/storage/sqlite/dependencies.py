@@ -19,6 +19,7 @@ from ...model.errors import UnknownJob
 from ...model.ids import JobId, to_uuid
 from ...model.states import JobState, State, Waiting
 from ..messages import DependentJobs, Dependents, Insert
+from .batches import counts_of
 from .errors import UnknownParent
 from .rows import WHOLE_JOB, WORDS, stored_job
 
@@ -26,27 +27,50 @@ _ADD = (
     "INSERT INTO dependency (parent, child) SELECT seq, ?1 FROM job "
     "WHERE id = ?2 AND seq < ?1 ON CONFLICT DO NOTHING"
 )
+# A batch is the negative of its number.
+_ADD_BATCH = (
+    "INSERT INTO dependency (parent, child) SELECT -number, ?1 FROM batch WHERE id = ?2 "
+    "ON CONFLICT DO NOTHING"
+)
 _AWAITED = (
-    "SELECT json_group_array(hex(id)) FROM job WHERE seq IN "
-    "(SELECT parent FROM dependency WHERE parent IN (SELECT value FROM json_each(?)))"
+    "SELECT json_group_array(hex(id)) FROM (SELECT id FROM job WHERE seq IN "
+    "(SELECT parent FROM dependency WHERE parent IN (SELECT value FROM json_each(?1))) "
+    "UNION ALL SELECT id FROM batch WHERE number IN "
+    "(SELECT batch FROM job WHERE seq IN (SELECT value FROM json_each(?1)) "
+    "AND EXISTS (SELECT 1 FROM dependency WHERE parent = -batch)))"
 )
 
 # Parents mostly end in their order, so one that is live is found at once from the end.
 _NONE_LIVE = (
     "NOT EXISTS (SELECT 1 FROM (SELECT parent FROM dependency AS mine WHERE mine.child = waits.child "
     "ORDER BY mine.parent DESC) AS its JOIN job AS live ON live.seq = its.parent "
-    "WHERE live.state < 4 LIMIT 1)"
+    "WHERE live.state < 4 LIMIT 1) "
+    "AND NOT EXISTS (SELECT 1 FROM dependency AS mine JOIN job AS live ON live.batch = -mine.parent "
+    "WHERE mine.child = waits.child AND mine.parent < 0 "
+    "AND live.batch IS NOT NULL AND live.state < 4)"
 )
 _DECIDABLE = (
-    "SELECT DISTINCT waits.child FROM dependency AS waits "
+    "SELECT waits.child FROM dependency AS waits "
     "JOIN job AS ended ON ended.seq = waits.parent JOIN job AS waiting ON waiting.seq = waits.child "
     "WHERE ended.state > 3 AND waits.child > ?1 AND {} "
     f"AND ((ended.state > 4 AND waiting.reason = 'success') OR {_NONE_LIVE}) "
-    "ORDER BY waits.child LIMIT ?2"
+    "UNION SELECT waits.child FROM dependency AS waits "
+    "JOIN job AS waiting ON waiting.seq = waits.child "
+    "WHERE waits.parent < 0 AND waits.child > ?1 AND {} AND ((waiting.reason = 'success' "
+    "AND EXISTS (SELECT 1 FROM job AS ended WHERE ended.batch = -waits.parent "
+    f"AND ended.batch IS NOT NULL AND ended.state > 4)) OR {_NONE_LIVE}) "
+    "ORDER BY 1 LIMIT ?2"
 )
-_OF_ANY = _DECIDABLE.format("TRUE")
-_OF_THESE = _DECIDABLE.format("waits.parent IN (SELECT value FROM json_each(?3))")
-_ENDED = "SELECT seq FROM job WHERE id = ? AND state > 3"
+_OF_ANY = _DECIDABLE.format("TRUE", "TRUE")
+_OF_THESE = _DECIDABLE.format(*["waits.parent IN (SELECT value FROM json_each(?3))"] * 2)
+_ENDED = (
+    "SELECT seq FROM job WHERE id = ?1 AND state > 3 UNION ALL "
+    "SELECT -number FROM batch WHERE id = ?1"
+)
+_BATCHES = (
+    "SELECT child, parent FROM dependency "
+    "WHERE parent < 0 AND child IN (SELECT value FROM json_each(?))"
+)
 _COUNTS = (
     "SELECT child, state, count(*) FROM dependency JOIN job ON seq = parent "
     "WHERE child IN (SELECT value FROM json_each(?)) GROUP BY child, state"
@@ -76,8 +100,10 @@ class Dependencies:
                 continue
             self._is_empty = False
             for parent in dict.fromkeys(state.parents):
-                added = self._connection.execute(_ADD, (child, parent)).rowcount
-                if not added:
+                for add in (_ADD, _ADD_BATCH):
+                    if self._connection.execute(add, (child, parent)).rowcount:
+                        break
+                else:
                     raise UnknownParent
 
     def leave(self, child: int) -> None:
@@ -103,7 +129,10 @@ def unknown_parent(connection: sqlite3.Connection, insert: Insert) -> UnknownJob
     new: set[JobId] = set()
     for request, state in zip(insert.requests, insert.states, strict=True):
         for parent in state.parents if type(state) is Waiting else ():
-            known = connection.execute("SELECT 1 FROM job WHERE id = ?", (parent,)).fetchone()
+            known = connection.execute(
+                "SELECT 1 FROM job WHERE id = ?1 UNION ALL SELECT 1 FROM batch WHERE id = ?1",
+                (parent,),
+            ).fetchone()
             if known is None and parent not in new:
                 return UnknownJob(to_uuid(parent))
         new.add(request.id)
@@ -124,7 +153,21 @@ def dependents(connection: sqlite3.Connection, query: Dependents) -> DependentJo
     counts: dict[int, dict[JobState, int]] = {}
     for child, state, count in connection.execute(_COUNTS, (children,)).fetchall():
         counts.setdefault(child, {})[WORDS[state]] = count
+    _count_batches(connection, children, counts)
     rows = connection.execute(
         f"{WHOLE_JOB} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq", (children,)
     ).fetchall()
-    return DependentJobs([Dependent(stored_job(row, ()), counts[row[0]]) for row in rows])
+    return DependentJobs([Dependent(stored_job(row, ()), counts.get(row[0], {})) for row in rows])
+
+
+def _count_batches(
+    connection: sqlite3.Connection, children: str, counts: dict[int, dict[JobState, int]]
+) -> None:
+    """Add the jobs of batches that are waited for; each batch is counted once."""
+    batches: dict[int, dict[JobState, int]] = {}
+    for child, parent in connection.execute(_BATCHES, (children,)).fetchall():
+        if parent not in batches:
+            batches[parent] = counts_of(connection, -parent)
+        its = counts.setdefault(child, {})
+        for state, count in batches[parent].items():
+            its[state] = its.get(state, 0) + count

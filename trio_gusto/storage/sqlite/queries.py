@@ -14,6 +14,7 @@ from ...model.ids import JobId
 from ...model.job import AttemptRecord, StoredJob
 from ...model.states import JobState
 from ..messages import (
+    Batches,
     CancelRequests,
     CancelsAsked,
     Dependents,
@@ -28,6 +29,7 @@ from ..messages import (
     Tally,
 )
 from ..schedule_messages import FindSchedules
+from .batches import find_batches
 from .dependencies import dependents
 from .rows import ATTEMPT_COLUMNS, NUMBERS, WHOLE_JOB, WORDS, attempt_of, stored_job
 from .schedules import find_schedules
@@ -35,6 +37,8 @@ from .schedules import find_schedules
 _RUNNING = "state = 3"
 """Few jobs among many: they are found by their own index, and sorted by ``+seq``, because ``seq``
 would have SQLite walk the whole table in that order."""
+
+_IN_BATCH = "batch IS NOT NULL AND batch = (SELECT number FROM batch WHERE id = ?)"
 
 IsGone = Callable[[str], bool]
 """Whether a node is known to be gone."""
@@ -58,6 +62,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return find_schedules(connection, query)
             case Dependents():
                 return dependents(connection, query)
+            case Batches():
+                return find_batches(connection, query)
 
 
 @contextmanager
@@ -83,7 +89,7 @@ def _get(connection: sqlite3.Connection, query: Get) -> Found:
 def _find(connection: sqlite3.Connection, find: Find) -> Found:
     conditions, values = _criteria(find)
     where = " AND ".join(conditions) or "TRUE"
-    order = "+seq" if _RUNNING in conditions else "seq"
+    order = "+seq" if _RUNNING in conditions or _IN_BATCH in conditions else "seq"
     return Found(_jobs(connection, f"{where} ORDER BY {order} DESC LIMIT ?", [*values, find.limit]))
 
 
@@ -128,6 +134,8 @@ def _criteria(find: Find) -> tuple[list[str], list[object]]:
             key,
             orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode(),
         )
+    if find.batch is not None:
+        want(_IN_BATCH, find.batch)
     if find.parent is not None:
         want(
             "EXISTS (SELECT 1 FROM json_each(details, '$.parents') WHERE value = ?)",

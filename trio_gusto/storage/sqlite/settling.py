@@ -22,6 +22,7 @@ from ..messages import (
     Renewed,
     RequestCancel,
 )
+from .batches import forget_empty
 from .dependencies import Dependencies
 from .errors import StaleLease
 from .inserting import chunks
@@ -49,7 +50,7 @@ _REQUEST_CANCEL = (
 _OLD = (
     "SELECT json_group_array(seq) FROM (SELECT seq FROM job "
     "WHERE state > 3 AND ended_at < ? "
-    "AND NOT EXISTS (SELECT 1 FROM dependency WHERE parent = seq) ORDER BY ended_at LIMIT ?)"
+    "AND NOT EXISTS (SELECT 1 FROM dependency WHERE parent IN (seq, -batch)) ORDER BY ended_at LIMIT ?)"
 )
 
 COMMITTED = Committed()
@@ -162,6 +163,7 @@ def prune(connection: sqlite3.Connection, ask: Prune) -> Pruned:
     cursor = connection.execute(
         "DELETE FROM job WHERE seq IN (SELECT value FROM json_each(?))", (old,)
     )
+    forget_empty(connection, ask.ended_before)
     return Pruned(cursor.rowcount)
 
 

@@ -21,6 +21,7 @@ from ..messages import (
     Completions,
     Conflict,
     Insert,
+    InsertBatch,
     Inserted,
     Prune,
     Renew,
@@ -29,6 +30,7 @@ from ..messages import (
     WriteReply,
 )
 from ..schedule_messages import Fire, PutSchedule
+from .batches import refusal_of
 from .claiming import claim_due
 from .dependencies import Dependencies
 from .errors import MessageErrors
@@ -133,6 +135,8 @@ class Steps:
         reply = self._protected(self._perform, write)
         if not isinstance(reply, Exception) or isinstance(reply, GustoError):
             return reply
+        if type(write) is InsertBatch:
+            return refusal(self._connection, write.jobs, reply)
         if type(write) is Insert:
             return refusal(self._connection, write, reply)
         return _unstorable(write, reply)
@@ -190,6 +194,11 @@ class Steps:
                 return put_schedule(self._connection, write)
             case Fire():
                 return fire_schedule(self._connection, self._names, write)
+            case InsertBatch():
+                refused = refusal_of(self._connection, write)
+                if refused is None:
+                    self._insert([write.jobs])
+                return refused or _INSERTED
             case Insert():
                 self._insert([write])
                 return _INSERTED

@@ -16,6 +16,8 @@ import trio
 
 from ...model.errors import GustoError, OptionsError, StorageBusy, StorageError
 from ..messages import (
+    Batches,
+    BatchesFound,
     CancelRequests,
     CancelsAsked,
     Commit,
@@ -26,6 +28,7 @@ from ..messages import (
     Found,
     Get,
     Insert,
+    InsertBatch,
     Query,
     QueryReply,
     Renew,
@@ -49,7 +52,7 @@ _RETRY = 0.02
 """Seconds between two tries at a lock, when there is no thread to wait in."""
 
 
-_NEWS = (Insert, Commit, Complete, RequestCancel, PutSchedule, Fire)
+_NEWS = (Insert, InsertBatch, Commit, Complete, RequestCancel, PutSchedule, Fire)
 """What the other nodes of one object want to hear of. Claims would have them wake each other."""
 
 
@@ -162,6 +165,8 @@ class SqliteStorage(Storage):
     async def read(self, query: FindSchedules) -> Schedules: ...
     @overload
     async def read(self, query: Dependents) -> DependentJobs: ...
+    @overload
+    async def read(self, query: Batches) -> BatchesFound: ...
     async def read(self, query: Query) -> QueryReply:
         session = self._attached()
         try:

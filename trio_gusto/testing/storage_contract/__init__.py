@@ -4,6 +4,7 @@ Each check is one promise, named by a sentence. A storage that passes all of the
 the whole scheduler. The checks speak messages only, so they hold for anybody's storage.
 """
 
+from .batching import BATCHING_CHECKS
 from .claiming import CLAIMING_CHECKS
 from .completing import COMPLETING_CHECKS
 from .depending import DEPENDING_CHECKS
@@ -22,6 +23,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *COMPLETING_CHECKS,
     *LEASING_CHECKS,
     *DEPENDING_CHECKS,
+    *BATCHING_CHECKS,
     *LOOKING_CHECKS,
     *SCHEDULING_CHECKS,
 )

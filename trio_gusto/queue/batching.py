@@ -1,0 +1,167 @@
+"""The part of `JobQueue` that opens, finds and calls off batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+from ..actors.desk import StorageDesk
+from ..actors.waiters import Waiters
+from ..clock import Clock
+from ..model.batch import BatchStatus, status_of
+from ..model.errors import ArgumentError, GustoError
+from ..model.ids import JobId, to_job_id
+from ..model.job import JobRequest, StoredJob
+from ..model.lifecycle import CalledOff, advance
+from ..model.states import Processing, Ready, Scheduled, State
+from ..storage.messages import Batches, Commit, Committed, InsertBatch, RequestCancel
+from .batch import Batch, OpenBatch
+from .draft import Drafter
+from .records import LARGEST_PAGE, Page
+
+if TYPE_CHECKING:
+    from .jobqueue import Ears, JobQueue
+
+
+class Batching:
+    """Batches; mixed into `JobQueue`."""
+
+    _desk: StorageDesk
+    _drafter: Drafter
+    _ears: Ears
+    _waiters: Waiters
+    _clock: Clock
+
+    def batch(self, *, tenant: str = "", tags: Iterable[str] = ()) -> OpenBatch:
+        """A new batch: ``async with queue.batch() as batch``.
+
+        Inside the block ``batch.enqueue`` and ``batch.continue_with`` add jobs. The end of the block
+        stores all of them in one transaction; an exception stores nothing. A batch without jobs is
+        finished at once.
+
+        Raises (at the end of the block):
+            DuplicateJob: a ``ref_id`` exists; nothing was stored.
+            NotSupported: the storage keeps no batches.
+            StorageError: the storage failed; nothing was stored.
+        """
+        return OpenBatch(
+            self._itself(), self._drafter.new_id(), is_new=True, tenant=tenant, tags=tags
+        )
+
+    def append_to(self, batch_id: UUID, *, reopen: bool = False) -> OpenBatch:
+        """Add jobs to a batch that is stored: ``async with queue.append_to(batch.id) as more``.
+
+        Continuations that wait for the batch wait for the new jobs too. What has been released runs
+        no second time; continuations of the new block wait for the batch to finish again.
+
+        Args:
+            batch_id: its id.
+            reopen: append even if the batch is finished.
+
+        Raises (at the beginning and end of the block):
+            BatchError: there is no such batch, or it is finished; nothing was stored.
+        """
+        return OpenBatch(self._itself(), to_job_id(batch_id), is_new=False, reopen=reopen)
+
+    def batch_ref(self, batch_id: UUID) -> Batch:
+        """The handle of a batch by its id, in any process."""
+        return Batch(self._itself(), to_job_id(batch_id))
+
+    async def batches(
+        self, *, tenant: str | None = None, limit: int = 25, after: str | None = None
+    ) -> Page[BatchStatus]:
+        """Batches, of one tenant or of all, newest first, ``limit`` of them at most.
+
+        ``after`` is the ``next`` of the page before.
+
+        Raises:
+            ArgumentError: the limit or the page mark is not of its kind.
+        """
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
+            raise ArgumentError(
+                f"a page cannot have {limit!r} batches; give a limit between 1 and {LARGEST_PAGE}"
+            )
+        before = None if after is None else page_mark(after)
+        found = (await self._desk.read(Batches(limit, before, tenant))).batches
+        mark = str(found[-1].sequence) if len(found) == limit else None
+        return Page(items=tuple(map(status_of, found)), next=mark)
+
+    # --- for `Batch` ---
+
+    def instant(self) -> int:
+        """Now."""
+        return self._clock.instant()
+
+    def draft(
+        self, fn: Callable[..., Any], args: tuple[object, ...], options: dict[str, Any]
+    ) -> JobRequest:
+        """The request for a call."""
+        return self._drafter.draft(fn, args, options)
+
+    async def store_batch(self, write: InsertBatch) -> None:
+        """Store a batch with its jobs, and have them noticed."""
+        await self._desk.ask(write)
+        self._ears.awaited([write.batch.id])  # it may be finished, or empty
+        dues = [state.due for state in write.jobs.states if isinstance(state, Ready | Scheduled)]
+        if dues:
+            self._ears.due(min(dues))
+        if any(request.expire_on is not None for request in write.jobs.requests):
+            self._ears.expiring()
+        for request, state in zip(write.jobs.requests, write.jobs.states, strict=True):
+            self._announce_if_heard(request, state)
+
+    async def call_off(self, jobs: Sequence[StoredJob], reason: str) -> int:
+        """Call off jobs in one transaction, and those that have changed meanwhile one by one."""
+        now = self._clock.instant()
+        letters = [self._desk.post(_calling_off(job, now, reason)) for job in jobs]
+        awaited: dict[JobId, None] = {}
+        called_off = 0
+        for letter, job in zip(letters, jobs, strict=True):
+            reply = await letter.answer()
+            if isinstance(reply, GustoError):
+                raise reply
+            if not isinstance(reply, Committed):
+                called_off += await self._itself().cancel(self._ref(job), reason)
+                continue
+            called_off += 1
+            awaited.update(dict.fromkeys(reply.awaited))
+            if isinstance(job.state, Processing):
+                self._ears.called_off(job.request.id, reason)
+            else:
+                self._waiters.notify(job.request.id)
+        if awaited:
+            self._ears.awaited(tuple(awaited))
+        return called_off
+
+    def _ref(self, job: StoredJob) -> Any:
+        from .ref import JobRef  # noqa: PLC0415
+
+        return JobRef[Any](self._itself(), job.request.id)
+
+    def _itself(self) -> JobQueue:
+        return cast("JobQueue", self)
+
+    def _announce_if_heard(self, request: JobRequest, state: State) -> None:
+        raise NotImplementedError
+
+
+def page_mark(after: str) -> int:
+    """The sequence that a page mark stands for.
+
+    Raises:
+        ArgumentError: it is no page mark.
+    """
+    try:
+        return int(after)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"{after!r} is no page mark; give the `next` of the page before, as it is"
+        ) from None
+
+
+def _calling_off(job: StoredJob, now: int, reason: str) -> Commit | RequestCancel:
+    if isinstance(job.state, Processing):
+        return RequestCancel(job.request.id, job.version, reason)
+    settlement = advance(job, CalledOff(now, reason))
+    return Commit(job.request.id, job.version, settlement.state, settlement.attempt)
