@@ -412,6 +412,16 @@ class Agreement(SideBySide):
                 assert job.version == claim.token + 1
 
     @precondition(lambda self: self.leases)
+    @rule(pick=picks)
+    def succeed_under_a_wrong_token(self, pick: int) -> None:
+        claim = self.recent(pick)
+        state = Completed(self.now, claim.claimed_at, claim.claimed_at, claim.node)
+        job = self.jobs.get(claim.request.id)
+        stale = attrs.evolve(claim, token=(claim.token if job is None else job.version) - 1)
+        (reply,) = self.tell(Complete([stale], [state]))
+        assert reply == Completions({0: Conflict()})
+
+    @precondition(lambda self: self.leases)
     @rule(pick=picks, is_foreign=st.integers(0, 9), late_by=st.sampled_from([0, 0, LEASE]))
     def renew(self, pick: int, is_foreign: int, late_by: int) -> None:
         """All leases of a node, also those that it holds no more; perhaps too late."""

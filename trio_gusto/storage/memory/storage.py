@@ -62,6 +62,7 @@ from .criteria import satisfies
 from .dependencies import Awaited
 from .figures import brief, tally
 from .index import ENDED, Index, lease_of
+from .leases import cancel_requests, is_held, stranded
 from .schedules import ScheduleShelf
 
 NEWS = (Insert, InsertBatch, Commit, Complete, RequestCancel, PutSchedule, Fire)
@@ -144,7 +145,7 @@ class MemoryStorage(ImmediateStorage):
             case Stranded():
                 return self._stranded(query)
             case CancelRequests():
-                return self._cancel_requests(query)
+                return cancel_requests(self._index, query)
             case FindSchedules():
                 return self._schedules.find(query)
             case Dependents():
@@ -336,7 +337,7 @@ class MemoryStorage(ImmediateStorage):
         cancels: list[tuple[JobId, str]] = []
         for job_id, token in renew.leases:
             job = self._index.processing.get(job_id)
-            if job is None or job.version != token or not _is_held(lease_of(job), renew):
+            if job is None or job.version != token or not is_held(lease_of(job), renew):
                 lost.append(job_id)
                 continue
             lease = lease_of(job)
@@ -394,35 +395,4 @@ class MemoryStorage(ImmediateStorage):
         return Found(list(islice(matching, find.limit)))
 
     def _stranded(self, query: Stranded) -> StrandedJobs:
-        index = self._index
-        index.look_at_deadlines(query.now)
-        present = {*self._nodes, query.node}
-        lost: list[StoredJob] = []
-        instants: list[int] = []
-        for job in index.processing.values():
-            lease = lease_of(job)
-            if lease.lease_until <= query.now or lease.node not in present:
-                lost.append(job)
-            else:
-                instants.append(lease.lease_until)
-        expiry = index.expiring.first()
-        if expiry is not None:
-            instants.append(expiry[0])
-        return StrandedJobs(
-            [brief(job) for job in lost[: query.limit]],
-            [brief(job) for job in islice(index.overdue.values(), query.limit)],
-            min(instants, default=None),
-            any(lease_of(job).node != query.node for job in index.processing.values()),
-        )
-
-    def _cancel_requests(self, query: CancelRequests) -> CancelsAsked:
-        asked: list[tuple[JobId, str]] = []
-        for job_id, job in self._index.processing.items():
-            lease = lease_of(job)
-            if lease.node == query.node and lease.cancel_reason is not None:
-                asked.append((job_id, lease.cancel_reason))
-        return CancelsAsked(asked)
-
-
-def _is_held(lease: Processing, renew: Renew) -> bool:
-    return lease.node == renew.node and renew.now < lease.lease_until
+        return stranded(self._index, query, {*self._nodes, query.node})

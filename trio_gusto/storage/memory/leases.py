@@ -1,0 +1,50 @@
+"""What is asked about leases: which are lost, and which of the jobs under them were called off."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import islice
+
+from ...model.ids import JobId
+from ...model.job import StoredJob
+from ...model.states import Processing
+from ..messages import CancelRequests, CancelsAsked, Renew, Stranded, StrandedJobs
+from .figures import brief
+from .index import Index, lease_of
+
+
+def stranded(index: Index, query: Stranded, present: Collection[str]) -> StrandedJobs:
+    """Jobs that nobody moves on by himself; ``present`` are the nodes that are there."""
+    index.look_at_deadlines(query.now)
+    lost: list[StoredJob] = []
+    instants: list[int] = []
+    for job in index.processing.values():
+        lease = lease_of(job)
+        if lease.lease_until <= query.now or lease.node not in present:
+            lost.append(job)
+        else:
+            instants.append(lease.lease_until)
+    expiry = index.expiring.first()
+    if expiry is not None:
+        instants.append(expiry[0])
+    return StrandedJobs(
+        [brief(job) for job in lost[: query.limit]],
+        [brief(job) for job in islice(index.overdue.values(), query.limit)],
+        min(instants, default=None),
+        any(lease_of(job).node != query.node for job in index.processing.values()),
+    )
+
+
+def cancel_requests(index: Index, query: CancelRequests) -> CancelsAsked:
+    """The processing jobs of a node whose cancellation was asked for."""
+    asked: list[tuple[JobId, str]] = []
+    for job_id, job in index.processing.items():
+        lease = lease_of(job)
+        if lease.node == query.node and lease.cancel_reason is not None:
+            asked.append((job_id, lease.cancel_reason))
+    return CancelsAsked(asked)
+
+
+def is_held(lease: Processing, renew: Renew) -> bool:
+    """Whether a lease may be renewed."""
+    return lease.node == renew.node and renew.now < lease.lease_until
