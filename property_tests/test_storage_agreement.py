@@ -226,7 +226,7 @@ def test_the_machine_with_schedules_catches(fault: type[MemoryStorage]) -> None:
         run_state_machine_as_test(
             CaughtFiring,
             settings=settings(
-                max_examples=400,
+                max_examples=5_000,
                 stateful_step_count=40,
                 derandomize=True,
                 database=None,
