@@ -132,7 +132,8 @@ class Executors:
         station = self._stations.get(request.name) or self._workplace.station(request.name)
         if station is None or lease.cause is not None:
             return self._turn_down(lease, station, now)
-        if self._is_watched or not station.is_plain or has_parents(request):
+        details = request.details
+        if self._is_watched or not station.is_plain or (details is not None and details.parents):
             return self._attempt(slot, lease, station, now)
         lease.started_at = now
         if self._probe.listening:

@@ -36,7 +36,7 @@ from .ref import JobRef
 from .schedules import ScheduleVerbs
 from .signatures import AnyMethod, Method, R, Ts
 
-TURN = 32
+TURN = 64
 """Jobs that may be stored without waiting, in memory, before the event loop gets its turn: a turn
 for each would cost more than the job. Counted, not timed, so that runs can be repeated."""
 
@@ -181,12 +181,16 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
     def _hand_in(self, insert: Insert) -> StoreLetter | None:
         """Store jobs now if that takes no waiting; else the letter whose answer tells the end."""
         desk = self._desk
-        is_lone = desk.is_at_rest()
+        letter: StoreLetter | None = None
+        is_lone = False
         reply = desk.perform(insert)
-        letter = desk.post(insert) if reply is None else None
-        if isinstance(reply, GustoError):
+        if reply is None:
+            is_lone = desk.is_at_rest()
+            letter = desk.post(insert)
+        elif isinstance(reply, GustoError):
             raise reply
-        self._stored_at_once += len(insert.requests)
+        else:
+            self._stored_at_once += len(insert.requests)
         # The poller hears of it now, so that its claim joins the same transaction.
         if not desk.mailbox.last:  # or its claim waits to be taken already, and covers this
             for state in insert.states:
@@ -194,7 +198,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
                     self._ears.ready()
                 elif type(state) is Scheduled:
                     self._ears.due(state.due)
-        if is_lone and letter is not None:
+        if is_lone:
             desk.serve_yourself()
         return letter
 
