@@ -200,7 +200,7 @@ FIGURES: Sequence[Figure] = (
     ),
     _versus(
         "sqlite-enqueue-1",
-        Row("SQLite FULL: durable enqueue only, one caller", "jobs/s", "I(1)"),
+        Row("SQLite FULL: durable enqueue only, one caller", "jobs/s", "I(1)", _at_least(0.6)),
         lambda scale: throughput.sqlite_enqueue(scale, 1),
         _limit_i1,
     ),
@@ -212,14 +212,14 @@ FIGURES: Sequence[Figure] = (
     ),
     _versus(
         "inline-enqueue-1",
-        Row("the product with inline=True, one caller", "jobs/s", "I(1)", _at_least(0.6)),
+        Row("the product with inline=True, one caller", "jobs/s", "I(1)"),
         lambda scale: throughput.sqlite_enqueue(scale, 1, inline=True),
         _limit_i1,
     ),
     Figure(
         "sparse",
         [
-            Row("lone enqueue to handler start, p50", "ms", "raw commit"),
+            Row("lone enqueue to handler start, p50", "ms", "raw commit", Goal("at most", 1.5)),
             Row("lone enqueue to handler start, p99", "ms", "raw commit", Goal("at most", 1.8)),
         ],
         _sparse,
@@ -229,8 +229,8 @@ FIGURES: Sequence[Figure] = (
     Figure(
         "sparse-inline",
         [
-            Row("the same with inline=True, p50", "ms", "raw commit", Goal("at most", 1.5)),
-            Row("the same with inline=True, p99", "ms", "raw commit", Goal("at most", 1.8)),
+            Row("the same with inline=True, p50", "ms", "raw commit"),
+            Row("the same with inline=True, p99", "ms", "raw commit"),
         ],
         lambda scale: _sparse(scale, inline=True),
         lambda scale: latency.enqueue_to_start(scale, inline=True),
