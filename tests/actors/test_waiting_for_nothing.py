@@ -5,17 +5,28 @@ from __future__ import annotations
 import itertools
 import signal
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trio_gusto import Gusto, GustoError, JobState, MemoryStorage, Options, StorageBusy, call
+from trio_gusto import (
+    Gusto,
+    GustoError,
+    JobState,
+    MemoryStorage,
+    Options,
+    StorageBusy,
+    StorageError,
+    call,
+)
+from trio_gusto.actors.desk import StoreLetter
 from trio_gusto.queue.jobqueue import TURN
 from trio_gusto.storage.messages import ClaimDue, Commit, Insert, Write, WriteReply
 from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.storage import Answer, Storage
 from trio_gusto.testing import VirtualClock
 
 
@@ -25,18 +36,17 @@ class Grouped(SqliteStorage):
     def __init__(self, path: Path, *, inline: bool) -> None:
         super().__init__(path, inline=inline, busy_timeout=0)
         self.groups: list[list[type]] = []
-        self.at_once = 0
+        self.submitted = 0
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         self.groups.append([type(write) for write in writes])
         return await super().apply(writes)
 
-    def apply_at_once(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError] | None:
-        replies = super().apply_at_once(writes)
-        if replies is not None:
-            self.at_once += 1
-            self.groups.append([type(write) for write in writes])
-        return replies
+    def submit(self, writes: Sequence[Write], answer: Answer) -> bool:
+        self.groups.append([type(write) for write in writes])
+        begun = super().submit(writes, answer)
+        self.submitted += 1
+        return begun
 
 
 @pytest.mark.parametrize("inline", [True, False])
@@ -55,7 +65,7 @@ async def test_a_lone_job_is_stored_and_claimed_in_one_transaction(
         storage.groups.clear()
         assert await (await queue.enqueue(work)).result() == "done"
         assert [Insert, ClaimDue] in storage.groups
-        assert bool(storage.at_once) is inline
+        assert storage.submitted
 
 
 async def test_a_crowd_is_served_in_groups_all_the_same(tmp_path: Path) -> None:
@@ -102,9 +112,7 @@ async def test_a_storage_that_breaks_in_a_callers_step_leaves_nothing_behind(
     tmp_path: Path,
 ) -> None:
     class Broken(Grouped):
-        def apply_at_once(
-            self, writes: Sequence[Write]
-        ) -> Sequence[WriteReply | GustoError] | None:
+        def submit(self, writes: Sequence[Write], answer: Answer) -> bool:
             raise ZeroDivisionError(f"cannot perform {len(writes)} writes")
 
     app = Gusto(Broken(tmp_path / "jobs.db", inline=True))
@@ -148,11 +156,9 @@ async def test_a_storage_that_works_elsewhere_is_asked_once_whether_it_works_her
     class Asked(Grouped):
         asked = 0
 
-        def apply_at_once(
-            self, writes: Sequence[Write]
-        ) -> Sequence[WriteReply | GustoError] | None:
+        def submit(self, writes: Sequence[Write], answer: Answer) -> bool:
             self.asked += 1
-            return super().apply_at_once(writes)
+            return Storage.submit(self, writes, answer)
 
     storage = Asked(tmp_path / "jobs.db", inline=False)
     app = Gusto(storage)
@@ -268,3 +274,131 @@ async def test_one_claim_covers_all_that_was_stored_before_it_goes(
         await wait_all_tasks_blocked()
         assert running == 100
         assert storage.claims - before <= 3
+
+
+class Slow(SqliteStorage):
+    """Lets a test say when, and how, what was submitted is answered."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, inline=True)
+        self.answers: list[Callable[[], None]] = []
+        self.fault: StorageError | None = None
+
+    def submit(self, writes: Sequence[Write], answer: Answer) -> bool:
+        replies: list[Sequence[WriteReply | GustoError] | StorageError] = []
+        if self.fault is None:
+            assert super().submit(writes, replies.append)
+        else:
+            replies.append(self.fault)
+        self.answers.append(lambda: answer(replies[0]))
+        return True
+
+
+async def test_while_a_lone_write_is_under_way_others_gather(tmp_path: Path) -> None:
+    storage = Slow(tmp_path / "jobs.db")
+    app = Gusto(storage)
+    ended: list[str] = []
+
+    @app.job
+    async def work() -> None: ...
+
+    async def enqueue(name: str) -> None:
+        await queue.enqueue(work)
+        ended.append(name)
+
+    async with app.connected() as queue, trio.open_nursery() as nursery:
+        await wait_all_tasks_blocked()
+        nursery.start_soon(enqueue, "first")
+        await wait_all_tasks_blocked()
+        nursery.start_soon(enqueue, "second")
+        await wait_all_tasks_blocked()
+        assert ended == ["second"]
+        (answer,) = storage.answers
+        answer()
+        await wait_all_tasks_blocked()
+        assert ended == ["second", "first"]
+
+
+async def test_a_fault_that_comes_later_is_told_to_the_lone_caller(tmp_path: Path) -> None:
+    storage = Slow(tmp_path / "jobs.db")
+    app = Gusto(storage)
+
+    @app.job
+    async def work() -> None: ...
+
+    async with app.connected() as queue:
+        await wait_all_tasks_blocked()
+        storage.fault = StorageError("the disk is gone, so nothing was stored; mend it")
+        async with trio.open_nursery() as nursery:
+
+            async def enqueue() -> None:
+                with pytest.raises(StorageError, match="the disk is gone"):
+                    await queue.enqueue(work)
+
+            nursery.start_soon(enqueue)
+            await wait_all_tasks_blocked()
+            storage.answers.pop()()
+        storage.fault = None
+        with trio.move_on_after(0):
+            await queue.enqueue(work)
+        storage.answers.pop()()
+        assert (await queue.stats()).by_state == {JobState.READY: 1}
+
+
+async def test_a_stop_waits_for_a_lone_write_that_is_under_way(tmp_path: Path) -> None:
+    """Its claim has to be given back by somebody who is still there."""
+    path = tmp_path / "jobs.db"
+    storage = Slow(path)
+    app = Gusto(storage)
+
+    @app.job
+    async def work() -> None: ...
+
+    left = trio.Event()
+    begin = trio.Event()
+
+    async def serve() -> None:
+        async with app.running() as queue:
+            await wait_all_tasks_blocked()
+            with trio.move_on_after(0):  # its caller does not wait for it
+                await queue.enqueue(work)
+            begin.set()
+        left.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        await begin.wait()
+        await wait_all_tasks_blocked(0.05)
+        assert not left.is_set()
+        storage.answers.pop()()
+        with trio.fail_after(10):
+            await left.wait()
+    async with Gusto(SqliteStorage(path, inline=True)).connected() as queue:
+        states = (await queue.stats()).by_state
+        assert states.get(JobState.PROCESSING, 0) == 0
+        assert sum(states.values()) == 1
+
+
+async def test_a_reply_that_cannot_be_delivered_ends_no_loop(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Slow(tmp_path / "jobs.db")
+    app = Gusto(storage)
+
+    @app.job
+    async def work() -> None: ...
+
+    def broken(_letter: object, reply: object) -> None:
+        raise ZeroDivisionError(str(reply))
+
+    async with app.connected() as queue:
+        await wait_all_tasks_blocked()
+        with monkeypatch.context() as patched:
+            with trio.move_on_after(0):
+                await queue.enqueue(work)
+            patched.setattr(StoreLetter, "deliver", broken)
+            storage.answers.pop()()
+        assert "could not be delivered" in caplog.text
+        with trio.move_on_after(0):
+            await queue.enqueue(work)
+        storage.answers.pop()()

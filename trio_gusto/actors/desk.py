@@ -6,7 +6,8 @@ goes past the mailbox, since queries neither wait behind writes nor take part in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 import trio
@@ -32,6 +33,8 @@ from ..storage.messages import (
 from ..storage.schedule_messages import PutSchedule
 from ..storage.storage import ImmediateStorage, Storage
 from .mailbox import Letter, Mailbox
+
+logger = logging.getLogger("trio_gusto")
 
 Reply = WriteReply | GustoError
 Heed = Callable[[Reply], None]
@@ -72,12 +75,14 @@ class StorageDesk:
         self.tell_last = self.mailbox.tell_last
         self.perform = _performing(storage)
         """Performs a write at once, if the storage can, and answers ``None`` if it cannot."""
-        self._works_here = _works_here(storage)
-        """Whether the storage may perform groups in their callers' steps."""
+        self._submits = _submits(storage)
+        """Whether the storage may be handed groups in their callers' steps."""
         self.kept: list[StoreLetter] = []
         """Letters that insist, taken out of the mailbox but not done yet."""
         self.is_crowded = False
         """Whether the storekeeper's last round was about many jobs."""
+        self.is_submitted = False
+        """Whether a lone caller's letters are with the storage."""
         self.serving = False
         self.served = trio.Event()
         self._closed = False
@@ -134,37 +139,68 @@ class StorageDesk:
         return letter
 
     def is_at_rest(self) -> bool:
-        """Whether the storekeeper has nothing to do, and nobody was seen to come in a crowd."""
-        return self.mailbox.is_attended() and not self.is_crowded
+        """Whether whoever comes now may `submit` what he hands in.
+
+        That is when the storage can, has nothing else to do, and nobody was seen to come in a crowd.
+        It is true once in a turn of the loop, so a crowd is served in a group all the same. The
+        storekeeper is left asleep until then.
+        """
+        mailbox = self.mailbox
+        is_busy = self.is_submitted or self.is_crowded or not mailbox.is_attended()
+        if is_busy or self._closed or not self._submits:
+            return False
+        mailbox.hush()
+        return True
 
     @trio.lowlevel.enable_ki_protection
-    def serve_yourself(self) -> None:
-        """Perform what waits here and now, if the storage can; the storekeeper finds it done.
+    def submit(self) -> None:
+        """Have the storage begin with what was handed in since the desk was found at rest.
 
-        To be called by who has just handed in what waits, and found the desk at rest. That is true
-        once in a turn of the loop, so whoever comes in a crowd is served in a group all the same.
+        There is no outcome in it, which would have to be kept. If the storage cannot, it is left to
+        the storekeeper.
         """
-        if not self._works_here:
-            return
         waiting, last = self.mailbox.take_waiting(), self.mailbox.take_last()
         letters = [*waiting, *last]
+
+        def answer(replies: Sequence[Reply] | StorageError) -> None:
+            self.is_submitted = False
+            self.served.set()
+            if isinstance(replies, StorageError):
+                replies = [replies] * len(letters)
+            try:
+                for letter, reply in zip(letters, replies, strict=True):
+                    letter.deliver(reply)
+            except Exception:
+                # A defect of ours; there is no task here in which the supervisor could hear of it.
+                logger.exception("a reply of the storage could not be delivered")
+
+        self.is_submitted = True
         try:
-            replies = self.storage.apply_at_once([letter.seal() for letter in letters])
+            self._submits = self.storage.submit([letter.seal() for letter in letters], answer)
         except Exception:  # noqa: BLE001 - whatever it is, the storekeeper meets it, too, and deals with it
-            replies = None
+            begun = False
         else:
-            self._works_here = replies is not None
-        if replies is None:
+            begun = self._submits
+        if not begun:
+            self.is_submitted = False
             self.mailbox.put_back(waiting, last)
-            return
-        for letter, reply in zip(letters, replies, strict=True):
-            letter.deliver(reply)
+        # What is done at once would be so for all of a crowd: the next of this turn finds him awake.
+        self.mailbox.unhush(wake=not self.is_submitted)
+
+    async def submitted(self) -> None:
+        """Wait until no lone caller's letters are with the storage."""
+        while self.is_submitted:
+            await self._news()
 
     async def finish(self) -> None:
         """Wait until every letter so far has been dealt with."""
-        while self.serving or self.kept or not self.mailbox.is_empty():
+        while self.serving or self.is_submitted or self.kept or not self.mailbox.is_empty():
+            await self._news()
+
+    async def _news(self) -> None:
+        if self.served.is_set():  # or others wait for it already
             self.served = trio.Event()
-            await self.served.wait()
+        await self.served.wait()
 
     def close(self) -> None:
         """Take no more letters, and leave nobody waiting for an answer that will not come."""
@@ -181,10 +217,10 @@ def _performing(storage: Storage) -> Callable[[Write], Reply | None]:
     return _perform_nothing
 
 
-def _works_here(storage: Storage) -> bool:
-    """Whether ``apply_at_once`` is no older than ``apply``, so that what overrides this is asked."""
+def _submits(storage: Storage) -> bool:
+    """Whether ``submit`` is no older than ``apply``, so that what overrides this is asked."""
     for kind in type(storage).__mro__:
-        if "apply_at_once" in vars(kind):
+        if "submit" in vars(kind):
             return kind is not Storage
         if "apply" in vars(kind):
             break

@@ -35,13 +35,14 @@ AWAKE = cast("outcome.Outcome[object]", _Awake())
 class Mailbox(Generic[M]):
     """Messages for one actor, who takes all that wait in one go."""
 
-    __slots__ = ("_owner", "_waiting", "last")
+    __slots__ = ("_hushed", "_owner", "_waiting", "last")
 
     def __init__(self) -> None:
         self._waiting: list[M] = []
         self.last: list[M] = []
         """What comes after all that is put in before it is taken."""
         self._owner: trio.lowlevel.Task | None = None
+        self._hushed: trio.lowlevel.Task | None = None
 
     def tell(self, message: M) -> None:
         """Put a message in; never waits."""
@@ -76,6 +77,16 @@ class Mailbox(Generic[M]):
         """Take what comes last."""
         last, self.last = self.last, []
         return last
+
+    def hush(self) -> None:
+        """Let its owner, who waits, sleep through what is put in until `unhush`."""
+        self._hushed, self._owner = self._owner, None
+
+    def unhush(self, *, wake: bool) -> None:
+        """Let its owner sleep on, or wake him now."""
+        self._owner, self._hushed = self._hushed, None
+        if wake and self._owner is not None:
+            self._ring()
 
     def put_back(self, waiting: list[M], last: list[M]) -> None:
         """Undo `take_waiting` and `take_last`."""

@@ -34,6 +34,10 @@ LONGEST_PAUSE = 2.0
 """Seconds between tries while the storage fails: doubled from the first to the longest."""
 
 
+LONGEST_ROUND = 30.0
+"""Seconds that the last group may take when this actor is stopped."""
+
+
 class Storekeeper:
     """Groups the desk's letters and hands them to the storage."""
 
@@ -44,6 +48,15 @@ class Storekeeper:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve letters until cancelled."""
         task_status.started()
+        try:
+            await self._serve()
+        finally:
+            # Shielded: what a lone caller handed in is answered while there is somebody to hear it.
+            # A storage is given as long for it as for closing.
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + LONGEST_ROUND):
+                await self._desk.submitted()
+
+    async def _serve(self) -> None:
         desk = self._desk
         pause = FIRST_PAUSE
         while True:
@@ -70,13 +83,13 @@ class Storekeeper:
     async def _round(self, letters: list[StoreLetter]) -> StorageError | None:
         """One transaction. Returns the storage's fault if letters were kept for another try."""
         mailbox = self._desk.mailbox
-        size = _size(letters)
-        for _ in range(TURNS if self._desk.is_crowded else 0):
+        before, size = 0, _size(letters)
+        turns = TURNS if self._desk.is_crowded else 0
+        while turns and before < size < ENOUGH:
             await trio.lowlevel.checkpoint()
             letters += mailbox.take_waiting()
             before, size = size, _size(letters)
-            if size == before or size >= ENOUGH:
-                break
+            turns -= 1
         self._desk.is_crowded = size > FEW
         letters += mailbox.take_last()
         if not letters:

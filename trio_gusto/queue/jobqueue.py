@@ -191,15 +191,17 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
             raise reply
         else:
             self._stored_at_once += len(insert.requests)
-        # The poller hears of it now, so that its claim joins the same transaction.
-        if not desk.mailbox.last:  # or its claim waits to be taken already, and covers this
-            for state in insert.states:
-                if type(state) is Ready:
-                    self._ears.ready()
-                elif type(state) is Scheduled:
-                    self._ears.due(state.due)
-        if is_lone:
-            desk.serve_yourself()
+        try:
+            # The poller hears of it now, so that its claim joins the same transaction.
+            if not desk.mailbox.last:  # or its claim waits to be taken already, and covers this
+                for state in insert.states:
+                    if type(state) is Ready:
+                        self._ears.ready()
+                    elif type(state) is Scheduled:
+                        self._ears.due(state.due)
+        finally:
+            if is_lone:
+                desk.submit()
         return letter
 
     async def _give_turn(self) -> None:

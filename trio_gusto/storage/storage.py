@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import overload
 
 import trio
 
-from ..model.errors import GustoError
+from ..model.errors import GustoError, StorageError
 from .messages import (
     Batches,
     BatchesFound,
@@ -34,6 +34,9 @@ from .messages import (
     WriteReply,
 )
 from .schedule_messages import FindSchedules, Schedules
+
+Answer = Callable[[Sequence[WriteReply | GustoError] | StorageError], None]
+"""Takes the replies to a group of writes, or why there are none."""
 
 
 class Storage(ABC):
@@ -72,22 +75,28 @@ class Storage(ABC):
             StorageError: the storage failed. Nothing was done.
         """
 
-    def apply_at_once(
+    def submit(
         self,
         writes: Sequence[Write],  # noqa: ARG002 - for subclasses
-    ) -> Sequence[WriteReply | GustoError] | None:
-        """`apply` in the caller's own step, where there is no thread or server to wait for.
+        answer: Answer,  # noqa: ARG002
+    ) -> bool:
+        """Begin `apply` in the caller's own step, without a task that waits for it.
 
         Asked for only when nothing else is under way, so that a lone write has not to wait for its
         turn. A subclass that overrides only `apply`, to put something between, is asked through that.
 
+        Args:
+            writes: the group.
+            answer: called once, in the event loop, with the replies, or with the error that `apply`
+                would raise; before this returns, if nothing had to be waited for. It does not raise.
+
         Returns:
-            ``None`` when the storage works elsewhere: nothing was done, and it is not asked again.
+            ``False`` when the storage cannot: nothing was begun, and it is not asked again.
 
         Raises:
-            StorageError: as `apply`.
+            StorageError: as `apply`; ``answer`` is not called then.
         """
-        return None
+        return False
 
     @overload
     async def read(self, query: Get | Find) -> Found: ...

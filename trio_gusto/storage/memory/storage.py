@@ -170,27 +170,29 @@ class MemoryStorage(ImmediateStorage):
 
     def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
         requests, jobs = insert.requests, self._jobs
-        is_plain = len(requests) == 1 and requests[0].details is None
-        has_waiting = False
-        if not is_plain or requests[0].id in jobs or type(insert.states[0]) is Waiting:
-            refusal: DuplicateJob | UnknownJob | None = self._duplicate(requests)
-            has_waiting = any(type(state) is Waiting for state in insert.states)
-            if refusal is None and has_waiting:
-                refusal = self._awaited.unknown_parent(insert)
-            if refusal is not None:
-                return refusal
-        enter, sequence = self._index.enter, self._sequence
+        if len(requests) == 1:  # nearly always, and mostly with nothing to be looked up
+            request, state = requests[0], insert.states[0]
+            if request.details is None and request.id not in jobs and type(state) is not Waiting:
+                self._sequence += 1
+                job = jobs[request.id] = StoredJob(request, self._sequence, state)
+                self._index.enter(job)
+                return _INSERTED
+        refusal: DuplicateJob | UnknownJob | None = self._duplicate(requests)
+        has_waiting = any(type(state) is Waiting for state in insert.states)
+        if refusal is None and has_waiting:
+            refusal = self._awaited.unknown_parent(insert)
+        if refusal is not None:
+            return refusal
         for request, state in zip(requests, insert.states, strict=True):
-            sequence += 1
-            job = jobs[request.id] = StoredJob(request, sequence, state)
-            if not is_plain and (details := request.details) is not None:
+            self._sequence += 1
+            job = jobs[request.id] = StoredJob(request, self._sequence, state)
+            if (details := request.details) is not None:
                 if details.ref_id is not None:
                     self._by_ref[details.ref_id] = job
                 self._schedules.add(job)
-            enter(job)
+            self._index.enter(job)
             if has_waiting:
                 self._awaited.enter(job)
-        self._sequence = sequence
         return _INSERTED
 
     def _fire(self, fire: Fire) -> Committed | Conflict | GustoError:

@@ -13,6 +13,7 @@ import attrs
 
 from ...model.errors import StorageError, StorageReadOnly
 from .errors import explained, is_busy
+from .log import make_room
 from .schema import check_owner, check_version, migrate
 
 MEMORY = ":memory:"
@@ -67,6 +68,8 @@ def open_writer(location: Location, *, wait: float) -> sqlite3.Connection:
             _switch_to_wal(connection, location)
         connection.execute(f"PRAGMA synchronous = {location.synchronous}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        if not location.is_memory:
+            make_room(connection, location.path)
         migrate(connection, location.path)
         connection.execute(f"PRAGMA busy_timeout = {round(wait * 1000)}")
     except BaseException as error:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import overload
 
+import outcome
 import trio
 
 from ...model.errors import GustoError, OptionsError, StorageBusy, StorageError
@@ -42,7 +43,7 @@ from ..messages import (
     WriteReply,
 )
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
-from ..storage import Storage
+from ..storage import Answer, Storage
 from .connection import Location, Synchronous
 from .presence import IS_SUPPORTED
 from .session import Session
@@ -138,16 +139,29 @@ class SqliteStorage(Storage):
                 return replies
             await trio.sleep(_RETRY)
 
-    def apply_at_once(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError] | None:
-        if not self._inline:
-            return None
+    def submit(self, writes: Sequence[Write], answer: Answer) -> bool:
         session = self._attached()
+
+        def deliver(result: outcome.Outcome[Sequence[WriteReply | GustoError]]) -> None:
+            if isinstance(result, outcome.Error):
+                answer(self._fault(result.error))
+            else:
+                self._spread(session, writes)
+                answer(result.unwrap())
+
         try:
-            replies = session.writer.apply(writes)
+            session.writing.begin(partial(session.writer.apply, writes), deliver)
         except sqlite3.Error as error:
             raise self._location.explain(error) from error
-        self._spread(session, writes)
-        return replies
+        return True
+
+    def _fault(self, error: BaseException) -> StorageError:
+        if isinstance(error, sqlite3.Error):
+            fault = self._location.explain(error)
+        else:
+            fault = StorageError(f"the storage broke: {error!r}")
+        fault.__cause__ = error
+        return fault
 
     def _spread(self, session: Session, writes: Sequence[Write]) -> None:
         if len(session.bells) > 1 and any(isinstance(write, _NEWS) for write in writes):

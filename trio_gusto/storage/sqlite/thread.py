@@ -71,26 +71,32 @@ class DatabaseThread:
         A ``question`` changes nothing, so a cancelled caller leaves it behind.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        token, task = trio.lowlevel.current_trio_token(), trio.lowlevel.current_task()
+        task = trio.lowlevel.current_task()
         left = False
 
         def deliver(result: outcome.Outcome[object]) -> None:
             if not left:  # a task that has gone on must never be rescheduled
                 trio.lowlevel.reschedule(task, result)
 
-        def reply(result: outcome.Outcome[object]) -> None:
-            try:
-                token.run_sync_soon(deliver, result)
-            except trio.RunFinishedError:
-                pass  # the loop was torn down, and nobody waits any more
-
         def abort(_: object) -> trio.lowlevel.Abort:
             nonlocal left
             left = call.withdraw() or question
             return trio.lowlevel.Abort.SUCCEEDED if left else trio.lowlevel.Abort.FAILED
 
-        call = self._post(work, reply)
+        call = self.begin(work, deliver)
         return cast(T, await trio.lowlevel.wait_task_rescheduled(abort))
+
+    def begin(self, work: Callable[[], T], deliver: Callable[[outcome.Outcome[T]], None]) -> _Call:
+        """Have the thread do ``work``, and then the event loop call ``deliver``."""
+        run_sync_soon = trio.lowlevel.current_trio_token().run_sync_soon
+
+        def reply(result: outcome.Outcome[object]) -> None:
+            try:
+                run_sync_soon(deliver, cast("outcome.Outcome[T]", result))
+            except trio.RunFinishedError:
+                pass  # the loop was torn down, and nobody waits any more
+
+        return self._post(work, reply)
 
     def run_blocking(self, work: Callable[[], T], timeout: float) -> T | None:
         """Like `run`, from any thread; ``None`` when it was not done within ``timeout`` seconds.
@@ -171,6 +177,14 @@ class InLoop:
         else:
             await trio.lowlevel.checkpoint_if_cancelled()
         return work()
+
+    def begin(self, work: Callable[[], T], deliver: Callable[[outcome.Outcome[T]], None]) -> None:
+        """Do ``work``, and call ``deliver`` with what it returned.
+
+        Raises:
+            Exception: what ``work`` raised; ``deliver`` is not called then.
+        """
+        deliver(outcome.Value(work()))
 
     async def close(self, finish: Callable[[], None]) -> None:
         """Do ``finish``. Safe to call when cancelled."""
