@@ -101,8 +101,19 @@ def find(folder: Path, unread: list[str]) -> Iterator[Source]:
         )
         for name in sorted(names):
             path = Path(place) / name
+            if not _is_text(path):
+                unread.append(f"{str(path)!a}: its name is no UTF-8, so no job can be given it")
+                continue
             try:
                 if path.is_file() and not path.is_symlink():
                     yield Source.of(path)
             except OSError as error:
                 complain(error)
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 import time
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ import trio
 
 from ... import Fail, Gusto, Options, current_job, exponential
 from ...storage.sqlite import SqliteStorage
-from .witness import testify
+from .witness import attest
 
 CHUNK = 1 << 20
 """Bytes hashed at a time."""
@@ -25,6 +24,10 @@ SERVED = "hashing"
 
 UNSERVED = "night-shift"
 """A queue that nobody serves, so that its job expires."""
+
+
+SUMMARIZE = "demo.summarize"
+TICK = "demo.tick"
 
 
 class DiskHiccup(OSError):
@@ -57,7 +60,7 @@ class Summary:
         files = sorted(hashed, key=lambda one: one.path)
         digest = hashlib.sha256()
         for one in files:
-            digest.update(f"{one.sha256}  ".encode() + os.fsencode(one.path) + b"\n")
+            digest.update(f"{one.sha256}  {one.path}\n".encode())
         return cls(
             files=len(files),
             not_hashed=not_hashed,
@@ -74,8 +77,8 @@ def make_app(database: Path, concurrency: int) -> Gusto:
     app.job(name="demo.hash_file", max_attempts=5, timeout=600, retry=exponential(base=0.2))(
         hash_file
     )
-    app.job(name="demo.summarize", queue=SERVED)(summarize)
-    app.job(name="demo.tick", queue=SERVED)(tick)
+    app.job(name=SUMMARIZE, queue=SERVED)(summarize)
+    app.job(name=TICK, queue=SERVED)(tick)
     return app
 
 
@@ -101,7 +104,7 @@ def hash_file(path: str, hiccups: int, pace: float) -> Hashed:
 
 def summarize(witness: str) -> Summary:
     """Sum up the jobs that this one waited for."""
-    testify(Path(witness))
+    attest(Path(witness))
     results = [parent.result for parent in current_job().parents]
     hashed = [result for result in results if isinstance(result, Hashed)]
     return Summary.of(hashed, len(results) - len(hashed))
@@ -109,4 +112,4 @@ def summarize(witness: str) -> Summary:
 
 def tick(witness: str) -> None:
     """One beat of the schedule."""
-    testify(Path(witness))
+    attest(Path(witness))

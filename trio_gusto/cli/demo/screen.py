@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ... import BatchStatus, JobState
-from .fanout import BEAT
+from .fanout import BEAT, LATER
 from .files import Plan
 
 UNDER_WAY = (JobState.PROCESSING, JobState.READY, JobState.SCHEDULED)
@@ -95,7 +95,18 @@ class Watch:
 def say(console: Console, sentence: str, style: str = "") -> None:
     """Print one sentence; elsewhere than on a terminal it stays in one line."""
     console.print(
-        sentence, style=style, soft_wrap=not console.is_terminal, highlight=False, markup=False
+        in_one_line(sentence),
+        style=style,
+        soft_wrap=not console.is_terminal,
+        highlight=False,
+        markup=False,
+    )
+
+
+def in_one_line(text: str) -> str:
+    """The text, with whatever a file's name may do to a screen written out."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
     )
 
 
@@ -104,7 +115,7 @@ def announce(console: Console, plan: Plan) -> None:
     say(
         console,
         f"{len(plan.files)} files of {plan.folder} are one batch of {len(plan.files)} jobs, "
-        f"{plan.concurrency} at once; one is due in 2 s, and one more expires where nobody serves. "
+        f"{plan.concurrency} at once; one is due in {LATER.total_seconds():g} s, and one more expires where nobody serves. "
         f"A summary waits for the batch, and a heartbeat ticks every {BEAT.total_seconds()} s.",
     )
 
@@ -139,9 +150,10 @@ def report(console: Console, figures: Sequence[Rows], checks: Sequence[Check]) -
     table.add_column(overflow="fold")
     for rows in figures:
         for name, value in rows:
-            table.add_row(name, Text(value))
+            table.add_row(name, Text(in_one_line(value)))
         table.add_section()
     for check in checks:
-        mark = Text("✓ ", "green") if check.holds else Text("✗ ", "red")
-        table.add_row(mark + Text(check.name, ""), Text(check.found))
+        good, bad = ("ok", "!!") if console.options.ascii_only else ("✓", "✗")
+        mark, style = (good, "green") if check.holds else (bad, "red")
+        table.add_row(Text(f"{mark} {check.name}", style), Text(check.found))
     console.print(table)
