@@ -11,6 +11,9 @@ from .fanout import BEAT, Running
 from .screen import Check
 from .witness import Entry, repeated
 
+PAGE = 1000
+"""Jobs read at a time."""
+
 
 async def check_schedule(
     queue: JobQueue,
@@ -43,10 +46,10 @@ async def check_schedule(
 
 
 async def _all(queue: JobQueue, which: JobFilter) -> Sequence[Job]:
-    page = await queue.find(which, limit=1000)
+    page = await queue.find(which, limit=PAGE)
     jobs = list(page.items)
     while page.next is not None:
-        page = await queue.find(which, limit=1000, after=page.next)
+        page = await queue.find(which, limit=PAGE, after=page.next)
         jobs += page.items
     return jobs
 
@@ -80,6 +83,8 @@ def _twice(jobs: Sequence[Job], entries: Sequence[Entry]) -> Iterator[str]:
 def _amiss(running: Running, jobs: Sequence[Job], entries: Sequence[Entry]) -> Iterator[str]:
     """Ticks at no instant of the schedule, and those of which database and witness disagree."""
     began = {entry.job_id for entry in entries}
+    for unknown in began - {job.id for job in jobs}:
+        yield f"job {unknown} ran as a tick, and is not in the database"
     for job in jobs:
         at = _clock(job.fire_time)
         if job.fire_time is None or (job.fire_time - running.heartbeat.anchor) % BEAT:

@@ -14,10 +14,10 @@ from .check_files import check_files
 from .check_schedule import check_schedule
 from .fanout import Running
 from .files import Plan
-from .jobs import Summary
+from .jobs import SUMMARIZE, TICK, Summary
 from .screen import Check, Rows, Watch, report, say
 from .watching import Look, look
-from .witness import testimony
+from .witness import attested
 
 MOST_COMPLAINTS = 20
 """Sentences said one by one; the others are counted."""
@@ -37,10 +37,10 @@ async def conclude(
     with Watch(console, "checking", len(plan.files)) as watch:
         files = await check_files(queue, plan, running, watch)
     now = await look(queue, running)
-    entries = testimony(plan.witness)
-    of_batch = [entry for entry in entries if entry.fire_time is None]
-    of_schedule = [entry for entry in entries if entry.fire_time is not None]
-    summary = await check_summary(queue, running, files, of_batch)
+    entries = attested(plan.witness)
+    of_summary = [entry for entry in entries if entry.name == SUMMARIZE]
+    of_schedule = [entry for entry in entries if entry.name == TICK]
+    summary = await check_summary(queue, running, files, of_summary)
     checks = [
         files.check(plan),
         check_batch(now.batch, files, len(plan.files)),
@@ -73,14 +73,19 @@ def _summary_rows(summary: Summary | None, folder: Path) -> Rows:
 
 async def _check_expired(running: Running) -> Check:
     job = await running.expiring.job()
-    complaints = [] if job.state is JobState.EXPIRED else [f"it is {job.state.value} instead"]
+    complaints = (
+        []
+        if job.state is JobState.EXPIRED
+        else [f"the job that nobody serves is {job.state.value}, and should be expired"]
+    )
     return Check("the job that nobody serves expired", job.state.value, complaints)
 
 
 def _check_stuck(now: Look) -> Check:
     stuck = now.live + now.live_ticks
-    complaints = [f"{stuck} jobs are stuck: they should have ended by now."] if stuck else []
-    return Check("nothing is stuck", f"{stuck:,} jobs", complaints)
+    jobs = "1 job" if stuck == 1 else f"{stuck:,} jobs"
+    complaints = [f"stuck: {jobs} should have ended by now"] if stuck else []
+    return Check("nothing is stuck", jobs, complaints)
 
 
 def _judge(console: Console, plan: Plan, checks: Sequence[Check]) -> bool:

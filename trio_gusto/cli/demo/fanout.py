@@ -19,6 +19,9 @@ EVERY = 15
 LATER = timedelta(seconds=2)
 """When the first file's job is due."""
 
+UNTIL = timedelta(seconds=1)
+"""When the job that nobody serves expires."""
+
 BEAT = timedelta(milliseconds=250)
 """What lies between two beats of the schedule."""
 
@@ -84,7 +87,7 @@ async def _enqueue(queue: JobQueue, plan: Plan, heartbeat: Schedule, ticks_tenan
         # Not on="success": files that cannot be read belong into the summary.
         summary = batch.continue_with(summarize, str(plan.witness), on="finish")
     expiring = await queue.enqueue(
-        hash_file, first, 0, 0.0, queue=UNSERVED, tenant=plan.run, expire_on=timedelta(seconds=1)
+        hash_file, first, 0, 0.0, queue=UNSERVED, tenant=plan.run, expire_on=UNTIL
     )
     return Running(tuple(refs), batch, summary, expiring, heartbeat, plan.run, ticks_tenant)
 

@@ -22,12 +22,13 @@ from ... import JobContext, current_job
 class Entry:
     """One attempt of a job, as it began. ``fire_time`` is that of a schedule's job."""
 
+    name: str
     job_id: UUID
     attempt: int
     fire_time: datetime | None
 
 
-def testify(log: Path) -> None:
+def attest(log: Path) -> None:
     """Write down that this attempt of the current job runs."""
     line = " ".join(_words(current_job())) + "\n"
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -40,10 +41,10 @@ def testify(log: Path) -> None:
 def _words(context: JobContext) -> tuple[str, ...]:
     fire_time = context.job.fire_time
     at = () if fire_time is None else (fire_time.isoformat(),)
-    return (str(context.id), str(context.attempt), *at)
+    return (context.job.name, str(context.id), str(context.attempt), *at)
 
 
-def testimony(log: Path) -> Sequence[Entry]:
+def attested(log: Path) -> Sequence[Entry]:
     """What was written, in its order; nothing if nobody wrote."""
     try:
         lines = log.read_text().splitlines()
@@ -52,9 +53,9 @@ def testimony(log: Path) -> Sequence[Entry]:
     return [_entry(*line.split()) for line in lines]
 
 
-def _entry(job_id: str, attempt: str, fire_time: str | None = None) -> Entry:
+def _entry(name: str, job_id: str, attempt: str, fire_time: str | None = None) -> Entry:
     at = None if fire_time is None else datetime.fromisoformat(fire_time)
-    return Entry(UUID(job_id), int(attempt), at)
+    return Entry(name, UUID(job_id), int(attempt), at)
 
 
 def repeated(entries: Sequence[Entry]) -> Iterator[str]:
