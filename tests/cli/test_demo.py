@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import io
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
+from rich.console import Console
 
-from trio_gusto.cli.demo import check, files
+from trio_gusto import Schedule
+from trio_gusto.cli.demo import check_files, files, show
+from trio_gusto.cli.demo.conclude import conclude
 from trio_gusto.cli.demo.files import Settings, Source
+from trio_gusto.cli.demo.jobs import Hashed, Summary, make_app
+from trio_gusto.cli.demo.screen import in_one_line
 from trio_gusto.cli.demo.show import demo
 
+ALL_IS_WELL = (
+    "All 19 files are hashed and summed up once, the schedule went on, and nothing is stuck."
+)
 
-@pytest.fixture(autouse=True)
-def nothing_is_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LATER", files.LATER / 20)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "folder"
-    (folder / "deep" / "deeper").mkdir(parents=True)
-    for number in range(17):
-        (folder / f"{number:02}.txt").write_text(f"text {number}")
-    (folder / "deep" / "deeper" / "big").write_bytes(bytes(3_000_000))
-    (folder / "deep" / "empty").touch()
-    (folder / "link").symlink_to(folder / "00.txt")
-    (folder / "__pycache__").mkdir()
-    (folder / "__pycache__" / "left-out").touch()
-    return folder
+pytestmark = pytest.mark.usefixtures("nothing_is_far_away")
 
 
 def settings(folder: Path, database: Path | None = None, pace: float = 0) -> Settings:
@@ -44,11 +44,16 @@ def test_all_files_are_hashed_one_job_expires_and_some_are_retried(
 ) -> None:
     assert demo(settings(folder)) == 0
     said = capsys.readouterr().out
-    assert "All 19 files are hashed, and nothing is stuck." in said
-    assert re.search(r"completed +│ +19 ", said)
-    assert re.search(r"expired +│ +1 ", said)
-    assert re.search(r"more than one attempt +│ +2 ", said)
-    assert "checking 19 of 19" in said, "without a terminal progress comes in lines"
+    assert said.endswith(f"{ALL_IS_WELL}\n")
+    lines = said.splitlines()
+    assert "needed more than one attempt: 2" in lines
+    assert "checking 19 of 19" in lines, "without a terminal progress comes in lines"
+    assert "files in the summary: 19" in lines
+    assert "MB hashed: 3.0" in lines
+    assert "check: the batch is finished: ok: 19 of 19 jobs completed" in lines
+    assert "check: the summary ran once: ok: once" in lines
+    assert "check: the job that nobody serves expired: ok: expired" in lines
+    assert re.search(r"the schedule went on: ok: [1-9]\d* ticks of [1-9]", said)
 
 
 def test_a_second_run_on_one_database_counts_only_its_own_jobs(
@@ -58,6 +63,11 @@ def test_a_second_run_on_one_database_counts_only_its_own_jobs(
     assert demo(settings(folder, database)) == 0
     assert demo(settings(folder, database)) == 0
     assert capsys.readouterr().out.count("All 19 files are hashed") == 2
+
+
+def test_ticks_are_read_page_by_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trio_gusto.cli.demo.check_schedule.PAGE", 1)
+    assert demo(settings(folder)) == 0, "a tick left out would be one that nobody knows"
 
 
 def after_planning(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
@@ -72,13 +82,11 @@ def after_planning(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]
 
 
 def before_checking(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
-    conclude = check.conclude
-
-    async def change_and_conclude(*args: object) -> bool:
+    async def change_and_conclude(*args: Any, **options: Any) -> bool:
         change()
-        return await conclude(*args)  # type: ignore[arg-type]  # passed on
+        return await conclude(*args, **options)
 
-    monkeypatch.setattr("trio_gusto.cli.demo.show.conclude", change_and_conclude)
+    monkeypatch.setattr(show, "conclude", change_and_conclude)
 
 
 def test_a_file_that_vanishes_before_its_turn_has_a_sentence(
@@ -88,7 +96,55 @@ def test_a_file_that_vanishes_before_its_turn_has_a_sentence(
     assert demo(settings(folder)) == 1
     said = capsys.readouterr().out
     assert "05.txt: failed, cannot be read: No such file or directory" in said
-    assert "stuck" not in said
+    assert "nothing is stuck: ok" in said
+
+
+def test_a_folder_that_vanishes_before_its_turn_still_has_its_summary(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    after_planning(monkeypatch, lambda: shutil.rmtree(folder))
+    assert demo(settings(folder)) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("cannot be read: No such file" in line for line in lines) == 19
+    assert "files in the summary: 0" in lines
+    assert "not hashed: 19" in lines
+    assert "check: the batch is finished: ok: 0 of 19 jobs completed" in lines
+    assert "check: the summary ran once: ok: once" in lines
+
+
+def test_a_file_that_cannot_be_read_has_a_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def replace_by_a_folder() -> None:
+        (folder / "05.txt").unlink()
+        (folder / "05.txt").mkdir()
+
+    after_planning(monkeypatch, replace_by_a_folder)
+    assert demo(settings(folder)) == 1
+    assert "05.txt: failed, cannot be read: Is a directory" in capsys.readouterr().out
+
+
+def test_a_name_that_is_no_text_is_named_and_the_others_are_hashed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).touch()
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert demo(settings(folder)) == 1
+    said = capsys.readouterr().out
+    assert "\\udcff': its name is no UTF-8, so no job can be given it" in said
+    assert "check: every file is hashed: WRONG: 19 of 19" in said
+
+
+def test_names_may_hold_whatever_a_screen_would_obey(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "[red]a\n\x1b[2J").touch()
+    assert demo(settings(folder)) == 0
+    capsys.readouterr()
+    (folder / "[red]a\n\x1b[2J").unlink()
+    assert in_one_line("[red]a\n\x1b[2J é") == "[red]a\\n\\x1b[2J é"
 
 
 def test_a_file_that_vanishes_after_its_turn_has_a_sentence(
@@ -110,7 +166,7 @@ def test_a_file_that_changes_meanwhile_has_a_sentence(
 def test_a_wrong_hash_is_found(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(check, "hash_here", lambda path: None)
+    monkeypatch.setattr(check_files, "hash_here", lambda path: ("0" * 64, 0))
     assert demo(settings(folder)) == 1
     said = capsys.readouterr().out
     assert said.count("the hash is wrong") == 19
@@ -131,6 +187,50 @@ def test_a_folder_that_cannot_be_looked_into_is_named(
     assert unread == [f"{folder}/secret: cannot be looked into: Permission denied"]
 
 
+# --- the summary, the screen, the imports -----------------------------------------------------------
+
+
+def test_a_summary_does_not_depend_on_the_order() -> None:
+    first = Hashed("a", hashlib.sha256(b"one").hexdigest(), 3, 0.1)
+    second = Hashed("b", hashlib.sha256(b"four").hexdigest(), 4, 0.2)
+    summary = Summary.of([second, first], 5)
+    assert summary == Summary.of([first, second], 5)
+    assert (summary.files, summary.not_hashed, summary.size) == (2, 5, 7)
+    assert summary.slowest == second
+    listed = f"{first.sha256}  a\n{second.sha256}  b\n"
+    assert summary.digest == hashlib.sha256(listed.encode()).hexdigest()
+    assert Summary.of([], 0).slowest is None
+
+
+def test_on_a_terminal_there_are_bars_a_heartbeat_and_a_table(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    terminal = partial(Console, file=screen, force_terminal=True, width=100, _environ={})
+    monkeypatch.setattr(show, "Console", terminal)
+    assert demo(settings(folder)) == 0
+    said = screen.getvalue()
+    assert re.search(r"heartbeat .*\d+ ticks, \d+ skipped", said)
+    assert "19/19" in said
+    assert re.search(r"✓ the summary ran once +.*│ once ", said)
+
+    monkeypatch.setattr(check_files, "hash_here", lambda path: ("0" * 64, 0))
+    assert demo(settings(folder)) == 1
+    assert re.search(r"✗ every file is hashed +.*│ 19 of 19 ", screen.getvalue())
+
+
+def test_the_demo_uses_nothing_but_what_users_have() -> None:
+    assert files.__file__ is not None
+    modules = list(Path(files.__file__).parent.glob("*.py"))
+    imports = [
+        node
+        for module in modules
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level > 1
+    ]
+    assert {(node.level, node.module) for node in imports} == {(3, None), (3, "storage.sqlite")}
+
+
 # --- real processes -------------------------------------------------------------------------------
 
 
@@ -149,14 +249,21 @@ def test_what_a_killed_worker_held_runs_again(folder: Path) -> None:
     assert process.returncode == 0, said
     assert re.search(r"Worker \d+ was killed with SIGKILL; it held \d+ jobs?\.", said), said
     assert re.search(r"took over; what was held ran again \d\.\d\d s after its app", said), said
-    assert re.search(r"lost in the crash +│ +[1-9]", said), said
-    assert "All 19 files are hashed, and nothing is stuck." in said
+    assert re.search(r"lost in the crash: [1-9]", said), said
+    assert re.search(r"went on: ok: \d+ ticks \([1-9]\d* after the crash\) of \d+", said), said
+    assert "check: each instant fired at most once: ok" in said
+    assert "check: the summary ran once: ok: once" in said
+    assert ALL_IS_WELL in said
     assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("mode", [(), ("--crash",)])
-def test_an_interrupted_demo_ends_cleanly(folder: Path, mode: tuple[str, ...]) -> None:
-    with start(str(folder), *mode, "--pace=0.5", "--concurrency=1") as process:
+def test_an_interrupted_demo_ends_cleanly(
+    folder: Path, tmp_path: Path, mode: tuple[str, ...]
+) -> None:
+    database = tmp_path / "jobs.db"
+    options = (f"--database={database}", "--pace=0.5", "--concurrency=1")
+    with start(str(folder), *mode, *options) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("hashing"):
@@ -166,3 +273,9 @@ def test_an_interrupted_demo_ends_cleanly(folder: Path, mode: tuple[str, ...]) -
     assert process.returncode == 130, said
     assert said.splitlines()[-1].startswith("Interrupted. ")
     assert "Traceback" not in said
+
+    async def schedules() -> tuple[Schedule, ...]:
+        async with make_app(database, 1).connected() as queue:
+            return await queue.schedules()
+
+    assert trio.run(schedules) == (), "what is stored would tick again in the next run"

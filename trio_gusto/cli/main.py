@@ -40,12 +40,14 @@ def demo(
 ) -> int:
     """Hash every file of a folder, one job per file, on a SQLite database.
 
-    Some jobs fail on purpose and are retried, one is scheduled for later, one expires. At the end
-    every hash is checked against its file.
+    The jobs are one batch, and a summary runs when it has finished. Some fail on purpose and are
+    retried, one is due later; beside the batch a schedule ticks, and one job expires. At the end it
+    is checked that every hash is that of its file, the batch is finished, the summary ran once, the
+    schedule went on and fired no instant twice, and nothing is stuck.
 
-    Exit codes: 0, every file is hashed and nothing is stuck; 1, a file is missing, unreadable,
-    changed or wrong, a job is stuck, or the database failed; 2, the command line is wrong, or the
-    folder has no files; 130, interrupted.
+    Exit codes: 0, all of that holds; 1, some of it does not (a file is missing, unreadable, changed
+    or wrong, say), or the database failed; 2, the command line is wrong, or the folder has no files;
+    130, interrupted.
 
     Parameters
     ----------
@@ -54,8 +56,8 @@ def demo(
     crash
         Run the jobs in a worker process, kill it with SIGKILL midway and start another.
     database
-        Where to keep the jobs, and beside it the log of the worker processes; a temporary folder
-        by default.
+        Where to keep the jobs, and beside it the logs of the worker processes and of what ran; a
+        temporary folder by default.
     concurrency
         How many files are hashed at once.
     pace

@@ -1,4 +1,4 @@
-"""What is to be hashed: the command line's wishes and the files found, and the jobs they become."""
+"""What is to be hashed: the command line's wishes, and the files found."""
 
 from __future__ import annotations
 
@@ -7,22 +7,12 @@ import secrets
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import attrs
 
-from ... import JobQueue, JobRef, call
-from .jobs import SERVED, UNSERVED, Hashed, hash_file
-
 LEFT_OUT = {"node_modules", "__pycache__", "dist", "build"}
 """Folders left out, besides hidden ones."""
-
-EVERY = 15
-"""Every so many files the job fails at first, on purpose."""
-
-LATER = timedelta(seconds=2)
-"""When the first file's job is due."""
 
 CRASH_SECONDS = 6.0
 """How long hashing should take when it is to be interrupted."""
@@ -70,6 +60,11 @@ class Plan:
     pace: float
     run: str = attrs.field(factory=lambda: f"run-{secrets.token_hex(4)}")
 
+    @property
+    def witness(self) -> Path:
+        """Where jobs write that they ran."""
+        return self.database.with_name(f"{self.database.name}.{self.run}.log")
+
 
 @contextmanager
 def planned(settings: Settings) -> Generator[Plan]:
@@ -106,6 +101,9 @@ def find(folder: Path, unread: list[str]) -> Iterator[Source]:
         )
         for name in sorted(names):
             path = Path(place) / name
+            if not _is_text(path):
+                unread.append(f"{str(path)!a}: its name is no UTF-8, so no job can be given it")
+                continue
             try:
                 if path.is_file() and not path.is_symlink():
                     yield Source.of(path)
@@ -113,16 +111,9 @@ def find(folder: Path, unread: list[str]) -> Iterator[Source]:
                 complain(error)
 
 
-async def enqueue(queue: JobQueue, plan: Plan) -> list[JobRef[Hashed]]:
-    """One job per file, all in one transaction. One job more waits where nobody serves."""
-    first, *others = (str(source.path) for source in plan.files)
-    later = call(hash_file, first, 0, plan.pace, queue=SERVED, tenant=plan.run, execute_after=LATER)
-    now = [
-        call(hash_file, path, int(number % EVERY == 1), plan.pace, queue=SERVED, tenant=plan.run)
-        for number, path in enumerate(others)
-    ]
-    refs = await queue.enqueue_many([later, *now])
-    await queue.enqueue(
-        hash_file, first, 0, 0.0, queue=UNSERVED, tenant=plan.run, expire_on=timedelta(seconds=1)
-    )
-    return refs
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

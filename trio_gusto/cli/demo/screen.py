@@ -1,21 +1,25 @@
 """What the demo shows: live progress, and at the end a table.
 
-On a terminal progress is a bar; elsewhere it is a line every second, for logs and pipes.
+On a terminal progress is a bar, and the end a table; elsewhere they are lines, for logs and pipes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 import attrs
 import trio
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from ... import JobState
+from ... import BatchStatus, JobState
+from .fanout import BEAT, LATER
+from .files import Plan
 
 UNDER_WAY = (JobState.PROCESSING, JobState.READY, JobState.SCHEDULED)
 
@@ -30,8 +34,10 @@ class Watch:
         self._what = what
         self._console = console
         self._next_line = trio.current_time() + 1
-        self._bar = (
-            Progress(
+        self._is_complete = False
+        self._live: Live | None = None
+        if console.is_terminal and not console.is_dumb_terminal:
+            self._bar = Progress(
                 TextColumn(f"[bold]{what:9}"),
                 BarColumn(bar_width=30),
                 MofNCompleteColumn(),
@@ -39,14 +45,12 @@ class Watch:
                 TextColumn("{task.fields[doing]}"),
                 console=console,
             )
-            if console.is_terminal and not console.is_dumb_terminal
-            else None
-        )
+            self._task = self._bar.add_task(what, total=total, doing="")
+            self._live = Live(self._bar, console=console)
 
     def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._task = self._bar.add_task(self._what, total=self.total, doing="")
-            self._bar.start()
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(
@@ -55,54 +59,101 @@ class Watch:
         error: BaseException | None,
         frames: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if self._live is not None:
+            self._live.stop()
 
-    def show(self, done: int, counts: Counts) -> None:
-        """Draw the figures of now."""
+    def show(self, batch: BatchStatus, ticks: Counts) -> None:
+        """Draw how the batch and the heartbeat are now."""
         doing = "  ".join(
-            f"{state.value} {counts[state]}" for state in UNDER_WAY if counts.get(state)
+            f"{state.value} {count}"
+            for state in UNDER_WAY
+            if (count := getattr(batch, state.value))
         )
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done, doing=doing)
-        elif trio.current_time() >= self._next_line or done == self.total:
+        done, skipped = ticks.get(JobState.COMPLETED, 0), ticks.get(JobState.SKIPPED, 0)
+        if self._live is not None:
+            beat = Text.assemble(("heartbeat ", "bold"), f"{done} ticks, {skipped} skipped")
+            self._bar.update(self._task, completed=batch.completed, doing=doing)
+            self._live.update(Group(self._bar, beat))
+        else:
+            self._line(batch.completed, f"{doing}  ticks {done}  skipped {skipped}")
+
+    def count(self, done: int) -> None:
+        """Draw how many files are done."""
+        if self._live is not None:
+            self._bar.update(self._task, completed=done)
+        else:
+            self._line(done, "")
+
+    def _line(self, done: int, more: str) -> None:
+        is_last = done == self.total and not self._is_complete
+        if trio.current_time() >= self._next_line or is_last:
             self._next_line = trio.current_time() + 1
-            say(self._console, f"{self._what} {done} of {self.total}  {doing}".rstrip())
+            self._is_complete = done == self.total
+            say(self._console, f"{self._what} {done} of {self.total}  {more.strip()}".rstrip())
 
 
 def say(console: Console, sentence: str, style: str = "") -> None:
     """Print one sentence; elsewhere than on a terminal it stays in one line."""
-    console.print(sentence, style=style, soft_wrap=not console.is_terminal, highlight=False)
+    console.print(
+        in_one_line(sentence),
+        style=style,
+        soft_wrap=not console.is_terminal,
+        highlight=False,
+        markup=False,
+    )
+
+
+def in_one_line(text: str) -> str:
+    """The text, with whatever a file's name may do to a screen written out."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
+def announce(console: Console, plan: Plan) -> None:
+    """Say what is about to happen."""
+    say(
+        console,
+        f"{len(plan.files)} files of {plan.folder} are one batch of {len(plan.files)} jobs, "
+        f"{plan.concurrency} at once; one is due in {LATER.total_seconds():g} s, and one more expires where nobody serves. "
+        f"A summary waits for the batch, and a heartbeat ticks every {BEAT.total_seconds()} s.",
+    )
 
 
 @attrs.frozen
-class Figures:
-    """What there is to report."""
+class Check:
+    """Something that has to hold at the end: what was ``found``, and what is wrong with it."""
 
-    counts: Counts
-    retried: int
-    lost: int
-    seconds: float
-    size: int
-    files_per_second: float | None
-    """Of the files that did not wait on purpose."""
+    name: str
+    found: str
+    complaints: Sequence[str] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.complaints
 
 
-def report(console: Console, figures: Figures) -> None:
-    """The outcomes and the throughput."""
+Rows = Sequence[tuple[str, str]]
+
+
+def report(console: Console, figures: Sequence[Rows], checks: Sequence[Check]) -> None:
+    """The figures, in groups, and the checks."""
+    if not console.is_terminal:
+        for name, value in (row for rows in figures for row in rows):
+            say(console, f"{name}: {value}")
+        for check in checks:
+            say(console, f"check: {check.name}: {'ok' if check.holds else 'WRONG'}: {check.found}")
+        return
     table = Table(title="Outcomes", show_header=False)
     table.add_column()
-    table.add_column(justify="right")
-    for state in JobState:
-        if figures.counts.get(state):
-            table.add_row(state.value, f"{figures.counts[state]:,}")
-    table.add_section()
-    table.add_row("needed more than one attempt", f"{figures.retried:,}")
-    if figures.lost:
-        table.add_row("attempts lost in the crash", f"{figures.lost:,}")
-    table.add_section()
-    table.add_row("seconds in all", f"{figures.seconds:.2f}")
-    table.add_row("MB hashed", f"{figures.size / 1e6:,.1f}")
-    if figures.files_per_second is not None:
-        table.add_row("files per second, while due", f"{figures.files_per_second:,.0f}")
+    table.add_column(overflow="fold")
+    for rows in figures:
+        for name, value in rows:
+            table.add_row(name, Text(in_one_line(value)))
+        table.add_section()
+    for check in checks:
+        good, bad = ("ok", "!!") if console.options.ascii_only else ("✓", "✗")
+        mark, style = (good, "green") if check.holds else (bad, "red")
+        table.add_row(Text(f"{mark} {check.name}", style), Text(check.found))
     console.print(table)

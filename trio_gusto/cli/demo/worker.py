@@ -16,9 +16,7 @@ from pathlib import Path
 
 import trio
 
-from ... import Gusto
-from ...clock import SystemClock
-from ...model.errors import GustoError
+from ... import Gusto, GustoError, SystemClock
 from .files import Plan
 from .jobs import make_app
 
