@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import machine, profiling, report
-from .figures import FIGURES, Figure, Pair
+from .figures import FIGURES
+from .rows import Figure, Pair
 from .scale import Scale
 
 NAMES = [figure.name for figure in FIGURES]
