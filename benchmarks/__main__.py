@@ -12,11 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import machine, profiling, report
-from .figures import FIGURES
+from .catalogue import FIGURES, NAMES
 from .rows import Figure, Pair
 from .scale import Scale
-
-NAMES = [figure.name for figure in FIGURES]
 
 
 def main() -> int:

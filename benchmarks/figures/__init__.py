@@ -1,17 +1,5 @@
-"""The figures: what is measured, against which floor, and what is to be reached."""
+"""The figures, a module for each subject: what is measured, against which floor, and the goals.
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-
-from ..rows import Figure
-from . import backlogs, costs, crowds, latency, throughput, triggers
-
-FIGURES: Sequence[Figure] = (
-    *throughput.FIGURES,
-    *latency.FIGURES,
-    *costs.FIGURES,
-    *crowds.FIGURES,
-    *triggers.FIGURES,
-    *backlogs.FIGURES,
-)
+Nothing is imported here: a module can be loaded beside a product that does not know the others'
+features.
+"""
