@@ -1,4 +1,7 @@
-"""`python -m benchmarks` measures and prints; `python -m benchmarks profile NAME` looks inside."""
+"""`python -m benchmarks` measures and prints; `python -m benchmarks profile NAME` looks inside.
+
+`python -m benchmarks.compare REVISION` measures two revisions side by side.
+"""
 
 from __future__ import annotations
 
