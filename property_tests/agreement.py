@@ -46,9 +46,8 @@ from trio_gusto.model.states import (
     Ready,
     Waiting,
 )
+from trio_gusto.storage.batch_messages import Batches, BatchesFound, InsertBatch
 from trio_gusto.storage.messages import (
-    Batches,
-    BatchesFound,
     CancelRequests,
     ClaimDue,
     ClaimReply,
@@ -62,7 +61,6 @@ from trio_gusto.storage.messages import (
     Find,
     Get,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Pruned,

@@ -9,8 +9,8 @@ from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.lifecycle import within_reach
 from trio_gusto.model.states import JobState, Ready, Scheduled
+from trio_gusto.storage.batch_messages import BatchesFound
 from trio_gusto.storage.messages import (
-    BatchesFound,
     CancelsAsked,
     ClaimDue,
     ClaimReply,

@@ -14,9 +14,9 @@ from property_tests.agreement import Agreement
 from property_tests.schedule_agreement import ScheduleAgreement
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
+from trio_gusto.storage.batch_messages import BatchesFound
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
-    BatchesFound,
     ClaimDue,
     ClaimReply,
     Commit,

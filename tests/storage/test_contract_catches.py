@@ -12,6 +12,7 @@ from trio_gusto.model.errors import DuplicateJob, GustoError, UnknownJob
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.schedule import StoredSchedule
 from trio_gusto.model.states import Cancelled, Processing, Ready, Waiting
+from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.index import Index
 from trio_gusto.storage.memory.schedules import ScheduleShelf
@@ -29,7 +30,6 @@ from trio_gusto.storage.messages import (
     Found,
     Get,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Pruned,

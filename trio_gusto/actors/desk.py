@@ -12,6 +12,7 @@ from typing import Any, overload
 import trio
 
 from ..model.errors import GustoError, StorageError
+from ..storage.batch_messages import InsertBatch
 from ..storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -19,7 +20,6 @@ from ..storage.messages import (
     Committed,
     Conflict,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Pruned,

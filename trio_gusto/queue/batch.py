@@ -21,7 +21,8 @@ from ..model.job import Details, JobRequest, StoredJob
 from ..model.lifecycle import admit
 from ..model.states import JobState, State, Waiting
 from ..options.values import texts
-from ..storage.messages import Batches, Find, Insert, InsertBatch
+from ..storage.batch_messages import Batches, InsertBatch
+from ..storage.messages import Find, Insert
 from .conditions import On, condition_of, with_parents
 from .ref import JobRef, unhappy
 from .signatures import AnyMethod, Method, R, Ts

@@ -15,7 +15,8 @@ from ..model.ids import JobId, to_job_id
 from ..model.job import JobRequest, StoredJob
 from ..model.lifecycle import CalledOff, advance
 from ..model.states import Processing, Ready, Scheduled, State
-from ..storage.messages import Batches, Commit, Committed, InsertBatch, RequestCancel
+from ..storage.batch_messages import Batches, InsertBatch
+from ..storage.messages import Commit, Committed, RequestCancel
 from .batch import Batch, OpenBatch
 from .draft import Drafter
 from .records import LARGEST_PAGE, Page

@@ -9,7 +9,7 @@ error and has no effect; its neighbours are not harmed. Queries (`Storage.read`)
 only and never wait behind writes.
 
 Instants and durations are integers, microseconds. What is said about schedules is in
-`schedule_messages`.
+`schedule_messages`, what is said about batches in `batch_messages`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from ..model.batch import BatchRequest, StoredBatch
 from ..model.dependencies import Dependent
 from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
 from ..model.states import Completed, JobState, State
+from .batch_messages import Batches, BatchesFound, InsertBatch
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
 # --- writes ---------------------------------------------------------------------------------------
@@ -47,21 +47,6 @@ class Insert:
 @attrs.define
 class Inserted:
     """The jobs are stored."""
-
-
-@attrs.define
-class InsertBatch:
-    """Store a batch and its jobs, or more jobs of a batch, all or none.
-
-    Jobs of the batch have its id in their details; others may wait for it. Reply: `Inserted`, or
-    what `Insert` is refused with. A batch ``is_new``, or it must be stored already, and have a job
-    that has not ended unless it is to ``reopen``: otherwise the reply is `BatchError`.
-    """
-
-    batch: BatchRequest
-    jobs: Insert
-    is_new: bool = True
-    reopen: bool = False
 
 
 @attrs.define
@@ -384,26 +369,6 @@ class DependentJobs:
     """At most ``limit`` jobs, without their histories; when it is as many, there may be more."""
 
     jobs: Sequence[Dependent]
-
-
-@attrs.define
-class Batches:
-    """Batches, newest first (by sequence, descending). Reply: `BatchesFound`.
-
-    ``before`` is a sequence: only batches with a lower one.
-    """
-
-    limit: int
-    before: int | None = None
-    tenant: str | None = None
-    batch_id: JobId | None = None
-
-
-@attrs.define
-class BatchesFound:
-    """At most ``limit`` batches."""
-
-    batches: Sequence[StoredBatch]
 
 
 Query = Get | Find | Tally | Stranded | CancelRequests | FindSchedules | Dependents | Batches

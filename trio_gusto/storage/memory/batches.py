@@ -11,7 +11,7 @@ from ...model.errors import BatchError
 from ...model.ids import JobId, to_uuid
 from ...model.job import StoredJob
 from ...model.states import JobState, State
-from ..messages import Batches, InsertBatch
+from ..batch_messages import Batches, InsertBatch
 
 
 @attrs.define

@@ -21,9 +21,8 @@ from ...model.ids import JobId, to_uuid
 from ...model.job import ClaimedJob, JobRequest, StoredJob
 from ...model.lifecycle import within_reach
 from ...model.states import Processing, Ready, Waiting
+from ..batch_messages import Batches, BatchesFound, InsertBatch
 from ..messages import (
-    Batches,
-    BatchesFound,
     CancelRequests,
     CancelsAsked,
     ClaimDue,
@@ -39,7 +38,6 @@ from ..messages import (
     Found,
     Get,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Pruned,

@@ -13,8 +13,8 @@ import orjson
 from ...model.ids import JobId
 from ...model.job import AttemptRecord, StoredJob
 from ...model.states import JobState
+from ..batch_messages import Batches
 from ..messages import (
-    Batches,
     CancelRequests,
     CancelsAsked,
     Dependents,

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import TypeVar, cast
 
 from ...model.errors import ArgumentError, GustoError
+from ..batch_messages import InsertBatch
 from ..messages import (
     ClaimDue,
     Commit,
@@ -21,7 +22,6 @@ from ..messages import (
     Completions,
     Conflict,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Renew,

@@ -15,9 +15,8 @@ from typing import overload
 import trio
 
 from ...model.errors import GustoError, OptionsError, StorageBusy, StorageError
+from ..batch_messages import Batches, BatchesFound, InsertBatch
 from ..messages import (
-    Batches,
-    BatchesFound,
     CancelRequests,
     CancelsAsked,
     Commit,
@@ -28,7 +27,6 @@ from ..messages import (
     Found,
     Get,
     Insert,
-    InsertBatch,
     Query,
     QueryReply,
     Renew,
