@@ -116,7 +116,7 @@ def comparable(reply: object) -> object:
                 sorted((job.request.id, job.version) for job in jobs)
                 for jobs in (reply.lost, reply.overdue)
             )
-            return (lost, overdue, reply.next_at, reply.foreign)
+            return (lost, overdue, reply.next_at, reply.foreign, sorted(reply.stages))
         case Found():
             return [attrs.evolve(job, history=tuple(job.history)) for job in reply.jobs]
         case _:

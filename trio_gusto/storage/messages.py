@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: ten writes and eight queries, each with its reply.
+"""The whole language spoken to storages: twelve writes and eight queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -23,7 +23,15 @@ from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
 from ..model.states import Completed, JobState, State
-from .batch_messages import Batches, BatchesFound, InsertBatch
+from .batch_messages import (
+    Batches,
+    BatchesFound,
+    Discard,
+    Discarded,
+    InsertBatch,
+    Stage,
+    Staged,
+)
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
 # --- writes ---------------------------------------------------------------------------------------
@@ -234,6 +242,8 @@ class Pruned:
 Write = (
     Insert
     | InsertBatch
+    | Stage
+    | Discard
     | ClaimDue
     | Commit
     | Complete
@@ -243,7 +253,17 @@ Write = (
     | PutSchedule
     | Fire
 )
-WriteReply = Inserted | ClaimReply | Committed | Conflict | Completions | Renewed | Pruned
+WriteReply = (
+    Inserted
+    | ClaimReply
+    | Committed
+    | Conflict
+    | Completions
+    | Renewed
+    | Pruned
+    | Staged
+    | Discarded
+)
 
 # --- queries --------------------------------------------------------------------------------------
 
@@ -315,7 +335,9 @@ class Stranded:
     """Jobs that nobody moves on by himself: leases lost, and deadlines passed.
 
     Reply: `StrandedJobs`. A lease is lost when ``now`` has reached its ``lease_until``, or when the
-    storage knows that its node is gone. ``node`` is the asking node, which is there.
+    storage knows that its node is gone. ``node`` is the asking node, which is there. Jobs that are
+    staged are left behind when their node is gone; a storage that cannot know says so when nothing
+    was added to them for `STAGE_LIFE`.
     """
 
     node: str
@@ -328,12 +350,14 @@ class StrandedJobs:
     """``lost``: processing jobs with a lost lease. ``overdue``: jobs that are not running and
     whose ``expire_on`` has come. ``next_at``: the earliest instant after ``now`` at which another
     lease or ``expire_on`` passes, or ``None``. ``foreign``: whether other nodes than the asking
-    one hold leases, so that it is worth while to look again soon."""
+    one hold leases, so that it is worth while to look again soon. ``stages`` are those that were left
+    behind."""
 
     lost: Sequence[StoredJob]
     overdue: Sequence[StoredJob]
     next_at: int | None
     foreign: bool
+    stages: Sequence[JobId] = ()
 
 
 @attrs.define

@@ -22,7 +22,7 @@ from ...model.ids import JobId, to_uuid
 from ...model.instants import to_datetime
 from ...model.job import ClaimedJob
 from ...model.states import Ready, Scheduled, Waiting
-from ..batch_messages import Batches, BatchesFound, InsertBatch
+from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
 from ..messages import (
     CancelRequests,
     CancelsAsked,
@@ -163,7 +163,7 @@ class ProviderStorage(Storage, Generic[R]):
 
     async def _perform(self, write: Write) -> WriteReply:
         match write:
-            case InsertBatch():
+            case InsertBatch() | Stage() | Discard():
                 raise NotSupported("batches", "SupportsBatches")
             case Insert():
                 return await self._insert(write)
