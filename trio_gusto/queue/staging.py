@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trio_gusto")
 
-SLICE = 500
+SLICE = 250
 """Jobs that are put by in one go: many enough to make a transaction worth while, and few enough to be
 drafted in a small part of the time in which the event loop has to come round."""
 
