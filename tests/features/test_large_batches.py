@@ -123,8 +123,9 @@ async def test_what_an_abandoned_block_has_staged_is_thrown_away(
 ) -> None:
     works = make(kind, tmp_path)
     async with works.app.connected() as queue:
+        batch = queue.batch()
         with trio.CancelScope() as scope, pytest.raises((KeyError, trio.Cancelled)):  # noqa: PT012 - the block is what is tested
-            async with queue.batch() as batch:
+            async with batch:
                 await batch.enqueue_many(calls(works))
                 assert staged_in(works.app.storage) > 0
                 if is_cancelled:
@@ -163,8 +164,9 @@ async def test_a_block_that_was_given_a_wrong_call_stores_nothing_any_more(
                 batch.enqueue(works.ok, "x")
                 with pytest.raises(ArgumentError):
                     await batch.enqueue_many([*calls(works), call(works.ok)])  # type: ignore[call-arg, arg-type]
+        batch = queue.batch()
         with pytest.raises(ArgumentError, match="is no call"):
-            async with queue.batch() as batch:
+            async with batch:
                 await batch.enqueue_many([works.ok])  # type: ignore[list-item]
         assert await everything(queue) == 0
         assert staged_in(works.app.storage) == 0

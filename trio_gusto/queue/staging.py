@@ -94,8 +94,8 @@ class Staging:
     def facts(self) -> Iterator[JobEnqueued]:
         """What is to be told of those put by, once they are stored."""
         kinds = list(self._kinds)
-        for job_id, created_at, kind in _FACT.iter_unpack(self._facts):
-            name, queue, state = kinds[kind]
+        for job_id, created_at, number in _FACT.iter_unpack(self._facts):
+            name, queue, state = kinds[int(number)]
             yield JobEnqueued(
                 at=to_datetime(created_at),
                 job_id=to_uuid(JobId(job_id)),

@@ -66,16 +66,15 @@ WHOLE_JOB = (
 Row = Sequence[Any]  # SQLite's columns have no static types
 
 
-def request_values(request: JobRequest, names: Names) -> tuple[object, ...]:
-    """The values of `REQUEST_COLUMNS`."""
-    details = request.details
-    batch = None if details is None else details.batch
-    number = None if batch is None else names.batch_number(batch)
-    return (*own_values(request, names), number)
-
-
 def own_values(request: JobRequest, names: Names) -> tuple[object, ...]:
     """The values of `OWN_COLUMNS`."""
+    return request_values(request, names, in_batch=False)[:-1]
+
+
+def request_values(
+    request: JobRequest, names: Names, *, in_batch: bool = True
+) -> tuple[object, ...]:
+    """The values of `REQUEST_COLUMNS`; not ``in_batch``, its batch need not be stored."""
     details = request.details
     return (
         request.id,
@@ -94,6 +93,9 @@ def own_values(request: JobRequest, names: Names) -> tuple[object, ...]:
         # They stand in the details too, where reading finds them; here, questions do.
         None if details is None else details.schedule_name,
         None if details is None else details.fire_time,
+        None
+        if details is None or details.batch is None or not in_batch
+        else names.batch_number(details.batch),
     )
 
 
