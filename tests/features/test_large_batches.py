@@ -33,10 +33,11 @@ from trio_gusto import (
 from trio_gusto.model.facts import JobEnqueued
 from trio_gusto.provider import ProviderStorage
 from trio_gusto.queue.staging import SLICE
+from trio_gusto.storage.batch_messages import Stage
 from trio_gusto.storage.messages import Stranded
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
-from trio_gusto.testing import Fault, FaultyStorage, VirtualClock
+from trio_gusto.testing import Asked, Fault, FaultyStorage, VirtualClock
 
 MANY = 2 * SLICE + 7
 
@@ -227,6 +228,23 @@ async def test_a_batch_is_poured_in_with_bounded_memory(tmp_path: Path) -> None:
             tracemalloc.stop()
         assert (await batch.status()).scheduled == count
     assert peak < count * size / 2
+
+
+async def test_what_was_added_before_goes_in_slices_too(autojump_clock: MockClock) -> None:
+    storage = MemoryStorage()
+    asked: list[Asked] = []
+    works = Works(FaultyStorage(storage, asked.append))
+    async with works.app.connected() as queue:
+        async with queue.batch() as batch:
+            for number in range(MANY):
+                batch.enqueue(works.ok, f"{number}")
+            await batch.enqueue_many(calls(works, 1))
+        stages = [one for each in asked for one in each.messages if isinstance(one, Stage)]
+        assert [(one.position, len(one.jobs.requests)) for one in stages] == [
+            (0, SLICE),
+            (SLICE, SLICE),
+        ]
+        assert (await batch.status()).total == MANY + 1
 
 
 async def test_a_storage_that_lost_what_was_staged_is_not_taken_at_its_word(

@@ -265,7 +265,7 @@ class OpenBatch(Batch):
     async def _pour(self, call: Call[Any]) -> None:
         checked(call)
         self.enqueue(call.fn, *call.args, **call.options)
-        if len(self._staging.held) >= STAGED_AT_ONCE:
+        while len(self._staging.held) >= STAGED_AT_ONCE:
             await self._staging.put_by()
 
     @overload

@@ -62,8 +62,8 @@ class Staging:
         self._kinds: dict[Kind, int] = {}
 
     async def put_by(self) -> None:
-        """Hand over to the storage what is held."""
-        requests, self.held = self.held, []
+        """Hand over to the storage the first slice of what is held."""
+        requests, self.held = self.held[:SLICE], self.held[SLICE:]
         states = [admit(request) for request in requests]
         if self.stage is None:
             self.stage = self._queue.new_id()
