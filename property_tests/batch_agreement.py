@@ -90,16 +90,13 @@ class BatchAgreement(SideBySide):
 
     def pour(self, draw: Any, stage: JobId) -> None:
         block = self.blocks[stage]
-        jobs = self.members(draw, block.batch) or [self.request(draw)]
-        jobs = [
-            attrs.evolve(job, details=job.details or Details(batch=block.batch)) for job in jobs
-        ]
-        jobs = [job for job in jobs if job.details is not None and job.details.batch == block.batch]
+        lone = attrs.evolve(self.request(draw), details=Details(batch=block.batch))
+        jobs = [lone, *self.members(draw, block.batch, 2)]
         position = len(block.staged) + draw(st.sampled_from([0, 0, 0, 0, 1, -1]))
         insert = Insert(jobs, [admit(job) for job in jobs])
         before = self.jobs
         (reply,) = self.tell(Stage(stage, block.batch, block.node, self.now, position, insert))
-        assert (reply == Staged()) == (position == block.left())
+        assert (reply == Staged()) == (not block.discarded and position == len(block.staged))
         assert self.jobs == before, "a staged job was seen"
         if reply == Staged():
             block.staged += jobs

@@ -23,6 +23,12 @@ class Pile:
     node: str
     requests: list[JobRequest] = attrs.field(factory=list[JobRequest])
     states: list[State] = attrs.field(factory=list[State])
+    is_abandoned: bool = False
+    """Whether some of it was thrown away."""
+
+    def whole(self) -> int:
+        """How many jobs there are of which none is missing."""
+        return 0 if self.is_abandoned else len(self.requests)
 
 
 class Staging:
@@ -34,8 +40,8 @@ class Staging:
     def put(self, stage: Stage) -> Staged | BatchError:
         """Add to a pile."""
         pile = self._piles.get(stage.stage)
-        found = 0 if pile is None else len(pile.requests)
-        if found != stage.position:
+        found = 0 if pile is None else pile.whole()
+        if found != stage.position or (pile is not None and pile.is_abandoned):
             return BatchError.unstaged(to_uuid(stage.batch), stage.position, found)
         if pile is None:
             pile = self._piles[stage.stage] = Pile(stage.node)
@@ -50,6 +56,7 @@ class Staging:
             return Discarded(0)
         count = min(discard.limit, len(pile.requests))
         del pile.requests[:count], pile.states[:count]
+        pile.is_abandoned = True
         if not pile.requests:
             del self._piles[discard.stage]
         return Discarded(count)
@@ -59,8 +66,8 @@ class Staging:
         if write.stage is None:
             return write.jobs
         pile = self._piles.get(write.stage)
-        found = 0 if pile is None else len(pile.requests)
-        if pile is None or found != write.staged:
+        found = 0 if pile is None else pile.whole()
+        if pile is None or pile.is_abandoned or found != write.staged:
             return BatchError.unstaged(to_uuid(write.batch.id), write.staged, found)
         return Insert([*pile.requests, *write.jobs.requests], [*pile.states, *write.jobs.states])
 

@@ -43,7 +43,8 @@ _CLEAR_SOME = (
     "DELETE FROM staged WHERE stage = ?1 AND position IN "
     "(SELECT position FROM staged WHERE stage = ?1 ORDER BY position LIMIT ?2)"
 )
-_SHRINK = "UPDATE stage SET count = count - ? WHERE number = ?"
+_ANY_LEFT = "SELECT EXISTS (SELECT 1 FROM staged WHERE stage = ?)"
+_ABANDON = "UPDATE stage SET count = -1 WHERE number = ?"
 _STAGES = "SELECT id, node, touched_at FROM stage ORDER BY number"
 
 _STAGED = Staged()
@@ -54,7 +55,7 @@ def put_by(connection: sqlite3.Connection, names: Names, stage: Stage) -> Staged
     row = connection.execute(_FIND, (stage.stage,)).fetchone()
     found = 0 if row is None else row[1]
     if found != stage.position:
-        return BatchError.unstaged(to_uuid(stage.batch), stage.position, found)
+        return BatchError.unstaged(to_uuid(stage.batch), stage.position, max(found, 0))
     if row is None:
         number = connection.execute(_OPEN, (stage.stage, stage.node, stage.now)).lastrowid
     else:
@@ -78,7 +79,7 @@ def missing_from(connection: sqlite3.Connection, write: InsertBatch) -> BatchErr
     if row is not None and row[1] == write.staged:
         return None
     found = 0 if row is None else row[1]
-    return BatchError.unstaged(to_uuid(write.batch.id), write.staged, found)
+    return BatchError.unstaged(to_uuid(write.batch.id), write.staged, max(found, 0))
 
 
 def publish(connection: sqlite3.Connection, names: Names, write: InsertBatch) -> None:
@@ -106,12 +107,10 @@ def discard(connection: sqlite3.Connection, write: Discard) -> Discarded:
     row = connection.execute(_FIND, (write.stage,)).fetchone()
     if row is None:
         return Discarded(0)
-    number, count = row
+    (number, _) = row
     gone = connection.execute(_CLEAR_SOME, (number, write.limit)).rowcount
-    if gone == count:
-        connection.execute(_DROP, (number,))
-    else:
-        connection.execute(_SHRINK, (gone, number))
+    (more,) = connection.execute(_ANY_LEFT, (number,)).fetchone()
+    connection.execute(_ABANDON if more else _DROP, (number,))
     return Discarded(gone)
 
 

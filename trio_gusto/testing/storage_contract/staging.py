@@ -154,7 +154,9 @@ async def what_is_discarded_is_gone_in_slices(subject: Subject) -> None:
     await stage(subject, batch, 0, *jobs)
     await stage(subject, batch, 0, jobs[0], stage=OTHER_STAGE)
     gone = [(await subject.expect(Discarded, Discard(STAGE, 2))).count]
-    await refused(subject, storing(batch, stage=STAGE, staged=3), BatchError)
+    for staged in (1, 3):
+        await refused(subject, storing(batch, stage=STAGE, staged=staged), BatchError)
+        await refused_stage(subject, staging(subject, batch, staged, jobs[0]))
     gone += [(await subject.expect(Discarded, Discard(STAGE, 2))).count for _ in range(2)]
     same(gone, [2, 1, 0], "the numbers of jobs discarded")
     await refused(subject, storing(batch, stage=STAGE, staged=3), BatchError)
