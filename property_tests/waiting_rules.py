@@ -110,13 +110,13 @@ class WaitingRules(Words):
         if wait is None or before is JobState.PROCESSING:
             return
         if before.is_ended:
+            completed = before is JobState.COMPLETED
+            self.expect(not completed, "who has completed does not run again")
             wait.by_hand = True
         elif not commit.state.word.is_ended:
             wait.releases += 1
             self.expect(wait.releases == 1, "a job is released once")
-            self.expect(
-                wait.could_run, "a job is released when its parents have ended as it wants"
-            )
+            self.expect(wait.could_run, "a job is released when its parents have ended as it wants")
         elif isinstance(commit.state, Cancelled) and before is JobState.WAITING:
             reason = commit.state.reason
             given_up = reason in (PARENTS_FAILED, PARENTS_COMPLETED)
