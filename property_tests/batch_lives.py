@@ -16,10 +16,11 @@ import trio
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from property_tests.dying import NODES, Death, deaths, live
+from property_tests.acts import End, act, ends
+from property_tests.dying import NODES, Death, Stage, deaths, serve
 from property_tests.hearing import Hearing, Reply, Words, claimed, committed
 from property_tests.waiting_rules import WaitingRules
-from trio_gusto import Cancel, Fail, Gusto, JobFilter, JobQueue, Options, current_job, fixed
+from trio_gusto import Gusto, JobFilter, JobQueue, Options, fixed
 from trio_gusto.model.errors import BatchError
 from trio_gusto.model.ids import JobId, to_job_id, to_uuid
 from trio_gusto.queue.batch import OpenBatch
@@ -33,24 +34,7 @@ ROUNDS = 100
 PRODUCER = NODES
 """The number of the producer among those who die."""
 
-End = Literal["ok", "fail", "cancel", "flaky", "hang"]
 On = Literal["success", "failure", "finish"]
-
-
-async def act(end: End, work: float) -> None:
-    """A job that ends as it was told to."""
-    await trio.sleep(work)
-    match end:
-        case "fail":
-            raise Fail("as planned")
-        case "cancel":
-            raise Cancel("as planned")
-        case "flaky" if current_job().attempt == 1:
-            raise ValueError("at first")
-        case "hang":
-            await trio.sleep_forever()
-        case _:
-            return
 
 
 class CallingOff(Words):
@@ -168,7 +152,6 @@ Operation = Open | Append | Follow | CancelBatch | RetryJob | Pass
 
 ons = st.sampled_from(["success", "failure", "finish"])
 picks = st.integers(0, 5)
-ends = st.sampled_from(["ok", "ok", "ok", "ok", "fail", "cancel", "flaky", "hang"])
 works = st.sampled_from([0.0, 0.0, 1.0, 4.0])
 contents = st.builds(
     Content,
@@ -184,8 +167,8 @@ operations: st.SearchStrategy[Operation] = st.one_of(
     st.builds(RetryJob, picks),
     st.builds(Pass, st.sampled_from([0.0, 0.5, 1.0, 5.0, 30.0])),
 )
-plans = st.lists(operations, min_size=1, max_size=10).map(lambda rest: [Open(FIRST), *rest])
 FIRST = Content((("ok", 0.0), ("ok", 1.0)), ("success",))
+plans = st.lists(operations, min_size=1, max_size=10).map(lambda rest: [Open(FIRST), *rest])
 batch_deaths = deaths(who=NODES + 1, away=(0, 0, 3))
 
 
@@ -200,6 +183,7 @@ class BatchPlay:
         self.calling_off = CallingOff()
         self.storage = Hearing(storage, self.rules, self.calling_off)
         self.clock = VirtualClock()
+        self.stage = Stage(self.storage, self._make)
         self.pending: deque[Operation] = deque()
 
     async def play(self, plan: Sequence[Operation], dying: Sequence[Death]) -> None:
@@ -208,8 +192,8 @@ class BatchPlay:
         office = self._make(self.storage)  # so that there is always somebody, whoever dies
         async with trio.open_nursery() as nursery, office.connected() as queue:
             for fate in fates[:PRODUCER]:
-                nursery.start_soon(live, self.storage, fate, self._make, Gusto.running, _serve)
-            await live(self.storage, fates[PRODUCER], self._make, Gusto.connected, self._produce)
+                nursery.start_soon(self.stage.live, fate, Gusto.running, serve)
+            await self.stage.live(fates[PRODUCER], Gusto.connected, self._produce)
             for _ in range(ROUNDS):
                 await trio.sleep(5)
                 if self.rules.all_have_ended:
@@ -238,7 +222,7 @@ class BatchPlay:
         app.job(name="act")(act)
         return app
 
-    async def _produce(self, queue: JobQueue, _app: Gusto) -> None:
+    async def _produce(self, queue: JobQueue) -> None:
         while self.pending:
             known = len(self.rules.members), len(self.rules.words)
             try:
@@ -260,11 +244,6 @@ class BatchPlay:
             assert ids == set(members), "the jobs of a batch are found"
 
 
-async def _serve(_queue: JobQueue, _app: Gusto) -> None:
-    await trio.sleep_forever()
-
-
 def play(make: Callable[[], Storage], plan: Sequence[Operation], dying: Sequence[Death]) -> None:
     """Play a plan in virtual time, on a storage of its own."""
-    stage = BatchPlay(make())
-    trio.run(stage.play, plan, dying, clock=MockClock(autojump_threshold=0))
+    trio.run(BatchPlay(make()).play, plan, dying, clock=MockClock(autojump_threshold=0))

@@ -48,47 +48,59 @@ def deaths(*, who: int = NODES, away: Sequence[float] = (0,)) -> st.SearchStrate
 
 
 class Doomed(Mortal):
-    """Dies as it was told to."""
+    """Dies as it was told to, unless there is ``peace``."""
 
-    def __init__(self, storage: Storage, death: Death | None) -> None:
+    def __init__(self, storage: Storage, death: Death | None, peace: trio.Event) -> None:
         super().__init__(storage)
         self._death = death
+        self._peace = peace
         self._count = 0
         self.is_mortal = False
-        """Whether it has begun: an app that starts waits for its storage, and cannot be cancelled."""
+        """Whether it has begun: an app that starts waits for its storage."""
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | Any]:
-        self._count += self.is_mortal
+        self._count += self.is_mortal and not self._peace.is_set()
         if self._death is not None and self._count == self._death.nth:
             self.dies = self._death.when
         return await super().apply(writes)
 
 
-async def live(
-    storage: Storage,
-    dying: Sequence[Death],
-    make: Callable[[Storage], Gusto],
-    door: Callable[[Gusto], AbstractAsyncContextManager[JobQueue]],
-    work: Callable[[JobQueue, Gusto], Awaitable[None]],
-) -> None:
-    """Work inside an app until that is done, or the app dies; then inside the next.
+@attrs.define
+class Stage:
+    """A storage, and the apps that ``make`` makes for it. After ``peace`` nobody dies."""
 
-    The last one lives.
-    """
-    for death in [*dying, None]:
-        doomed = Doomed(storage, death)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_end_with, doomed, death, nursery.cancel_scope)
-            app = make(doomed)
-            async with door(app) as queue:
-                doomed.is_mortal = True
-                await work(queue, app)
+    storage: Storage
+    make: Callable[[Storage], Gusto]
+    peace: trio.Event = attrs.field(factory=trio.Event)
+
+    async def live(
+        self,
+        dying: Sequence[Death],
+        door: Callable[[Gusto], AbstractAsyncContextManager[JobQueue]],
+        work: Callable[[JobQueue], Awaitable[None]],
+    ) -> None:
+        """Work inside an app until that is done, or the app dies; then inside the next.
+
+        The last one lives.
+        """
+        for death in [*dying, None]:
+            doomed = Doomed(self.storage, death, self.peace)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_end_with, doomed, death, nursery.cancel_scope)
+                async with door(self.make(doomed)) as queue:
+                    doomed.is_mortal = True
+                    await work(queue)
+                if not doomed.died.is_set():
+                    nursery.cancel_scope.cancel()
             if not doomed.died.is_set():
-                nursery.cancel_scope.cancel()
-        if not doomed.died.is_set():
-            return
-        assert death is not None
-        await trio.sleep(death.away)
+                return
+            assert death is not None
+            await trio.sleep(death.away)
+
+
+async def serve(_queue: JobQueue) -> None:
+    """Run jobs, and nothing else."""
+    await trio.sleep_forever()
 
 
 async def _end_with(doomed: Doomed, death: Death | None, scope: trio.CancelScope) -> None:

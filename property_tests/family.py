@@ -9,7 +9,7 @@ import attrs
 import trio
 from hypothesis import strategies as st
 
-from property_tests.dying import NODES, Death, live
+from property_tests.dying import NODES, Death, Stage, serve
 from property_tests.hearing import Hearing
 from property_tests.waiting_rules import WaitingRules
 from trio_gusto import Cancel, Fail, Gusto, JobQueue, JobRef, Options
@@ -60,6 +60,7 @@ class Family:
         self.rules = WaitingRules()
         self.storage = Hearing(storage, self.rules)
         self.clock = VirtualClock()
+        self.stage = Stage(self.storage, self._make)
         self.members: list[Member] = []
         self.refs: list[JobRef[None]] = []
 
@@ -69,7 +70,8 @@ class Family:
         act = office.job(name="act")(self._act)
         async with trio.open_nursery() as nursery, office.connected() as queue:
             for node in range(NODES):
-                nursery.start_soon(self._node, [death for death in dying if death.node == node])
+                fate = [death for death in dying if death.node == node]
+                nursery.start_soon(self.stage.live, fate, Gusto.running, serve)
             await self._register(queue, act)
             for _ in range(ROUNDS):
                 await trio.sleep(5)
@@ -100,9 +102,6 @@ class Family:
             case "ok":
                 return
 
-    async def _node(self, dying: Sequence[Death]) -> None:
-        await live(self.storage, dying, self._make, Gusto.running, _serve)
-
     def _make(self, storage: Storage) -> Gusto:
         options = Options(concurrency=2, drain_timeout=1, lease=10, retention=None)
         app = Gusto(storage, clock=self.clock, options=options)
@@ -123,7 +122,3 @@ class Family:
             wanted = {"ok": "completed", "fail": "failed", "cancel": "cancelled"}[member.end]
             assert words[job_id].is_ended, "every job that waits is decided in the end"
             assert words[job_id].value == (wanted if runs else "cancelled"), "its condition decides"
-
-
-async def _serve(_queue: JobQueue, _app: Gusto) -> None:
-    await trio.sleep_forever()

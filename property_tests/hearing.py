@@ -95,7 +95,9 @@ class Hearing(Storage):
 def stored(write: Write, reply: Reply) -> Iterator[tuple[JobRequest, State]]:
     """The jobs that were stored. Of those that fired, some may have been there already."""
     match write, reply:
-        case (Insert(), Inserted()) | (Fire(), Committed()):
+        case Insert(), Inserted():
+            yield from zip(write.requests, write.states, strict=True)
+        case Fire(), Committed():
             yield from zip(write.requests, write.states, strict=True)
         case InsertBatch(), Inserted():
             yield from zip(write.jobs.requests, write.jobs.states, strict=True)
