@@ -52,6 +52,7 @@ class Made:
     """A job of an instant. ``behind`` are those that have to end before it runs."""
 
     name: str
+    fire_time: int
     behind: set[JobId] = attrs.field(factory=set[JobId])
     by_hand: bool = False
     """Somebody had it run again, besides what the schedule does."""
@@ -198,19 +199,28 @@ class FiringRules(Words):
     ) -> None:
         name = request.name
         behind = self.unfinished(name)
-        jobs = [job.id for job, state in new if not isinstance(state, Skipped)]
+        jobs = [job for job, state in new if not isinstance(state, Skipped)]
         most = {
             Overlap.SKIP: 0 if behind else 1,
             Overlap.ALLOW: len(jobs),
             Overlap.BUFFER_ONE: max(0, 2 - len(behind)),
             Overlap.CANCEL_OTHER: 1,
         }[request.overlap]
-        self.expect(len(jobs) <= most, "jobs meet as asked", name, request.overlap, jobs, behind)
-        for job_id in jobs:
-            waits = request.overlap is not Overlap.ALLOW
-            self.made[job_id] = Made(name, set(behind) if waits else set())
-            self.words[job_id] = JobState.WAITING  # for the next of these
-            behind.append(job_id)
+        self.expect(
+            len(jobs) <= most, "jobs meet as asked", name, request.overlap, len(jobs), behind
+        )
+        for job in jobs:
+            # A schedule that was registered anew under a clock that was set back may come to
+            # instants before those of its former life; nobody waits for what is later.
+            earlier = {
+                one
+                for one in behind
+                if self.made[one].fire_time < _fire_time(job)
+                and request.overlap is not Overlap.ALLOW
+            }
+            self.made[job.id] = Made(name, _fire_time(job), earlier)
+            self.words[job.id] = JobState.WAITING  # for the next of these
+            behind.append(job.id)
 
 
 def _fire_time(request: JobRequest) -> int:
