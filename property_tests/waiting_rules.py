@@ -53,25 +53,36 @@ class WaitingRules(Words):
 
     def look(self) -> None:
         for job_id, wait in self.waits.items():
-            if self.words[job_id] is not JobState.WAITING:
-                continue
-            words = [self.words[parent] for parent in self._jobs(wait.parents)]
-            all_ended = all(word.is_ended for word in words)
-            unhappy = any(word.is_ended and word is not JobState.COMPLETED for word in words)
-            match wait.condition:
-                case Condition.SUCCESS:
-                    wait.could_run |= all_ended and not unhappy
-                    wait.could_be_given_up |= unhappy
-                case Condition.FAILURE:
-                    wait.could_run |= all_ended and unhappy
-                    wait.could_be_given_up |= all_ended and not unhappy
-                case Condition.FINISH:
-                    wait.could_run |= all_ended
+            if self.words[job_id] is JobState.WAITING:
+                runs, is_given_up = self._verdict(wait)
+                wait.could_run |= runs
+                wait.could_be_given_up |= is_given_up
+
+    def undecided(self) -> list[JobId]:
+        """Those who wait, though nothing stands in the way of a verdict."""
+        return [
+            job_id
+            for job_id, wait in self.waits.items()
+            if self.words[job_id] is JobState.WAITING and any(self._verdict(wait))
+        ]
 
     def is_finished(self, batch: JobId) -> bool:
         return all(self.has_ended(member) for member in self.members[batch])
 
     # --- inside ---
+
+    def _verdict(self, wait: Wait) -> tuple[bool, bool]:
+        """Whether it may run, and whether it never will."""
+        words = [self.words[parent] for parent in self._jobs(wait.parents)]
+        ended = all(word.is_ended for word in words)
+        unhappy = any(word.is_ended and word is not JobState.COMPLETED for word in words)
+        match wait.condition:
+            case Condition.SUCCESS:
+                return ended and not unhappy, unhappy
+            case Condition.FAILURE:
+                return ended and unhappy, ended and not unhappy
+            case Condition.FINISH:
+                return ended, False
 
     def _jobs(self, parents: Sequence[JobId]) -> list[JobId]:
         return [job for parent in parents for job in self.members.get(parent, [parent])]
