@@ -43,7 +43,11 @@ storages = pytest.mark.parametrize("kind", ["memory", "sqlite"])
 
 
 def make(kind: str, path: Path) -> Storage:
-    return MemoryStorage() if kind == "memory" else SqliteStorage(path / "jobs.db", inline=True)
+    return (
+        MemoryStorage()
+        if kind == "memory"
+        else SqliteStorage(path / "jobs.db", inline=True, watch_interval=60)
+    )
 
 
 # --- claims ---------------------------------------------------------------------------------------
