@@ -16,6 +16,7 @@ from trio_gusto.model.errors import GustoError
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import ClaimedJob, JobRequest
 from trio_gusto.model.states import JobState, State
+from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -24,7 +25,6 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Insert,
-    InsertBatch,
     Inserted,
     Query,
     Write,

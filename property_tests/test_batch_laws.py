@@ -16,14 +16,13 @@ from trio_gusto import MemoryStorage
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.failure import leaves
 from trio_gusto.model.states import Cancelled, Condition, JobState, Processing, Waiting
+from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
 from trio_gusto.storage.messages import (
-    BatchesFound,
     Commit,
     Committed,
     Conflict,
     DependentJobs,
     Insert,
-    InsertBatch,
     Inserted,
     RequestCancel,
 )

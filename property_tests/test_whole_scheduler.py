@@ -24,6 +24,7 @@ from trio_gusto.model.errors import DuplicateJob, GustoError, UnknownJob
 from trio_gusto.model.failure import leaves
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.states import Cancelled, JobState, Processing
+from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -34,7 +35,6 @@ from trio_gusto.storage.messages import (
     Conflict,
     DependentJobs,
     Insert,
-    InsertBatch,
     Inserted,
     Stranded,
     StrandedJobs,

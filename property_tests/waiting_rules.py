@@ -16,7 +16,8 @@ from trio_gusto.model.errors import BatchError
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import JobRequest
 from trio_gusto.model.states import Cancelled, Condition, JobState, State, Waiting
-from trio_gusto.storage.messages import Commit, InsertBatch, Inserted, Write
+from trio_gusto.storage.batch_messages import InsertBatch
+from trio_gusto.storage.messages import Commit, Inserted, Write
 
 
 @attrs.define
