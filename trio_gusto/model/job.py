@@ -70,6 +70,14 @@ class JobRequest:
     method_name: str = ""
 
 
+@attrs.frozen
+class Progress:
+    """How far a running job says it is. ``percent`` is 0 to 100."""
+
+    percent: float
+    message: str
+
+
 @attrs.define
 class AttemptRecord:
     """One attempt that is over, as it is kept. ``token`` orders them; a number may come twice.
@@ -96,6 +104,7 @@ class StoredJob:
     a claim gives is the token of its lease. ``attempt`` counts the attempts spent.
     ``history`` holds the attempts that are over, oldest first, except the one that completed the
     job (`states.Completed` is its record); queries for many jobs leave it at the last one.
+    ``progress`` is what an attempt reported last.
     """
 
     request: JobRequest
@@ -104,6 +113,7 @@ class StoredJob:
     attempt: int = 0
     version: int = 0
     history: Sequence[AttemptRecord] = ()
+    progress: Progress | None = None
 
 
 @attrs.define
@@ -122,14 +132,6 @@ class ClaimedJob:
     claimed_at: int
 
 
-@attrs.frozen
-class Progress:
-    """How far a running job says it is. ``percent`` is 0 to 100."""
-
-    percent: float
-    message: str
-
-
 @attrs.frozen(kw_only=True)
 class Job:
     """A job as users look at it: a snapshot.
@@ -137,7 +139,8 @@ class Job:
     ``attempt`` counts the attempts spent so far. ``args`` are the stored positional arguments and
     ``kwargs`` the keyword ones, as plain JSON values. ``reason`` says why the job is cancelled,
     skipped, expired or failed; ``error`` is the exception of its last attempt while that has not
-    been made good by a later one.
+    been made good by a later one. ``progress`` is what its handler reported last, in this attempt or
+    an earlier one.
     """
 
     id: UUID

@@ -201,7 +201,11 @@ class Options:
     """Progress and log entries that are written before that interval has passed."""
 
     max_log_entries: int = attrs.field(default=1_000, validator=_integer(0, 1_000_000))
-    """Log entries kept of a job; the newest."""
+    """Log entries kept of a job; the newest. 0: none are."""
+
+    max_log_bytes: int = attrs.field(default=MIB, validator=_integer(1_024, GIB))
+    """Bytes of the messages of those log entries; a longer message is cut, and of more messages the
+    newest are kept."""
 
     @property
     def queue_weights(self) -> Mapping[str, int] | None:

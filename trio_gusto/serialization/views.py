@@ -69,6 +69,7 @@ def view(job: StoredJob, registry: Registry, codec: Codec) -> Job:
         batch_id=None if details.batch is None else to_uuid(details.batch),
         parent_ids=tuple(map(to_uuid, details.parents)),
         timeout=None if request.timeout is None else request.timeout / MICROSECONDS,
+        progress=job.progress,
         schedule_name=details.schedule_name,
         fire_time=to_optional_datetime(details.fire_time),
     )

@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: twelve writes and eight queries, each with its reply.
+"""The whole language spoken to storages: thirteen writes and nine queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -9,7 +9,8 @@ error and has no effect; its neighbours are not harmed. Queries (`Storage.read`)
 only and never wait behind writes.
 
 Instants and durations are integers, microseconds. What is said about schedules is in
-`schedule_messages`, what is said about batches in `batch_messages`.
+`schedule_messages`, what is said about batches in `batch_messages`, what is said by
+running jobs in `report_messages`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .batch_messages import (
     Stage,
     Staged,
 )
+from .report_messages import LogFound, ReadLog, Report, Reported
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
 # --- writes ---------------------------------------------------------------------------------------
@@ -252,6 +254,7 @@ Write = (
     | Prune
     | PutSchedule
     | Fire
+    | Report
 )
 WriteReply = (
     Inserted
@@ -263,6 +266,7 @@ WriteReply = (
     | Pruned
     | Staged
     | Discarded
+    | Reported
 )
 
 # --- queries --------------------------------------------------------------------------------------
@@ -395,7 +399,24 @@ class DependentJobs:
     jobs: Sequence[Dependent]
 
 
-Query = Get | Find | Tally | Stranded | CancelRequests | FindSchedules | Dependents | Batches
+Query = (
+    Get
+    | Find
+    | Tally
+    | Stranded
+    | CancelRequests
+    | FindSchedules
+    | Dependents
+    | Batches
+    | ReadLog
+)
 QueryReply = (
-    Found | Tallied | StrandedJobs | CancelsAsked | Schedules | DependentJobs | BatchesFound
+    Found
+    | Tallied
+    | StrandedJobs
+    | CancelsAsked
+    | Schedules
+    | DependentJobs
+    | BatchesFound
+    | LogFound
 )

@@ -32,6 +32,7 @@ from .messages import (
     Write,
     WriteReply,
 )
+from .report_messages import LogFound, ReadLog
 from .schedule_messages import FindSchedules, Schedules
 
 Answer = Callable[[Sequence[WriteReply | GustoError] | StorageError], None]
@@ -47,6 +48,9 @@ class Storage(ABC):
 
     decides_retries = False
     """Whether the storage itself decides about retries, so that jobs may not bring their own."""
+
+    keeps_reports = True
+    """Whether it keeps progress and logs of running jobs (`report_messages`)."""
 
     remembers_presence = False
     """Whether a node that vanished is noticed by the storage before its leases have passed."""
@@ -111,6 +115,8 @@ class Storage(ABC):
     async def read(self, query: Dependents) -> DependentJobs: ...
     @overload
     async def read(self, query: Batches) -> BatchesFound: ...
+    @overload
+    async def read(self, query: ReadLog) -> LogFound: ...
     @abstractmethod
     async def read(self, query: Query) -> QueryReply:
         """Answer one query from committed data.

@@ -90,6 +90,7 @@ class FaultyStorage(Storage):
     def __init__(self, storage: Storage, plan: Iterable[Fault] | Plan = ()) -> None:
         self.storage = storage
         self.decides_retries = storage.decides_retries
+        self.keeps_reports = storage.keeps_reports
         self.remembers_presence = storage.remembers_presence
         self.happened: list[Fault] = []
         self._decide = plan if callable(plan) else None

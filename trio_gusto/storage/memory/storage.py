@@ -17,7 +17,7 @@ import attrs
 import trio
 
 from ...model.errors import BatchError, DuplicateJob, GustoError, UnknownJob
-from ...model.ids import JobId, to_uuid
+from ...model.ids import JobId
 from ...model.job import ClaimedJob, JobRequest, StoredJob
 from ...model.lifecycle import within_reach
 from ...model.states import Processing, Ready, Waiting
@@ -53,14 +53,17 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..report_messages import LogFound, ReadLog, Report
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import ImmediateStorage
 from .batches import Shelf
 from .criteria import satisfies
 from .dependencies import Awaited
+from .duplicates import duplicate_of
 from .figures import brief, tally
 from .index import ENDED, Index, lease_of
 from .leases import cancel_requests, is_held, stranded
+from .reports import ReportShelf
 from .schedules import ScheduleShelf
 from .staging import Staging
 
@@ -88,6 +91,7 @@ class MemoryStorage(ImmediateStorage):
         self._awaited = Awaited(self._jobs, self._shelf)
         self._sequence = 0
         self._schedules = ScheduleShelf(self._jobs)
+        self._reports = ReportShelf(self._index.processing)
         self._nodes: dict[str, trio.Event] = {}
         """Each node's news: set when somebody wrote since it last looked."""
         self._verbs: Mapping[type, Callable[[Any], WriteReply | GustoError]] = {
@@ -103,6 +107,7 @@ class MemoryStorage(ImmediateStorage):
             Prune: self._prune,
             PutSchedule: self._schedules.put,
             Fire: self._fire,
+            Report: self._reports.put,
         }
 
     async def attach(self, node: str) -> None:
@@ -132,6 +137,8 @@ class MemoryStorage(ImmediateStorage):
     async def read(self, query: Dependents) -> DependentJobs: ...
     @overload
     async def read(self, query: Batches) -> BatchesFound: ...
+    @overload
+    async def read(self, query: ReadLog) -> LogFound: ...
     async def read(self, query: Query) -> QueryReply:
         await trio.lowlevel.checkpoint()
         match query:
@@ -151,6 +158,8 @@ class MemoryStorage(ImmediateStorage):
                 return DependentJobs(self._awaited.decidable(query))
             case Batches():
                 return BatchesFound(self._shelf.find(query))
+            case ReadLog():
+                return self._reports.log_of(query)
 
     async def wait_changed(self, node: str) -> None:
         news = self._nodes.get(node)
@@ -176,7 +185,7 @@ class MemoryStorage(ImmediateStorage):
                 job = jobs[request.id] = StoredJob(request, self._sequence, state)
                 self._index.enter(job)
                 return _INSERTED
-        refusal: DuplicateJob | UnknownJob | None = self._duplicate(requests)
+        refusal: DuplicateJob | UnknownJob | None = duplicate_of(requests, self._jobs, self._by_ref)
         has_waiting = any(type(state) is Waiting for state in insert.states)
         if refusal is None and has_waiting:
             refusal = self._awaited.unknown_parent(insert)
@@ -222,24 +231,6 @@ class MemoryStorage(ImmediateStorage):
         for request in jobs.requests:
             self._shelf.enter(self._jobs[request.id])
         return reply
-
-    def _duplicate(self, requests: Sequence[JobRequest]) -> DuplicateJob | None:
-        ids: set[JobId] = set()
-        refs: dict[str, JobId] = {}
-        for request in requests:
-            if request.id in self._jobs or request.id in ids:
-                found = to_uuid(request.id)
-                return DuplicateJob("id", found, found)
-            ids.add(request.id)
-            ref_id = None if request.details is None else request.details.ref_id
-            if ref_id is None:
-                continue
-            if ref_id in self._by_ref:
-                return DuplicateJob("ref_id", ref_id, to_uuid(self._by_ref[ref_id].request.id))
-            if ref_id in refs:
-                return DuplicateJob("ref_id", ref_id, to_uuid(refs[ref_id]))
-            refs[ref_id] = request.id
-        return None
 
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
         index = self._index
@@ -382,6 +373,7 @@ class MemoryStorage(ImmediateStorage):
         if details is not None and details.ref_id is not None:
             del self._by_ref[details.ref_id]
         self._schedules.remove(job)
+        self._reports.remove(job)
 
     # --- queries ----------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..report_messages import LogFound, ReadLog, Report
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import Storage
 from .answers import startable
@@ -109,6 +110,7 @@ class ProviderStorage(Storage, Generic[R]):
     """
 
     decides_retries = True
+    keeps_reports = False
 
     def __init__(
         self,
@@ -179,6 +181,8 @@ class ProviderStorage(Storage, Generic[R]):
                 return await self._outcomes.request_cancel(write)
             case Prune():
                 return Pruned(0)
+            case Report():
+                raise NotSupported("progress and logs", "SupportsReports")
             case PutSchedule() | Fire():
                 raise no_schedules()
 
@@ -302,6 +306,8 @@ class ProviderStorage(Storage, Generic[R]):
     async def read(self, query: Dependents) -> DependentJobs: ...
     @overload
     async def read(self, query: Batches) -> BatchesFound: ...
+    @overload
+    async def read(self, query: ReadLog) -> LogFound: ...
     async def read(self, query: Query) -> QueryReply:
         """Answer from what this process knows; the rest is asked of a `SupportsQueries`.
 
@@ -334,6 +340,8 @@ class ProviderStorage(Storage, Generic[R]):
                 raise no_schedules()
             case Dependents():
                 return DependentJobs(())
+            case ReadLog():
+                raise NotSupported("logs", "SupportsReports")
             case Batches():
                 raise NotSupported("batches", "SupportsBatches")
 

@@ -28,10 +28,12 @@ from ..messages import (
     Tallied,
     Tally,
 )
+from ..report_messages import ReadLog
 from ..schedule_messages import FindSchedules
 from .batches import find_batches
 from .dependencies import dependents
 from .presence import IsGone
+from .reports import find_log
 from .rows import ATTEMPT_COLUMNS, NUMBERS, WHOLE_JOB, WORDS, attempt_of, stored_job
 from .schedules import find_schedules
 from .staging import left_behind
@@ -63,6 +65,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return dependents(connection, query)
             case Batches():
                 return find_batches(connection, query)
+            case ReadLog():
+                return find_log(connection, query)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from ...model.ids import JobId
-from ...model.job import AttemptRecord, Details, JobRequest, StoredJob
+from ...model.job import AttemptRecord, Details, JobRequest, Progress, StoredJob
 from ...model.outcomes import AttemptOutcome
 from ...model.states import (
     Cancelled,
@@ -58,8 +58,9 @@ WHOLE_JOB = (
     "SELECT seq, attempt, version, "
     "state, due, node_name, claimed_at, lease_until, started_at, ended_at, result, reason, "
     "id, name, args, created_at, max_attempts, timeout, execute_after, expire_on, "
-    "queue, priority, tenant, job_type, method_name, ref_id, details "
-    "FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node)"
+    "queue, priority, tenant, job_type, method_name, ref_id, details, percent, message "
+    "FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node) "
+    "LEFT JOIN progress USING (seq)"
 )
 """Every part of a job; `stored_job` reads it."""
 
@@ -121,11 +122,13 @@ def state_values(state: State, due: int, names: Names) -> tuple[object, ...]:
 
 def stored_job(row: Row, history: Sequence[AttemptRecord]) -> StoredJob:
     """The job in a row of `WHOLE_JOB`."""
-    return StoredJob(request_of(row[12:]), row[0], state_of(row[3:12]), row[1], row[2], history)
+    request, state, (percent, message) = request_of(row[12:-2]), state_of(row[3:12]), row[-2:]
+    progress = None if percent is None else Progress(percent, message)
+    return StoredJob(request, row[0], state, row[1], row[2], history, progress)
 
 
 def request_of(row: Row) -> JobRequest:
-    """The request in the last values of such a row."""
+    """The request in the values of such a row before the last two."""
     (id_, name, args, created_at, max_attempts, timeout, execute_after, expire_on) = row[:8]
     (queue, priority, tenant, job_type, method_name, ref_id, details) = row[8:]
     return JobRequest(

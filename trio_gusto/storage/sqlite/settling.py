@@ -28,6 +28,7 @@ from .errors import StaleLease
 from .inserting import chunks
 from .leases import Leases
 from .names import Names
+from .reports import forget_reports
 from .rows import ATTEMPT_COLUMNS, STATE_COLUMNS, attempt_values, state_values
 
 _WAITING = 0
@@ -163,6 +164,7 @@ def prune(connection: sqlite3.Connection, ask: Prune) -> Pruned:
     cursor = connection.execute(
         "DELETE FROM job WHERE seq IN (SELECT value FROM json_each(?))", (old,)
     )
+    forget_reports(connection, old)
     forget_empty(connection, ask.ended_before)
     return Pruned(cursor.rowcount)
 

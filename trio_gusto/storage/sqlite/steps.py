@@ -29,6 +29,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..report_messages import Report
 from ..schedule_messages import Fire, PutSchedule
 from .batches import refusal_of
 from .claiming import claim_due
@@ -38,6 +39,7 @@ from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
 from .names import Names
+from .reports import put_report
 from .schedules import fire_schedule, put_schedule
 from .settling import complete_all, prune, renew, request_cancel, settle
 from .staging import discard, keys_of, missing_from, publish, put_by
@@ -205,6 +207,8 @@ class Steps:
                 return fire_schedule(self._connection, self._names, write)
             case InsertBatch():
                 return self._insert_batch(write)
+            case Report():
+                return put_report(self._connection, write)
             case Stage():
                 return put_by(self._connection, self._names, write)
             case Discard():

@@ -40,6 +40,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..report_messages import LogFound, ReadLog
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import Answer, Storage
 from .connection import Location, Synchronous
@@ -179,6 +180,8 @@ class SqliteStorage(Storage):
     async def read(self, query: Dependents) -> DependentJobs: ...
     @overload
     async def read(self, query: Batches) -> BatchesFound: ...
+    @overload
+    async def read(self, query: ReadLog) -> LogFound: ...
     async def read(self, query: Query) -> QueryReply:
         session = self._attached()
         try:

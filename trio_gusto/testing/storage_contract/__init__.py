@@ -11,6 +11,7 @@ from .depending import DEPENDING_CHECKS
 from .inserting import INSERTING_CHECKS
 from .leasing import LEASING_CHECKS
 from .looking import LOOKING_CHECKS
+from .reporting import REPORTING_CHECKS
 from .runner import Check, MakeStorage, Reopen, check_reopening, check_storage, run_check
 from .scheduling import SCHEDULING_CHECKS
 from .settling import SETTLING_CHECKS
@@ -28,6 +29,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *STAGING_CHECKS,
     *LOOKING_CHECKS,
     *SCHEDULING_CHECKS,
+    *REPORTING_CHECKS,
 )
 """Every check, for test suites that want one test for each."""
 

@@ -1,0 +1,69 @@
+"""What storages are told and asked of what jobs say of themselves: a write and a query.
+
+They are part of the language of `messages`. What is worth keeping is decided by
+`trio_gusto.model.joblog`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from ..model.ids import JobId
+from ..model.job import Progress
+from ..model.joblog import LogLine
+
+
+@attrs.define
+class Saying:
+    """What one attempt has said of its job since it was last reported.
+
+    ``token`` is that of its lease. ``progress`` is the last one told, ``None`` if there was none.
+    ``lines`` are new, oldest first; ``dropped`` others, older but new as well, were not kept, which
+    may be only where there are lines.
+    """
+
+    job_id: JobId
+    token: int
+    progress: Progress | None
+    lines: Sequence[LogLine] = ()
+    dropped: int = 0
+
+
+@attrs.define
+class Report:
+    """Keep what running jobs say of themselves: the last progress, and the end of the log.
+
+    Each saying is refused for itself alone, unless its job is processing and its version is still
+    the token. Progress replaces what was there. Of a job's log, lines of earlier attempts included,
+    the newest are kept: ``most_lines`` of them at most, whose messages have ``most_bytes`` at most,
+    but always the newest, and none that is older than one that was ``dropped`` (`joblog.LogTail`). No
+    version changes. Reply: `Reported`.
+    """
+
+    sayings: Sequence[Saying]
+    most_lines: int
+    most_bytes: int
+
+
+@attrs.define
+class Reported:
+    """Kept, except of the jobs ``refused``."""
+
+    refused: Sequence[JobId] = ()
+
+
+@attrs.define
+class ReadLog:
+    """The log of a job. Reply: `LogFound`, an empty one for a job that is not stored."""
+
+    job_id: JobId
+
+
+@attrs.define
+class LogFound:
+    """``lines``, oldest first; ``dropped`` older ones were not kept."""
+
+    lines: Sequence[LogLine]
+    dropped: int

@@ -1,0 +1,83 @@
+"""What running jobs say of themselves: two tables that are empty while none does."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from ...model.ids import JobId
+from ...model.joblog import LogLine
+from ..report_messages import LogFound, ReadLog, Report, Reported, Saying
+
+_FIND = "SELECT seq FROM job WHERE id = ? AND version = ? AND state = 3"
+_PUT_PROGRESS = (
+    "INSERT INTO progress (seq, percent, message) VALUES (?, ?, ?) "
+    "ON CONFLICT (seq) DO UPDATE SET percent = excluded.percent, message = excluded.message"
+)
+_LAST = (
+    "SELECT number, begins + length(CAST(message AS BLOB)) FROM job_log "
+    "WHERE seq = ? ORDER BY number DESC LIMIT 1"
+)
+_PUT_LINE = (
+    "INSERT INTO job_log (seq, number, begins, at, level, message) VALUES (?, ?, ?, ?, ?, ?)"
+)
+_CUT_BY_NUMBER = "DELETE FROM job_log WHERE seq = ? AND number <= ?"
+_CUT_BY_SIZE = "DELETE FROM job_log WHERE seq = ? AND number < ? AND begins < ?"
+_LOG = (
+    "SELECT number, at, level, message FROM job_log "
+    "WHERE seq = (SELECT seq FROM job WHERE id = ?) ORDER BY number"
+)
+_FORGET = (
+    "DELETE FROM progress WHERE seq IN (SELECT value FROM json_each(?))",
+    "DELETE FROM job_log WHERE seq IN (SELECT value FROM json_each(?))",
+)
+
+_REPORTED = Reported()
+
+
+def put_report(connection: sqlite3.Connection, report: Report) -> Reported:
+    """Keep what is said under a valid lease."""
+    refused: list[JobId] = []
+    for saying in report.sayings:
+        row = connection.execute(_FIND, (saying.job_id, saying.token)).fetchone()
+        if row is None:
+            refused.append(saying.job_id)
+            continue
+        (seq,) = row
+        if saying.progress is not None:
+            values = (seq, float(saying.progress.percent), saying.progress.message)
+            connection.execute(_PUT_PROGRESS, values)
+        if saying.lines:
+            _put_lines(connection, seq, saying, report)
+    return Reported(tuple(refused)) if refused else _REPORTED
+
+
+def _put_lines(connection: sqlite3.Connection, seq: int, saying: Saying, report: Report) -> None:
+    number, end = connection.execute(_LAST, (seq,)).fetchone() or (0, 0)
+    too_old = 0
+    if saying.dropped:
+        number += saying.dropped
+        too_old = number
+    rows: list[tuple[object, ...]] = []
+    for line in saying.lines:
+        number += 1
+        rows.append((seq, number, end, line.at, line.level, line.message))
+        end += line.size
+    connection.executemany(_PUT_LINE, rows)
+    too_old = max(too_old, number - report.most_lines)
+    if too_old > 0:
+        connection.execute(_CUT_BY_NUMBER, (seq, too_old))
+    if end > report.most_bytes:
+        connection.execute(_CUT_BY_SIZE, (seq, number, end - report.most_bytes))
+
+
+def find_log(connection: sqlite3.Connection, query: ReadLog) -> LogFound:
+    """The log of one job."""
+    rows = connection.execute(_LOG, (query.job_id,)).fetchall()
+    lines = [LogLine(at, level, message) for _, at, level, message in rows]
+    return LogFound(tuple(lines), rows[0][0] - 1 if rows else 0)
+
+
+def forget_reports(connection: sqlite3.Connection, seqs: str) -> None:
+    """The jobs in these rows, a JSON array, are deleted."""
+    for statement in _FORGET:
+        connection.execute(statement, (seqs,))
