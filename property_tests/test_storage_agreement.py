@@ -11,6 +11,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from property_tests.agreement import Agreement
+from property_tests.report_agreement import ReportAgreement
 from property_tests.schedule_agreement import ScheduleAgreement
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
@@ -39,7 +40,7 @@ from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 
 
-class SqliteAgrees(Agreement):
+class SqliteAgrees(ReportAgreement):
     def make_storage(self, path: Path) -> Storage:
         return SqliteStorage(path, inline=True, synchronous="NORMAL")
 

@@ -6,6 +6,7 @@ Compose a `Gusto` from a storage and options, declare handlers with ``@app.job``
 
 from .actors.context import JobContext as JobContext
 from .actors.context import current_job as current_job
+from .actors.log_handler import JobLogHandler as JobLogHandler
 from .app import Gusto as Gusto
 from .clock import Clock as Clock
 from .clock import SystemClock as SystemClock
@@ -56,6 +57,9 @@ from .model.facts import ScheduleFired as ScheduleFired
 from .model.failure import JobError as JobError
 from .model.job import Attempt as Attempt
 from .model.job import Job as Job
+from .model.job import Progress as Progress
+from .model.joblog import JobLog as JobLog
+from .model.joblog import LogEntry as LogEntry
 from .model.outcomes import AttemptOutcome as AttemptOutcome
 from .model.outcomes import Cancel as Cancel
 from .model.outcomes import Fail as Fail

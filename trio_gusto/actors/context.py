@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import contextvars
+import logging
+import math
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from ..model.dependencies import Parent
-from ..model.errors import NoCurrentJob
+from ..model.errors import ArgumentError, NoCurrentJob, NotSupported
 from ..model.ids import to_uuid
 from ..model.instants import to_datetime
 from ..model.job import ClaimedJob, Job
+from .joblog import JobLogger, Note
+from .reports import Reports
 from .roster import Lease, Roster
 
 View = Callable[[ClaimedJob], Job]
 
 _lease: contextvars.ContextVar[Lease] = contextvars.ContextVar("trio_gusto.lease")
-_node: contextvars.ContextVar[tuple[Roster, View]] = contextvars.ContextVar("trio_gusto.node")
+_node: contextvars.ContextVar[tuple[Roster, View, Reports]] = contextvars.ContextVar(
+    "trio_gusto.node"
+)
 
 make_current = _lease.set
 """Make the job under a lease the current one, in the current context."""
@@ -26,12 +33,13 @@ make_current = _lease.set
 class JobContext:
     """The job that runs here. Get it with `current_job`; it is gone when the handler has ended."""
 
-    __slots__ = ("_lease", "_roster", "_view")
+    __slots__ = ("_lease", "_reports", "_roster", "_view")
 
-    def __init__(self, lease: Lease, roster: Roster, view: View) -> None:
+    def __init__(self, lease: Lease, roster: Roster, view: View, reports: Reports) -> None:
         self._lease = lease
         self._roster = roster
         self._view = view
+        self._reports = reports
 
     @property
     def id(self) -> UUID:
@@ -80,6 +88,78 @@ class JobContext:
         """
         return self._lease.cause is not None
 
+    def progress(self, percent: float, message: str = "") -> None:
+        """Say how far this job is, for `Job.progress`.
+
+        Costs little and waits for nothing: of many reports the last one is written, after
+        `Options.progress_flush_interval` seconds, or with `Options.progress_flush_batch_size` others,
+        and in any case before the outcome. Works from threads. What is said once the attempt has
+        ended, or has lost its lease, is left out.
+
+        Args:
+            percent: 0 to 100; may go down as well.
+            message: what is being done, for people; what is longer than 4 KiB is cut.
+
+        Raises:
+            ArgumentError: ``percent`` is no number between 0 and 100, or the message no text.
+            NotSupported: the storage keeps no progress.
+
+        >>> from trio_gusto import Gusto
+        >>> app = Gusto()
+        >>> @app.job
+        ... async def pack(boxes: int) -> None:
+        ...     for done in range(boxes):
+        ...         current_job().progress(100 * done / boxes, f"box {done}")
+        """
+        if isinstance(percent, bool) or not isinstance(percent, int | float):
+            raise ArgumentError(f"a percentage cannot be {percent!r}; give a number from 0 to 100")
+        if not math.isfinite(percent) or not 0 <= percent <= 100:
+            raise ArgumentError(f"a job cannot be {percent!r} per cent done; give 0 to 100")
+        self._kept("progress").progress(self._lease, float(percent), _text(message))
+
+    def log(self, message: str, level: str = "info") -> None:
+        """Add an entry to this job's own log, for `JobQueue.logs`.
+
+        It is written as `progress` is. The newest `Options.max_log_entries` entries of a job are
+        kept, with `Options.max_log_bytes` of messages at most.
+
+        Args:
+            message: the text.
+            level: ``"debug"``, ``"info"``, ``"warning"``, ``"error"`` or ``"critical"``.
+
+        Raises:
+            ArgumentError: the level is none of these, or the message no text.
+            NotSupported: the storage keeps no logs.
+        """
+        if level not in _LEVELS:
+            raise ArgumentError(f"there is no level {level!r}; give one of {', '.join(_LEVELS)}")
+        self._kept("a log").log(self._lease, level, _text(message))
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A logger at level ``INFO`` that writes to this job's log, and to the normal one.
+
+        There it is ``trio_gusto.job``. Where the storage keeps no logs it writes to that only.
+        """
+        return JobLogger(self._note if self._reports.is_kept else None)
+
+    def _note(self, level: str, message: str) -> None:
+        self._reports.log(self._lease, level, message)
+
+    def _kept(self, what: str) -> Reports:
+        if not self._reports.is_kept:
+            raise NotSupported(what, "SupportsReports")
+        return self._reports
+
+
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+def _text(message: str) -> str:
+    if not isinstance(message, str):
+        raise ArgumentError(f"a message cannot be {message!r}; give a text")
+    return message
+
 
 def current_job() -> JobContext:
     """The job that the calling code runs in.
@@ -95,8 +175,17 @@ def current_job() -> JobContext:
         raise NoCurrentJob from None
 
 
-def node_context(roster: Roster, view: View) -> contextvars.Context:
+def job_log() -> Note | None:
+    """Where the job that the calling code runs in keeps its log, if it does."""
+    lease = _lease.get(None)
+    if lease is None:
+        return None
+    _, _, reports = _node.get()
+    return partial(reports.log, lease) if reports.is_kept else None
+
+
+def node_context(roster: Roster, view: View, reports: Reports) -> contextvars.Context:
     """What the host has set up for the current task, as every job of this node may see it."""
     context = contextvars.copy_context()
-    context.run(_node.set, (roster, view))
+    context.run(_node.set, (roster, view, reports))
     return context

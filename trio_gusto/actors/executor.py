@@ -35,6 +35,7 @@ from .isolation import drive, is_real_interrupt, step
 from .judge import Judge
 from .parents import Parents, has_parents
 from .probe import Probe
+from .reports import Reports
 from .roster import Lease, Roster, Slot
 from .settler import Settler
 from .workplace import Station, Workplace
@@ -56,9 +57,11 @@ class Executors:
         probe: Probe,
         clock: Clock,
         parents: Parents,
+        reports: Reports,
     ) -> None:
         self._workplace = workplace
         self._parents = parents
+        self._reports = reports
         self._roster = roster
         self._settler = settler
         self._probe = probe
@@ -76,7 +79,7 @@ class Executors:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run jobs until cancelled."""
         self._monotonic = trio.lowlevel.current_clock().current_time
-        self._context = node_context(self._roster, self._workplace.view)
+        self._context = node_context(self._roster, self._workplace.view, self._reports)
         async with trio.open_nursery() as nursery:
             for slot in self._roster.slots:
                 nursery.start_soon(self._serve, slot)

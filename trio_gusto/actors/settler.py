@@ -31,6 +31,7 @@ from ..model.states import Completed, Failed, Ready, Scheduled, State
 from ..storage.messages import Commit, Committed, Complete, Completions, Conflict
 from .desk import Reply, StorageDesk, StoreLetter
 from .probe import Probe
+from .reports import Reports
 from .roster import Lease, Roster
 from .waiters import Waiters
 
@@ -63,6 +64,8 @@ class Settler:
         self._waiters = waiters
         self._probe = probe
         self._clock = clock
+        self.reports: Reports | None = None
+        """What running jobs have said, which goes before their outcomes."""
         self.on_due: Callable[[int], None] = _nobody_cares
         self.on_awaited: Callable[[Sequence[JobId]], None] = _nobody_waits
         """Told of jobs that have ended and that others wait for."""
@@ -92,6 +95,8 @@ class Settler:
             ),
         )
         lease.over = True
+        if self.reports is not None:
+            self.reports.go_before()
         self._desk.tell(SettlementLetter(commit, self, lease, outcome, now))
         return settlement.state
 
@@ -100,6 +105,8 @@ class Settler:
         lease.over = True
         letter = self._successes
         if letter is None:
+            if self.reports is not None:
+                self.reports.go_before()
             letter = self._successes = SuccessLetter(self)
             self._desk.tell(letter)
         letter.leases.append(lease)

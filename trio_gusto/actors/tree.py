@@ -29,6 +29,8 @@ from .listener import Listener
 from .parents import Parents
 from .poller import Poller, fence_after
 from .probe import Probe
+from .reporter import Reporter
+from .reports import Reports
 from .resolver import Resolver
 from .roster import Cause, Lease, Roster
 from .settler import Settler
@@ -62,6 +64,9 @@ class Workers:
         self._options = options
         self.roster = Roster(options.concurrency)
         self.settler = Settler(desk, self.roster, waiters, probe, clock)
+        reports = self.settler.reports = Reports(desk, clock, options)
+        reports.on_first = self.settler.sealed
+        self._reporter = Reporter(reports, options.progress_flush_interval)
         self.poller = Poller(
             node, desk, self.roster, self.settler, probe, clock, options, workplace.knows
         )
@@ -82,7 +87,13 @@ class Workers:
         holder = Holder(desk, waiters, canceller, clock, self.poller.note_due)
         self.cron = Cron(desk, holder, probe, clock, self.poller.note_due, self.sweeper.news.ring)
         self._executors = Executors(
-            workplace, self.roster, self.settler, probe, clock, Parents(desk, workplace)
+            workplace,
+            self.roster,
+            self.settler,
+            probe,
+            clock,
+            Parents(desk, workplace),
+            reports,
         )
         self.settler.on_due = self.poller.note_due
         self.settler.on_awaited = resolver.note
@@ -91,6 +102,7 @@ class Workers:
         """In the order to start them: whoever supplies comes after those who are supplied."""
         return [
             Child("heart", self.heart.run),
+            Child("reporter", self._reporter.run),
             Child("executors", self._executors.run),
             Child("sweeper", self.sweeper.run),
             Child("cron", self.cron.run),
@@ -126,7 +138,7 @@ class Workers:
         self._abandon_threads()
         with trio.move_on_after(CLEANUP):
             await self._until_empty()
-        await supervisor.stop("executors", "heart")
+        await supervisor.stop("executors", "reporter", "heart")
 
     async def _until_empty(self) -> None:
         while self.roster.leases:

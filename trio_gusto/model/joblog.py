@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Self
 
 import attrs
 
@@ -35,12 +36,12 @@ class LogEntry:
     message: str
 
 
-class JobLog(tuple[LogEntry, ...]):
+class JobLog(tuple[LogEntry, ...]):  # noqa: SLOT001 - a tuple can have no slots of its own
     """The log of a job, oldest entry first. ``dropped`` counts older entries that were not kept."""
 
     dropped: int
 
-    def __new__(cls, entries: Iterable[LogEntry] = (), dropped: int = 0) -> JobLog:
+    def __new__(cls, entries: Iterable[LogEntry] = (), dropped: int = 0) -> Self:
         log = super().__new__(cls, entries)
         log.dropped = dropped
         return log
@@ -48,7 +49,9 @@ class JobLog(tuple[LogEntry, ...]):
     @classmethod
     def of(cls, lines: Iterable[LogLine], dropped: int) -> JobLog:
         """The log of which this is kept."""
-        return cls((LogEntry(to_datetime(one.at), one.level, one.message) for one in lines), dropped)
+        return cls(
+            (LogEntry(to_datetime(one.at), one.level, one.message) for one in lines), dropped
+        )
 
 
 class LogTail:

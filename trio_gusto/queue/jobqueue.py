@@ -22,10 +22,12 @@ from ..model.facts import JobEnqueued
 from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.instants import to_datetime, to_optional_datetime
 from ..model.job import Attempt, Job, JobRequest
+from ..model.joblog import JobLog
 from ..model.lifecycle import RetriedByHand, admit, attempts_of, may
 from ..model.states import Cancelled, JobState, Ready, Scheduled, State
 from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, Tally
+from ..storage.report_messages import ReadLog
 from .batching import Batching, page_mark
 from .call import Call, checked
 from .continuing import Continuing
@@ -321,6 +323,22 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         """
         stored = await self.reader.known(_id_of(job))
         return tuple(attempt_view(record, stored) for record in attempts_of(stored))
+
+    async def logs(self, job: JobRef[Any] | Job | UUID) -> JobLog:
+        """What a job has logged (`JobContext.log`, `JobContext.logger`), oldest entry first.
+
+        A tuple of `LogEntry`; its ``dropped`` counts older entries that were not kept. A running
+        job's newest entries come `Options.progress_flush_interval` seconds late.
+
+        Raises:
+            UnknownJob: there is no such job.
+            NotSupported: the storage keeps no logs.
+        """
+        job_id = _id_of(job)
+        found = await self._desk.read(ReadLog(job_id))
+        if not found.lines:
+            await self.reader.known(job_id)
+        return JobLog.of(found.lines, found.dropped)
 
     async def stats(self) -> QueueStats:
         """How many jobs there are, by state, queue and tenant."""

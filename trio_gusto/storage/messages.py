@@ -400,15 +400,7 @@ class DependentJobs:
 
 
 Query = (
-    Get
-    | Find
-    | Tally
-    | Stranded
-    | CancelRequests
-    | FindSchedules
-    | Dependents
-    | Batches
-    | ReadLog
+    Get | Find | Tally | Stranded | CancelRequests | FindSchedules | Dependents | Batches | ReadLog
 )
 QueryReply = (
     Found

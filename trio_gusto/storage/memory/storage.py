@@ -9,7 +9,7 @@ It knows no lifecycle: which state may follow which is not its business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any, overload
 
@@ -18,7 +18,7 @@ import trio
 
 from ...model.errors import BatchError, DuplicateJob, GustoError, UnknownJob
 from ...model.ids import JobId
-from ...model.job import ClaimedJob, JobRequest, StoredJob
+from ...model.job import ClaimedJob, StoredJob
 from ...model.lifecycle import within_reach
 from ...model.states import Processing, Ready, Waiting
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage

@@ -55,7 +55,8 @@ async def the_last_progress_reported_is_kept(subject: Subject) -> None:
     _, job = (await subject.claim()).jobs
     before = (await subject.get(talking.id)).version
     await tell(subject, said(job, 10.0))
-    await tell(subject, said(job, 50.5), said(job, 12.0))
+    await tell(subject, said(job, 70.0), said(job, 50.5))
+    await tell(subject, said(job, 12.0))
     stored = await subject.get(talking.id)
     same(stored.progress, Progress(12.0, "12.0 of it"), "the progress of the job")
     same(stored.version, before, "the version after a report")
