@@ -84,6 +84,10 @@ from .queue.batch import OpenBatch as OpenBatch
 from .queue.call import Call as Call
 from .queue.call import call as call
 from .queue.jobqueue import JobQueue as JobQueue
+from .queue.middleware import CarryContext as CarryContext
+from .queue.middleware import LoadUser as LoadUser
+from .queue.middleware import Middleware as Middleware
+from .queue.middleware import Proceed as Proceed
 from .queue.records import JobFilter as JobFilter
 from .queue.records import Page as Page
 from .queue.records import QueueStats as QueueStats

@@ -23,7 +23,9 @@ from .model.errors import AlreadyRunning, BackendError, OptionsError
 from .model.ids import JobId
 from .options import Options
 from .queue.draft import Drafter
+from .queue.hooked_draft import HookedDrafter
 from .queue.jobqueue import Ears, JobQueue
+from .queue.middleware import Middleware, around_execution, checked, on_enqueue
 from .serialization.calls import Calls
 from .serialization.codec import Codec
 from .serialization.handler import AsyncHandler, Declare, ThreadHandler
@@ -51,6 +53,7 @@ class Gusto:
         options: how jobs run (see `Options`).
         services: builds the instances that service handlers are methods of; ``None`` means the
             built-in resolver, which `provide` feeds.
+        middleware: what is done around every enqueue and execution, the first outermost.
         clock: tells the time; ``None`` means the machine's.
         tracer_provider: OpenTelemetry's; ``None`` means the global one.
         meter_provider: OpenTelemetry's; ``None`` means the global one.
@@ -74,6 +77,7 @@ class Gusto:
         *,
         options: Options | None = None,
         services: ServiceResolver | None = None,
+        middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
@@ -83,6 +87,7 @@ class Gusto:
         self._clock = SystemClock() if clock is None else clock
         self._own_services = Services() if services is None else None
         self._services: ServiceResolver = services or self._own_services or Services()
+        self._middleware = checked(middleware)
         self._providers = (tracer_provider, meter_provider)
         self._registry = Registry()
         self._codec = Codec(
@@ -240,11 +245,13 @@ class Gusto:
             self._calls,
             self._services,
             self.options.default_retry,
+            around_execution(self._middleware),
         )
 
     def _queue(self, tree: Tree) -> JobQueue:
         telemetry = tree.probe.observer
-        drafter = Drafter(
+        hooks = on_enqueue(self._middleware)
+        drafter = (HookedDrafter if hooks else Drafter)(
             self._registry,
             self._codec,
             self._calls,
@@ -253,6 +260,8 @@ class Gusto:
             tree.probe,
             telemetry.carrier if isinstance(telemetry, Telemetry) else None,
         )
+        if isinstance(drafter, HookedDrafter):
+            drafter.hooks = hooks
         ears = WorkersEars(tree.workers, tree.resolver.note)
 
         async def work_until_idle() -> None:

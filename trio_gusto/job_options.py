@@ -243,6 +243,7 @@ def _copy(details: Details | None) -> Details:
         details.fire_time,
         details.parents,
         details.batch,
+        details.context,
     )
 
 

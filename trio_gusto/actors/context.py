@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextvars
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from uuid import UUID
 
 from ..model.dependencies import Parent
@@ -25,6 +26,11 @@ _lease: contextvars.ContextVar[Lease] = contextvars.ContextVar("trio_gusto.lease
 _node: contextvars.ContextVar[tuple[Roster, View, Reports]] = contextvars.ContextVar(
     "trio_gusto.node"
 )
+
+_user: contextvars.ContextVar[object] = contextvars.ContextVar("trio_gusto.user")
+
+set_user = _user.set
+"""Set what `JobContext.user` is in the current context."""
 
 make_current = _lease.set
 """Make the job under a lease the current one, in the current context."""
@@ -73,6 +79,23 @@ class JobContext:
         if timeout is None or started_at is None:
             return None
         return to_datetime(started_at + timeout)
+
+    @property
+    def user_id(self) -> str | None:
+        """The ``user_id`` that the job was enqueued with."""
+        details = self._lease.claimed.request.details
+        return None if details is None else details.user_id
+
+    @property
+    def user(self) -> object:
+        """Whom `LoadUser` has found by this job's ``user_id``; ``None`` if there is nobody."""
+        return _user.get(None)
+
+    @property
+    def carried(self) -> Mapping[str, object]:
+        """What middleware had this job carry from where it was enqueued (`Call.carried`)."""
+        details = self._lease.claimed.request.details
+        return MappingProxyType(dict((details and details.context) or {}))
 
     @property
     def shutting_down(self) -> bool:

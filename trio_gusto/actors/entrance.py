@@ -6,7 +6,7 @@ A plain handler's thread cannot be killed: its slot stays taken until the thread
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, cast
 
@@ -37,11 +37,9 @@ class Entrance:
         handler = station.handler
         args, kwargs = station.decode(lease.claimed.request.args)
         self._roster.active = lease
-        if handler.is_async or handler.service is not None:
-            if handler.service is None:
-                coroutine = handler.fn(*args, **kwargs)
-            else:
-                coroutine = self._with_service(slot, handler, args, kwargs)
+        is_surrounded = self._workplace.around is not None
+        if is_surrounded or handler.is_async or handler.service is not None:
+            coroutine = self._coroutine(slot, handler, args, kwargs)
             try:
                 trap = context.run(step, coroutine, lease)
             except StopIteration as end:
@@ -55,25 +53,45 @@ class Entrance:
         self._roster.share_work()
         return await self._in_thread(slot, partial(context.run, handler.fn, *args, **kwargs))
 
-    async def _with_service(
+    def _coroutine(
+        self,
+        slot: Slot,
+        handler: Handler[..., Any],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+    ) -> Coroutine[Any, Any, object]:
+        """The call of a handler, with what is around it."""
+        if self._workplace.around is not None:
+            return self._workplace.around(partial(self._call, slot, handler, args, kwargs))
+        if handler.service is not None:
+            return self._call(slot, handler, args, kwargs)
+        return cast("Coroutine[Any, Any, object]", handler.fn(*args, **kwargs))
+
+    async def _call(
         self,
         slot: Slot,
         handler: Handler[..., Any],
         args: tuple[object, ...],
         kwargs: dict[str, object],
     ) -> object:
-        """Call a method of a service: its instance is made for this job and cleaned up after it."""
-        assert handler.service is not None
+        """Call a handler of any kind. A service is made for this call and cleaned up after it."""
+        if handler.service is None:
+            return await self._invoke(slot, handler, partial(handler.fn, *args, **kwargs))
         async with self._workplace.scope() as scope:
             instance = await scope.get(cast("type[object]", handler.service))
             method = partial(handler.fn, instance, *args, **kwargs)
-            if handler.is_async:
-                return await method()
-            if handler.thread is False:
-                return method()
-            context = contextvars.copy_context()
-            self._roster.share_work()
-            return await self._in_thread(slot, partial(context.run, method))
+            return await self._invoke(slot, handler, method)
+
+    async def _invoke(
+        self, slot: Slot, handler: Handler[..., Any], call: Callable[[], Any]
+    ) -> object:
+        if handler.is_async:
+            return await call()
+        if handler.thread is False:
+            return call()
+        context = contextvars.copy_context()
+        self._roster.share_work()
+        return await self._in_thread(slot, partial(context.run, call))
 
     async def _in_thread(self, slot: Slot, call: Callable[[], object]) -> object:
         """Run ``call`` in a worker thread; when cancelled, still wait until the thread has ended."""

@@ -6,6 +6,7 @@ registry nor converter.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
@@ -22,27 +23,41 @@ from ..serialization.registry import Registry
 from ..serialization.views import view
 from ..services import Scope, ServiceResolver
 
+Proceed = Callable[[], Awaitable[object]]
+"""Runs the handler, and answers what it returned."""
+
+Around = Callable[[Proceed], Coroutine[Any, Any, object]]
+"""Runs a handler with what is around it."""
+
 
 class Station:
     """A handler that is ready to be entered.
 
     ``decode`` opens a call's stored arguments. ``is_plain`` is true of an async function that is no
-    method of a service, which is entered without further preparations.
+    method of a service and has nothing around it, which is entered without further preparations.
     """
 
     __slots__ = ("decode", "fn", "handler", "is_plain")
 
-    def __init__(self, handler: Handler[..., Any], decode: Decode) -> None:
+    def __init__(self, handler: Handler[..., Any], decode: Decode, *, is_alone: bool) -> None:
         self.handler = handler
         self.fn = handler.fn
         self.decode = decode
-        self.is_plain = handler.is_async and handler.service is None
+        self.is_plain = is_alone and handler.is_async and handler.service is None
 
 
 class Workplace:
     """Finds handlers, opens arguments, wraps up results."""
 
-    __slots__ = ("_calls", "_codec", "_default_retry", "_registry", "_services", "stations")
+    __slots__ = (
+        "_calls",
+        "_codec",
+        "_default_retry",
+        "_registry",
+        "_services",
+        "around",
+        "stations",
+    )
 
     def __init__(
         self,
@@ -51,12 +66,15 @@ class Workplace:
         calls: Calls,
         services: ServiceResolver,
         default_retry: RetryPolicy,
+        around: Around | None = None,
     ) -> None:
         self._registry = registry
         self._codec = codec
         self._calls = calls
         self._services = services
         self._default_retry = default_retry
+        self.around = around
+        """What is around every handler, if anything is."""
         self.stations: dict[str, Station] = {}
         """Those that were asked for, by the name that stored jobs give."""
 
@@ -76,7 +94,7 @@ class Workplace:
             decode = self._calls.decoder(handler)
         except Exception:  # noqa: BLE001 - annotations may break in any way; it is the job that fails
             decode = partial(self._calls.decode, handler)
-        station = self.stations[name] = Station(handler, decode)
+        station = self.stations[name] = Station(handler, decode, is_alone=self.around is None)
         return station
 
     def scope(self) -> AbstractAsyncContextManager[Scope]:

@@ -16,11 +16,15 @@ R_co = TypeVar("R_co", covariant=True)
 
 @attrs.frozen
 class Call(Generic[R_co]):
-    """A function, its arguments and options; made by `call`, taken by `JobQueue.enqueue_many`."""
+    """A function, its arguments and options; made by `call`, taken by `JobQueue.enqueue_many`.
+
+    ``carried`` are JSON values that `Middleware` has the job carry, for `JobContext.carried`.
+    """
 
     fn: Callable[..., Any]
     args: tuple[object, ...]
     options: Mapping[str, Any]
+    carried: Mapping[str, object] = attrs.field(factory=dict[str, object])
 
 
 @overload

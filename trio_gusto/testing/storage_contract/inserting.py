@@ -44,6 +44,7 @@ async def a_job_is_kept_as_it_was_asked_for(subject: Subject) -> None:
         metadata={"nested": {"list": [1, 2.5, None, True, "x"]}},
         retry={"fixed": [1.0, 0.0]},
         carrier={"traceparent": "00-1-2-01"},
+        context={"request": [1, {"a": None}]},
     )
     full = subject.request(
         timeout=5 * SECOND,
