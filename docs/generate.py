@@ -22,7 +22,7 @@ import trio_gusto
 from trio_gusto import HandlerOptions, JobOptions, Options, ScheduleOptions, ServiceError
 from trio_gusto.cli.main import commands
 from trio_gusto.model import errors, facts, lifecycle, outcomes, states
-from trio_gusto.storage import batch_messages, messages, schedule_messages
+from trio_gusto.storage import batch_messages, messages, report_messages, schedule_messages
 
 HERE = Path(__file__).parent
 
@@ -252,6 +252,7 @@ def message_page() -> str:
         messages: messages.Get,
         schedule_messages: schedule_messages.FindSchedules,
         batch_messages: batch_messages.Batches,
+        report_messages: report_messages.ReadLog,
     }
     writes: list[type] = []
     queries: list[type] = []

@@ -157,13 +157,8 @@ class LeavesItToTheReporter(Reports):
 
 
 class LetsOutcomesOvertake(Reports):
-    @property
-    def on_first(self) -> Any:
-        return lambda: None
-
-    @on_first.setter
-    def on_first(self, _: Any) -> None:
-        pass
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, (lambda: None) if name == "on_first" else value)
 
 
 class WritesWhatWasSaidFirst(Reports):

@@ -7,6 +7,7 @@ Compose a `Gusto` from a storage and options, declare handlers with ``@app.job``
 from .actors.context import JobContext as JobContext
 from .actors.context import current_job as current_job
 from .actors.log_handler import JobLogHandler as JobLogHandler
+from .actors.workplace import Proceed as Proceed
 from .app import Gusto as Gusto
 from .clock import Clock as Clock
 from .clock import SystemClock as SystemClock
@@ -87,7 +88,6 @@ from .queue.jobqueue import JobQueue as JobQueue
 from .queue.middleware import CarryContext as CarryContext
 from .queue.middleware import LoadUser as LoadUser
 from .queue.middleware import Middleware as Middleware
-from .queue.middleware import Proceed as Proceed
 from .queue.records import JobFilter as JobFilter
 from .queue.records import Page as Page
 from .queue.records import QueueStats as QueueStats

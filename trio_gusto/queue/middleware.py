@@ -48,7 +48,7 @@ class Middleware:
         """
         return call
 
-    async def execute(self, job: JobContext, proceed: Proceed) -> object:
+    async def execute(self, job: JobContext, proceed: Proceed) -> object:  # noqa: ARG002 - for subclasses
         """Called around each attempt, in the job's own context, scope and timeout.
 
         What it raises ends the attempt as if the handler had raised it, and what it returns is the

@@ -15,6 +15,8 @@ from .subject import EVERYTHING, NOW, SECOND, Subject, put_back, same, success
 
 MOST_LINES, MOST_BYTES = 5, 100
 
+NO_LOG: tuple[list[LogLine], int] = ([], 0)
+
 
 def line(number: int, message: str = "") -> LogLine:
     return LogLine(NOW + number, "info", message or f"line {number}")
@@ -169,9 +171,9 @@ async def reports_are_deleted_with_their_job(subject: Subject) -> None:
     await tell(subject, said(job, 1.0, lines(1, 2)))
     await subject.complete(job)
     await subject.expect(Pruned, Prune(NOW + SECOND, EVERYTHING))
-    same(await log_of(subject, request.id), ([], 0), "the log of a deleted job")
+    same(await log_of(subject, request.id), NO_LOG, "the log of a deleted job")
     await subject.insert(request)
-    same(await log_of(subject, request.id), ([], 0), "the log of a job with the same id")
+    same(await log_of(subject, request.id), NO_LOG, "the log of a job with the same id")
     same((await subject.get(request.id)).progress, None, "the progress of a job with the same id")
 
 
