@@ -25,6 +25,7 @@ from ..storage.messages import Batches, Find, Insert, InsertBatch
 from .conditions import On, condition_of, with_parents
 from .ref import JobRef, unhappy
 from .signatures import AnyMethod, Method, R, Ts
+from .unique import require_own
 
 if TYPE_CHECKING:
     from .jobqueue import JobQueue
@@ -292,4 +293,6 @@ class OpenBatch(Batch):
             raise BatchError.closed(self.id)
         if self._tenant:
             options = {"tenant": self._tenant, **options}
-        return self._queue.draft(fn, args, options)
+        request = self._queue.draft(fn, args, options)
+        require_own(request, "a batch")
+        return request

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 from uuid import UUID
 
 from ..actors.desk import StorageDesk
+from ..actors.waiters import Waiters
 from ..job_options import JobOptions
 from ..model.errors import ArgumentError
 from ..model.ids import JobId, to_job_id
 from ..model.job import Job, JobRequest
 from ..model.states import State, Waiting
+from ..model.uniqueness import key_of
 from ..storage.messages import Insert
 from .batch import Batch
 from .conditions import On, condition_of, with_parents
 from .draft import Drafter
 from .ref import JobRef
 from .signatures import AnyMethod, Method, R, Ts
+from .unique import store_unique
 
 if TYPE_CHECKING:
     from .jobqueue import Ears
@@ -32,6 +35,7 @@ class Continuing:
     _desk: StorageDesk
     _drafter: Drafter
     _ears: Ears
+    _waiters: Waiters
 
     @overload
     async def continue_with(
@@ -130,7 +134,13 @@ class Continuing:
         """
         state = Waiting(parent_ids(parents), condition_of(on))
         request = with_parents(self._drafter.draft(fn, args, options), state.parents)
-        await self._desk.ask(Insert((request,), (state,)))
+        if key_of(request) is None:
+            await self._desk.ask(Insert((request,), (state,)))
+        else:
+            insert = Insert((request,), (state,))
+            (job_id,) = await store_unique(self._desk, self._waiters, self._ears, insert)
+            if job_id != request.id:
+                return JobRef(self, job_id)  # type: ignore[arg-type]  # it is the queue
         # They may have ended already, or between any two steps; then nobody else will look.
         self._ears.awaited(state.parents)
         if request.expire_on is not None:

@@ -24,6 +24,7 @@ from ..model.instants import to_datetime, to_optional_datetime
 from ..model.job import Attempt, Job, JobRequest
 from ..model.lifecycle import RetriedByHand, admit, attempts_of, may
 from ..model.states import Cancelled, JobState, Ready, Scheduled, State
+from ..model.uniqueness import has_keys
 from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, Tally
 from .batching import Batching, page_mark
@@ -35,6 +36,7 @@ from .records import JobFilter, Page, QueueStats
 from .ref import JobRef
 from .schedules import ScheduleVerbs
 from .signatures import AnyMethod, Method, R, Ts
+from .unique import store_unique
 
 TURN = 64
 """Jobs that may be stored without waiting, in memory, before the event loop gets its turn: a turn
@@ -126,11 +128,14 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
             UnknownHandler: ``fn`` is not declared with this app.
             ArgumentError: the arguments do not fit, or cannot be stored.
             OptionsError: an option is unknown or wrong.
-            DuplicateJob: a job with this ``ref_id`` exists.
+            DuplicateJob: a job with this ``ref_id`` exists, or a live one with this ``unique_key``.
             StorageError: the storage failed; nothing was stored.
         """
         request = self._drafter.draft(fn, args, options)
         state = admit(request)
+        if request.details is not None and request.details.unique_key is not None:
+            (ref,) = await self._store_unique([request], [state])
+            return ref
         letter = self._hand_in(Insert((request,), (state,)))
         if letter is not None:
             reply = await letter.answer()
@@ -163,6 +168,8 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         states = [admit(request) for request in requests]
         if not requests:
             return []
+        if has_keys(requests):
+            return await self._store_unique(requests, states)
         letter = self._hand_in(Insert(requests, states))
         if letter is None:
             await self._give_turn()
@@ -176,6 +183,20 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
             for request, state in zip(requests, states, strict=True):
                 self._announce(request, state)
         return [JobRef(self, request.id) for request in requests]
+
+    async def _store_unique(
+        self, requests: Sequence[JobRequest], states: Sequence[State]
+    ) -> list[JobRef[Any]]:
+        """The refs of the jobs that there are then: these, or those that had their keys."""
+        insert = Insert(requests, states)
+        ids = await store_unique(self._desk, self._waiters, self._ears, insert)
+        for job_id, request, state in zip(ids, requests, states, strict=True):
+            if job_id != request.id:
+                continue
+            if request.expire_on is not None:
+                self._ears.expiring()
+            self._announce_if_heard(request, state)
+        return [JobRef(self, job_id) for job_id in ids]
 
     @trio.lowlevel.enable_ki_protection  # it runs in callers' tasks
     def _hand_in(self, insert: Insert) -> StoreLetter | None:
@@ -267,6 +288,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
 
         Raises:
             UnknownJob: there is no such job.
+            DuplicateJob: a live job has its ``unique_key`` by now; it stays as it was.
         """
         job_id = _id_of(job)
         while True:

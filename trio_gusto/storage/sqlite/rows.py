@@ -49,7 +49,8 @@ WORDS = {number: word for word, number in NUMBERS.items()}
 
 REQUEST_COLUMNS = (
     "id, handler, args, created_at, max_attempts, timeout, execute_after, expire_on, "
-    "queue, priority, tenant, ref_id, details, schedule, fire_time, batch"
+    "queue, priority, tenant, ref_id, details, schedule, fire_time, batch, "
+    "unique_key"
 )
 STATE_COLUMNS = "state, due, node, claimed_at, lease_until, started_at, ended_at, result, reason"
 
@@ -86,6 +87,7 @@ def request_values(request: JobRequest, names: Names) -> tuple[object, ...]:
         None if details is None else details.schedule_name,
         None if details is None else details.fire_time,
         None if details is None or details.batch is None else names.batch_number(details.batch),
+        None if details is None else details.unique_key,
     )
 
 

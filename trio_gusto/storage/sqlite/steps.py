@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TypeVar, cast
 
-from ...model.errors import ArgumentError, GustoError
+from ...model.errors import ArgumentError, DuplicateJob, GustoError
+from ...model.uniqueness import has_keys, stored_requests
 from ..messages import (
     ClaimDue,
     Commit,
@@ -40,6 +41,7 @@ from .leases import Leases
 from .names import Names
 from .schedules import fire_schedule, put_schedule
 from .settling import complete_all, prune, renew, request_cancel, settle
+from .uniqueness import admission_of, another_holder, insert_unique
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -135,11 +137,31 @@ class Steps:
         reply = self._protected(self._perform, write)
         if not isinstance(reply, Exception) or isinstance(reply, GustoError):
             return reply
-        if type(write) is InsertBatch:
-            return refusal(self._connection, write.jobs, reply)
-        if type(write) is Insert:
-            return refusal(self._connection, write, reply)
+        if type(write) is Insert or type(write) is InsertBatch:
+            return self._insert_or_meet(write, reply)
+        if type(write) is Commit:
+            return another_holder(self._connection, write) or _unstorable(write, reply)
         return _unstorable(write, reply)
+
+    def _insert_or_meet(self, write: Insert | InsertBatch, error: Exception) -> Reply:
+        """What was refused with ``error``, when it has unique keys: perhaps it can be done so."""
+        insert = write if type(write) is Insert else cast(InsertBatch, write).jobs
+        if not has_keys(insert.requests):
+            return refusal(self._connection, insert, error)
+        answer = admission_of(self._connection, insert)
+        if isinstance(answer, DuplicateJob):
+            return answer
+
+        def insert_again(again: Insert | InsertBatch) -> Inserted:
+            if type(again) is InsertBatch:
+                refusal_of(self._connection, again)  # it was not refused before
+            return insert_unique(self._connection, answer, insert, self._insert_one, self._settle)
+
+        reply = self._protected(insert_again, write)
+        if isinstance(reply, Inserted):
+            return reply
+        stored = Insert(*stored_requests(insert.requests, insert.states, answer))
+        return refusal(self._connection, stored, reply)
 
     def _protected(self, step: Callable[[A], R], argument: A) -> R | Exception:
         """What the step returned, or the error with which it was refused, and then undone."""
@@ -163,6 +185,9 @@ class Steps:
             new_jobs(cast(Sequence[Insert], run)),
             dependencies=self._dependencies,
         )
+
+    def _insert_one(self, insert: Insert) -> None:
+        self._insert([insert])
 
     def _complete(self, complete: Complete) -> Completions | None:
         """All together; ``None`` when they have to be told one by one, and nothing is done."""
