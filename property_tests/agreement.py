@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from property_tests.recount import (
     ALL,
@@ -22,6 +22,7 @@ from property_tests.side_by_side import SideBySide
 from property_tests.strategies import outcomes
 from trio_gusto.model.batch import BatchRequest
 from trio_gusto.model.dependencies import resolve
+from trio_gusto.model.errors import DuplicateJob
 from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest, StoredJob
 from trio_gusto.model.lifecycle import (
@@ -46,6 +47,7 @@ from trio_gusto.model.states import (
     Ready,
     Waiting,
 )
+from trio_gusto.model.uniqueness import OnConflict, key_of
 from trio_gusto.storage.messages import (
     Batches,
     BatchesFound,
@@ -122,7 +124,17 @@ class Agreement(SideBySide):
             expire_on=None if life is None else earliest + life,
             queue=draw(queue_names),
             priority=draw(st.sampled_from([0, 0, 1, -1])),
-            details=None if details is None else Details(ref_id=details, tags=(details,)),
+            details=None if details is None else draw(self.details_of(details)),
+        )
+
+    def details_of(self, tag: str) -> st.SearchStrategy[Details]:
+        """With a name of its own, or a unique key among few; what becomes of a conflict is drawn."""
+        return st.builds(
+            Details,
+            ref_id=st.just(tag) if tag == "x" else st.none(),
+            tags=st.just((tag,)),
+            unique_key=st.sampled_from([None, "k", "l"]),
+            on_conflict=st.sampled_from([word.value for word in OnConflict]),
         )
 
     def insertion(self, draw: Any) -> Insert:
@@ -172,7 +184,7 @@ class Agreement(SideBySide):
         batch = BatchRequest(batch_id, self.now, data.draw(queue_names), ("y",))
         insert = Insert([*members, follower], states)
         (reply,) = self.tell(InsertBatch(batch, insert, is_new, reopen))
-        if reply == Inserted() and is_new:
+        if isinstance(reply, Inserted) and is_new:
             self.batches.append(batch_id)
 
     @rule(limit=few, before=st.none() | picks, tenant=st.none() | queue_names)
@@ -244,8 +256,30 @@ class Agreement(SideBySide):
     def retry_by_hand(self, pick: int) -> None:
         job = self.pick(pick)
         if may(job.state, RetriedByHand):
+            again = advance(job, RetriedByHand(self.now))
+            if self.is_held_by_another(job):
+                commit = Commit(job.request.id, job.version, again.state, again.attempt)
+                (reply,) = self.tell(commit)
+                assert isinstance(reply, DuplicateJob)
+                return
             self.claims[job.request.id] = self.given_back[job.request.id] = 0
-            self.change(job, advance(job, RetriedByHand(self.now)))
+            self.change(job, again)
+
+    def is_held_by_another(self, job: StoredJob) -> bool:
+        key = key_of(job.request)
+        return key is not None and any(
+            key_of(each.request) == key and each is not job and not each.state.word.is_ended
+            for each in self.jobs.values()
+        )
+
+    @invariant()
+    def no_two_live_jobs_have_one_key(self) -> None:
+        keys = [
+            key
+            for job in self.jobs.values()
+            if not job.state.word.is_ended and (key := key_of(job.request)) is not None
+        ]
+        assert len(keys) == len(set(keys))
 
     @precondition(lambda self: self.jobs)
     @rule(pick=picks, off_by=st.sampled_from([-1, 1, 5]))

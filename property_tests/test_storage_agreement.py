@@ -14,6 +14,7 @@ from property_tests.agreement import Agreement
 from property_tests.schedule_agreement import ScheduleAgreement
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
+from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
     BatchesFound,
@@ -174,7 +175,25 @@ class ForgetsFailuresOfBatches(MemoryStorage):
         return reply
 
 
+class HoldsKeysForEver(MemoryStorage):
+    def _complete(self, complete: Complete) -> Completions:
+        held = dict(self._keys._held)
+        reply = super()._complete(complete)
+        self._keys._held.update(held)
+        return reply
+
+
+class ForgetsKeysOfClaimedJobs(MemoryStorage):
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        reply = super()._claim_due(claim)
+        for job in reply.jobs:
+            self._keys._held.pop(key_of(job.request) or "", None)
+        return reply
+
+
 FAULTS = (
+    HoldsKeysForEver,
+    ForgetsKeysOfClaimedJobs,
     CountsAJobTwice,
     ForgetsFailuresOfBatches,
     ForgetsWhoIsAwaited,

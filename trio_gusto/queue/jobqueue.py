@@ -7,7 +7,6 @@ job is stored. It owns no I/O: writes go to the storekeeper's desk, queries to t
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
-from functools import partial
 from typing import Any, Unpack, overload
 from uuid import UUID
 
@@ -22,7 +21,7 @@ from ..model.facts import JobEnqueued
 from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.instants import to_datetime, to_optional_datetime
 from ..model.job import Attempt, Job, JobRequest
-from ..model.lifecycle import RetriedByHand, admit, attempts_of, may
+from ..model.lifecycle import admit, attempts_of
 from ..model.states import Cancelled, JobState, Ready, Scheduled, State
 from ..model.uniqueness import has_keys
 from ..serialization.views import attempt_view
@@ -33,7 +32,8 @@ from .continuing import Continuing
 from .draft import Drafter
 from .reading import Reader
 from .records import JobFilter, Page, QueueStats
-from .ref import JobRef
+from .ref import JobRef, id_of
+from .retrying import Retrying
 from .schedules import ScheduleVerbs
 from .signatures import AnyMethod, Method, R, Ts
 from .unique import store_unique
@@ -65,7 +65,7 @@ class Ears:
         """These jobs may have ended, and others wait for them."""
 
 
-class JobQueue(ScheduleVerbs, Continuing, Batching):
+class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
@@ -267,7 +267,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         Raises:
             UnknownJob: there is no such job.
         """
-        job_id = _id_of(job)
+        job_id = id_of(job)
         try:
             return await self._canceller.cancel(job_id, reason)
         except NotSupported:
@@ -277,28 +277,6 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         """Cancel a job in a storage that cannot be asked for it; the storage knows what to do."""
         cancelled = Commit(job_id, 0, Cancelled(self._clock.instant(), reason), 0)
         return isinstance(await self._desk.ask(cancelled), Committed)
-
-    async def retry(self, job: JobRef[Any] | Job | UUID) -> bool:
-        """Run a failed, cancelled or expired job again, with all its attempts, now.
-
-        Its recorded attempts stay; an ``expire_on`` it had holds no more.
-
-        Returns:
-            Whether the job will run again; ``False`` if it has not ended, or is completed.
-
-        Raises:
-            UnknownJob: there is no such job.
-            DuplicateJob: a live job has its ``unique_key`` by now; it stays as it was.
-        """
-        job_id = _id_of(job)
-        while True:
-            stored = await self.reader.known(job_id)
-            if not may(stored.state, RetriedByHand):
-                return False
-            now = self._clock.instant()
-            then = partial(self._ears.due, now)
-            if await self._canceller.change(stored, RetriedByHand(now), then):
-                return True
 
     # --- look ---
 
@@ -343,7 +321,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         Raises:
             UnknownJob: there is no such job.
         """
-        stored = await self.reader.known(_id_of(job))
+        stored = await self.reader.known(id_of(job))
         return tuple(attempt_view(record, stored) for record in attempts_of(stored))
 
     async def stats(self) -> QueueStats:
@@ -363,11 +341,3 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
             by_tenant=by_tenant,
             oldest_ready_at=to_optional_datetime(tallied.oldest_ready),
         )
-
-
-def _id_of(job: JobRef[Any] | Job | UUID) -> JobId:
-    if isinstance(job, UUID):
-        return to_job_id(job)
-    if isinstance(job, JobRef | Job):
-        return to_job_id(job.id)
-    raise ArgumentError(f"{job!r} names no job; give a JobRef, a Job or its id (a UUID)")

@@ -100,7 +100,7 @@ class MemoryStorage(ImmediateStorage):
             Insert: self._insert,
             InsertBatch: self._insert_batch,
             ClaimDue: self._claim_due,
-            Commit: self._commit,
+            Commit: self._commit_or_refuse,
             Complete: self._complete,
             Renew: self._renew,
             RequestCancel: self._request_cancel,
@@ -283,7 +283,15 @@ class MemoryStorage(ImmediateStorage):
             found += take(name, now, limit - len(found), skip)
         return found
 
-    def _commit(self, commit: Commit) -> Committed | Conflict | DuplicateJob:
+    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | DuplicateJob:
+        job = self._jobs.get(commit.job_id)
+        if job is not None and job.version == commit.version:
+            refusal = self._keys.refusal(job, commit.state)
+            if refusal is not None:
+                return refusal
+        return self._commit(commit)
+
+    def _commit(self, commit: Commit) -> Committed | Conflict:
         job = self._jobs.get(commit.job_id)
         if job is None or job.version != commit.version:
             return _CONFLICT
@@ -294,9 +302,6 @@ class MemoryStorage(ImmediateStorage):
             and not isinstance(commit.state, ENDED)
         ):
             return Conflict(lease.cancel_reason)
-        refusal = self._keys.refusal(job, commit.state)
-        if refusal is not None:
-            return refusal
         self._index.leave(job)
         if type(lease) is Waiting:
             self._awaited.leave(job)

@@ -15,6 +15,7 @@ from .runner import Check, MakeStorage, Reopen, check_reopening, check_storage, 
 from .scheduling import SCHEDULING_CHECKS
 from .settling import SETTLING_CHECKS
 from .subject import Subject
+from .uniqueness import UNIQUENESS_CHECKS
 
 STORAGE_CHECKS: tuple[Check, ...] = (
     *INSERTING_CHECKS,
@@ -26,6 +27,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *BATCHING_CHECKS,
     *LOOKING_CHECKS,
     *SCHEDULING_CHECKS,
+    *UNIQUENESS_CHECKS,
 )
 """Every check, for test suites that want one test for each."""
 
