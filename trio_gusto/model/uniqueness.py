@@ -11,7 +11,7 @@ Storages ask this inside their transaction, so nobody can come between the answe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
 import attrs
@@ -85,7 +85,7 @@ def admission(
     met: dict[str, StoredJob] = {}
     for position, (request, state) in enumerate(zip(requests, states, strict=True)):
         key = key_of(request)
-        if key is None:
+        if key is None or state.word.is_ended:
             continue
         held_by = met.get(key) or holder(key)
         if held_by is not None:
@@ -96,9 +96,38 @@ def admission(
                 result.existing[position] = held_by.request.id
                 continue
             result.replacements.append(Replacement(request.id, held_by.request.id, answer))
-        if not state.word.is_ended:
-            met[key] = StoredJob(request, 0, state)
+        met[key] = StoredJob(request, 0, state)
     return result
+
+
+Key = tuple[JobId, str]
+"""A job and its unique key."""
+
+
+def keys_of(requests: Sequence[JobRequest], states: Sequence[State]) -> list[Key]:
+    """The keys that these jobs hold once they are stored."""
+    return [
+        (request.id, request.details.unique_key)
+        for request, state in zip(requests, states, strict=True)
+        if request.details is not None
+        and request.details.unique_key is not None
+        and not state.word.is_ended
+    ]
+
+
+def taken(keys: Iterable[Key], holder: Callable[[str], JobId | None]) -> DuplicateJob | None:
+    """The refusal of new jobs, if somebody holds a key of theirs, or two of them want the same.
+
+    For those of a batch, which give way to nobody: one that another job stands in for would be in
+    no batch, or in two.
+    """
+    met: dict[str, JobId] = {}
+    for job_id, key in keys:
+        held_by = met.get(key) or holder(key)
+        if held_by is not None:
+            return DuplicateJob("unique_key", key, to_uuid(held_by))
+        met[key] = job_id
+    return None
 
 
 def _meet(request: JobRequest, holder: StoredJob) -> Settlement | DuplicateJob | None:

@@ -16,7 +16,7 @@ from ..actors.canceller import Canceller
 from ..actors.desk import StorageDesk, StoreLetter
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
-from ..model.errors import ArgumentError, GustoError, NotSupported
+from ..model.errors import GustoError, NotSupported
 from ..model.facts import JobEnqueued
 from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.instants import to_datetime, to_optional_datetime
@@ -27,7 +27,7 @@ from ..model.uniqueness import has_keys
 from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, Tally
 from .batching import Batching, page_mark
-from .call import Call
+from .call import Call, checked
 from .continuing import Continuing
 from .draft import Drafter
 from .reading import Reader
@@ -75,7 +75,9 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying):
         drafter: Drafter,
         ears: Ears,
         work_until_idle: Callable[[], Awaitable[None]],
+        node: str,
     ) -> None:
+        self._node = node
         self._desk = desk
         self._waiters = waiters
         self._drafter = drafter
@@ -230,11 +232,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying):
         await trio.lowlevel.checkpoint()
 
     def _draft(self, call: Call[Any]) -> JobRequest:
-        if not isinstance(call, Call):
-            raise ArgumentError(
-                f"{call!r} is no call, so there is nothing to enqueue; "
-                "give call(function, *args, **options) for each job"
-            )
+        checked(call)
         return self._drafter.draft(call.fn, call.args, call.options)
 
     def _announce_if_heard(self, request: JobRequest, state: State) -> None:

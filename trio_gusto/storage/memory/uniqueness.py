@@ -8,7 +8,7 @@ from ...model.errors import DuplicateJob
 from ...model.ids import JobId, to_uuid
 from ...model.job import JobRequest, StoredJob
 from ...model.states import State
-from ...model.uniqueness import Admission, admission, has_keys, key_of
+from ...model.uniqueness import Admission, admission, has_keys, key_of, keys_of, taken
 from ..messages import Insert
 
 UNCONTESTED = Admission()
@@ -26,6 +26,12 @@ class Keys:
         if not has_keys(insert.requests):
             return UNCONTESTED
         return admission(insert.requests, insert.states, self._held.get)
+
+    def taken(self, insert: Insert) -> DuplicateJob | None:
+        """The refusal of new jobs that give way to nobody."""
+        keys = keys_of(insert.requests, insert.states)
+        holders = {key: job.request.id for key, job in self._held.items()} if keys else {}
+        return taken(keys, holders.get)
 
     def refusal(self, job: StoredJob, state: State) -> DuplicateJob | None:
         """Why ``job`` cannot be in this ``state``: another one has its key."""

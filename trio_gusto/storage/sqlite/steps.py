@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from typing import TypeVar, cast
 
-from ...model.errors import ArgumentError, DuplicateJob, GustoError
-from ...model.uniqueness import has_keys, stored_requests
+from ...model.errors import ArgumentError, BatchError, DuplicateJob, GustoError
+from ...model.uniqueness import Admission, has_keys, stored_requests
+from ..batch_messages import Discard, InsertBatch, Stage
 from ..messages import (
     ClaimDue,
     Commit,
@@ -22,7 +24,6 @@ from ..messages import (
     Completions,
     Conflict,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Renew,
@@ -41,7 +42,8 @@ from .leases import Leases
 from .names import Names
 from .schedules import fire_schedule, put_schedule
 from .settling import complete_all, prune, renew, request_cancel, settle
-from .uniqueness import admission_of, another_holder, insert_unique
+from .staging import discard, keys_of, missing_from, publish, put_by
+from .uniqueness import admission_of, another_holder, insert_unique, taken_key
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -137,27 +139,24 @@ class Steps:
         reply = self._protected(self._perform, write)
         if not isinstance(reply, Exception) or isinstance(reply, GustoError):
             return reply
-        if type(write) is Insert or type(write) is InsertBatch:
+        if type(write) is Insert:
             return self._insert_or_meet(write, reply)
+        if type(write) is InsertBatch:
+            staged = () if write.stage is None else keys_of(self._connection, write.stage)
+            refused = taken_key(self._connection, write)
+            return refused or refusal(self._connection, write.jobs, reply, staged)
         if type(write) is Commit:
             return another_holder(self._connection, write) or _unstorable(write, reply)
         return _unstorable(write, reply)
 
-    def _insert_or_meet(self, write: Insert | InsertBatch, error: Exception) -> Reply:
+    def _insert_or_meet(self, insert: Insert, error: Exception) -> Reply:
         """What was refused with ``error``, when it has unique keys: perhaps it can be done so."""
-        insert = write if type(write) is Insert else cast(InsertBatch, write).jobs
         if not has_keys(insert.requests):
             return refusal(self._connection, insert, error)
         answer = admission_of(self._connection, insert)
         if isinstance(answer, DuplicateJob):
             return answer
-
-        def insert_again(again: Insert | InsertBatch) -> Inserted:
-            if type(again) is InsertBatch:
-                refusal_of(self._connection, again)  # it was not refused before
-            return insert_unique(self._connection, answer, insert, self._insert_one, self._settle)
-
-        reply = self._protected(insert_again, write)
+        reply = self._protected(partial(self._insert_unique, answer), insert)
         if isinstance(reply, Inserted):
             return reply
         stored = Insert(*stored_requests(insert.requests, insert.states, answer))
@@ -186,8 +185,18 @@ class Steps:
             dependencies=self._dependencies,
         )
 
+    def _insert_unique(self, answer: Admission, insert: Insert) -> Inserted:
+        return insert_unique(self._connection, answer, insert, self._insert_one, self._settle)
+
     def _insert_one(self, insert: Insert) -> None:
         self._insert([insert])
+
+    def _insert_batch(self, write: InsertBatch) -> Inserted | BatchError:
+        refused = missing_from(self._connection, write) or refusal_of(self._connection, write)
+        if refused is None:
+            publish(self._connection, self._names, write)
+            self._insert([write.jobs])
+        return refused or _INSERTED
 
     def _complete(self, complete: Complete) -> Completions | None:
         """All together; ``None`` when they have to be told one by one, and nothing is done."""
@@ -220,10 +229,11 @@ class Steps:
             case Fire():
                 return fire_schedule(self._connection, self._names, write)
             case InsertBatch():
-                refused = refusal_of(self._connection, write)
-                if refused is None:
-                    self._insert([write.jobs])
-                return refused or _INSERTED
+                return self._insert_batch(write)
+            case Stage():
+                return put_by(self._connection, self._names, write)
+            case Discard():
+                return discard(self._connection, write)
             case Insert():
                 self._insert([write])
                 return _INSERTED

@@ -12,11 +12,17 @@ from collections.abc import Callable
 from ...model.errors import DuplicateJob
 from ...model.ids import JobId, to_uuid
 from ...model.job import StoredJob
-from ...model.uniqueness import Admission, admission, stored_requests
+from ...model.uniqueness import Admission, admission, keys_of, stored_requests, taken
+from ..batch_messages import InsertBatch
 from ..messages import Commit, Committed, Conflict, Insert, Inserted
 from .rows import WHOLE_JOB, stored_job
 
 _HOLDER = f"{WHOLE_JOB} WHERE unique_key = ? AND unique_key IS NOT NULL AND state < 4"
+_HOLDERS_ID = "SELECT id FROM job WHERE unique_key = ? AND unique_key IS NOT NULL AND state < 4"
+_STAGED_KEYS = (
+    "SELECT staged.id, unique_key FROM staged JOIN stage ON stage = number "
+    "WHERE stage.id = ? AND unique_key IS NOT NULL AND state < 4 ORDER BY position"
+)
 _VERSION = "SELECT version FROM job WHERE id = ?"
 _OTHER = (
     "SELECT holder.unique_key, holder.id FROM job JOIN job AS holder USING (unique_key) "
@@ -65,6 +71,20 @@ def insert_unique(
             awaited += reply.awaited
         store(Insert((request,), (state,)))
     return Inserted(answer.existing, tuple(replaced), tuple(awaited))
+
+
+def taken_key(connection: sqlite3.Connection, write: InsertBatch) -> DuplicateJob | None:
+    """The refusal of a batch one of whose jobs cannot have its key."""
+    keys = keys_of(write.jobs.requests, write.jobs.states)
+    if write.stage is not None:
+        staged = connection.execute(_STAGED_KEYS, (write.stage,)).fetchall()
+        keys = [*((JobId(job_id), key) for job_id, key in staged), *keys]
+
+    def holder(key: str) -> JobId | None:
+        row = connection.execute(_HOLDERS_ID, (key,)).fetchone()
+        return None if row is None else JobId(row[0])
+
+    return taken(keys, holder)
 
 
 def another_holder(connection: sqlite3.Connection, commit: Commit) -> DuplicateJob | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from ...model.batch import BatchRequest
 from ...model.errors import DuplicateJob
 from ...model.ids import to_uuid
 from ...model.job import Details, JobRequest
 from ...model.lifecycle import CalledOff, RetriedByHand, advance
 from ...model.states import Cancelled, Completed, Failed, JobState, Ready, State, Waiting
 from ...model.uniqueness import OnConflict
+from ...storage.batch_messages import InsertBatch, Stage, Staged
 from ...storage.messages import Commit, Committed, Complete, Completions, Inserted
 from .inserting import duplicate_of, insertion
 from .subject import NOW, Subject, ids, same
@@ -115,7 +117,31 @@ async def a_job_cannot_be_live_again_while_another_has_its_key(subject: Subject)
         raise AssertionError(f"a job that is live again should hold its key, but: {reply!r}")
 
 
+async def jobs_of_a_batch_give_way_to_nobody(subject: Subject) -> None:
+    old = keyed(subject)
+    await subject.insert(old)
+    batch = BatchRequest(subject.request().id, NOW)
+    for on_conflict in OnConflict:
+        member = keyed(subject, on_conflict=on_conflict)
+        stage = subject.request().id
+        await subject.expect(
+            Staged, Stage(stage, batch.id, subject.node, NOW, 0, insertion(member))
+        )
+        for write in (
+            InsertBatch(batch, insertion(member)),
+            InsertBatch(batch, insertion(), stage=stage, staged=1),
+        ):
+            duplicate_of(await subject.tell(write), "unique_key", "k", old.id)
+    same(ids(await subject.everything()), [old.id], "the jobs stored")
+    staged, held = keyed(subject, "new"), keyed(subject, "new", OnConflict.RETURN_EXISTING)
+    stage = subject.request().id
+    await subject.expect(Staged, Stage(stage, batch.id, subject.node, NOW, 0, insertion(staged)))
+    write = InsertBatch(batch, insertion(held), stage=stage, staged=1)
+    duplicate_of(await subject.tell(write), "unique_key", "new", staged.id)
+
+
 UNIQUENESS_CHECKS = (
+    jobs_of_a_batch_give_way_to_nobody,
     a_live_job_holds_its_unique_key,
     an_ended_job_has_given_its_unique_key_back,
     a_new_job_may_give_way_to_the_one_that_has_its_key,
