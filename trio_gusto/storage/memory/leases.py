@@ -61,7 +61,7 @@ def cancel_requests(index: Index, query: CancelRequests) -> CancelsAsked:
     return CancelsAsked(asked)
 
 
-def renew(index: Index, ask: Renew) -> Renewed:
+def renew_held(index: Index, ask: Renew) -> Renewed:
     """Move the leases that are still held."""
     lost: list[JobId] = []
     cancels: list[tuple[JobId, str]] = []
@@ -77,7 +77,7 @@ def renew(index: Index, ask: Renew) -> Renewed:
     return Renewed(lost, cancels)
 
 
-def request_cancel(index: Index, ask: RequestCancel) -> Committed | Conflict:
+def note_cancel(index: Index, ask: RequestCancel) -> Committed | Conflict:
     """Write the reason down, the first one that is given."""
     job = index.processing.get(ask.job_id)
     if job is None or job.version != ask.version:

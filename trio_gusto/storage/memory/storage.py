@@ -61,7 +61,7 @@ from .criteria import satisfies
 from .dependencies import Awaited
 from .figures import brief, tally
 from .index import ENDED, Index
-from .leases import cancel_requests, renew, request_cancel, stranded
+from .leases import cancel_requests, note_cancel, renew_held, stranded
 from .schedules import ScheduleShelf
 from .staging import Staging
 from .uniqueness import UNCONTESTED, Keys, duplicate
@@ -348,11 +348,11 @@ class MemoryStorage(ImmediateStorage):
         }
         return Completions(refused, tuple(awaited))
 
-    def _renew(self, ask: Renew) -> Renewed:
-        return renew(self._index, ask)
+    def _renew(self, renew: Renew) -> Renewed:
+        return renew_held(self._index, renew)
 
-    def _request_cancel(self, ask: RequestCancel) -> Committed | Conflict:
-        return request_cancel(self._index, ask)
+    def _request_cancel(self, request: RequestCancel) -> Committed | Conflict:
+        return note_cancel(self._index, request)
 
     def _prune(self, prune: Prune) -> Pruned:
         count = 0
