@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from property_tests.batch_agreement import BatchAgreement, few, picks, queue_names
 from property_tests.recount import (
@@ -20,6 +20,7 @@ from property_tests.recount import (
 )
 from property_tests.strategies import outcomes
 from trio_gusto.model.dependencies import resolve
+from trio_gusto.model.errors import DuplicateJob
 from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest, StoredJob
 from trio_gusto.model.lifecycle import (
@@ -44,6 +45,7 @@ from trio_gusto.model.states import (
     Ready,
     Waiting,
 )
+from trio_gusto.model.uniqueness import OnConflict, key_of
 from trio_gusto.storage.messages import (
     CancelRequests,
     ClaimDue,
@@ -113,7 +115,17 @@ class Agreement(BatchAgreement):
             expire_on=None if life is None else earliest + life,
             queue=draw(queue_names),
             priority=draw(st.sampled_from([0, 0, 1, -1])),
-            details=None if details is None else Details(ref_id=details, tags=(details,)),
+            details=None if details is None else draw(self.details_of(details)),
+        )
+
+    def details_of(self, tag: str) -> st.SearchStrategy[Details]:
+        """With a name of its own, or a unique key among few; what becomes of a conflict is drawn."""
+        return st.builds(
+            Details,
+            ref_id=st.just(tag) if tag == "x" else st.none(),
+            tags=st.just((tag,)),
+            unique_key=st.sampled_from([None, "k", "l"]),
+            on_conflict=st.sampled_from([word.value for word in OnConflict]),
         )
 
     def insertion(self, draw: Any) -> Insert:
@@ -188,8 +200,30 @@ class Agreement(BatchAgreement):
     def retry_by_hand(self, pick: int) -> None:
         job = self.pick(pick)
         if may(job.state, RetriedByHand):
+            again = advance(job, RetriedByHand(self.now))
+            if self.is_held_by_another(job):
+                commit = Commit(job.request.id, job.version, again.state, again.attempt)
+                (reply,) = self.tell(commit)
+                assert isinstance(reply, DuplicateJob)
+                return
             self.claims[job.request.id] = self.given_back[job.request.id] = 0
-            self.change(job, advance(job, RetriedByHand(self.now)))
+            self.change(job, again)
+
+    def is_held_by_another(self, job: StoredJob) -> bool:
+        key = key_of(job.request)
+        return key is not None and any(
+            key_of(each.request) == key and each is not job and not each.state.word.is_ended
+            for each in self.jobs.values()
+        )
+
+    @invariant()
+    def no_two_live_jobs_have_one_key(self) -> None:
+        keys = [
+            key
+            for job in self.jobs.values()
+            if not job.state.word.is_ended and (key := key_of(job.request)) is not None
+        ]
+        assert len(keys) == len(set(keys))
 
     @precondition(lambda self: self.jobs)
     @rule(pick=picks, off_by=st.sampled_from([-1, 1, 5]))

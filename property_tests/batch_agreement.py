@@ -16,6 +16,7 @@ from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import Details, JobRequest, StoredJob
 from trio_gusto.model.lifecycle import admit
 from trio_gusto.model.states import Condition, Waiting
+from trio_gusto.model.uniqueness import OnConflict
 from trio_gusto.storage.batch_messages import (
     Batches,
     BatchesFound,
@@ -64,12 +65,20 @@ class BatchAgreement(SideBySide):
         drawn = [self.request(draw) for _ in range(draw(st.integers(0, largest)))]
         if self.jobs and draw(rarely):
             drawn.append(next(iter(self.jobs.values())).request)
+        keys = [draw(st.sampled_from([*[None] * 6, "k"])) for _ in drawn]
         refs = [None if request.details is None else request.details.ref_id for request in drawn]
         return [
             attrs.evolve(
-                request, details=Details(ref if draw(rarely) else None, ("x",), batch=batch)
+                request,
+                details=Details(
+                    ref if draw(rarely) else None,
+                    ("x",),
+                    batch=batch,
+                    unique_key=key,
+                    on_conflict=draw(st.sampled_from(OnConflict)).value,
+                ),
             )
-            for request, ref in zip(drawn, refs, strict=True)
+            for request, ref, key in zip(drawn, refs, keys, strict=True)
         ]
 
     # --- blocks -------------------------------------------------------------------------------

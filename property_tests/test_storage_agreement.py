@@ -14,6 +14,7 @@ from property_tests.agreement import Agreement
 from property_tests.schedule_agreement import ScheduleAgreement
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
+from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
@@ -175,6 +176,22 @@ class ForgetsFailuresOfBatches(MemoryStorage):
         return reply
 
 
+class HoldsKeysForEver(MemoryStorage):
+    def _complete(self, complete: Complete) -> Completions:
+        held = dict(self._keys._held)
+        reply = super()._complete(complete)
+        self._keys._held.update(held)
+        return reply
+
+
+class ForgetsKeysOfClaimedJobs(MemoryStorage):
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        reply = super()._claim_due(claim)
+        for job in reply.jobs:
+            self._keys._held.pop(key_of(job.request) or "", None)
+        return reply
+
+
 class LosesTheLastThatWasStaged(MemoryStorage):
     def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
         pile = None if write.stage is None else self._staging._piles.get(write.stage)
@@ -197,6 +214,8 @@ class SweepsBlocksThatAreOpen(MemoryStorage):
 
 
 FAULTS = (
+    HoldsKeysForEver,
+    ForgetsKeysOfClaimedJobs,
     LosesTheLastThatWasStaged,
     StoresWhatIsLeftOfABlock,
     SweepsBlocksThatAreOpen,

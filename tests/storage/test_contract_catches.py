@@ -22,6 +22,7 @@ from trio_gusto.storage.batch_messages import (
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.index import Index
 from trio_gusto.storage.memory.schedules import ScheduleShelf
+from trio_gusto.storage.memory.uniqueness import Keys
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -613,6 +614,52 @@ class KeepsEmptyBatches(MemoryStorage):
         return pruned
 
 
+class IgnoresKeys(MemoryStorage):
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
+        self._keys = Keys()
+        return super()._insert(insert)
+
+
+class HoldsKeysForEver(MemoryStorage):
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        held = dict(self._keys._held)
+        reply = super()._commit(commit)
+        self._keys._held.update(held)
+        return reply
+
+
+class HoldsKeysOfSuccesses(MemoryStorage):
+    def _complete(self, complete: Complete) -> Completions:
+        held = dict(self._keys._held)
+        reply = super()._complete(complete)
+        self._keys._held.update(held)
+        return reply
+
+
+class RefusesInsteadOfGivingWay(MemoryStorage):
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
+        requests = [
+            attrs.evolve(
+                one, details=one.details and attrs.evolve(one.details, on_conflict="raise")
+            )
+            for one in insert.requests
+        ]
+        return super()._insert(attrs.evolve(insert, requests=requests))
+
+
+class ReplacesInSilence(MemoryStorage):
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
+        reply = super()._insert(insert)
+        return attrs.evolve(reply, awaited=()) if isinstance(reply, Inserted) else reply
+
+
+class LiveAgainWithoutTheKey(MemoryStorage):
+    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | DuplicateJob:
+        if isinstance(commit.state, Ready):
+            self._keys._held.clear()
+        return super()._commit_or_refuse(commit)
+
+
 class ShowsWhatIsStaged(MemoryStorage):
     """It takes every slice for a batch of its own."""
 
@@ -692,7 +739,24 @@ class SweepsWhatIsThere(MemoryStorage):
         return attrs.evolve(super()._stranded(query), stages=tuple(self._staging._piles))
 
 
+class LetsJobsOfABatchGiveWay(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        vars(self._keys)["taken"] = lambda _insert: None
+        try:
+            return super()._insert_batch(write)
+        except KeyError:
+            return Inserted()
+
+
 BROKEN = [
+    (LetsJobsOfABatchGiveWay, "jobs of a batch give way to nobody"),
+    (IgnoresKeys, "a live job holds its unique key"),
+    (HoldsKeysForEver, "an ended job has given its unique key back"),
+    (HoldsKeysOfSuccesses, "an ended job has given its unique key back"),
+    (RefusesInsteadOfGivingWay, "a new job may give way to the one that has its key"),
+    (RefusesInsteadOfGivingWay, "a new job may replace one that has not begun"),
+    (ReplacesInSilence, "a new job may replace one that has not begun"),
+    (LiveAgainWithoutTheKey, "a job cannot be live again while another has its key"),
     (ShowsWhatIsStaged, "staged jobs are seen by nobody"),
     (StoresWhateverIsStaged, "a batch of which staged jobs are missing is refused"),
     (StoresWhatIsStagedAgain, "staged jobs are stored once"),

@@ -7,7 +7,6 @@ job is stored. It owns no I/O: writes go to the storekeeper's desk, queries to t
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
-from functools import partial
 from typing import Any, Unpack, overload
 from uuid import UUID
 
@@ -17,13 +16,14 @@ from ..actors.canceller import Canceller
 from ..actors.desk import StorageDesk, StoreLetter
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
-from ..model.errors import ArgumentError, GustoError, NotSupported
+from ..model.errors import GustoError, NotSupported
 from ..model.facts import JobEnqueued
 from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.instants import to_datetime, to_optional_datetime
 from ..model.job import Attempt, Job, JobRequest
-from ..model.lifecycle import RetriedByHand, admit, attempts_of, may
+from ..model.lifecycle import admit, attempts_of
 from ..model.states import Cancelled, JobState, Ready, Scheduled, State
+from ..model.uniqueness import has_keys
 from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, Tally
 from .batching import Batching, page_mark
@@ -32,9 +32,11 @@ from .continuing import Continuing
 from .draft import Drafter
 from .reading import Reader
 from .records import JobFilter, Page, QueueStats
-from .ref import JobRef
+from .ref import JobRef, id_of
+from .retrying import Retrying
 from .schedules import ScheduleVerbs
 from .signatures import AnyMethod, Method, R, Ts
+from .unique import store_unique
 
 TURN = 64
 """Jobs that may be stored without waiting, in memory, before the event loop gets its turn: a turn
@@ -63,7 +65,7 @@ class Ears:
         """These jobs may have ended, and others wait for them."""
 
 
-class JobQueue(ScheduleVerbs, Continuing, Batching):
+class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
@@ -128,11 +130,14 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
             UnknownHandler: ``fn`` is not declared with this app.
             ArgumentError: the arguments do not fit, or cannot be stored.
             OptionsError: an option is unknown or wrong.
-            DuplicateJob: a job with this ``ref_id`` exists.
+            DuplicateJob: a job with this ``ref_id`` exists, or a live one with this ``unique_key``.
             StorageError: the storage failed; nothing was stored.
         """
         request = self._drafter.draft(fn, args, options)
         state = admit(request)
+        if request.details is not None and request.details.unique_key is not None:
+            (ref,) = await self._store_unique([request], [state])
+            return ref
         letter = self._hand_in(Insert((request,), (state,)))
         if letter is not None:
             reply = await letter.answer()
@@ -165,6 +170,8 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         states = [admit(request) for request in requests]
         if not requests:
             return []
+        if has_keys(requests):
+            return await self._store_unique(requests, states)
         letter = self._hand_in(Insert(requests, states))
         if letter is None:
             await self._give_turn()
@@ -178,6 +185,20 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
             for request, state in zip(requests, states, strict=True):
                 self._announce(request, state)
         return [JobRef(self, request.id) for request in requests]
+
+    async def _store_unique(
+        self, requests: Sequence[JobRequest], states: Sequence[State]
+    ) -> list[JobRef[Any]]:
+        """The refs of the jobs that there are then: these, or those that had their keys."""
+        insert = Insert(requests, states)
+        ids = await store_unique(self._desk, self._waiters, self._ears, insert)
+        for job_id, request, state in zip(ids, requests, states, strict=True):
+            if job_id != request.id:
+                continue
+            if request.expire_on is not None:
+                self._ears.expiring()
+            self._announce_if_heard(request, state)
+        return [JobRef(self, job_id) for job_id in ids]
 
     @trio.lowlevel.enable_ki_protection  # it runs in callers' tasks
     def _hand_in(self, insert: Insert) -> StoreLetter | None:
@@ -244,7 +265,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         Raises:
             UnknownJob: there is no such job.
         """
-        job_id = _id_of(job)
+        job_id = id_of(job)
         try:
             return await self._canceller.cancel(job_id, reason)
         except NotSupported:
@@ -254,27 +275,6 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         """Cancel a job in a storage that cannot be asked for it; the storage knows what to do."""
         cancelled = Commit(job_id, 0, Cancelled(self._clock.instant(), reason), 0)
         return isinstance(await self._desk.ask(cancelled), Committed)
-
-    async def retry(self, job: JobRef[Any] | Job | UUID) -> bool:
-        """Run a failed, cancelled or expired job again, with all its attempts, now.
-
-        Its recorded attempts stay; an ``expire_on`` it had holds no more.
-
-        Returns:
-            Whether the job will run again; ``False`` if it has not ended, or is completed.
-
-        Raises:
-            UnknownJob: there is no such job.
-        """
-        job_id = _id_of(job)
-        while True:
-            stored = await self.reader.known(job_id)
-            if not may(stored.state, RetriedByHand):
-                return False
-            now = self._clock.instant()
-            then = partial(self._ears.due, now)
-            if await self._canceller.change(stored, RetriedByHand(now), then):
-                return True
 
     # --- look ---
 
@@ -319,7 +319,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         Raises:
             UnknownJob: there is no such job.
         """
-        stored = await self.reader.known(_id_of(job))
+        stored = await self.reader.known(id_of(job))
         return tuple(attempt_view(record, stored) for record in attempts_of(stored))
 
     async def stats(self) -> QueueStats:
@@ -339,11 +339,3 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
             by_tenant=by_tenant,
             oldest_ready_at=to_optional_datetime(tallied.oldest_ready),
         )
-
-
-def _id_of(job: JobRef[Any] | Job | UUID) -> JobId:
-    if isinstance(job, UUID):
-        return to_job_id(job)
-    if isinstance(job, JobRef | Job):
-        return to_job_id(job.id)
-    raise ArgumentError(f"{job!r} names no job; give a JobRef, a Job or its id (a UUID)")

@@ -62,6 +62,7 @@ def view(job: StoredJob, registry: Registry, codec: Codec) -> Job:
         error=_error(job),
         reason=state.reason if isinstance(state, _WITH_REASON) else "",
         ref_id=details.ref_id,
+        unique_key=details.unique_key,
         tags=frozenset(details.tags),
         created_by=details.created_by,
         user_id=details.user_id,

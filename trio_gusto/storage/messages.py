@@ -42,6 +42,9 @@ class Insert:
     """Store new jobs, all or none, in the order given.
 
     ``states`` are their first states (`lifecycle.admit`), one for each request.
+    A job whose ``unique_key`` a live one holds is dealt with as `uniqueness.admission` says, in the
+    same transaction; what it replaces is called off before it is stored. (Those of a batch give
+    way to nobody, whatever they say.)
     Reply: `Inserted`. A tracking id or ``ref_id`` that exists is answered with `DuplicateJob`, and
     then none of this message's jobs is stored. So is, with `UnknownJob`, a waiting job one of whose
     parents, jobs or batches, is not stored, or not before it. While a job waits, its parents are remembered as
@@ -54,7 +57,13 @@ class Insert:
 
 @attrs.define
 class Inserted:
-    """The jobs are stored."""
+    """The jobs are stored, but for those with an ``existing`` one: by position, the id of the job
+    that has their unique key. ``replaced`` were called off for others, ``awaited`` are those of
+    them, and of their batches, that others wait for."""
+
+    existing: Mapping[int, JobId] = attrs.field(factory=dict[int, JobId])
+    replaced: tuple[JobId, ...] = ()
+    awaited: tuple[JobId, ...] = ()
 
 
 @attrs.define
@@ -99,7 +108,8 @@ class Commit:
 
     Settles an attempt (``version`` is then the lease's token), cancels, expires and retries by
     hand. On success the version goes up by one, ``attempt`` becomes the number of attempts spent,
-    and ``record`` (if any) is added to the job's attempts, all at once. ``forget_expiry`` removes
+    and ``record`` (if any) is added to the job's attempts, all at once. An ended job that is to be
+    live again is answered with `DuplicateJob` if a live one holds its ``unique_key``. ``forget_expiry`` removes
     the job's ``expire_on``. ``exception`` is the handler's own, for storages that hand it on; it
     is not stored.
 

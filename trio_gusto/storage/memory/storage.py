@@ -9,7 +9,7 @@ It knows no lifecycle: which state may follow which is not its business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any, overload
 
@@ -17,10 +17,11 @@ import attrs
 import trio
 
 from ...model.errors import BatchError, DuplicateJob, GustoError, UnknownJob
-from ...model.ids import JobId, to_uuid
-from ...model.job import ClaimedJob, JobRequest, StoredJob
+from ...model.ids import JobId
+from ...model.job import ClaimedJob, StoredJob
 from ...model.lifecycle import within_reach
 from ...model.states import Processing, Ready, Waiting
+from ...model.uniqueness import Replacement, stored_requests
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
 from ..messages import (
     CancelRequests,
@@ -59,10 +60,11 @@ from .batches import Shelf
 from .criteria import satisfies
 from .dependencies import Awaited
 from .figures import brief, tally
-from .index import ENDED, Index, lease_of
-from .leases import cancel_requests, is_held, stranded
+from .index import ENDED, Index
+from .leases import cancel_requests, note_cancel, renew_held, stranded
 from .schedules import ScheduleShelf
 from .staging import Staging
+from .uniqueness import UNCONTESTED, Keys, duplicate
 
 NEWS = (Insert, InsertBatch, Commit, Complete, RequestCancel, PutSchedule, Fire)
 """What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
@@ -82,6 +84,7 @@ class MemoryStorage(ImmediateStorage):
     def __init__(self) -> None:
         self._jobs: dict[JobId, StoredJob] = {}  # by sequence, as they were inserted
         self._by_ref: dict[str, StoredJob] = {}
+        self._keys = Keys()
         self._index = Index()
         self._shelf = Shelf()
         self._staging = Staging()
@@ -96,7 +99,7 @@ class MemoryStorage(ImmediateStorage):
             Stage: self._staging.put,
             Discard: self._staging.discard,
             ClaimDue: self._claim_due,
-            Commit: self._commit,
+            Commit: self._commit_or_refuse,
             Complete: self._complete,
             Renew: self._renew,
             RequestCancel: self._request_cancel,
@@ -176,15 +179,25 @@ class MemoryStorage(ImmediateStorage):
                 job = jobs[request.id] = StoredJob(request, self._sequence, state)
                 self._index.enter(job)
                 return _INSERTED
-        refusal: DuplicateJob | UnknownJob | None = self._duplicate(requests)
+        unique = self._keys.admission(insert)
+        if isinstance(unique, DuplicateJob):
+            return unique
+        if unique.existing:
+            insert = Insert(*stored_requests(requests, insert.states, unique))
+            requests = insert.requests
+        refusal: DuplicateJob | UnknownJob | None = duplicate(requests, jobs, self._by_ref)
         has_waiting = any(type(state) is Waiting for state in insert.states)
         if refusal is None and has_waiting:
             refusal = self._awaited.unknown_parent(insert)
         if refusal is not None:
             return refusal
+        inserted = _INSERTED if unique is UNCONTESTED else Inserted(unique.existing)
         for request, state in zip(requests, insert.states, strict=True):
+            if unique.replacements and unique.replacements[0].by == request.id:
+                self._make_room(unique.replacements.pop(0), inserted)
             self._sequence += 1
             job = jobs[request.id] = StoredJob(request, self._sequence, state)
+            self._keys.follow(job)
             if (details := request.details) is not None:
                 if details.ref_id is not None:
                     self._by_ref[details.ref_id] = job
@@ -192,7 +205,15 @@ class MemoryStorage(ImmediateStorage):
             self._index.enter(job)
             if has_waiting:
                 self._awaited.enter(job)
-        return _INSERTED
+        return inserted
+
+    def _make_room(self, replacement: Replacement, inserted: Inserted) -> None:
+        job = self._jobs[replacement.job]
+        state = replacement.settlement.state
+        reply = self._commit(Commit(job.request.id, job.version, state, job.attempt))
+        assert isinstance(reply, Committed)
+        inserted.replaced += (job.request.id,)
+        inserted.awaited += reply.awaited
 
     def _fire(self, fire: Fire) -> Committed | Conflict | GustoError:
         if not self._schedules.is_at(fire.schedule.request.name, fire.version):
@@ -214,7 +235,7 @@ class MemoryStorage(ImmediateStorage):
             return jobs
         if (refusal := self._shelf.open(write)) is not None:
             return refusal
-        reply = self._insert(jobs)
+        reply = self._keys.taken(jobs) or self._insert(jobs)
         if isinstance(reply, GustoError):
             self._shelf.undo(write)
             return reply
@@ -222,24 +243,6 @@ class MemoryStorage(ImmediateStorage):
         for request in jobs.requests:
             self._shelf.enter(self._jobs[request.id])
         return reply
-
-    def _duplicate(self, requests: Sequence[JobRequest]) -> DuplicateJob | None:
-        ids: set[JobId] = set()
-        refs: dict[str, JobId] = {}
-        for request in requests:
-            if request.id in self._jobs or request.id in ids:
-                found = to_uuid(request.id)
-                return DuplicateJob("id", found, found)
-            ids.add(request.id)
-            ref_id = None if request.details is None else request.details.ref_id
-            if ref_id is None:
-                continue
-            if ref_id in self._by_ref:
-                return DuplicateJob("ref_id", ref_id, to_uuid(self._by_ref[ref_id].request.id))
-            if ref_id in refs:
-                return DuplicateJob("ref_id", ref_id, to_uuid(refs[ref_id]))
-            refs[ref_id] = request.id
-        return None
 
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
         index = self._index
@@ -279,6 +282,14 @@ class MemoryStorage(ImmediateStorage):
             found += take(name, now, limit - len(found), skip)
         return found
 
+    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | DuplicateJob:
+        job = self._jobs.get(commit.job_id)
+        if job is not None and job.version == commit.version:
+            refusal = self._keys.refusal(job, commit.state)
+            if refusal is not None:
+                return refusal
+        return self._commit(commit)
+
     def _commit(self, commit: Commit) -> Committed | Conflict:
         job = self._jobs.get(commit.job_id)
         if job is None or job.version != commit.version:
@@ -304,6 +315,7 @@ class MemoryStorage(ImmediateStorage):
         job.version += 1
         self._index.enter(job)
         if job.request.details is not None:
+            self._keys.follow(job)
             self._schedules.add(job)
         if self._awaited.by and isinstance(job.state, ENDED):
             return Committed(self._awaited.of(job))
@@ -322,6 +334,8 @@ class MemoryStorage(ImmediateStorage):
             if job.request.details is not None:
                 self._shelf.change(job, state)
             job.state = state
+            if job.request.details is not None:
+                self._keys.follow(job)
             job.version += 1
             ended.add(job, state.ended_at)
         if not self._awaited.by:
@@ -335,27 +349,10 @@ class MemoryStorage(ImmediateStorage):
         return Completions(refused, tuple(awaited))
 
     def _renew(self, renew: Renew) -> Renewed:
-        lost: list[JobId] = []
-        cancels: list[tuple[JobId, str]] = []
-        for job_id, token in renew.leases:
-            job = self._index.processing.get(job_id)
-            if job is None or job.version != token or not is_held(lease_of(job), renew):
-                lost.append(job_id)
-                continue
-            lease = lease_of(job)
-            job.state = attrs.evolve(lease, lease_until=renew.lease_until)
-            if lease.cancel_reason is not None:
-                cancels.append((job_id, lease.cancel_reason))
-        return Renewed(lost, cancels)
+        return renew_held(self._index, renew)
 
     def _request_cancel(self, request: RequestCancel) -> Committed | Conflict:
-        job = self._index.processing.get(request.job_id)
-        if job is None or job.version != request.version:
-            return _CONFLICT
-        lease = lease_of(job)
-        if lease.cancel_reason is None:
-            job.state = attrs.evolve(lease, cancel_reason=request.reason)
-        return _COMMITTED
+        return note_cancel(self._index, request)
 
     def _prune(self, prune: Prune) -> Pruned:
         count = 0

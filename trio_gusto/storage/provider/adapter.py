@@ -22,6 +22,7 @@ from ...model.ids import JobId, to_uuid
 from ...model.instants import to_datetime
 from ...model.job import ClaimedJob
 from ...model.states import Ready, Scheduled, Waiting
+from ...model.uniqueness import has_keys
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
 from ..messages import (
     CancelRequests,
@@ -183,6 +184,8 @@ class ProviderStorage(Storage, Generic[R]):
                 raise no_schedules()
 
     async def _insert(self, insert: Insert) -> Inserted:
+        if has_keys(insert.requests):
+            raise NotSupported("unique keys", "", "use another storage for them")
         self._ledger.refuse_known(insert.requests)
         for state in insert.states:
             if isinstance(state, Waiting):

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from typing import TypeVar, cast
 
-from ...model.errors import ArgumentError, BatchError, GustoError
+from ...model.errors import ArgumentError, BatchError, DuplicateJob, GustoError
+from ...model.uniqueness import Admission, has_keys, stored_requests
 from ..batch_messages import Discard, InsertBatch, Stage
 from ..messages import (
     ClaimDue,
@@ -41,6 +43,7 @@ from .names import Names
 from .schedules import fire_schedule, put_schedule
 from .settling import complete_all, prune, renew, request_cancel, settle
 from .staging import discard, keys_of, missing_from, publish, put_by
+from .uniqueness import admission_of, another_holder, insert_unique, taken_key
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -136,12 +139,28 @@ class Steps:
         reply = self._protected(self._perform, write)
         if not isinstance(reply, Exception) or isinstance(reply, GustoError):
             return reply
+        if type(write) is Insert:
+            return self._insert_or_meet(write, reply)
         if type(write) is InsertBatch:
             staged = () if write.stage is None else keys_of(self._connection, write.stage)
-            return refusal(self._connection, write.jobs, reply, staged)
-        if type(write) is Insert:
-            return refusal(self._connection, write, reply)
+            refused = taken_key(self._connection, write)
+            return refused or refusal(self._connection, write.jobs, reply, staged)
+        if type(write) is Commit:
+            return another_holder(self._connection, write) or _unstorable(write, reply)
         return _unstorable(write, reply)
+
+    def _insert_or_meet(self, insert: Insert, error: Exception) -> Reply:
+        """What was refused with ``error``, when it has unique keys: perhaps it can be done so."""
+        if not has_keys(insert.requests):
+            return refusal(self._connection, insert, error)
+        answer = admission_of(self._connection, insert)
+        if isinstance(answer, DuplicateJob):
+            return answer
+        reply = self._protected(partial(self._insert_unique, answer), insert)
+        if isinstance(reply, Inserted):
+            return reply
+        stored = Insert(*stored_requests(insert.requests, insert.states, answer))
+        return refusal(self._connection, stored, reply)
 
     def _protected(self, step: Callable[[A], R], argument: A) -> R | Exception:
         """What the step returned, or the error with which it was refused, and then undone."""
@@ -165,6 +184,12 @@ class Steps:
             new_jobs(cast(Sequence[Insert], run)),
             dependencies=self._dependencies,
         )
+
+    def _insert_unique(self, answer: Admission, insert: Insert) -> Inserted:
+        return insert_unique(self._connection, answer, insert, self._insert_one, self._settle)
+
+    def _insert_one(self, insert: Insert) -> None:
+        self._insert([insert])
 
     def _insert_batch(self, write: InsertBatch) -> Inserted | BatchError:
         refused = missing_from(self._connection, write) or refusal_of(self._connection, write)
