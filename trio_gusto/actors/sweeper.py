@@ -26,6 +26,7 @@ from ..model.lifecycle import (
     settle,
 )
 from ..model.outcomes import Lost
+from ..model.retention import Retention
 from ..model.states import Processing, Ready
 from ..options import Options
 from ..storage.messages import Commit, Committed, Prune, Stranded
@@ -48,6 +49,10 @@ LONGEST_SLEEP = 30.0
 
 PRUNING = 300.0
 """Seconds between rounds of retention."""
+
+FRESH_LOOK = 3600.0
+"""Seconds after which a rule looks at all ended jobs again, and not only at those that have become
+old enough since: what somebody needed then may be needed no more."""
 
 FAULT_PAUSE = 1.0
 """Seconds to wait after the storage failed."""
@@ -76,6 +81,13 @@ class Sweeper:
         self._clock = clock
         self._options = options
         self._next_prune = 0.0
+        self._fresh_look = 0.0
+        self._marks: dict[int, tuple[int, ...] | None] = {}
+        """Up to where each cut has looked."""
+        retention = options.retention
+        self._retention = (
+            retention if isinstance(retention, Retention) else Retention(default=retention)
+        )
         self.news = Alarm()
         """Rings when a job with an `expire_on` was stored, or something changed from outside."""
 
@@ -170,10 +182,18 @@ class Sweeper:
         return True
 
     async def _prune(self) -> None:
-        retention = self._options.retention
-        if retention is None or self._clock.monotonic() < self._next_prune:
+        moment = self._clock.monotonic()
+        if moment < self._next_prune:
             return
-        self._next_prune = self._clock.monotonic() + PRUNING
-        before = self._clock.instant() - round(retention.total_seconds() * MICROSECONDS)
-        while (await self._desk.ask(Prune(before, SLICE))).count == SLICE:
-            await trio.lowlevel.checkpoint()
+        self._next_prune = moment + PRUNING
+        if moment >= self._fresh_look:
+            self._fresh_look = moment + FRESH_LOOK
+            self._marks.clear()
+        for number, cut in enumerate(self._retention.cuts(self._clock.instant())):
+            more = True
+            while more:
+                mark = self._marks.get(number)
+                prune = Prune(cut.ended_before, SLICE, cut.only, cut.but, mark)
+                pruned = await self._desk.ask(prune)
+                more, self._marks[number] = pruned.more, pruned.mark
+                await trio.lowlevel.checkpoint()
