@@ -391,6 +391,21 @@ class PrunesMoreThanAsked(MemoryStorage):
         return super()._prune(attrs.evolve(prune, limit=10_000))
 
 
+class PrunesWhatItIsNotAskedFor(MemoryStorage):
+    def _prune(self, prune: Prune) -> Pruned:
+        return super()._prune(attrs.evolve(prune, but=prune.but[:0]))
+
+
+class LooksFromTheBeginning(MemoryStorage):
+    def _prune(self, prune: Prune) -> Pruned:
+        return super()._prune(attrs.evolve(prune, mark=None))
+
+
+class NeedsNothing(MemoryStorage):
+    def _is_needed(self, job: StoredJob) -> bool:
+        return False
+
+
 class ShowsThePageAgain(MemoryStorage):
     def _find(self, find: Find) -> Found:
         before = None if find.before is None else find.before + 1
@@ -607,6 +622,10 @@ class KeepsEmptyBatches(MemoryStorage):
 
 
 BROKEN = [
+    (PrunesWhatItIsNotAskedFor, "pruning selects by state tenant and tag"),
+    (LooksFromTheBeginning, "pruning looks at some and goes on from there"),
+    (NeedsNothing, "jobs of a batch that lives are not pruned"),
+    (NeedsNothing, "the newest job of a schedule is not pruned"),
     (FiresWhateverTheVersion, "a schedule fires only at the version that was seen"),
     (FiresByHalves, "a schedule fires together with its jobs"),
     (FiresAndStaysWhereItWas, "a schedule fires together with its jobs"),

@@ -26,7 +26,7 @@ from ..model.lifecycle import (
     settle,
 )
 from ..model.outcomes import Lost
-from ..model.retention import Retention
+from ..model.retention import Cut, Retention
 from ..model.states import Processing, Ready
 from ..options import Options
 from ..storage.messages import Commit, Committed, Prune, Stranded
@@ -84,6 +84,8 @@ class Sweeper:
         self._fresh_look = 0.0
         self._marks: dict[int, tuple[int, ...] | None] = {}
         """Up to where each cut has looked."""
+        self._cuts: list[tuple[int, Cut]] = []
+        """What is left of this round, with the numbers."""
         retention = options.retention
         self._retention = (
             retention if isinstance(retention, Retention) else Retention(default=retention)
@@ -117,12 +119,12 @@ class Sweeper:
                 await self._recover(job, now)
         for job in found.overdue:
             await self._end(job, advance(job, Overdue(now)), now)
-        await self._prune()
+        until_pruning = await self._prune()
         if self._probe.watches("sweep_done") and self._probe.gate is not None:
             await self._probe.gate.pass_through("sweep_done", (found.lost, found.overdue))
         if len(found.lost) == SLICE or len(found.overdue) == SLICE:
             return 0.0
-        pause = NEIGHBOURLY if found.foreign else LONGEST_SLEEP
+        pause = min(until_pruning, NEIGHBOURLY if found.foreign else LONGEST_SLEEP)
         if found.next_at is not None:
             pause = min(pause, max(0.0, (found.next_at - now) / MICROSECONDS))
         return pause
@@ -181,19 +183,31 @@ class Sweeper:
                 )
         return True
 
-    async def _prune(self) -> None:
+    async def _prune(self) -> float:
+        """A slice of retention, if it is time for one; returns for how many seconds it is not.
+
+        After a slice others have the storage for as long as the slice had it: those of another
+        process stand at a lock, and where it is taken again at once they never get it.
+        """
         moment = self._clock.monotonic()
-        if moment < self._next_prune:
-            return
+        if not self._cuts:
+            if moment < self._next_prune:
+                return self._next_prune - moment
+            self._begin_round(moment)
+            if not self._cuts:
+                return PRUNING
+        number, cut = self._cuts[0]
+        mark = self._marks.get(number)
+        prune = Prune(cut.ended_before, SLICE, cut.only, cut.but, mark)
+        pruned = await self._desk.ask(prune)
+        self._marks[number] = pruned.mark
+        if not pruned.more:
+            del self._cuts[0]
+        return self._clock.monotonic() - moment if self._cuts else PRUNING
+
+    def _begin_round(self, moment: float) -> None:
         self._next_prune = moment + PRUNING
         if moment >= self._fresh_look:
             self._fresh_look = moment + FRESH_LOOK
             self._marks.clear()
-        for number, cut in enumerate(self._retention.cuts(self._clock.instant())):
-            more = True
-            while more:
-                mark = self._marks.get(number)
-                prune = Prune(cut.ended_before, SLICE, cut.only, cut.but, mark)
-                pruned = await self._desk.ask(prune)
-                more, self._marks[number] = pruned.more, pruned.mark
-                await trio.lowlevel.checkpoint()
+        self._cuts = list(enumerate(self._retention.cuts(self._clock.instant())))

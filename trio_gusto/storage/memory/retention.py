@@ -37,7 +37,7 @@ def _oldest(prune: Prune, index: Index, is_needed: IsNeeded) -> tuple[Sequence[S
             old[job.request.id] = job
     for job in kept:
         index.enter(job)
-    return tuple(old.values()), Pruned(len(old), more=len(old) == prune.limit)
+    return tuple(old.values()), Pruned(len(old), more=0 < len(old) == prune.limit)
 
 
 def _selected(

@@ -74,7 +74,7 @@ _COMMITTED = Committed()
 _COMPLETED = Completions()
 _CONFLICT = Conflict()
 
-_GONE = Waiting()
+_GONE = Processing("", 0, 0)
 """What an agenda finds that still names a deleted job: a state that stands in none."""
 
 

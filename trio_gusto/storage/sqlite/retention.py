@@ -84,7 +84,7 @@ def _oldest(
         values = (ask.ended_before, archive.aside, ask.limit)
         row = connection.execute(_OLD_TO_MOVE, values).fetchone()
     old: list[int] = orjson.loads(row[0])
-    return old, Pruned(len(old), more=len(old) == ask.limit)
+    return old, Pruned(len(old), more=0 < len(old) == ask.limit)
 
 
 def _selected(connection: sqlite3.Connection, ask: Prune) -> tuple[list[int], Pruned]:
