@@ -25,8 +25,7 @@ from trio_gusto.testing.storage_contract.subject import NOW
 ROOT = Path(__file__).parents[2]
 JOBS, SLICE = 300, 50
 
-MOVER = (
-    """
+MOVER = """
 import os, signal, sys
 import trio
 from trio_gusto.storage.messages import Prune
@@ -62,13 +61,11 @@ async def main():
     print("ready", flush=True)
     more = True
     while more:
-        (reply,) = await storage.apply([Prune(before, %d)])
+        (reply,) = await storage.apply([Prune(before, int(sys.argv[4]))])
         more = reply.more
 
 trio.run(main)
 """
-    % SLICE
-)
 
 
 def made(home: Path) -> Counter[bytes]:
@@ -90,7 +87,7 @@ def made(home: Path) -> Counter[bytes]:
 
 def mover(home: Path, point: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", MOVER, str(home / "jobs.db"), point, str(NOW + 1)],
+        [sys.executable, "-c", MOVER, str(home / "jobs.db"), point, str(NOW + 1), str(SLICE)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

@@ -119,9 +119,9 @@ class Keep:
     """
 
     keep_for: timedelta | None = attrs.field(converter=_keep_for)
-    states: frozenset[JobState] = attrs.field(default=(), kw_only=True, converter=_states)
-    tenants: frozenset[str] = attrs.field(default=(), kw_only=True, converter=_tenants)
-    tags: frozenset[str] = attrs.field(default=(), kw_only=True, converter=_tags)
+    states: frozenset[JobState] = attrs.field(default=frozenset(), kw_only=True, converter=_states)
+    tenants: frozenset[str] = attrs.field(default=frozenset(), kw_only=True, converter=_tenants)
+    tags: frozenset[str] = attrs.field(default=frozenset(), kw_only=True, converter=_tags)
 
     def __attrs_post_init__(self) -> None:
         if not (self.states or self.tenants or self.tags):

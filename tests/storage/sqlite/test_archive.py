@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,7 +55,7 @@ EXCEPT = {
 @asynccontextmanager
 async def opened(
     path: Path, node: str = "node", *, archived: bool = True
-) -> AsyncIterator[Subject]:
+) -> AsyncGenerator[Subject]:
     storage = SqliteStorage(path / "jobs.db", archive=archived)
     await storage.attach(node)
     try:
