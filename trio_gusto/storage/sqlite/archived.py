@@ -16,7 +16,8 @@ from ...model.ids import JobId
 from ...model.job import StoredJob
 from ..messages import Find, Found, Get, Query, QueryReply
 from .months import Months, bounds_of
-from .queries import IsGone, answer, find_jobs, get_jobs, snapshot
+from .presence import IsGone
+from .queries import answer, find_jobs, get_jobs, snapshot
 
 _BOUNDS = "SELECT month, first_seq, last_seq FROM archive"
 _IS_KNOWN = "SELECT 1 FROM job WHERE id = ?"

@@ -133,8 +133,8 @@ class Session:
             return answer_with_archive(connection, query, self._is_gone, self._months)
         return answer(connection, query, self._is_gone)
 
-    def _is_gone(self, node: str) -> bool:
-        return self.presence is not None and self.presence.is_gone(node)
+    def _is_gone(self, node: str) -> bool | None:
+        return None if self.presence is None else self.presence.is_gone(node)
 
     def _close_reader(self) -> None:
         if self._reader is not None:
