@@ -43,6 +43,10 @@ logger = logging.getLogger("trio_gusto")
 SLICE = 500
 """Jobs looked at, or deleted, in one go."""
 
+PRUNED = 250
+"""The same for retention: what it deletes may have to be copied and flushed first, and all else that
+is to be written waits meanwhile."""
+
 NEIGHBOURLY = 1.0
 """Seconds between looks while other nodes hold leases: they may vanish."""
 
@@ -203,7 +207,7 @@ class Sweeper:
                 return PRUNING
         number, cut = self._cuts[0]
         mark = self._marks.get(number)
-        prune = Prune(cut.ended_before, SLICE, cut.only, cut.but, mark)
+        prune = Prune(cut.ended_before, PRUNED, cut.only, cut.but, mark)
         pruned = await self._desk.ask(prune)
         self._marks[number] = pruned.mark
         if not pruned.more:
