@@ -36,6 +36,7 @@ from trio_gusto.model.lifecycle import (
     settle,
 )
 from trio_gusto.model.outcomes import Lost, Outcome
+from trio_gusto.model.retention import Selection
 from trio_gusto.model.states import (
     Completed,
     Condition,
@@ -74,6 +75,12 @@ from trio_gusto.storage.messages import (
 LEASE = 8
 
 texts = st.none() | st.sampled_from(["", "null", "1"])
+
+
+def accepts(selection: Selection, job: StoredJob) -> bool:
+    details = job.request.details
+    tags = () if details is None else details.tags
+    return selection.accepts(job.state.word, job.request.tenant, tags)
 
 
 class Agreement(BatchAgreement):
@@ -450,20 +457,65 @@ class Agreement(BatchAgreement):
         self.tell(Insert([newest], [Waiting()]))
         before = self.now - age
         count = len(self.jobs)
-        too_old = sum(
-            isinstance(job.state, Ended)
+        gone = min(limit, len(self.old(before)))
+        (reply,) = self.tell(Prune(before, limit))
+        assert reply == Pruned(gone, more=0 < gone == limit)
+        assert len(self.jobs) == count - gone
+
+    @rule(
+        age=few,
+        states=st.frozensets(st.sampled_from([state for state in JobState if state.is_ended])),
+        tags=st.frozensets(st.sampled_from(["x", "y"]), max_size=1),
+        shielded=st.lists(
+            st.builds(
+                Selection,
+                tenants=st.frozensets(st.sampled_from(["", "acme"]), max_size=1),
+                tags=st.frozensets(st.sampled_from(["x", "y"]), max_size=1),
+            ),
+            max_size=2,
+        ),
+    )
+    def prune_some(
+        self,
+        age: int,
+        states: frozenset[JobState],
+        tags: frozenset[str],
+        shielded: list[Selection],
+    ) -> None:
+        self.made += 1
+        newest = JobRequest(uuid7(self.now * 1000, self.made), "f", "[[],{}]", self.now, 1)
+        self.tell(Insert([newest], [Waiting()]))
+        before, only = self.now - age, Selection(states, tags=tags)
+        gone = [
+            job.request.id
+            for job in self.old(before)
+            if accepts(only, job) and not any(accepts(each, job) for each in shielded)
+        ]
+        (reply,) = self.tell(Prune(before, ALL, only, shielded))
+        assert reply == Pruned(len(gone))
+        assert not any(job_id in self.jobs for job_id in gone)
+
+    def old(self, before: int) -> list[StoredJob]:
+        """Jobs that ended before then, and that nobody needs."""
+        live = {
+            job.request.details.batch
+            for job in self.jobs.values()
+            if job.request.details is not None and not job.state.word.is_ended
+        }
+        return [
+            job
+            for job_id, job in self.jobs.items()
+            if isinstance(job.state, Ended)
             and job.state.ended_at < before
             and not self.waiting_for(job_id)
             and not (
                 job.request.details is not None
                 and job.request.details.batch is not None
-                and self.waiting_for(job.request.details.batch)
+                and (
+                    self.waiting_for(job.request.details.batch) or job.request.details.batch in live
+                )
             )
-            for job_id, job in self.jobs.items()
-        )
-        (reply,) = self.tell(Prune(before, limit))
-        assert reply == Pruned(min(limit, too_old))
-        assert len(self.jobs) == count - min(limit, too_old)
+        ]
 
     @rule(data=st.data())
     def a_group_of_writes(self, data: st.DataObject) -> None:

@@ -130,6 +130,11 @@ class DeletesTooMuch(MemoryStorage):
         return super()._prune(attrs.evolve(prune, ended_before=prune.ended_before + 1))
 
 
+class ForgetsWhatIsShielded(MemoryStorage):
+    def _prune(self, prune: Prune) -> Pruned:
+        return super()._prune(attrs.evolve(prune, but=prune.but[:1]))
+
+
 class FiresLate(MemoryStorage):
     def _fire(self, fire: Fire) -> Committed | Conflict | GustoError:
         stored = self._schedules._schedules.get(fire.schedule.request.name)
@@ -234,6 +239,7 @@ FAULTS = (
     ForgetsWhoLeft,
     SeesDeadlinesLate,
     DeletesTooMuch,
+    ForgetsWhatIsShielded,
 )
 
 

@@ -61,6 +61,8 @@ from .model.outcomes import Cancel as Cancel
 from .model.outcomes import Fail as Fail
 from .model.outcomes import Retry as Retry
 from .model.outcomes import Snooze as Snooze
+from .model.retention import Keep as Keep
+from .model.retention import Retention as Retention
 from .model.retry import RetryPolicy as RetryPolicy
 from .model.retry import RetryState as RetryState
 from .model.retry import exponential as exponential

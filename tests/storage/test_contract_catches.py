@@ -400,6 +400,21 @@ class PrunesMoreThanAsked(MemoryStorage):
         return super()._prune(attrs.evolve(prune, limit=10_000))
 
 
+class PrunesWhatItIsNotAskedFor(MemoryStorage):
+    def _prune(self, prune: Prune) -> Pruned:
+        return super()._prune(attrs.evolve(prune, but=prune.but[:0]))
+
+
+class LooksFromTheBeginning(MemoryStorage):
+    def _prune(self, prune: Prune) -> Pruned:
+        return super()._prune(attrs.evolve(prune, mark=None))
+
+
+class NeedsNothing(MemoryStorage):
+    def _is_needed(self, job: StoredJob) -> bool:
+        return False
+
+
 class ShowsThePageAgain(MemoryStorage):
     def _find(self, find: Find) -> Found:
         before = None if find.before is None else find.before + 1
@@ -757,6 +772,10 @@ BROKEN = [
     (RefusesInsteadOfGivingWay, "a new job may replace one that has not begun"),
     (ReplacesInSilence, "a new job may replace one that has not begun"),
     (LiveAgainWithoutTheKey, "a job cannot be live again while another has its key"),
+    (PrunesWhatItIsNotAskedFor, "pruning selects by state tenant and tag"),
+    (LooksFromTheBeginning, "pruning looks at some and goes on from there"),
+    (NeedsNothing, "jobs of a batch that lives are not pruned"),
+    (NeedsNothing, "the newest job of a schedule is not pruned"),
     (ShowsWhatIsStaged, "staged jobs are seen by nobody"),
     (StoresWhateverIsStaged, "a batch of which staged jobs are missing is refused"),
     (StoresWhatIsStagedAgain, "staged jobs are stored once"),

@@ -22,6 +22,7 @@ from ..model.dependencies import Dependent
 from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
+from ..model.retention import Selection
 from ..model.states import Completed, JobState, State
 from .batch_messages import (
     Batches,
@@ -231,22 +232,38 @@ class RequestCancel:
 
 @attrs.define
 class Prune:
-    """Delete up to ``limit`` jobs that ended before ``ended_before`` and that no job waits for.
+    """Delete up to ``limit`` jobs that ended before ``ended_before``, the oldest first.
 
-    Nor may one wait for their batch. Batches made before then of which no job is left go with them.
+    Left alone are jobs that somebody still needs: those that others wait for, or for whose batch
+    others wait; those of a batch that has a job that has not ended; the newest job of a schedule.
+
+    Batches made before then of which no job is left go with them.
+    With ``only`` (`None`: all) and ``but``, deleted are jobs that the one selects and none of the
+    others does. Then ``limit`` jobs are looked at at most, in an order of the storage's own, and
+    ``mark``, if given, is where an earlier reply said that the next look should begin.
+    A storage that has an archive moves the jobs there.
 
     Reply: `Pruned`.
     """
 
     ended_before: int
     limit: int
+    only: Selection | None = None
+    but: Sequence[Selection] = ()
+    mark: tuple[int, ...] | None = None
 
 
 @attrs.define
 class Pruned:
-    """``count`` jobs were deleted; when it is the limit, there may be more."""
+    """``count`` jobs were deleted, and there may be ``more``.
+
+    ``mark`` is where to go on, also for a later round when there are no more now: what lies before
+    it has been looked at. ``None``: at the beginning.
+    """
 
     count: int
+    more: bool = False
+    mark: tuple[int, ...] | None = attrs.field(default=None, eq=False)
 
 
 Write = (

@@ -12,7 +12,7 @@ from trio_gusto.model.ids import JobId
 from trio_gusto.model.states import JobState
 from trio_gusto.storage.messages import CancelRequests, Dependents, Find, Get, Query, Stranded
 from trio_gusto.storage.schedule_messages import FindSchedules
-from trio_gusto.storage.sqlite import claiming, dependencies, fusing, schedules, settling
+from trio_gusto.storage.sqlite import claiming, dependencies, fusing, retention, schedules, settling
 from trio_gusto.storage.sqlite.connection import MEMORY
 from trio_gusto.storage.sqlite.queries import answer
 from trio_gusto.storage.sqlite.schema import migrate
@@ -37,7 +37,7 @@ HOT = {
     "lease": (claiming._LEASE, "INTEGER PRIMARY KEY"),
     "completion": (settling._complete(4, 4), "INTEGER PRIMARY KEY"),
     "held leases": (settling._HELD, "job_leased"),
-    "prune": (settling._OLD, "job_ended"),
+    "prune": (retention._OLD, "job_ended"),
     "jobs of a schedule that have not ended": (schedules._UNFINISHED, "job_unfinished"),
     "jobs that are held": (schedules._HELD, "job_held"),
     "jobs that hold one": (schedules._BEHIND, "job_unfinished"),

@@ -62,6 +62,7 @@ from .dependencies import Awaited
 from .figures import brief, tally
 from .index import ENDED, Index
 from .leases import cancel_requests, note_cancel, renew_held, stranded
+from .retention import old_jobs
 from .schedules import ScheduleShelf
 from .staging import Staging
 from .uniqueness import UNCONTESTED, Keys, duplicate
@@ -70,6 +71,9 @@ NEWS = (Insert, InsertBatch, Commit, Complete, RequestCancel, PutSchedule, Fire)
 """What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
 
 _INSERTED, _COMMITTED, _COMPLETED, _CONFLICT = Inserted(), Committed(), Completions(), Conflict()
+
+_GONE = Processing("", 0, 0)
+"""What an agenda finds that still names a deleted job: a state that stands in none."""
 
 
 class MemoryStorage(ImmediateStorage):
@@ -355,22 +359,16 @@ class MemoryStorage(ImmediateStorage):
         return note_cancel(self._index, request)
 
     def _prune(self, prune: Prune) -> Pruned:
-        count = 0
-        kept: list[StoredJob] = []
-        while count < prune.limit:
-            job = self._index.ended.take(prune.ended_before - 1)
-            if job is None:
-                break
-            if self._awaited.by and self._awaited.of(job):
-                kept.append(job)
-            # An agenda may name a job twice.
-            elif self._jobs.get(job.request.id) is job:
-                self._delete(job)
-                count += 1
-        for job in kept:
-            self._index.enter(job)
+        old, pruned = old_jobs(prune, self._jobs, self._index, self._is_needed)
+        for job in old:
+            self._delete(job)
         self._awaited.forget_empty_batches(prune.ended_before)
-        return Pruned(count)
+        return pruned
+
+    def _is_needed(self, job: StoredJob) -> bool:
+        if self._awaited.by and self._awaited.of(job):
+            return True
+        return self._shelf.is_live(job) or self._schedules.is_newest(job)
 
     def _delete(self, job: StoredJob) -> None:
         del self._jobs[job.request.id]
@@ -379,6 +377,7 @@ class MemoryStorage(ImmediateStorage):
         if details is not None and details.ref_id is not None:
             del self._by_ref[details.ref_id]
         self._schedules.remove(job)
+        job.state = _GONE
 
     # --- queries ----------------------------------------------------------------------------------
 

@@ -45,12 +45,12 @@ _IN_BATCH = "batch IS NOT NULL AND batch = (SELECT number FROM batch WHERE id = 
 
 def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> QueryReply:
     """Answer one question from one snapshot."""
-    with _snapshot(connection):
+    with snapshot(connection):
         match query:
             case Get():
-                return _get(connection, query)
+                return Found(get_jobs(connection, query))
             case Find():
-                return _find(connection, query)
+                return Found(find_jobs(connection, query))
             case Tally():
                 return _tally(connection)
             case Stranded():
@@ -66,7 +66,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
 
 
 @contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Generator[None]:
+def snapshot(connection: sqlite3.Connection) -> Generator[None]:
+    """All questions inside see the same committed data."""
     connection.execute("BEGIN")
     try:
         yield
@@ -75,24 +76,27 @@ def _snapshot(connection: sqlite3.Connection) -> Generator[None]:
             connection.execute("COMMIT")
 
 
-def _get(connection: sqlite3.Connection, query: Get) -> Found:
+def get_jobs(connection: sqlite3.Connection, query: Get) -> list[StoredJob]:
     """In the order asked for."""
     jobs: list[StoredJob] = []
     for job_id in query.job_ids:
         jobs += _jobs(connection, "id = ?", (job_id,), whole_history=True)
     if query.ref_id is not None:
         jobs += _jobs(connection, "ref_id = ?", (query.ref_id,), whole_history=True)
-    return Found(jobs)
+    return jobs
 
 
-def _find(connection: sqlite3.Connection, find: Find) -> Found:
-    conditions, values = _criteria(find)
+def find_jobs(
+    connection: sqlite3.Connection, find: Find, *, in_archive: bool = False
+) -> list[StoredJob]:
+    """Newest first. A file of the archive has the columns, but no batches."""
+    conditions, values = _criteria(find, in_archive=in_archive)
     where = " AND ".join(conditions) or "TRUE"
     order = "+seq" if _RUNNING in conditions or _IN_BATCH in conditions else "seq"
-    return Found(_jobs(connection, f"{where} ORDER BY {order} DESC LIMIT ?", [*values, find.limit]))
+    return _jobs(connection, f"{where} ORDER BY {order} DESC LIMIT ?", [*values, find.limit])
 
 
-def _criteria(find: Find) -> tuple[list[str], list[object]]:
+def _criteria(find: Find, *, in_archive: bool) -> tuple[list[str], list[object]]:
     conditions: list[str] = []
     values: list[object] = []
 
@@ -133,7 +137,9 @@ def _criteria(find: Find) -> tuple[list[str], list[object]]:
             key,
             orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode(),
         )
-    if find.batch is not None:
+    if find.batch is not None and in_archive:
+        want("details ->> '$.batch' = ?", find.batch.hex())
+    elif find.batch is not None:
         want(_IN_BATCH, find.batch)
     if find.parent is not None:
         want(

@@ -32,6 +32,7 @@ from ..messages import (
     WriteReply,
 )
 from ..schedule_messages import Fire, PutSchedule
+from .archive import Archive
 from .batches import refusal_of
 from .claiming import claim_due
 from .dependencies import Dependencies
@@ -40,8 +41,9 @@ from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
 from .names import Names
+from .retention import prune
 from .schedules import fire_schedule, put_schedule
-from .settling import complete_all, prune, renew, request_cancel, settle
+from .settling import CONFLICT, complete_all, is_kept, renew, request_cancel, settle
 from .staging import discard, keys_of, missing_from, publish, put_by
 from .uniqueness import admission_of, another_holder, insert_unique, taken_key
 
@@ -58,10 +60,17 @@ _COMPLETED = Completions()
 class Steps:
     """Performs the writes of a group on a connection that is in a transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, names: Names, leases: Leases) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        names: Names,
+        leases: Leases,
+        archive: Archive | None = None,
+    ) -> None:
         self._connection = connection
         self._names = names
         self._leases = leases
+        self._archive = archive
         self._dependencies = Dependencies(connection)
 
     # --- the quick way ---
@@ -206,8 +215,17 @@ class Steps:
         awaited = self._dependencies.awaited(rows)
         return Completions(awaited=awaited) if awaited else _COMPLETED
 
-    def _settle(self, commit: Commit) -> Committed | Conflict:
-        return settle(self._connection, self._names, self._leases, self._dependencies, commit)
+    def _settle(self, commit: Commit) -> CommitReply:
+        settled = settle(self._connection, self._names, self._leases, self._dependencies, commit)
+        if (
+            settled is CONFLICT
+            and self._archive is not None
+            and not commit.state.word.is_ended
+            and not is_kept(self._connection, commit.job_id)
+            and self._archive.bring_back(self._connection, self._names, commit.job_id)
+        ):
+            return another_holder(self._connection, commit) or self._settle(commit)
+        return settled
 
     def _perform(self, write: Write) -> Reply:
         match write:
@@ -223,7 +241,7 @@ class Steps:
             case RequestCancel():
                 return request_cancel(self._connection, write)
             case Prune():
-                return prune(self._connection, write)
+                return prune(self._connection, self._archive, write)
             case PutSchedule():
                 return put_schedule(self._connection, write)
             case Fire():

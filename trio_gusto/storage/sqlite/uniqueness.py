@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from ...model.errors import DuplicateJob
+from ...model.errors import DuplicateJob, GustoError
 from ...model.ids import JobId, to_uuid
 from ...model.job import StoredJob
 from ...model.uniqueness import Admission, admission, keys_of, stored_requests, taken
@@ -49,7 +49,7 @@ def insert_unique(
     answer: Admission,
     insert: Insert,
     store: Callable[[Insert], None],
-    settle: Callable[[Commit], Committed | Conflict],
+    settle: Callable[[Commit], Committed | Conflict | GustoError],
 ) -> Inserted:
     """Store the jobs that are to be stored, each after the one that makes room for it.
 
