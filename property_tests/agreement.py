@@ -122,17 +122,7 @@ class Agreement(BatchAgreement):
             expire_on=None if life is None else earliest + life,
             queue=draw(queue_names),
             priority=draw(st.sampled_from([0, 0, 1, -1])),
-            details=None if details is None else draw(self.details_of(details)),
-        )
-
-    def details_of(self, tag: str) -> st.SearchStrategy[Details]:
-        """With a name of its own, or a unique key among few; what becomes of a conflict is drawn."""
-        return st.builds(
-            Details,
-            ref_id=st.just(tag) if tag == "x" else st.none(),
-            tags=st.just((tag,)),
-            unique_key=st.sampled_from([None, "k", "l"]),
-            on_conflict=st.sampled_from([word.value for word in OnConflict]),
+            details=None if details is None else Details(ref_id=details, tags=(details,)),
         )
 
     def insertion(self, draw: Any) -> Insert:
@@ -187,6 +177,18 @@ class Agreement(BatchAgreement):
             failed = any(word.is_ended and word != JobState.COMPLETED for word in words)
             return failed or all(word.is_ended for word in words)
         return all(word.is_ended for word in words)
+
+    @rule(data=st.data())
+    def enqueue_with_unique_keys(self, data: st.DataObject) -> None:
+        """Among few keys, so that they meet; what becomes of a conflict is drawn."""
+        requests = [self.request(data.draw) for _ in range(data.draw(st.integers(1, 3)))]
+        details = st.builds(
+            Details,
+            unique_key=st.sampled_from([None, "k", "l"]),
+            on_conflict=st.sampled_from([word.value for word in OnConflict]),
+        )
+        requests = [attrs.evolve(request, details=data.draw(details)) for request in requests]
+        self.tell(Insert(requests, [admit(request) for request in requests]))
 
     @rule(data=st.data())
     def enqueue(self, data: st.DataObject) -> None:

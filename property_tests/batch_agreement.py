@@ -16,7 +16,6 @@ from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import Details, JobRequest, StoredJob
 from trio_gusto.model.lifecycle import admit
 from trio_gusto.model.states import Condition, Waiting
-from trio_gusto.model.uniqueness import OnConflict
 from trio_gusto.storage.batch_messages import (
     Batches,
     BatchesFound,
@@ -65,7 +64,7 @@ class BatchAgreement(SideBySide):
         drawn = [self.request(draw) for _ in range(draw(st.integers(0, largest)))]
         if self.jobs and draw(rarely):
             drawn.append(next(iter(self.jobs.values())).request)
-        keys = [draw(st.sampled_from([*[None] * 6, "k"])) for _ in drawn]
+        keys = ["k" if draw(rarely) and draw(rarely) else None for _ in drawn]
         refs = [None if request.details is None else request.details.ref_id for request in drawn]
         return [
             attrs.evolve(
@@ -75,7 +74,7 @@ class BatchAgreement(SideBySide):
                     ("x",),
                     batch=batch,
                     unique_key=key,
-                    on_conflict=draw(st.sampled_from(OnConflict)).value,
+                    on_conflict="return_existing" if key else "raise",
                 ),
             )
             for request, ref, key in zip(drawn, refs, keys, strict=True)
