@@ -19,7 +19,7 @@ from property_tests.recount import (
     claimable,
 )
 from property_tests.side_by_side import SideBySide
-from property_tests.strategies import outcomes
+from property_tests.strategies import NOW, outcomes
 from trio_gusto.model.batch import BatchRequest
 from trio_gusto.model.dependencies import resolve
 from trio_gusto.model.ids import JobId, uuid7
@@ -82,6 +82,23 @@ picks = st.integers(0, 30)
 texts = st.none() | st.sampled_from(["", "null", "1"])
 queue_names = st.sampled_from(["a", "b", "c"])
 
+DETAILS = {
+    "x": Details(ref_id="x", tags=("x",), worker="w", metadata={"n": 1, "t": True}),
+    "y": Details(ref_id="y", tags=("y", "x"), created_by="ann", user_id="u", metadata={"n": 1.0}),
+}
+CRITERIA: list[dict[str, Any]] = [
+    {},
+    {"names": frozenset({"f"})},
+    {"tags_all": frozenset({"x", "y"})},
+    {"workers": frozenset({"w", "v"})},
+    {"created_by": "ann"},
+    {"user_id": "u"},
+    {"metadata": {"n": 1}},
+    {"metadata": {"n": 1.0}},
+    {"metadata": {"t": 1}},
+    {"metadata": {"t": True}},
+]
+
 
 class Agreement(SideBySide):
     """Instants are few and close, so that due instants, leases and deadlines meet."""
@@ -122,7 +139,7 @@ class Agreement(SideBySide):
             expire_on=None if life is None else earliest + life,
             queue=draw(queue_names),
             priority=draw(st.sampled_from([0, 0, 1, -1])),
-            details=None if details is None else Details(ref_id=details, tags=(details,)),
+            details=None if details is None else DETAILS[details],
         )
 
     def insertion(self, draw: Any) -> Insert:
@@ -518,6 +535,8 @@ class Agreement(SideBySide):
         tags=st.frozensets(st.sampled_from(["x", "y"]), max_size=1),
         limit=few,
         before=st.none() | picks,
+        criteria=st.sampled_from(CRITERIA),
+        since=st.none() | few,
     )
     def look(
         self,
@@ -526,8 +545,13 @@ class Agreement(SideBySide):
         tags: frozenset[str],
         limit: int,
         before: int | None,
+        criteria: dict[str, Any],
+        since: int | None,
     ) -> None:
         self.ask(Find(limit, before, states=states, queues=queues, tags_any=tags))
+        moment = None if since is None else NOW + since
+        self.ask(Find(limit, before, states=states, created_after=moment, **criteria))
+        self.ask(Find(limit, before, created_before=moment, **criteria))
         self.ask(Tally())
         parents = list(self.jobs)[: 2 * limit]
         self.ask(Find(limit, parent=parents[-1] if parents else None))

@@ -397,6 +397,20 @@ class ShowsThePageAgain(MemoryStorage):
         return super()._find(attrs.evolve(find, before=before))
 
 
+class IgnoresWorkers(MemoryStorage):
+    def _find(self, find: Find) -> Found:
+        return super()._find(attrs.evolve(find, workers=frozenset()))
+
+
+class FindsStateByState(MemoryStorage):
+    """Each state's jobs are in order, but they come one state after the other."""
+
+    def _find(self, find: Find) -> Found:
+        jobs = super()._find(attrs.evolve(find, limit=1_000_000)).jobs
+        order = sorted(jobs, key=lambda job: find.states and job.state.word)
+        return Found(order[: find.limit])
+
+
 class FiresWhateverTheVersion(MemoryStorage):
     def _fire(self, fire: Fire) -> Committed | Conflict | GustoError:
         kept = self._schedules._schedules.get(fire.schedule.request.name)
@@ -679,6 +693,8 @@ BROKEN = [
     (KeepsTheLastReason, "a request to cancel keeps its first reason"),
     (PrunesTooEarly, "only jobs that ended before are pruned"),
     (PrunesMoreThanAsked, "pruning goes in slices"),
+    (IgnoresWorkers, "every criterion is applied"),
+    (FindsStateByState, "jobs of several states are found in one order"),
     (ShowsThePageAgain, "pages are stable while jobs arrive"),
 ]
 

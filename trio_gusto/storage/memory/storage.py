@@ -21,6 +21,7 @@ from ...model.ids import JobId, to_uuid
 from ...model.job import ClaimedJob, JobRequest, StoredJob
 from ...model.lifecycle import within_reach
 from ...model.states import Processing, Ready, Waiting
+from ..criteria import satisfies
 from ..messages import (
     Batches,
     BatchesFound,
@@ -58,7 +59,6 @@ from ..messages import (
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import ImmediateStorage
 from .batches import Shelf
-from .criteria import satisfies
 from .dependencies import Awaited
 from .figures import brief, tally
 from .index import ENDED, Index, lease_of
@@ -393,7 +393,10 @@ class MemoryStorage(ImmediateStorage):
 
     def _find(self, find: Find) -> Found:
         newest_first = reversed(self._jobs.values())
-        matching = (brief(job) for job in newest_first if satisfies(job, find))
+        before = self._sequence + 1 if find.before is None else find.before
+        matching = (
+            brief(job) for job in newest_first if job.sequence < before and satisfies(job, find)
+        )
         return Found(list(islice(matching, find.limit)))
 
     def _stranded(self, query: Stranded) -> StrandedJobs:
