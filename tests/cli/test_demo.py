@@ -25,8 +25,8 @@ from trio_gusto.cli.demo import check_files, files, show
 from trio_gusto.cli.demo.conclude import conclude
 from trio_gusto.cli.demo.files import Settings, Source
 from trio_gusto.cli.demo.jobs import Hashed, Summary, make_app
-from trio_gusto.cli.demo.screen import in_one_line
 from trio_gusto.cli.demo.show import demo
+from trio_gusto.cli.showing import in_one_line
 
 ALL_IS_WELL = (
     "All 19 files are hashed and summed up once, the schedule went on, and nothing is stuck."
