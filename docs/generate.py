@@ -219,8 +219,8 @@ def fact_page() -> str:
     return page(
         "Facts",
         prose(facts),
-        "Actors announce facts; telemetry and tests listen to them, through "
-        "`trio_gusto.actors.probe.Probe`. There is no public stream of them yet.",
+        "`JobQueue.events` gives a stream of them: what happens in this process, and not what others do. "
+        "See [Look at jobs](../how-to/look-at-jobs.md).",
         "Every fact (`Fact`) has `at`, an aware `datetime`. A fact about a job (`JobFact`: all whose "
         "names begin with `Job` or `Lease`) also has `job_id`, `name` and `queue`.",
         table(["fact", "when", "its own fields"], rows),

@@ -41,11 +41,13 @@ from .model.errors import UnknownJob as UnknownJob
 from .model.errors import UnknownSchedule as UnknownSchedule
 from .model.facts import ActorRestarted as ActorRestarted
 from .model.facts import Fact as Fact
+from .model.facts import FactsMissed as FactsMissed
 from .model.facts import JobClaimed as JobClaimed
 from .model.facts import JobEnqueued as JobEnqueued
 from .model.facts import JobFact as JobFact
 from .model.facts import JobFinished as JobFinished
 from .model.facts import JobReleased as JobReleased
+from .model.facts import JobRetriedByHand as JobRetriedByHand
 from .model.facts import JobRetrying as JobRetrying
 from .model.facts import JobStarted as JobStarted
 from .model.facts import LeaseExpired as LeaseExpired

@@ -126,6 +126,7 @@ class Batching:
                 continue
             called_off += 1
             awaited.update(dict.fromkeys(reply.awaited))
+            self._announce_called_off(job, now, reason)
             if isinstance(job.state, Processing):
                 self._ears.called_off(job.request.id, reason)
             else:
@@ -141,6 +142,9 @@ class Batching:
 
     def _itself(self) -> JobQueue:
         return cast("JobQueue", self)
+
+    def _announce_called_off(self, job: StoredJob, now: int, reason: str) -> None:
+        raise NotImplementedError
 
     def _announce_if_heard(self, request: JobRequest, state: State) -> None:
         raise NotImplementedError
