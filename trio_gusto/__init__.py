@@ -39,6 +39,8 @@ from .model.errors import StorageReadOnly as StorageReadOnly
 from .model.errors import UnknownHandler as UnknownHandler
 from .model.errors import UnknownJob as UnknownJob
 from .model.errors import UnknownSchedule as UnknownSchedule
+from .model.explanation import Explanation as Explanation
+from .model.explanation import Reason as Reason
 from .model.facts import ActorRestarted as ActorRestarted
 from .model.facts import Fact as Fact
 from .model.facts import FactsMissed as FactsMissed

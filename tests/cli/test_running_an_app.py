@@ -159,7 +159,7 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
         return set(run(bash, "-c", ask, folder=tmp_path).split())
 
     assert {"jobs", "schedules", "stats", "run", "init"} <= completed("trio-gusto", "")
-    assert {"list", "show", "retry", "cancel"} <= completed("trio-gusto", "jobs", "")
+    assert {"list", "show", "retry", "cancel", "explain"} <= completed("trio-gusto", "jobs", "")
     assert "--state" in completed("trio-gusto", "jobs", "list", "--st")
 
 

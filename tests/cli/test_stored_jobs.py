@@ -139,6 +139,21 @@ def test_a_job_is_shown_with_its_attempts(
     assert said.splitlines()[-1].startswith("1\tsucceeded\t")
 
 
+def test_a_job_is_explained(
+    command: Command, database: Path, ask: Ask, ids: dict[str, str]
+) -> None:
+    explanation = ask("jobs", "explain", ids["order-1"])
+    assert explanation["reason"] == "failed"
+    assert explanation["details"]["error"]["type"] == "ValueError"
+    code, said = command("jobs", "explain", ids["order-4"], "--db", str(database))
+    assert code == 0
+    assert said.startswith("It is due at ")
+    assert "\nreason: not_due\nuntil: " in said
+    code, said = command("jobs", "explain", str(uuid4()), "--db", str(database))
+    assert code == 1
+    assert said.startswith("trio-gusto: no job has the id ")
+
+
 def test_jobs_are_retried_and_cancelled_and_what_cannot_be_is_told_with_1(
     command: Command, database: Path, ask: Ask, ids: dict[str, str]
 ) -> None:

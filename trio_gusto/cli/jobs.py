@@ -1,4 +1,4 @@
-"""``trio-gusto jobs``: look for jobs, retry and cancel them."""
+"""``trio-gusto jobs``: look for jobs, explain, retry and cancel them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ..queue.jobqueue import JobQueue
 from ..queue.records import JobFilter
 from .exits import OK, WRONG, Unusable
 from .place import Place
-from .showing import plain, show_fields, show_json, show_table
+from .showing import in_one_line, plain, show_fields, show_json, show_table
 
-commands = cyclopts.App(name="jobs", help="Look for jobs, retry and cancel them.")
+commands = cyclopts.App(name="jobs", help="Look for jobs, explain, retry and cancel them.")
 
 Words = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
 States = Annotated[tuple[JobState, ...], Parameter(negative="", show_default=False)]
@@ -174,6 +174,32 @@ def cancel(jobs: Ids, /, *, reason: str = "", place: Place | None = None) -> int
         Why; it is kept with the jobs.
     """
     return _each(place or Place(), jobs, "cancelled", lambda queue, job: queue.cancel(job, reason))
+
+
+@commands.command
+def explain(job: UUID, /, *, place: Place | None = None) -> int:
+    """Say why a job is where it is, and what it waits for.
+
+    Parameters
+    ----------
+    job
+        Its id.
+    """
+    place = place or Place()
+    explanation = place.run(lambda queue: queue.explain(job))
+    if place.json:
+        show_json(explanation)
+        return OK
+    print(in_one_line(explanation.sentence))
+    show_fields(
+        {
+            "reason": explanation.reason,
+            "until": explanation.until,
+            "blocking": explanation.blocking,
+            **explanation.details,
+        }
+    )
+    return OK
 
 
 # --- inside ---------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from .draft import Drafter
 from .records import LARGEST_PAGE, Page
 
 if TYPE_CHECKING:
-    from .jobqueue import Ears, JobQueue
+    from .ears import Ears
+    from .jobqueue import JobQueue
 
 
 class Batching:

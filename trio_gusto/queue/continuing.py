@@ -20,7 +20,7 @@ from .ref import JobRef
 from .signatures import AnyMethod, Method, R, Ts
 
 if TYPE_CHECKING:
-    from .jobqueue import Ears
+    from .ears import Ears
 
 Parent = JobRef[Any] | Job | Batch | UUID
 """What names a job or batch that others wait for."""

@@ -6,7 +6,7 @@ job is stored. It owns no I/O: writes go to the storekeeper's desk, queries to t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Unpack, overload
 from uuid import UUID
@@ -29,6 +29,7 @@ from .batching import Batching
 from .call import Call
 from .continuing import Continuing
 from .draft import Drafter
+from .ears import Ears
 from .looking import Looking
 from .reading import Reader
 from .ref import JobRef
@@ -38,28 +39,6 @@ from .signatures import AnyMethod, Method, R, Ts
 TURN = 64
 """Jobs that may be stored without waiting, in memory, before the event loop gets its turn: a turn
 for each would cost more than the job. Counted, not timed, so that runs can be repeated."""
-
-
-class Ears:
-    """Whom the queue tells of what it did, in this process. A producer has nobody to tell."""
-
-    def ready(self) -> None:
-        """There is a job that is due."""
-
-    def due(self, instant: int) -> None:
-        """A job falls due at ``instant``."""
-
-    def expiring(self) -> None:
-        """A job with an ``expire_on`` was stored."""
-
-    def called_off(self, job_id: JobId, reason: str) -> None:
-        """The cancellation of a processing job was asked for."""
-
-    def rescheduled(self) -> None:
-        """A schedule was registered, changed or removed."""
-
-    def awaited(self, ended: Sequence[JobId]) -> None:
-        """These jobs may have ended, and others wait for them."""
 
 
 class JobQueue(ScheduleVerbs, Continuing, Batching, Looking):

@@ -11,6 +11,9 @@ import trio
 
 from ..actors.desk import StorageDesk
 from ..actors.probe import Probe
+from ..clock import Clock
+from ..model.explaining import explain
+from ..model.explanation import Explanation
 from ..model.facts import Fact
 from ..model.ids import JobId
 from ..model.instants import to_optional_datetime
@@ -20,9 +23,11 @@ from ..model.states import JobState
 from ..serialization.views import attempt_view
 from ..storage.messages import Tally
 from .batching import page_mark
+from .ears import Ears
 from .events import Overflow, heard
 from .reading import Reader
 from .records import JobFilter, Page, QueueStats
+from .surroundings import surroundings
 
 if TYPE_CHECKING:
     from .ref import JobRef
@@ -33,6 +38,8 @@ class Looking:
 
     _desk: StorageDesk
     _probe: Probe
+    _clock: Clock
+    _ears: Ears
     reader: Reader
 
     async def find(
@@ -64,6 +71,19 @@ class Looking:
         """
         stored = await self.reader.known(self._id_of(job))
         return tuple(attempt_view(record, stored) for record in attempts_of(stored))
+
+    async def explain(self, job: JobRef[Any] | Job | UUID) -> Explanation:
+        """Why a job is where it is, and what it waits for: in one sentence, and in fields.
+
+        Of workers, only those of this process are known.
+
+        Raises:
+            UnknownJob: there is no such job.
+        """
+        stored = await self.reader.known(self._id_of(job))
+        return explain(
+            stored, await surroundings(self._desk, self._ears, stored, self._clock.instant())
+        )
 
     async def stats(self) -> QueueStats:
         """How many jobs there are, by state, queue and tenant."""

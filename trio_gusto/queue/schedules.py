@@ -28,7 +28,7 @@ from .signatures import AnyMethod, Method, Ts
 if TYPE_CHECKING:
     from ..model.job import JobRequest
     from ..model.states import State
-    from .jobqueue import Ears
+    from .ears import Ears
 
 PAGE = 500
 """Schedules read in one go."""
