@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -97,12 +98,17 @@ def versus(
     prepare: Callable[[Scale], None] = _nothing,
 ) -> Figure:
     """A figure of one row. Its floor is measured before and after the product, and averaged, so
-    that what else the machine does in these seconds falls on both sides."""
+    that what else the machine does in these seconds falls on both sides. What a measurement leaves
+    behind is collected before the next, which would pay for it."""
+
+    def measured(function: Measure, scale: Scale) -> float:
+        gc.collect()
+        return function(scale)
 
     def measure(scale: Scale) -> Sequence[Pair]:
-        before = floor(scale)
-        measured = product(scale)
-        return [Pair(measured, (before + floor(scale)) / 2)]
+        before = measured(floor, scale)
+        result = measured(product, scale)
+        return [Pair(result, (before + measured(floor, scale)) / 2)]
 
     return Figure(name, [row], measure, lambda scale: [product(scale)], prepare)
 

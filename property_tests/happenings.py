@@ -8,7 +8,9 @@ import attrs
 import trio
 from hypothesis import strategies as st
 
-from property_tests.node import LEASE, Spec, Step
+from property_tests.dealings import dealings, registers
+from property_tests.node import LEASE, Spec
+from property_tests.specs import picks, specs
 from property_tests.world import World
 from trio_gusto import StorageBusy
 from trio_gusto.testing import Fault
@@ -61,6 +63,7 @@ class StepClock:
     by: int
 
     async def perform(self, world: World) -> None:
+        world.firing.see_clock()
         world.clock.step(self.by)
         world.steps_of_clock += 1
         world.disturb()
@@ -140,23 +143,6 @@ class FailStorage:
 
 # --- drawn ----------------------------------------------------------------------------------------
 
-picks = st.integers(0, 5)
-delays = st.sampled_from([0.0, 0.5, 3.0, LEASE, 60.0, 3600.0])
-steps = st.builds(
-    Step,
-    st.sampled_from(["ok", "ok", "raise", "fail", "retry", "snooze", "hang", "exit"]),
-    st.sampled_from([0.0, 0.0, 1.0, 3.0, LEASE, 15.0]),
-    delays,
-)
-specs = st.builds(
-    Spec,
-    st.lists(steps, max_size=3).map(tuple),
-    st.sampled_from(["a", "b"]),
-    st.sampled_from([0, 0, 1, -1]),
-    st.none() | delays,
-    st.none() | st.sampled_from([0.5, 2.0, 7.0, 100.0]),
-    st.integers(1, 3),
-)
 enqueues = st.builds(
     Enqueue, st.lists(specs, min_size=1, max_size=4).map(tuple), picks, st.just(True)
 ) | st.builds(Enqueue, st.tuples(specs), picks)
@@ -176,8 +162,28 @@ clock = st.builds(StepClock, st.sampled_from([-4000, -20, -1, 1, 20, 4000]))
 
 starts = st.builds(StartNode, st.integers(1, 3))
 
-calm = st.lists(enqueues | passing | changes | starts, min_size=1, max_size=20)
+calm = st.lists(enqueues | passing | changes | starts | dealings, min_size=1, max_size=20)
 """Nothing goes wrong."""
 
-wild = st.lists(enqueues | passing | changes | nodes | faults | clock, min_size=1, max_size=25)
+alone = enqueues | passing | changes | nodes | faults | clock
+
+lone = st.lists(alone, min_size=1, max_size=25)
+"""Anything goes wrong, and no job has to do with another."""
+
+jumpy = st.lists(
+    enqueues
+    | starts
+    | st.builds(Pass, st.sampled_from([0.5, 1.0]))
+    | st.builds(StepClock, st.sampled_from([20, 4000])),
+    min_size=4,
+    max_size=25,
+)
+"""Leases pass for everybody but their holders, again and again."""
+
+timed = st.builds(
+    lambda first, rest: [first, *rest], registers, st.lists(passing | enqueues, min_size=1)
+)
+"""Time passes with a schedule."""
+
+wild = st.lists(alone | dealings, min_size=1, max_size=25)
 """Anything goes wrong."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import trio
 
-from trio_gusto import Fail, Gusto, JobQueue, Options, Retry, Snooze, fixed
+from trio_gusto import Fail, Gusto, JobQueue, Options, Retry, Snooze, current_job, fixed
 from trio_gusto.storage.messages import Query, Renew, Renewed, Write, WriteReply
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import Fault, FaultyStorage
@@ -154,6 +154,7 @@ class Node:
         )
         self.app = Gusto(self.mortal, options=options, clock=world.clock)
         self.play = self.app.job(name="play")(self._play)
+        self.tick = self.app.job(name="tick")(self._tick)
         self.scope = trio.CancelScope()
         self.leave = trio.Event()
         self.ended = trio.Event()
@@ -209,4 +210,13 @@ class Node:
             raise
         finally:
             entry.left = True
+            self.open.discard(entry)
+
+    async def _tick(self, work: float) -> None:
+        """What schedules call."""
+        entry = Entry(self, current_job().attempt, self.world.clock.instant())
+        self.open.add(entry)
+        try:
+            await trio.sleep(work)
+        finally:
             self.open.discard(entry)

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from property_tests.family import Death, Family, Member, deaths, families
+from property_tests.dying import Death, deaths
+from property_tests.family import Family, Member, families
 from trio_gusto import MemoryStorage
 from trio_gusto.model.dependencies import Dependent, GiveUp, Release, Verdict, WaitOn, judge
 from trio_gusto.model.errors import DuplicateJob, UnknownJob
@@ -137,7 +138,7 @@ in_sqlite = partial(SqliteStorage, ":memory:", inline=True, synchronous="NORMAL"
 
 @pytest.mark.timeout(3600)  # a nightly run draws many examples
 @pytest.mark.parametrize("make", [MemoryStorage, in_sqlite], ids=["memory", "sqlite"])
-@given(members=families(), dying=deaths)
+@given(members=families(), dying=deaths())
 def test_whoever_dies_each_is_released_or_given_up_once_and_never_early(
     make: Callable[[], Storage], members: list[Member], dying: list[Death]
 ) -> None:
@@ -205,7 +206,7 @@ def test_the_laws_of_families_catch(fault: type[MemoryStorage]) -> None:
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    @given(members=families(), dying=deaths)
+    @given(members=families(), dying=deaths())
     def law(members: list[Member], dying: list[Death]) -> None:
         play(fault, members, dying)
 

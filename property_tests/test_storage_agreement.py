@@ -14,9 +14,9 @@ from property_tests.agreement import Agreement
 from property_tests.schedule_agreement import ScheduleAgreement
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
+from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
-    BatchesFound,
     ClaimDue,
     ClaimReply,
     Commit,
@@ -26,6 +26,7 @@ from trio_gusto.storage.messages import (
     Conflict,
     DependentJobs,
     Dependents,
+    Inserted,
     Prune,
     Pruned,
     Renew,
@@ -174,7 +175,31 @@ class ForgetsFailuresOfBatches(MemoryStorage):
         return reply
 
 
+class LosesTheLastThatWasStaged(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        pile = None if write.stage is None else self._staging._piles.get(write.stage)
+        if pile is not None and len(pile.requests) > 1 and len(pile.requests) == write.staged:
+            del pile.requests[-1], pile.states[-1]
+            write = attrs.evolve(write, staged=write.staged - 1)
+        return super()._insert_batch(write)
+
+
+class StoresWhatIsLeftOfABlock(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        pile = None if write.stage is None else self._staging._piles.get(write.stage)
+        staged = write.staged if pile is None else len(pile.requests)
+        return super()._insert_batch(attrs.evolve(write, staged=staged))
+
+
+class SweepsBlocksThatAreOpen(MemoryStorage):
+    def _stranded(self, query: Stranded) -> StrandedJobs:
+        return attrs.evolve(super()._stranded(query), stages=tuple(self._staging._piles))
+
+
 FAULTS = (
+    LosesTheLastThatWasStaged,
+    StoresWhatIsLeftOfABlock,
+    SweepsBlocksThatAreOpen,
     CountsAJobTwice,
     ForgetsFailuresOfBatches,
     ForgetsWhoIsAwaited,

@@ -17,13 +17,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from property_tests.happenings import calm, wild
+from property_tests.happenings import calm, jumpy, lone, timed, wild
 from property_tests.world import World
 from trio_gusto import MemoryStorage
-from trio_gusto.model.errors import DuplicateJob, UnknownJob
+from trio_gusto.model.errors import DuplicateJob, GustoError, UnknownJob
 from trio_gusto.model.failure import leaves
 from trio_gusto.model.job import StoredJob
-from trio_gusto.model.states import Cancelled, Processing
+from trio_gusto.model.states import Cancelled, JobState, Processing
+from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -32,11 +33,13 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
+    DependentJobs,
     Insert,
     Inserted,
     Stranded,
     StrandedJobs,
 )
+from trio_gusto.storage.schedule_messages import Fire, Schedules
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 
@@ -163,13 +166,45 @@ class KeepsDueTimesToItself(MemoryStorage):
         return attrs.evolve(super()._claim_due(claim), next_due=None)
 
 
+class ForgetsWhoWaits(MemoryStorage):
+    async def read(self, query: Any) -> Any:
+        found = await super().read(query)
+        return DependentJobs([]) if isinstance(found, DependentJobs) else found
+
+
+class TakesFailuresForSuccesses(MemoryStorage):
+    async def read(self, query: Any) -> Any:
+        found = await super().read(query)
+        if isinstance(found, DependentJobs):
+            for each in found.jobs:
+                each.parents = {JobState.COMPLETED: sum(each.parents.values())}
+        return found
+
+
+class LosesAMember(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        insert = Insert(write.jobs.requests[1:], write.jobs.states[1:])
+        return super()._insert_batch(attrs.evolve(write, jobs=insert))
+
+
+class KeepsNextInstantsToItself(MemoryStorage):
+    async def read(self, query: Any) -> Any:
+        found = await super().read(query)
+        return attrs.evolve(found, next_at=None) if isinstance(found, Schedules) else found
+
+
+class MovesOnWithoutItsJobs(MemoryStorage):
+    def _fire(self, fire: Fire) -> Committed | Conflict | GustoError:
+        fire.requests, fire.states = (), ()
+        return super()._fire(fire)
+
+
 FAULTS = (
     StartsEarly,
     ForgetsDeadlines,
     ForgetsCancellations,
     LosesAJob,
     AcceptsStaleLeases,
-    AcceptsStaleSuccesses,
     LosesASuccess,
     RefusesASuccess,
     GivesAttemptsAway,
@@ -180,10 +215,29 @@ FAULTS = (
 )
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_the_laws_catch(fault: type[MemoryStorage]) -> None:
+FAULTS_OF_DEALINGS = (
+    ForgetsWhoWaits,
+    TakesFailuresForSuccesses,
+    LosesAMember,
+)
+FAULTS_OF_SCHEDULES = (KeepsNextInstantsToItself, MovesOnWithoutItsJobs)
+
+
+@pytest.mark.parametrize(
+    ("fault", "happenings"),
+    [
+        *((fault, lone) for fault in FAULTS),
+        *((fault, wild) for fault in FAULTS_OF_DEALINGS),
+        *((fault, timed) for fault in FAULTS_OF_SCHEDULES),
+        (AcceptsStaleSuccesses, jumpy),
+    ],
+    ids=lambda value: getattr(value, "__name__", "drawn"),
+)
+def test_the_laws_catch(
+    fault: type[MemoryStorage], happenings: st.SearchStrategy[list[Any]]
+) -> None:
     @settings(
-        max_examples=1000,
+        max_examples=2000,
         derandomize=True,
         database=None,
         deadline=None,
@@ -191,7 +245,7 @@ def test_the_laws_catch(fault: type[MemoryStorage]) -> None:
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    @given(operations=wild, prefetch=prefetches)
+    @given(operations=happenings, prefetch=prefetches)
     def machine(operations: list[Any], prefetch: int | None) -> None:
         play(fault, operations, prefetch)
 

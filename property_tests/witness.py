@@ -18,6 +18,7 @@ from trio_gusto.model.errors import GustoError
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import ClaimedJob, JobRequest
 from trio_gusto.model.states import State
+from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -34,10 +35,11 @@ from trio_gusto.storage.messages import (
     Write,
     WriteReply,
 )
+from trio_gusto.storage.schedule_messages import Fire
 from trio_gusto.storage.storage import Storage
 
 PENDING = {"scheduled", "ready"}
-ENDED = {"completed", "failed", "cancelled", "expired"}
+ENDED = {"completed", "failed", "cancelled", "expired", "skipped"}
 BY_HAND = {"failed", "cancelled", "expired"}
 
 
@@ -52,7 +54,7 @@ class Claim:
 
 @attrs.define(eq=False)
 class Known:
-    """What the witness knows of one job."""
+    """What the witness knows of one job. The ``key`` of one that a schedule made is negative."""
 
     request: JobRequest
     key: int
@@ -122,6 +124,13 @@ class Witness(Storage):
             case Insert(), Inserted():
                 for request, state in zip(write.requests, write.states, strict=True):
                     self._inserted(request, state)
+            case InsertBatch(), Inserted():
+                for request, state in zip(write.jobs.requests, write.jobs.states, strict=True):
+                    self._inserted(request, state)
+            case Fire(), Committed():
+                for request, state in zip(write.requests, write.states, strict=True):
+                    if request.id not in self.jobs:
+                        self._inserted(request, state)
             case ClaimDue(), ClaimReply():
                 self._claimed(write, reply)
             case Commit(), Committed():
@@ -138,10 +147,14 @@ class Witness(Storage):
     # --- the laws ---
 
     def _inserted(self, request: JobRequest, state: State) -> None:
-        (key,) = json.loads(request.args)
+        details = request.details
+        of_schedule = details is not None and details.schedule_name is not None
+        key = -1 - len(self.jobs) if of_schedule else json.loads(request.args)[0]
         job = Known(request, key, len(self.jobs), state.word.value, _due(state), request.expire_on)
         self.expect(key not in self.by_key, "a call is stored once", key)
-        self.expect(job.state in PENDING, "a job begins scheduled or ready", key, job.state)
+        waits = of_schedule or (details is not None and bool(details.parents))
+        firsts = {*PENDING, *(["waiting"] if waits else []), *(["skipped"] if of_schedule else [])}
+        self.expect(job.state in firsts, "a job begins as it should", key, job.state)
         self.jobs[request.id] = self.by_key[key] = job
 
     def _claimed(self, claim: ClaimDue, reply: ClaimReply) -> None:
@@ -199,6 +212,9 @@ class Witness(Storage):
             wanted = {"cancelled", "expired"} if job.attempt == 0 else {"cancelled", "failed"}
             self.expect(after in wanted, "a listed edge", job.key, before, after)
             self.expect(after != "expired" or job.expire_on is not None, "no deadline", job.key)
+        elif before == "waiting":
+            wanted = {*PENDING, "cancelled", "expired"}
+            self.expect(after in wanted, "a listed edge", job.key, before, after)
         else:
             self.expect(
                 before in BY_HAND and after == "ready", "an ended job rests", job.key, after
@@ -265,5 +281,6 @@ class Witness(Storage):
 
 
 def _due(state: Any) -> int:
-    due: int = state.due
+    """When a job falls due; one that waits or was skipped does not."""
+    due: int = getattr(state, "due", 0)
     return due

@@ -8,16 +8,20 @@ really happened. What breaks a law becomes a sentence, and after every operation
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import attrs
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from property_tests.firing_rules import FiringRules
+from property_tests.hearing import Hearing
 from property_tests.node import Entry, Node, Promise, Spec
+from property_tests.waiting_rules import WaitingRules
 from property_tests.witness import ENDED, Known, Witness
 from trio_gusto import Gusto, JobFilter, JobQueue, StorageError, call, current_job
-from trio_gusto.model.ids import to_uuid
+from trio_gusto.model.ids import to_job_id, to_uuid
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import VirtualClock
 
@@ -30,21 +34,32 @@ LONGEST = 400
 """Times that the end is waited for, ten minutes each."""
 
 
+@attrs.frozen
+class Door:
+    """A queue to speak through, and its handlers."""
+
+    queue: JobQueue
+    play: Any
+    tick: Any
+
+
 class World:
     """Everything there is, and the operations on it."""
 
     def __init__(self, storage: Storage, *, prefetch: int | None = 0) -> None:
         self.clock = VirtualClock()
-        self.witness = Witness(storage)
+        self.waiting = WaitingRules()
+        self.firing = FiringRules(self.clock)
+        self.witness = Witness(Hearing(storage, self.waiting, self.firing))
         self.prefetch = prefetch
         self.promises: dict[int, Promise] = {}
         self.nodes: list[Node] = []
         self.disturbed_at = -CALM
         self.steps_of_clock = 0
-        self.violations = self.witness.violations
         self.expect = self.witness.expect
         office = Gusto(self.witness, clock=self.clock)
         self._office_play = office.job(name="play")(_never)
+        self._office_tick = office.job(name="tick")(_never_ticks)
         self._office_app = office
         self.nursery: trio.Nursery
         self.office: JobQueue
@@ -71,7 +86,12 @@ class World:
         self.raise_violations()
 
     def raise_violations(self) -> None:
-        assert not self.violations, "\n".join(self.violations)
+        broken = [
+            *self.witness.violations,
+            *self.waiting.violations,
+            *self.firing.violations,
+        ]
+        assert not broken, "\n".join(broken)
 
     def disturb(self) -> None:
         """From now on things may be late for a while."""
@@ -91,35 +111,53 @@ class World:
         alive = self.alive()
         return alive[pick % len(alive)] if alive else None
 
-    def pick_door(self, pick: int) -> tuple[JobQueue, Any]:
+    def pick_door(self, pick: int) -> Door:
         """A queue to speak through: a node's, or the office's, which runs nothing."""
-        doors: list[tuple[JobQueue, Any]] = [(self.office, self._office_play)]
-        doors += [(node.queue, node.play) for node in self.alive() if node.queue is not None]
+        doors = [Door(self.office, self._office_play, self._office_tick)]
+        doors += [
+            Door(node.queue, node.play, node.tick)
+            for node in self.alive()
+            if node.queue is not None
+        ]
         return doors[pick % len(doors)]
 
     # --- jobs ---------------------------------------------------------------------------------
 
     async def enqueue(self, specs: Sequence[Spec], pick: int, *, many: bool) -> None:
-        queue, play = self.pick_door(pick)
-        promises = [
-            Promise(len(self.promises) + number, spec, steps=deque(spec.script))
-            for number, spec in enumerate(specs)
-        ]
-        self.promises.update((promise.key, promise) for promise in promises)
-        calls = [call(play, promise.key, **promise.spec.options()) for promise in promises]
+        door = self.pick_door(pick)
+        promises = [self.promise(spec) for spec in specs]
+        calls = [call(door.play, promise.key, **promise.spec.options()) for promise in promises]
+
+        async def speak() -> None:
+            if many:
+                await door.queue.enqueue_many(calls)
+            else:
+                await door.queue.enqueue(door.play, promises[0].key, **specs[0].options())
+
+        self.keep(promises, stored=await self.attempt(speak))
+
+    def promise(self, spec: Spec) -> Promise:
+        """Something new to expect."""
+        promise = Promise(len(self.promises), spec, steps=deque(spec.script))
+        self.promises[promise.key] = promise
+        return promise
+
+    async def attempt(self, speak: Callable[[], Awaitable[object]]) -> bool:
+        """Say something; whether it was answered. A storage may fail, or say nothing for long."""
         try:
             with trio.move_on_after(1) as patience:
-                if many:
-                    await queue.enqueue_many(calls)
-                else:
-                    await queue.enqueue(play, promises[0].key, **promises[0].spec.options())
+                await speak()
         except StorageError:
             self.disturb()
-            return
+            return False
+        return not patience.cancelled_caught
+
+    def keep(self, promises: Sequence[Promise], *, stored: bool) -> None:
+        """Whether they must be there is known from now on."""
         for promise in promises:
-            promise.stored = None if patience.cancelled_caught else True
+            promise.stored = stored or None
             known = promise.key in self.witness.by_key
-            self.expect(known or patience.cancelled_caught, "what was enqueued is stored", promise)
+            self.expect(known or not stored, "what was enqueued is stored", promise)
 
     async def cancel(self, pick: int, door: int) -> None:
         job = self.pick_job(pick)
@@ -128,13 +166,15 @@ class World:
         before, generation, done = job.state, job.generation, False
         try:
             with trio.move_on_after(1) as patience:
-                done = await self.pick_door(door)[0].cancel(to_uuid(job.request.id), "not wanted")
+                done = await self.pick_door(door).queue.cancel(
+                    to_uuid(job.request.id), "not wanted"
+                )
         except StorageError:
             self.disturb()
             return
         if patience.cancelled_caught:
             return
-        if done and job.generation == generation:
+        if done and job.generation == generation and job.key in self.promises:
             self.promises[job.key].called_off = True
         self.expect(done or before in ENDED or job.state in ENDED, "cancel finds it", job.key)
 
@@ -142,12 +182,12 @@ class World:
         job = self.pick_job(pick)
         if job is None:
             return
-        promise = self.promises[job.key]
+        promise = self.promises.get(job.key, Promise(job.key, Spec()))
         before, promise.called_off = promise.called_off, False
         done = False
         try:
             with trio.move_on_after(1) as patience:
-                done = await self.pick_door(door)[0].retry(to_uuid(job.request.id))
+                done = await self.pick_door(door).queue.retry(to_uuid(job.request.id))
         except StorageError:
             self.disturb()
             return
@@ -195,6 +235,9 @@ class World:
         if trio.current_time() < self.disturbed_at + CALM or not self.alive():
             return
         now = self.clock.instant()
+        self.firing.check_at_rest()
+        undecided = self.waiting.undecided()
+        self.expect(not undecided, "who may be judged is judged", undecided)
         idle = [node for node in self.alive() if len(node.open) < node.concurrency]
         for job in self.witness.jobs.values():
             if idle and job.is_eligible(now - SECOND // 10) and job.is_eligible(now):
@@ -214,6 +257,8 @@ class World:
             node.mortal.dies = None
         if all(node.leave.is_set() for node in self.alive()):
             await self.start()
+        for schedule in await self.office.schedules():
+            await self.office.remove_schedule(schedule.name)
         for _ in range(LONGEST):
             await self.settle()
             if all(job.state in ENDED for job in self.witness.jobs.values()):
@@ -240,14 +285,22 @@ class World:
                 promise.key,
             )
         page = await self.office.find(JobFilter(), limit=1000)
-        self.expect(len(page.items) == len(jobs), "every job is found")
-        for seen in page.items:
+        found = list(page.items)
+        while page.next is not None:
+            page = await self.office.find(JobFilter(), limit=1000, after=page.next)
+            found += page.items
+        self.expect(len(found) == len(jobs), "every job is found")
+        for seen in found:
             await self._check_history(seen)
+        for batch, members in self.waiting.members.items():
+            status = await self.office.batch_ref(to_uuid(batch)).status()
+            self.expect(status.total == len(members), "a batch has its jobs", status)
+            self.expect(status.is_finished, "every batch is finished", status)
 
     async def _check_history(self, seen: Any) -> None:
         """What is recorded is what handlers did."""
-        (key,) = seen.args
-        promise, job = self.promises[key], self.witness.by_key[key]
+        job = self.witness.jobs[to_job_id(seen.id)]
+        key, promise = job.key, self.promises.get(job.key)
         attempts = await self.office.attempts(seen)
         self.expect(seen.state.value == job.state, "what is shown is so", key, seen.state)
         of_this_life = attempts[len(attempts) - job.claims :]
@@ -260,6 +313,8 @@ class World:
                 self.expect(
                     attempt.claimed_at <= started <= attempt.ended_at, "times are in order", key
                 )
+        if promise is None:
+            return  # a schedule made it, and nobody has noted what its handler did
         hows = [entry.how for entry in promise.entries]
         for outcome, wanted in (("succeeded", ["ok"]), ("snoozed", ["Snooze"])):
             recorded = sum(attempt.outcome == outcome for attempt in attempts)
@@ -273,4 +328,8 @@ class World:
 
 
 async def _never(key: int) -> str:
+    raise AssertionError("the office runs nothing")
+
+
+async def _never_ticks(work: float) -> None:
     raise AssertionError("the office runs nothing")

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 import trio
 
+from .actors.host import hosted
 from .actors.probe import Gate, Probe
 from .actors.supervisor import Child, RestartBudget, Supervisor
 from .actors.tree import Drain, Tree, Workers
@@ -208,7 +209,7 @@ class Gusto:
         try:
             async with (
                 self._singletons(),
-                _hosted(self._tree(consumer=consumer, barriers=barriers)) as tree,
+                hosted(self._tree(consumer=consumer, barriers=barriers)) as tree,
             ):
                 yield self._queue(tree)
         finally:
@@ -257,7 +258,7 @@ class Gusto:
         async def work_until_idle() -> None:
             await self._work_until_idle(tree, ears)
 
-        return JobQueue(tree.desk, tree.waiters, drafter, ears, work_until_idle)
+        return JobQueue(tree.desk, tree.waiters, drafter, ears, work_until_idle, tree.node)
 
     async def _work_until_idle(self, tree: Tree, ears: WorkersEars) -> None:
         """Have everything due run: by the workers that are there, or by some hired for the while."""
@@ -298,52 +299,6 @@ async def _until_idle(workers: Workers, tree: Tree) -> None:
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
     await event.wait()
     scope.cancel()
-
-
-@asynccontextmanager
-async def _hosted(tree: Tree) -> AsyncGenerator[Tree]:
-    """Run ``tree`` beside the block, and bring it down when the block ends.
-
-    An exception of the block comes out as it is, not in a group; so does what the tree died of.
-    """
-    ended = trio.Event()
-    of_block: BaseException | None = None
-
-    async def grow(task_status: trio.TaskStatus[None]) -> None:
-        try:
-            await tree.run(task_status)
-        finally:
-            ended.set()
-
-    try:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(grow)
-            try:
-                yield tree
-            except BaseException as error:  # noqa: BLE001 - raised again below, when the tree is down
-                of_block = error
-            tree.drain.ask(graceful=not isinstance(of_block, trio.Cancelled))
-            try:
-                await ended.wait()
-            except BaseException as error:  # noqa: BLE001 - raised again below, like the block's own
-                # The host lost its patience while we drained, by a cancellation or a second
-                # Ctrl-C: no more than the final writes now.
-                tree.drain.ask(graceful=False)
-                of_block = of_block or error
-    except BaseExceptionGroup as group:
-        raise _without_shell(group, of_block) from None
-    if of_block is not None:
-        raise of_block
-
-
-def _without_shell(group: BaseExceptionGroup[BaseException], of_block: object) -> BaseException:
-    """The one exception that brought the tree down, out of the nursery's group around it."""
-    errors = list(group.exceptions)
-    if isinstance(of_block, BaseException) and not isinstance(of_block, trio.Cancelled):
-        errors.append(of_block)
-    if len(errors) == 1:
-        return errors[0]
-    return BaseExceptionGroup("the app and its host block both failed", errors)
 
 
 def _node_name(name: str | None) -> str:

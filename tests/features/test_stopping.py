@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trio_gusto import Gusto, JobState, Options
-from trio_gusto.testing import VirtualClock
+from trio_gusto import Gusto, JobState, MemoryStorage, Options
+from trio_gusto.testing import Asked, Fault, FaultyStorage, VirtualClock
 
 
 async def states(app: Gusto) -> list[tuple[JobState, int, str]]:
@@ -94,6 +94,34 @@ async def test_a_cancelled_host_does_not_wait_for_the_drain() -> None:
                 await wait_all_tasks_blocked()
                 scope.cancel()
         assert await states(app) == [(JobState.READY, 0, "")]
+
+
+@pytest.mark.parametrize("how", ["running", "connected"])
+async def test_a_host_that_is_cancelled_while_the_app_starts_is_let_go(how: str) -> None:
+    app = Gusto()
+    with trio.fail_after(5):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            async with app.running() if how == "running" else app.connected():
+                await trio.sleep_forever()
+        assert scope.cancelled_caught
+        assert await states(app) == []
+
+
+async def test_a_host_that_is_cancelled_while_its_storage_does_not_answer_is_let_go(
+    autojump_clock: MockClock,
+) -> None:
+    """The first sweep is part of the start."""
+
+    def never(asked: Asked) -> Fault | None:
+        return Fault(on="read", error=None, delay=10**9) if asked.on == "read" else None
+
+    app = Gusto(FaultyStorage(MemoryStorage(), never))
+    with trio.move_on_after(5) as patience:
+        async with app.running():
+            await trio.sleep_forever()
+    assert patience.cancelled_caught
+    assert trio.current_time() < 60
 
 
 async def test_a_host_that_loses_its_patience_while_draining_is_let_go() -> None:

@@ -158,12 +158,14 @@ class Drain:
     def __init__(self) -> None:
         self.asked = trio.Event()
         self.graceful = True
+        self.growing = trio.CancelScope()
         self.patience = trio.CancelScope()
 
     def ask(self, *, graceful: bool) -> None:
         """Ask for the end: gracefully, or with no more than the final writes."""
         if not graceful:
             self.graceful = False
+            self.growing.cancel()
             self.patience.cancel()
         self.asked.set()
 
@@ -187,6 +189,8 @@ class Tree:
         self.clock = clock
         self.options = options
         self.drain = Drain()
+        self.up = trio.Event()
+        """Set when every actor is ready."""
         self._beside = beside
         self.desk = StorageDesk(storage)
         self.waiters = Waiters()
@@ -211,7 +215,7 @@ class Tree:
         return workers
 
     @trio.lowlevel.enable_ki_protection  # a Ctrl-C is for the host, which then asks for a drain
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self) -> None:
         """Grow, serve until asked to come down, come down.
 
         Raises:
@@ -223,9 +227,12 @@ class Tree:
             await self.storage.attach(self.node)
             try:
                 async with trio.open_nursery() as nursery:
-                    await self.supervisor.start(nursery, self._children())
-                    if not self.supervisor.failed.is_set():
-                        task_status.started()
+                    await self.supervisor.start(nursery, self._roots())
+                    # Some wait for their storage, and the host need not wait with them.
+                    with self.drain.growing:
+                        await self.supervisor.start(nursery, self._branches())
+                        if not self.supervisor.failed.is_set():
+                            self.up.set()
                     await self._serve()
                     patience = self.options.drain_timeout + 5 * CLEANUP
                     shield.deadline = trio.current_time() + patience
@@ -256,17 +263,20 @@ class Tree:
         if self.supervisor.fault is not None:
             self.drain.ask(graceful=False)
 
-    def _children(self) -> list[Child]:
-        children = [
+    def _roots(self) -> list[Child]:
+        """Ready at once; nothing is brought down in order without them."""
+        return [
             Child("storekeeper", Storekeeper(self.desk).run),
             Child("resolver", self.resolver.run),
         ]
+
+    def _branches(self) -> list[Child]:
         workers = self.workers
         if workers is None:
             listener = Listener(
                 self.node, self.storage, [self.waiters.notify_all, self.resolver.hear]
             )
-            return [*children, Child("listener", listener.run)]
+            return [Child("listener", listener.run)]
         listener = Listener(
             self.node,
             self.storage,
@@ -279,7 +289,7 @@ class Tree:
             ],
             workers.heart.look_for_cancels,
         )
-        return [*children, *workers.children(), Child("listener", listener.run), *self._beside]
+        return [*workers.children(), Child("listener", listener.run), *self._beside]
 
 
 def _complain(lease: Lease, *, in_thread: bool) -> None:

@@ -26,7 +26,7 @@ from ..model.lifecycle import CalledOff, RetriedByHand, admit, advance, may
 from ..model.states import Cancelled, Processing, Ready, Scheduled, State
 from ..storage.messages import Commit, Committed, Get, Insert
 from .batching import Batching
-from .call import Call
+from .call import Call, checked
 from .continuing import Continuing
 from .draft import Drafter
 from .ears import Ears
@@ -51,7 +51,9 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Looking):
         drafter: Drafter,
         ears: Ears,
         work_until_idle: Callable[[], Awaitable[None]],
+        node: str,
     ) -> None:
+        self._node = node
         self._desk = desk
         self._waiters = waiters
         self._drafter = drafter
@@ -189,11 +191,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Looking):
         await trio.lowlevel.checkpoint()
 
     def _draft(self, call: Call[Any]) -> JobRequest:
-        if not isinstance(call, Call):
-            raise ArgumentError(
-                f"{call!r} is no call, so there is nothing to enqueue; "
-                "give call(function, *args, **options) for each job"
-            )
+        checked(call)
         return self._drafter.draft(call.fn, call.args, call.options)
 
     def _announce_if_heard(self, request: JobRequest, state: State) -> None:

@@ -9,13 +9,9 @@ from uuid import UUID
 
 import trio
 
-from ..actors.desk import StorageDesk
-from ..actors.probe import Probe
-from ..clock import Clock
 from ..model.explaining import explain
 from ..model.explanation import Explanation
 from ..model.facts import Fact
-from ..model.ids import JobId
 from ..model.instants import to_optional_datetime
 from ..model.job import Attempt, Job
 from ..model.lifecycle import attempts_of
@@ -23,9 +19,8 @@ from ..model.states import JobState
 from ..serialization.views import attempt_view
 from ..storage.messages import Tally
 from .batching import page_mark
-from .ears import Ears
 from .events import Overflow, heard
-from .reading import Reader
+from .part import QueuePart
 from .records import JobFilter, Page, QueueStats
 from .surroundings import surroundings
 
@@ -33,14 +28,8 @@ if TYPE_CHECKING:
     from .ref import JobRef
 
 
-class Looking:
+class Looking(QueuePart):
     """Looking at jobs; a part of `JobQueue`."""
-
-    _desk: StorageDesk
-    _probe: Probe
-    _clock: Clock
-    _ears: Ears
-    reader: Reader
 
     async def find(
         self,
@@ -81,9 +70,9 @@ class Looking:
             UnknownJob: there is no such job.
         """
         stored = await self.reader.known(self._id_of(job))
-        return explain(
-            stored, await surroundings(self._desk, self._ears, stored, self._clock.instant())
-        )
+        now = self._clock.instant()
+        around = await surroundings(self._desk, self._ears, stored, self._node, now)
+        return explain(stored, around)
 
     async def stats(self) -> QueueStats:
         """How many jobs there are, by state, queue and tenant."""
@@ -121,6 +110,3 @@ class Looking:
         """
         with heard(self._probe, buffer, overflow) as stream, stream.receive as channel:
             yield channel
-
-    def _id_of(self, job: JobRef[Any] | Job | UUID) -> JobId:
-        raise NotImplementedError

@@ -10,7 +10,8 @@ from ..model.explanation import Surroundings
 from ..model.ids import JobId
 from ..model.job import StoredJob
 from ..model.states import Processing, Ready, Waiting
-from ..storage.messages import Batches, Get, Stranded
+from ..storage.batch_messages import Batches
+from ..storage.messages import Get, Stranded
 from ..storage.schedule_messages import FindSchedules
 from .ears import Ears
 
@@ -21,15 +22,17 @@ MOST_LOST = 1000
 """Lost leases that are looked through. More are there only right after a disaster."""
 
 
-async def surroundings(desk: StorageDesk, ears: Ears, job: StoredJob, now: int) -> Surroundings:
-    """What is around ``job`` at ``now``."""
+async def surroundings(
+    desk: StorageDesk, ears: Ears, job: StoredJob, node: str, now: int
+) -> Surroundings:
+    """What is around ``job`` at ``now``, as ``node`` sees it."""
     match job.state:
         case Waiting(parents=()):
             return Surroundings(now=now, live=await _held_behind(desk, job.request.id))
         case Waiting(parents=parents):
             return Surroundings(now=now, live=await _live(desk, parents))
         case Processing():
-            return Surroundings(now=now, is_lost=await _is_lost(desk, job, now))
+            return Surroundings(now=now, is_lost=await _is_lost(desk, job, node, now))
         case Ready():
             workers = ears.offer(job.request.name, job.request.queue)
             return Surroundings(now=now, workers=workers)
@@ -66,12 +69,12 @@ async def _held_behind(desk: StorageDesk, job_id: JobId) -> Sequence[JobId]:
     return next((each.behind for each in held if each.job_id == job_id), ())
 
 
-async def _is_lost(desk: StorageDesk, job: StoredJob, now: int) -> bool:
+async def _is_lost(desk: StorageDesk, job: StoredJob, node: str, now: int) -> bool:
     assert isinstance(job.state, Processing)
     if job.state.lease_until <= now:
         return True
     try:
-        lost = (await desk.read(Stranded("", now, MOST_LOST))).lost
+        lost = (await desk.read(Stranded(node, now, MOST_LOST))).lost
     except NotSupported:
         return False
     return any(each.request.id == job.request.id for each in lost)

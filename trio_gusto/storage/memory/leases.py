@@ -11,9 +11,12 @@ from ...model.states import Processing
 from ..messages import CancelRequests, CancelsAsked, Renew, Stranded, StrandedJobs
 from .figures import brief
 from .index import Index, lease_of
+from .staging import Staging
 
 
-def stranded(index: Index, query: Stranded, present: Collection[str]) -> StrandedJobs:
+def stranded(
+    index: Index, staging: Staging, query: Stranded, present: Collection[str]
+) -> StrandedJobs:
     """Jobs that nobody moves on by himself; ``present`` are the nodes that are there."""
     index.look_at_deadlines(query.now)
     lost: list[StoredJob] = []
@@ -32,6 +35,7 @@ def stranded(index: Index, query: Stranded, present: Collection[str]) -> Strande
         [brief(job) for job in islice(index.overdue.values(), query.limit)],
         min(instants, default=None),
         any(lease_of(job).node != query.node for job in index.processing.values()),
+        staging.left_behind(present),
     )
 
 

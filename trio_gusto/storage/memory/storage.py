@@ -10,21 +10,18 @@ It knows no lifecycle: which state may follow which is not its business.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from typing import Any, overload
 
 import attrs
 import trio
 
-from ...model.errors import DuplicateJob, GustoError, UnknownJob
+from ...model.errors import BatchError, DuplicateJob, GustoError, UnknownJob
 from ...model.ids import JobId, to_uuid
 from ...model.job import ClaimedJob, JobRequest, StoredJob
 from ...model.lifecycle import within_reach
 from ...model.states import Processing, Ready, Waiting
-from ..criteria import satisfies
+from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
 from ..messages import (
-    Batches,
-    BatchesFound,
     CancelRequests,
     CancelsAsked,
     ClaimDue,
@@ -40,7 +37,6 @@ from ..messages import (
     Found,
     Get,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Pruned,
@@ -60,18 +56,16 @@ from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import ImmediateStorage
 from .batches import Shelf
 from .dependencies import Awaited
-from .figures import brief, tally
+from .figures import newest, tally
 from .index import ENDED, Index, lease_of
 from .leases import cancel_requests, is_held, stranded
 from .schedules import ScheduleShelf
+from .staging import Staging
 
 NEWS = (Insert, InsertBatch, Commit, Complete, RequestCancel, PutSchedule, Fire)
 """What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
 
-_INSERTED = Inserted()
-_COMMITTED = Committed()
-_COMPLETED = Completions()
-_CONFLICT = Conflict()
+_INSERTED, _COMMITTED, _COMPLETED, _CONFLICT = Inserted(), Committed(), Completions(), Conflict()
 
 
 class MemoryStorage(ImmediateStorage):
@@ -88,6 +82,7 @@ class MemoryStorage(ImmediateStorage):
         self._by_ref: dict[str, StoredJob] = {}
         self._index = Index()
         self._shelf = Shelf()
+        self._staging = Staging()
         self._awaited = Awaited(self._jobs, self._shelf)
         self._sequence = 0
         self._schedules = ScheduleShelf(self._jobs)
@@ -96,6 +91,8 @@ class MemoryStorage(ImmediateStorage):
         self._verbs: Mapping[type, Callable[[Any], WriteReply | GustoError]] = {
             Insert: self._insert,
             InsertBatch: self._insert_batch,
+            Stage: self._staging.put,
+            Discard: self._staging.discard,
             ClaimDue: self._claim_due,
             Commit: self._commit,
             Complete: self._complete,
@@ -210,16 +207,17 @@ class MemoryStorage(ImmediateStorage):
         return _COMMITTED
 
     def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
-        refusal = self._shelf.refusal(write)
-        if refusal is not None:
+        jobs = self._staging.jobs_of(write)
+        if isinstance(jobs, BatchError):
+            return jobs
+        if (refusal := self._shelf.open(write)) is not None:
             return refusal
-        self._shelf.open(write)
-        reply = self._insert(write.jobs)
+        reply = self._insert(jobs)
         if isinstance(reply, GustoError):
-            if write.is_new:
-                del self._shelf.kept[write.batch.id]
+            self._shelf.undo(write)
             return reply
-        for request in write.jobs.requests:
+        self._staging.drop(write.stage)
+        for request in jobs.requests:
             self._shelf.enter(self._jobs[request.id])
         return reply
 
@@ -392,12 +390,7 @@ class MemoryStorage(ImmediateStorage):
         return Found([attrs.evolve(job) for job in jobs])
 
     def _find(self, find: Find) -> Found:
-        newest_first = reversed(self._jobs.values())
-        before = self._sequence + 1 if find.before is None else find.before
-        matching = (
-            brief(job) for job in newest_first if job.sequence < before and satisfies(job, find)
-        )
-        return Found(list(islice(matching, find.limit)))
+        return Found(newest(self._jobs, find))
 
     def _stranded(self, query: Stranded) -> StrandedJobs:
-        return stranded(self._index, query, {*self._nodes, query.node})
+        return stranded(self._index, self._staging, query, {*self._nodes, query.node})

@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 
 import orjson
 
 from ...model.ids import JobId
 from ...model.job import AttemptRecord, StoredJob
+from ..batch_messages import Batches
 from ..messages import (
-    Batches,
     CancelRequests,
     CancelsAsked,
     Dependents,
@@ -31,15 +31,14 @@ from ..schedule_messages import FindSchedules
 from .batches import find_batches
 from .dependencies import dependents
 from .finding import find_rows
+from .presence import IsGone
 from .rows import ATTEMPT_COLUMNS, WHOLE_JOB, WORDS, attempt_of, stored_job
 from .schedules import find_schedules
+from .staging import left_behind
 
 _RUNNING = "state = 3"
 """Few jobs among many: they are found by their own index, and sorted by ``+seq``, because ``seq``
 would have SQLite walk the whole table in that order."""
-
-IsGone = Callable[[str], bool]
-"""Whether a node is known to be gone."""
 
 
 def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> QueryReply:
@@ -132,7 +131,8 @@ def _stranded(connection: sqlite3.Connection, query: Stranded, is_gone: IsGone) 
         "WHERE state < 3 AND expire_on IS NOT NULL AND expire_on > ?1)",
         (now, gone),
     ).fetchone()
-    return StrandedJobs(lost, overdue, next_at, bool(others))
+    stages = left_behind(connection, query, is_gone)
+    return StrandedJobs(lost, overdue, next_at, bool(others), stages)
 
 
 def _cancel_requests(connection: sqlite3.Connection, query: CancelRequests) -> CancelsAsked:
