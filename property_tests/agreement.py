@@ -18,7 +18,7 @@ from property_tests.recount import (
     ALL,
     claimable,
 )
-from property_tests.strategies import outcomes
+from property_tests.strategies import NOW, outcomes
 from trio_gusto.model.dependencies import resolve
 from trio_gusto.model.errors import DuplicateJob
 from trio_gusto.model.ids import JobId, uuid7
@@ -61,8 +61,6 @@ from trio_gusto.storage.messages import (
     Find,
     Get,
     Insert,
-    Prune,
-    Pruned,
     Renew,
     Renewed,
     RequestCancel,
@@ -71,10 +69,28 @@ from trio_gusto.storage.messages import (
     Tally,
     Write,
 )
+from trio_gusto.storage.retention_messages import Prune, Pruned
 
 LEASE = 8
 
 texts = st.none() | st.sampled_from(["", "null", "1"])
+
+DETAILS = {
+    "x": Details(ref_id="x", tags=("x",), worker="w", metadata={"n": 1, "t": True}),
+    "y": Details(ref_id="y", tags=("y", "x"), created_by="ann", user_id="u", metadata={"n": 1.0}),
+}
+CRITERIA: list[dict[str, Any]] = [
+    {},
+    {"names": frozenset({"f"})},
+    {"tags_all": frozenset({"x", "y"})},
+    {"workers": frozenset({"w", "v"})},
+    {"created_by": "ann"},
+    {"user_id": "u"},
+    {"metadata": {"n": 1}},
+    {"metadata": {"n": 1.0}},
+    {"metadata": {"t": 1}},
+    {"metadata": {"t": True}},
+]
 
 
 def accepts(selection: Selection, job: StoredJob) -> bool:
@@ -122,7 +138,7 @@ class Agreement(BatchAgreement):
             expire_on=None if life is None else earliest + life,
             queue=draw(queue_names),
             priority=draw(st.sampled_from([0, 0, 1, -1])),
-            details=None if details is None else Details(ref_id=details, tags=(details,)),
+            details=None if details is None else DETAILS[details],
         )
 
     def insertion(self, draw: Any) -> Insert:
@@ -550,6 +566,8 @@ class Agreement(BatchAgreement):
         tags=st.frozensets(st.sampled_from(["x", "y"]), max_size=1),
         limit=few,
         before=st.none() | picks,
+        criteria=st.sampled_from(CRITERIA),
+        since=st.none() | few,
     )
     def look(
         self,
@@ -558,8 +576,13 @@ class Agreement(BatchAgreement):
         tags: frozenset[str],
         limit: int,
         before: int | None,
+        criteria: dict[str, Any],
+        since: int | None,
     ) -> None:
         self.ask(Find(limit, before, states=states, queues=queues, tags_any=tags))
+        moment = None if since is None else NOW + since
+        self.ask(Find(limit, before, states=states, created_after=moment, **criteria))
+        self.ask(Find(limit, before, created_before=moment, **criteria))
         self.ask(Tally())
         parents = list(self.jobs)[: 2 * limit]
         self.ask(Find(limit, parent=parents[-1] if parents else None))

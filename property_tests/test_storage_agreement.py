@@ -28,13 +28,12 @@ from trio_gusto.storage.messages import (
     DependentJobs,
     Dependents,
     Inserted,
-    Prune,
-    Pruned,
     Renew,
     Renewed,
     Stranded,
     StrandedJobs,
 )
+from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.schedule_messages import Fire
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage

@@ -39,13 +39,17 @@ from .model.errors import StorageReadOnly as StorageReadOnly
 from .model.errors import UnknownHandler as UnknownHandler
 from .model.errors import UnknownJob as UnknownJob
 from .model.errors import UnknownSchedule as UnknownSchedule
+from .model.explanation import Explanation as Explanation
+from .model.explanation import Reason as Reason
 from .model.facts import ActorRestarted as ActorRestarted
 from .model.facts import Fact as Fact
+from .model.facts import FactsMissed as FactsMissed
 from .model.facts import JobClaimed as JobClaimed
 from .model.facts import JobEnqueued as JobEnqueued
 from .model.facts import JobFact as JobFact
 from .model.facts import JobFinished as JobFinished
 from .model.facts import JobReleased as JobReleased
+from .model.facts import JobRetriedByHand as JobRetriedByHand
 from .model.facts import JobRetrying as JobRetrying
 from .model.facts import JobStarted as JobStarted
 from .model.facts import LeaseExpired as LeaseExpired

@@ -17,7 +17,8 @@ import pytest
 import trio
 
 from trio_gusto.model.states import Failed, Ready
-from trio_gusto.storage.messages import Find, Prune, Pruned
+from trio_gusto.storage.messages import Find
+from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import NOW
@@ -28,7 +29,7 @@ JOBS, SLICE = 300, 50
 MOVER = """
 import os, signal, sys
 import trio
-from trio_gusto.storage.messages import Prune
+from trio_gusto.storage.retention_messages import Prune
 from trio_gusto.storage.sqlite import SqliteStorage, archive, months, retention, writes
 
 def die(*_):

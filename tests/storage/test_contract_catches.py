@@ -38,8 +38,6 @@ from trio_gusto.storage.messages import (
     Get,
     Insert,
     Inserted,
-    Prune,
-    Pruned,
     Renew,
     Renewed,
     RequestCancel,
@@ -48,6 +46,7 @@ from trio_gusto.storage.messages import (
     Write,
     WriteReply,
 )
+from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.schedule_messages import (
     FindSchedules,
     Fire,
@@ -419,6 +418,20 @@ class ShowsThePageAgain(MemoryStorage):
     def _find(self, find: Find) -> Found:
         before = None if find.before is None else find.before + 1
         return super()._find(attrs.evolve(find, before=before))
+
+
+class IgnoresWorkers(MemoryStorage):
+    def _find(self, find: Find) -> Found:
+        return super()._find(attrs.evolve(find, workers=frozenset()))
+
+
+class FindsStateByState(MemoryStorage):
+    """Each state's jobs are in order, but they come one state after the other."""
+
+    def _find(self, find: Find) -> Found:
+        jobs = super()._find(attrs.evolve(find, limit=1_000_000)).jobs
+        order = sorted(jobs, key=lambda job: find.states and job.state.word)
+        return Found(order[: find.limit])
 
 
 class FiresWhateverTheVersion(MemoryStorage):
@@ -856,6 +869,8 @@ BROKEN = [
     (KeepsTheLastReason, "a request to cancel keeps its first reason"),
     (PrunesTooEarly, "only jobs that ended before are pruned"),
     (PrunesMoreThanAsked, "pruning goes in slices"),
+    (IgnoresWorkers, "every criterion is applied"),
+    (FindsStateByState, "jobs of several states are found in one order"),
     (ShowsThePageAgain, "pages are stable while jobs arrive"),
 ]
 

@@ -31,7 +31,8 @@ from ..model.retention import Cut, Retention
 from ..model.states import Processing, Ready
 from ..options import Options
 from ..storage.batch_messages import Discard
-from ..storage.messages import Commit, Committed, Prune, Stranded
+from ..storage.messages import Commit, Committed, Stranded
+from ..storage.retention_messages import Prune
 from .desk import StorageDesk
 from .probe import Probe
 from .roster import Alarm, Roster

@@ -30,7 +30,8 @@ class Details:
     made the job, and ``fire_time`` its nominal instant; ``None`` for one that was started by hand.
     ``parents`` are the jobs that this one waited for, or still waits for, batches among them;
     ``batch`` is the one that it belongs to. ``on_conflict`` is a word of `uniqueness.OnConflict`:
-    what is done when another live job has the ``unique_key``.
+    what is done when another live job has the ``unique_key``. ``worker`` is the
+    named worker it was enqueued for.
     """
 
     ref_id: str | None = None
@@ -46,6 +47,7 @@ class Details:
     batch: JobId | None = None
     unique_key: str | None = None
     on_conflict: str = "raise"
+    worker: str | None = None
 
 
 @attrs.define

@@ -19,19 +19,19 @@ from ..job_options import JobOptions
 from ..model.errors import GustoError, NotSupported
 from ..model.facts import JobEnqueued
 from ..model.ids import JobId, to_job_id, to_uuid
-from ..model.instants import to_datetime, to_optional_datetime
-from ..model.job import Attempt, Job, JobRequest
-from ..model.lifecycle import admit, attempts_of
-from ..model.states import Cancelled, JobState, Ready, Scheduled, State
+from ..model.instants import to_datetime
+from ..model.job import Job, JobRequest, StoredJob
+from ..model.lifecycle import CalledOff, admit, advance
+from ..model.states import Cancelled, Processing, Ready, Scheduled, State
 from ..model.uniqueness import has_keys
-from ..serialization.views import attempt_view
-from ..storage.messages import Commit, Committed, Get, Insert, Tally
-from .batching import Batching, page_mark
+from ..storage.messages import Commit, Committed, Get, Insert
+from .batching import Batching
 from .call import Call, checked
 from .continuing import Continuing
 from .draft import Drafter
+from .ears import Ears
+from .looking import Looking
 from .reading import Reader
-from .records import JobFilter, Page, QueueStats
 from .ref import JobRef, id_of
 from .retrying import Retrying
 from .schedules import ScheduleVerbs
@@ -43,29 +43,7 @@ TURN = 64
 for each would cost more than the job. Counted, not timed, so that runs can be repeated."""
 
 
-class Ears:
-    """Whom the queue tells of what it did, in this process. A producer has nobody to tell."""
-
-    def ready(self) -> None:
-        """There is a job that is due."""
-
-    def due(self, instant: int) -> None:
-        """A job falls due at ``instant``."""
-
-    def expiring(self) -> None:
-        """A job with an ``expire_on`` was stored."""
-
-    def called_off(self, job_id: JobId, reason: str) -> None:
-        """The cancellation of a processing job was asked for."""
-
-    def rescheduled(self) -> None:
-        """A schedule was registered, changed or removed."""
-
-    def awaited(self, ended: Sequence[JobId]) -> None:
-        """These jobs may have ended, and others wait for them."""
-
-
-class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying):
+class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
@@ -89,7 +67,9 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying):
         `Gusto.run_until_idle`); with workers running already, wait until they have nothing to do."""
         self._probe = drafter.probe
         self._clock = drafter.clock
-        self._canceller = Canceller(desk, waiters, drafter.clock, ears.called_off, ears.awaited)
+        self._canceller = Canceller(
+            desk, waiters, drafter.clock, ears.called_off, ears.awaited, drafter.probe
+        )
         self._stored_at_once = 0
 
     # --- enqueue ---
@@ -239,6 +219,11 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying):
         if self._probe.listening:
             self._announce(request, state)
 
+    def _announce_called_off(self, job: StoredJob, now: int, reason: str) -> None:
+        if not isinstance(job.state, Processing):  # who runs it tells of its end
+            happening = CalledOff(now, reason)
+            self._canceller.announce(job, advance(job, happening), happening)
+
     def _announce(self, request: JobRequest, state: State) -> None:
         self._probe.announce(
             JobEnqueued(
@@ -291,51 +276,3 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying):
         """A snapshot of the job with the caller's own ``ref_id``, or ``None``."""
         found = await self._desk.read(Get(ref_id=ref_id))
         return self.reader.view(found.jobs[0]) if found.jobs else None
-
-    async def find(
-        self,
-        filter: JobFilter | None = None,  # noqa: A002 - the word users know it by
-        *,
-        limit: int = 25,
-        after: str | None = None,
-    ) -> Page[Job]:
-        """Jobs that satisfy ``filter``, newest first, ``limit`` of them at most.
-
-        ``after`` is the ``next`` of the page before. Jobs stored meanwhile shift no page.
-
-        Raises:
-            ArgumentError: the filter, the limit or the page mark is not of its kind.
-        """
-        before = None if after is None else page_mark(after)
-        query = (filter or JobFilter()).to_query(limit, before)
-        jobs = (await self._desk.read(query)).jobs
-        full = len(jobs) == limit
-        mark = str(jobs[-1].sequence) if full else None
-        return Page(items=tuple(self.reader.view(job) for job in jobs), next=mark)
-
-    async def attempts(self, job: JobRef[Any] | Job | UUID) -> tuple[Attempt, ...]:
-        """All attempts of a job, oldest first, the running one included.
-
-        Raises:
-            UnknownJob: there is no such job.
-        """
-        stored = await self.reader.known(id_of(job))
-        return tuple(attempt_view(record, stored) for record in attempts_of(stored))
-
-    async def stats(self) -> QueueStats:
-        """How many jobs there are, by state, queue and tenant."""
-        tallied = await self._desk.read(Tally())
-        by_state: dict[JobState, int] = {}
-        by_queue: dict[str, dict[JobState, int]] = {}
-        by_tenant: dict[str, dict[JobState, int]] = {}
-        for (state, queue, tenant), count in tallied.counts.items():
-            by_state[state] = by_state.get(state, 0) + count
-            for table, key in ((by_queue, queue), (by_tenant, tenant)):
-                row = table.setdefault(key, {})
-                row[state] = row.get(state, 0) + count
-        return QueueStats(
-            by_state=by_state,
-            by_queue=by_queue,
-            by_tenant=by_tenant,
-            oldest_ready_at=to_optional_datetime(tallied.oldest_ready),
-        )

@@ -23,7 +23,7 @@ from .records import JobFilter
 from .ref import JobRef, id_of
 
 if TYPE_CHECKING:
-    from .jobqueue import Ears
+    from .ears import Ears
 
 RETRIABLE = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED})
 """The states of jobs that can be run again."""

@@ -15,7 +15,7 @@ from ..model.uniqueness import OnConflict
 from ..storage.messages import Insert, Inserted
 
 if TYPE_CHECKING:
-    from .jobqueue import Ears
+    from .ears import Ears
 
 
 async def store_unique(

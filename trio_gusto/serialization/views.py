@@ -67,6 +67,7 @@ def view(job: StoredJob, registry: Registry, codec: Codec) -> Job:
         created_by=details.created_by,
         user_id=details.user_id,
         metadata=MappingProxyType(dict(details.metadata or {})),
+        worker=details.worker,
         batch_id=None if details.batch is None else to_uuid(details.batch),
         parent_ids=tuple(map(to_uuid, details.parents)),
         timeout=None if request.timeout is None else request.timeout / MICROSECONDS,

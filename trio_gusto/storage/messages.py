@@ -22,7 +22,6 @@ from ..model.dependencies import Dependent
 from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
-from ..model.retention import Selection
 from ..model.states import Completed, JobState, State
 from .batch_messages import (
     Batches,
@@ -33,6 +32,7 @@ from .batch_messages import (
     Stage,
     Staged,
 )
+from .retention_messages import Prune, Pruned
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
 # --- writes ---------------------------------------------------------------------------------------
@@ -230,42 +230,6 @@ class RequestCancel:
     reason: str
 
 
-@attrs.define
-class Prune:
-    """Delete up to ``limit`` jobs that ended before ``ended_before``, the oldest first.
-
-    Left alone are jobs that somebody still needs: those that others wait for, or for whose batch
-    others wait; those of a batch that has a job that has not ended; the newest job of a schedule.
-
-    Batches made before then of which no job is left go with them.
-    With ``only`` (`None`: all) and ``but``, deleted are jobs that the one selects and none of the
-    others does. Then ``limit`` jobs are looked at at most, in an order of the storage's own, and
-    ``mark``, if given, is where an earlier reply said that the next look should begin.
-    A storage that has an archive moves the jobs there.
-
-    Reply: `Pruned`.
-    """
-
-    ended_before: int
-    limit: int
-    only: Selection | None = None
-    but: Sequence[Selection] = ()
-    mark: tuple[int, ...] | None = None
-
-
-@attrs.define
-class Pruned:
-    """``count`` jobs were deleted, and there may be ``more``.
-
-    ``mark`` is where to go on, also for a later round when there are no more now: what lies before
-    it has been looked at. ``None``: at the beginning.
-    """
-
-    count: int
-    more: bool = False
-    mark: tuple[int, ...] | None = attrs.field(default=None, eq=False)
-
-
 Write = (
     Insert
     | InsertBatch
@@ -314,7 +278,7 @@ class Find:
     ``tags_any`` wants one of the tags at least, ``tags_all`` all of them; ``metadata`` wants each
     key to have that (JSON) value; ``created_after`` is inclusive, ``created_before`` exclusive.
     ``parent`` is a job or batch that a job waited for, or still waits for, ``batch`` the one that
-    it belongs to.
+    it belongs to. ``workers`` are the named workers that jobs were enqueued for.
     Reply: `Found`, at most ``limit`` jobs, each with the last record of its history at most.
     """
 
@@ -324,6 +288,7 @@ class Find:
     names: frozenset[str] = frozenset()
     queues: frozenset[str] = frozenset()
     tenants: frozenset[str] = frozenset()
+    workers: frozenset[str] = frozenset()
     tags_any: frozenset[str] = frozenset()
     tags_all: frozenset[str] = frozenset()
     schedule_name: str | None = None

@@ -16,7 +16,8 @@ from trio_gusto.model.ids import JobId, to_uuid
 from trio_gusto.model.instants import to_instant
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.states import Failed, JobState, Ready
-from trio_gusto.storage.messages import Commit, Committed, Find, Get, Insert, Prune, Pruned
+from trio_gusto.storage.messages import Commit, Committed, Find, Get, Insert
+from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.sqlite import SqliteStorage, archive, months
 from trio_gusto.storage.sqlite.months import Months, bounds_of, month_of
 from trio_gusto.testing.storage_contract import STORAGE_CHECKS, Subject, run_check

@@ -7,7 +7,7 @@ from itertools import islice
 
 from ...model.ids import JobId
 from ...model.job import StoredJob
-from ..messages import Prune, Pruned
+from ..retention_messages import Prune, Pruned
 from .index import ENDED, Index
 
 IsNeeded = Callable[[StoredJob], object]

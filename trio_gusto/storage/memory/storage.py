@@ -10,7 +10,6 @@ It knows no lifecycle: which state may follow which is not its business.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import Any, overload
 
 import attrs
@@ -40,8 +39,6 @@ from ..messages import (
     Get,
     Insert,
     Inserted,
-    Prune,
-    Pruned,
     Query,
     QueryReply,
     Renew,
@@ -54,12 +51,12 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..retention_messages import Prune, Pruned
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import ImmediateStorage
 from .batches import Shelf
-from .criteria import satisfies
 from .dependencies import Awaited
-from .figures import brief, tally
+from .figures import newest, tally
 from .index import ENDED, Index
 from .leases import cancel_requests, note_cancel, renew_held, stranded
 from .retention import old_jobs
@@ -388,8 +385,7 @@ class MemoryStorage(ImmediateStorage):
         return Found([attrs.evolve(job) for job in jobs])
 
     def _find(self, find: Find) -> Found:
-        matching = (brief(job) for job in reversed(self._jobs.values()) if satisfies(job, find))
-        return Found(list(islice(matching, find.limit)))
+        return Found(newest(self._jobs, find))
 
     def _stranded(self, query: Stranded) -> StrandedJobs:
         return stranded(self._index, self._staging, query, {*self._nodes, query.node})

@@ -41,8 +41,6 @@ from ..messages import (
     Get,
     Insert,
     Inserted,
-    Prune,
-    Pruned,
     Query,
     QueryReply,
     Renew,
@@ -55,6 +53,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..retention_messages import Prune, Pruned
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import Storage
 from .answers import startable

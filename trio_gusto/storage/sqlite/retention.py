@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import orjson
 
 from ...model.retention import Selection
-from ..messages import Prune, Pruned
+from ..retention_messages import Prune, Pruned
 from .archive import Archive
 from .batches import forget_empty
 from .rows import NUMBERS

@@ -25,6 +25,7 @@ MIGRATIONS: Sequence[str] = (
     "schema_4.sql",
     "schema_5.sql",
     "schema_6.sql",
+    "schema_7.sql",
 )
 """The script at index n leads from version n to version n + 1."""
 

@@ -25,12 +25,12 @@ from ..messages import (
     Conflict,
     Insert,
     Inserted,
-    Prune,
     Renew,
     RequestCancel,
     Write,
     WriteReply,
 )
+from ..retention_messages import Prune
 from ..schedule_messages import Fire, PutSchedule
 from .archive import Archive
 from .batches import refusal_of

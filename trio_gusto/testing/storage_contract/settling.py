@@ -20,17 +20,8 @@ from ...model.states import (
     Skipped,
     State,
 )
-from ...storage.messages import (
-    Commit,
-    Committed,
-    Conflict,
-    Get,
-    Insert,
-    Inserted,
-    Prune,
-    Pruned,
-    RequestCancel,
-)
+from ...storage.messages import Commit, Committed, Conflict, Get, Insert, Inserted, RequestCancel
+from ...storage.retention_messages import Prune, Pruned
 from .subject import (
     EVERYTHING,
     LEASE,
