@@ -26,6 +26,8 @@ from trio_gusto.storage.messages import (
     Conflict,
     DependentJobs,
     Dependents,
+    Find,
+    Found,
     Inserted,
     Prune,
     Pruned,
@@ -196,7 +198,13 @@ class SweepsBlocksThatAreOpen(MemoryStorage):
         return attrs.evolve(super()._stranded(query), stages=tuple(self._staging._piles))
 
 
+class IgnoresWhoCreatedAJob(MemoryStorage):
+    def _find(self, find: Find) -> Found:
+        return super()._find(attrs.evolve(find, created_by=None))
+
+
 FAULTS = (
+    IgnoresWhoCreatedAJob,
     LosesTheLastThatWasStaged,
     StoresWhatIsLeftOfABlock,
     SweepsBlocksThatAreOpen,
