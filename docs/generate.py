@@ -16,13 +16,21 @@ from types import ModuleType
 from typing import Any
 
 import attrs
+import cyclopts
 from rich.console import Console
 
 import trio_gusto
 from trio_gusto import HandlerOptions, JobOptions, Options, ScheduleOptions, ServiceError
+from trio_gusto.cli import exits
 from trio_gusto.cli.main import commands
 from trio_gusto.model import errors, facts, lifecycle, outcomes, states
-from trio_gusto.storage import batch_messages, messages, report_messages, schedule_messages
+from trio_gusto.storage import (
+    batch_messages,
+    messages,
+    report_messages,
+    retention_messages,
+    schedule_messages,
+)
 
 HERE = Path(__file__).parent
 
@@ -82,6 +90,20 @@ def field_notes(cls: type) -> dict[str, str]:
         for field, note in pairwise(body)
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)
+        and isinstance(note, ast.Expr)
+        and isinstance(note.value, ast.Constant)
+        and isinstance(note.value.value, str)
+    }
+
+
+def notes_of_constants(module: ModuleType) -> dict[str, str]:
+    """What is written below each constant of a module."""
+    body = ast.parse(inspect.getsource(module)).body
+    return {
+        constant.targets[0].id: prose(note.value.value)
+        for constant, note in pairwise(body)
+        if isinstance(constant, ast.Assign)
+        and isinstance(constant.targets[0], ast.Name)
         and isinstance(note, ast.Expr)
         and isinstance(note.value, ast.Constant)
         and isinstance(note.value.value, str)
@@ -203,8 +225,8 @@ def fact_page() -> str:
     return page(
         "Facts",
         prose(facts),
-        "Actors announce facts; telemetry and tests listen to them, through "
-        "`trio_gusto.actors.probe.Probe`. There is no public stream of them yet.",
+        "`JobQueue.events` gives a stream of them: what happens in this process, and not what others do. "
+        "See [Look at jobs](../how-to/look-at-jobs.md).",
         "Every fact (`Fact`) has `at`, an aware `datetime`. A fact about a job (`JobFact`: all whose "
         "names begin with `Job` or `Lease`) also has `job_id`, `name` and `queue`.",
         table(["fact", "when", "its own fields"], rows),
@@ -248,8 +270,9 @@ def message_page() -> str:
         fields = [f"- {code(name)}: {code(kind)}" for name, kind in fields_of(cls)]
         return "\n\n".join([f"### {cls.__name__}", prose(cls), "\n".join(fields)]).rstrip()
 
-    first_queries = {
+    first_queries: dict[ModuleType, type | None] = {
         messages: messages.Get,
+        retention_messages: None,
         schedule_messages: schedule_messages.FindSchedules,
         batch_messages: batch_messages.Batches,
         report_messages: report_messages.ReadLog,
@@ -258,7 +281,7 @@ def message_page() -> str:
     queries: list[type] = []
     for module, first_query in first_queries.items():
         kinds = list(classes_of(module))
-        first = kinds.index(first_query)
+        first = len(kinds) if first_query is None else kinds.index(first_query)
         writes += kinds[:first]
         queries += kinds[first:]
     return page(
@@ -273,20 +296,37 @@ def message_page() -> str:
     )
 
 
+def command_lines(app: cyclopts.App, *line: str) -> Iterator[list[str]]:
+    """The command line itself, and then each command, with those that it has."""
+    yield list(line)
+    for name in sorted(app):
+        if not name.startswith("-"):
+            yield from command_lines(app[name], *line, name)
+
+
 def command_page() -> str:
     parts: list[str] = []
-    for line in ([], *([name] for name in sorted(commands) if not name.startswith("-"))):
+    for line in command_lines(commands):
         out = io.StringIO()
         console = Console(file=out, width=96, force_terminal=False, color_system=None)
         commands([*line, "--help"], console=console)
         shown = "\n".join(text.rstrip() for text in out.getvalue().strip().splitlines())
         asked = " ".join(["trio-gusto", *line, "--help"])
-        parts.append(f"```console\n$ {asked}\n{shown}\n```")
+        heading = f"## {' '.join(line)}\n\n" if line else ""
+        parts.append(f"{heading}```console\n$ {asked}\n{shown}\n```")
+    notes = notes_of_constants(exits)
+    codes = [[str(getattr(exits, name)), cell(note)] for name, note in notes.items()]
     return page(
         "Command line",
+        "`python -m trio_gusto` is the same as `trio-gusto`. Errors are sentences on standard error.",
+        table(["exit code", "meaning"], codes),
+        "Commands on stored jobs need the file only, not the code that its jobs call: handlers are "
+        "names there, and are not imported. With `--json` each prints one JSON document in one line: "
+        "instants are in ISO 8601, durations in seconds. Elsewhere than on a terminal tables are lines "
+        "whose columns are parted by tabs.",
         *parts,
-        "`python -m trio_gusto` is the same. In a checkout, `make demo` runs the demo on a folder "
-        "(`DIR=...`, by default the checkout itself), and `make demo CRASH=1` with a crash.",
+        "In a checkout, `make demo` runs the demo on a folder (`DIR=...`, by default the checkout "
+        "itself), and `make demo CRASH=1` with a crash.",
     )
 
 

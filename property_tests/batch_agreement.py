@@ -64,12 +64,20 @@ class BatchAgreement(SideBySide):
         drawn = [self.request(draw) for _ in range(draw(st.integers(0, largest)))]
         if self.jobs and draw(rarely):
             drawn.append(next(iter(self.jobs.values())).request)
+        keys = ["k" if draw(rarely) and draw(rarely) else None for _ in drawn]
         refs = [None if request.details is None else request.details.ref_id for request in drawn]
         return [
             attrs.evolve(
-                request, details=Details(ref if draw(rarely) else None, ("x",), batch=batch)
+                request,
+                details=Details(
+                    ref if draw(rarely) else None,
+                    ("x",),
+                    batch=batch,
+                    unique_key=key,
+                    on_conflict="return_existing" if key else "raise",
+                ),
             )
-            for request, ref in zip(drawn, refs, strict=True)
+            for request, ref, key in zip(drawn, refs, keys, strict=True)
         ]
 
     # --- blocks -------------------------------------------------------------------------------

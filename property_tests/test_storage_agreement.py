@@ -15,6 +15,7 @@ from property_tests.report_agreement import ReportAgreement
 from property_tests.schedule_agreement import ScheduleAgreement
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
+from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
@@ -27,14 +28,15 @@ from trio_gusto.storage.messages import (
     Conflict,
     DependentJobs,
     Dependents,
+    Find,
+    Found,
     Inserted,
-    Prune,
-    Pruned,
     Renew,
     Renewed,
     Stranded,
     StrandedJobs,
 )
+from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.schedule_messages import Fire
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
@@ -130,6 +132,11 @@ class DeletesTooMuch(MemoryStorage):
         return super()._prune(attrs.evolve(prune, ended_before=prune.ended_before + 1))
 
 
+class ForgetsWhatIsShielded(MemoryStorage):
+    def _prune(self, prune: Prune) -> Pruned:
+        return super()._prune(attrs.evolve(prune, but=prune.but[:1]))
+
+
 class FiresLate(MemoryStorage):
     def _fire(self, fire: Fire) -> Committed | Conflict | GustoError:
         stored = self._schedules._schedules.get(fire.schedule.request.name)
@@ -176,6 +183,22 @@ class ForgetsFailuresOfBatches(MemoryStorage):
         return reply
 
 
+class HoldsKeysForEver(MemoryStorage):
+    def _complete(self, complete: Complete) -> Completions:
+        held = dict(self._keys._held)
+        reply = super()._complete(complete)
+        self._keys._held.update(held)
+        return reply
+
+
+class ForgetsKeysOfClaimedJobs(MemoryStorage):
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        reply = super()._claim_due(claim)
+        for job in reply.jobs:
+            self._keys._held.pop(key_of(job.request) or "", None)
+        return reply
+
+
 class LosesTheLastThatWasStaged(MemoryStorage):
     def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
         pile = None if write.stage is None else self._staging._piles.get(write.stage)
@@ -197,7 +220,15 @@ class SweepsBlocksThatAreOpen(MemoryStorage):
         return attrs.evolve(super()._stranded(query), stages=tuple(self._staging._piles))
 
 
+class IgnoresWhoCreatedAJob(MemoryStorage):
+    def _find(self, find: Find) -> Found:
+        return super()._find(attrs.evolve(find, created_by=None))
+
+
 FAULTS = (
+    HoldsKeysForEver,
+    ForgetsKeysOfClaimedJobs,
+    IgnoresWhoCreatedAJob,
     LosesTheLastThatWasStaged,
     StoresWhatIsLeftOfABlock,
     SweepsBlocksThatAreOpen,
@@ -216,6 +247,7 @@ FAULTS = (
     ForgetsWhoLeft,
     SeesDeadlinesLate,
     DeletesTooMuch,
+    ForgetsWhatIsShielded,
 )
 
 

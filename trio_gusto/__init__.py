@@ -41,13 +41,17 @@ from .model.errors import StorageReadOnly as StorageReadOnly
 from .model.errors import UnknownHandler as UnknownHandler
 from .model.errors import UnknownJob as UnknownJob
 from .model.errors import UnknownSchedule as UnknownSchedule
+from .model.explanation import Explanation as Explanation
+from .model.explanation import Reason as Reason
 from .model.facts import ActorRestarted as ActorRestarted
 from .model.facts import Fact as Fact
+from .model.facts import FactsMissed as FactsMissed
 from .model.facts import JobClaimed as JobClaimed
 from .model.facts import JobEnqueued as JobEnqueued
 from .model.facts import JobFact as JobFact
 from .model.facts import JobFinished as JobFinished
 from .model.facts import JobReleased as JobReleased
+from .model.facts import JobRetriedByHand as JobRetriedByHand
 from .model.facts import JobRetrying as JobRetrying
 from .model.facts import JobStarted as JobStarted
 from .model.facts import LeaseExpired as LeaseExpired
@@ -66,6 +70,8 @@ from .model.outcomes import Cancel as Cancel
 from .model.outcomes import Fail as Fail
 from .model.outcomes import Retry as Retry
 from .model.outcomes import Snooze as Snooze
+from .model.retention import Keep as Keep
+from .model.retention import Retention as Retention
 from .model.retry import RetryPolicy as RetryPolicy
 from .model.retry import RetryState as RetryState
 from .model.retry import exponential as exponential

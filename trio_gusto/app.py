@@ -20,11 +20,11 @@ from .actors.workplace import Workplace
 from .clock import Clock, SystemClock
 from .job_options import HandlerOptions, Resolver
 from .model.errors import AlreadyRunning, BackendError, OptionsError
-from .model.ids import JobId
 from .options import Options
 from .queue.draft import Drafter
+from .queue.ears import WorkersEars
 from .queue.hooked_draft import HookedDrafter
-from .queue.jobqueue import Ears, JobQueue
+from .queue.jobqueue import JobQueue
 from .queue.middleware import Middleware, around_execution, checked, on_enqueue
 from .serialization.calls import Calls
 from .serialization.codec import Codec
@@ -294,45 +294,6 @@ class Gusto:
             ears.dismiss()
         if supervisor.fault is not None:
             raise supervisor.fault
-
-
-class WorkersEars(Ears):
-    """Tells the workers of this process, while there are any."""
-
-    def __init__(self, workers: Workers | None, note: Callable[[Sequence[JobId]], None]) -> None:
-        self.workers = workers
-        self._note = note
-        self.left = trio.Event()
-        """Set when those that are there now have left."""
-
-    def dismiss(self) -> None:
-        """The workers have left."""
-        self.workers = None
-        self.left.set()
-        self.left = trio.Event()
-
-    def ready(self) -> None:
-        if self.workers is not None:
-            self.workers.poller.wake()
-
-    def due(self, instant: int) -> None:
-        if self.workers is not None:
-            self.workers.poller.note_due(instant)
-
-    def expiring(self) -> None:
-        if self.workers is not None:
-            self.workers.sweeper.news.ring()
-
-    def called_off(self, job_id: JobId, reason: str) -> None:
-        if self.workers is not None:
-            self.workers.heart.cancel([(job_id, reason)])
-
-    def rescheduled(self) -> None:
-        if self.workers is not None:
-            self.workers.cron.wake()
-
-    def awaited(self, ended: Sequence[JobId]) -> None:
-        self._note(ended)
 
 
 async def _until_idle(workers: Workers, tree: Tree) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 import attrs
 
@@ -39,6 +39,10 @@ class JobOptions(TypedDict, total=False):
     - ``timeout``: how long an attempt may take, ``None``: any time; default
       `Options.default_timeout`.
     - ``ref_id``: the caller's own id, unique among all jobs.
+    - ``unique_key``: of the jobs with one key, one at most has not ended. ``on_conflict`` says what
+      becomes of another: ``"raise"`` (the default) refuses it with `DuplicateJob`,
+      ``"return_existing"`` gives the ref of the one there is, and ``"replace"`` cancels that one, if
+      it has not begun.
     - ``tags``, ``created_by``, ``user_id``, ``metadata`` (JSON values): stored, filterable, and
       visible to the handler.
     """
@@ -52,6 +56,8 @@ class JobOptions(TypedDict, total=False):
     retry: RetryPolicy
     timeout: timedelta | float | None
     ref_id: str | None
+    unique_key: str | None
+    on_conflict: Literal["raise", "return_existing", "replace"]
     tags: Iterable[str]
     created_by: str | None
     user_id: str | None
@@ -243,6 +249,9 @@ def _copy(details: Details | None) -> Details:
         details.fire_time,
         details.parents,
         details.batch,
+        details.unique_key,
+        details.on_conflict,
+        details.worker,
         details.context,
     )
 
@@ -261,6 +270,8 @@ def _require_reachable(expiry: int, due: int | None, now: int) -> None:
         )
 
 
-_DETAILS = frozenset({"retry", "ref_id", "tags", "created_by", "user_id", "metadata"})
+_DETAILS = frozenset(
+    {"retry", "ref_id", "tags", "created_by", "user_id", "metadata", "unique_key", "on_conflict"}
+)
 _RETRIES = frozenset({"retry", "max_attempts"})
 _NO_DETAILS = Details()

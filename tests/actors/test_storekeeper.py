@@ -11,7 +11,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_gusto import Gusto, GustoError, JobState, MemoryStorage, StorageError, call
 from trio_gusto.actors.desk import StorageDesk, StoreLetter
 from trio_gusto.actors.storekeeper import Storekeeper
-from trio_gusto.storage.messages import Prune, Pruned, Write, WriteReply
+from trio_gusto.storage.messages import Write, WriteReply
+from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.testing import VirtualClock
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import trio
@@ -12,10 +13,13 @@ from trio_gusto import (
     Gusto,
     JobFilter,
     JobFinished,
+    JobQueue,
     JobState,
+    Keep,
     LeaseExpired,
     MemoryStorage,
     Options,
+    Retention,
     UnknownJob,
     call,
     current_job,
@@ -99,6 +103,39 @@ async def test_retention_removes_what_has_ended_slice_by_slice(autojump_clock: M
         with pytest.raises(UnknownJob):
             await refs[0].status()
         assert await later.status() is JobState.SCHEDULED
+
+
+async def test_rules_say_how_long_jobs_are_kept(autojump_clock: MockClock) -> None:
+    rules = [
+        Keep(None, tags=["audit"]),
+        Keep(timedelta(hours=3), states=["failed"]),
+        Keep(timedelta(minutes=10), tenants=["trial"]),
+    ]
+    options = Options(retention=Retention(timedelta(hours=1), rules=rules), poll_interval=1000)
+    app = Gusto(clock=VirtualClock(), options=options)
+
+    @app.job(max_attempts=1)
+    async def work(*, fails: bool = False) -> None:
+        if fails:
+            raise ValueError
+
+    async def left(queue: JobQueue) -> set[str | None]:
+        return {job.ref_id for job in (await queue.find()).items}
+
+    async with app.running() as queue:
+        await queue.enqueue(work, ref_id="plain")
+        await queue.enqueue(work, ref_id="audit", tags=["audit"], tenant="trial")
+        await queue.enqueue(work, ref_id="trial", tenant="trial")
+        await queue.enqueue(partial(work, fails=True), ref_id="failed", tenant="trial")
+        await trio.sleep(1200)
+        assert await left(queue) == {"plain", "audit", "failed"}
+        await queue.enqueue(work, ref_id="later trial", tenant="trial")
+        await trio.sleep(1200)
+        assert await left(queue) == {"plain", "audit", "failed"}
+        await trio.sleep(2400)
+        assert await left(queue) == {"audit", "failed"}
+        await trio.sleep(9000)
+        assert await left(queue) == {"audit"}
 
 
 async def test_without_retention_everything_is_kept(autojump_clock: MockClock) -> None:

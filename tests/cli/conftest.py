@@ -1,13 +1,32 @@
-"""What the tests of the demo share."""
+"""What the tests of the command line share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from trio_gusto.cli import main
 from trio_gusto.cli.demo import fanout
+
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command line; gives the exit code and what was said."""
+
+    def run(*args: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main(args)
+        captured = capsys.readouterr()
+        code = exit_.value.code
+        assert isinstance(code, int)
+        return code, captured.out + captured.err
+
+    return run
 
 
 @pytest.fixture

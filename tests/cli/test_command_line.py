@@ -8,24 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trio_gusto.cli import main
-
 Command = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run the command line; gives the exit code and what was said."""
-
-    def run(*args: str) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as exit_:
-            main(args)
-        captured = capsys.readouterr()
-        code = exit_.value.code
-        assert isinstance(code, int)
-        return code, captured.out + captured.err
-
-    return run
 
 
 def test_the_version_is_the_package_s(command: Command) -> None:

@@ -190,7 +190,7 @@ async def test_what_is_asked_for_wrongly_is_said_so(app: Gusto) -> None:
             with pytest.raises(UnknownJob, match="retention"):
                 await ask(uuid4())
             with pytest.raises(ArgumentError, match="JobRef"):
-                await ask("7")  # type: ignore[arg-type]  # a mistake of users
+                await ask("7")  # type: ignore[arg-type, call-overload]  # a mistake of users
         with pytest.raises(ArgumentError, match="page mark"):
             await queue.find(after="next please")
         with pytest.raises((ArgumentError, OptionsError)):

@@ -37,6 +37,7 @@ class Process:
             "cancel": "",
             "schedule": [],
             "follow": "",
+            "rush": 0,
             "kill": [],
             "options": {},
             **order,

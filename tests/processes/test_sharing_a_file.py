@@ -6,6 +6,7 @@ import sqlite3
 import statistics
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import trio
@@ -46,6 +47,23 @@ def test_an_enqueue_elsewhere_is_noticed_within_a_quarter_of_a_second(workshop: 
     begun = [int(line[3]) for line in workshop.ledger.lines()]
     delays = [(start - stored) / 1e9 for start, stored in zip(begun, enqueued, strict=True)]
     assert statistics.median(delays) < 0.25
+
+
+def test_processes_that_want_one_key_never_have_two_live_jobs(workshop: Workshop) -> None:
+    workers = [workshop.start(rush=25) for _ in range(2)]
+    for worker in workers:
+        worker.hear("ready")
+    (workshop.home / "go").touch()
+    told = [worker.hear("rushed") for worker in workers]
+    stored = [set(ids) for ids, _ in told]
+    jobs = [job for job, _ in workshop.look()]
+    assert not stored[0] & stored[1]
+    assert {str(job.id) for job in jobs} == stored[0] | stored[1]  # none lost, none too many
+    assert set().union(*[met for _, met in told]) <= stored[0] | stored[1]
+    assert any(met for _, met in told), "they never met"
+    runs = sorted((job.started_at, job.ended_at) for job in jobs if job.started_at and job.ended_at)
+    assert len(runs) == len(jobs)
+    assert all(end <= start for (_, end), (start, _) in pairwise(runs))
 
 
 def test_a_job_is_cancelled_from_another_process_within_a_second(workshop: Workshop) -> None:

@@ -19,7 +19,17 @@ from uuid import UUID
 
 import trio
 
-from trio_gusto import Gusto, GustoError, JobQueue, Options, call, current_job, every, fixed
+from trio_gusto import (
+    DuplicateJob,
+    Gusto,
+    GustoError,
+    JobQueue,
+    Options,
+    call,
+    current_job,
+    every,
+    fixed,
+)
 from trio_gusto.storage.messages import ClaimReply, Write, WriteReply
 from trio_gusto.storage.sqlite import SqliteStorage, schema
 
@@ -190,6 +200,8 @@ async def produce(program: Program, queue: JobQueue, order: dict[str, Any]) -> N
             name, program.double, *args, trigger=every(seconds), coalesce="all", overlap="allow"
         )
         report("scheduled", name)
+    if order["rush"]:
+        await rush(program, queue, order["rush"])
     if order["many"]:
         await queue.enqueue_many([program.call("double", n) for n in range(order["many"])])
         report("enqueued", order["many"])
@@ -202,6 +214,23 @@ async def produce(program: Program, queue: JobQueue, order: dict[str, Any]) -> N
         await queue.continue_with(UUID(order["follow"]), program.gather)
     if order["cancel"]:
         report("cancelled", await queue.cancel(UUID(order["cancel"]), "not needed"))
+
+
+async def rush(program: Program, queue: JobQueue, rounds: int) -> None:
+    """Want the same key as everybody else, again and again, and run what it was given for."""
+    stored, met = set[str](), set[str]()
+    while not (program.path.parent / "go").exists():  # noqa: ASYNC110 - another process makes it
+        await trio.sleep(0.005)
+    for _ in range(rounds):
+        try:
+            ref = await queue.enqueue(program.slow, 0.02, unique_key="one")
+        except DuplicateJob as duplicate:
+            met.add(str(duplicate.existing_id))
+            ref = queue.ref(duplicate.existing_id)
+        else:
+            stored.add(str(ref.id))
+        await ref.wait()
+    report("rushed", [sorted(stored), sorted(met)])
 
 
 if __name__ == "__main__":

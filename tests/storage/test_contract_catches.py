@@ -22,6 +22,7 @@ from trio_gusto.storage.batch_messages import (
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.index import Index
 from trio_gusto.storage.memory.schedules import ScheduleShelf
+from trio_gusto.storage.memory.uniqueness import Keys
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -37,8 +38,6 @@ from trio_gusto.storage.messages import (
     Get,
     Insert,
     Inserted,
-    Prune,
-    Pruned,
     Renew,
     Renewed,
     RequestCancel,
@@ -47,6 +46,7 @@ from trio_gusto.storage.messages import (
     Write,
     WriteReply,
 )
+from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.schedule_messages import (
     FindSchedules,
     Fire,
@@ -399,10 +399,39 @@ class PrunesMoreThanAsked(MemoryStorage):
         return super()._prune(attrs.evolve(prune, limit=10_000))
 
 
+class PrunesWhatItIsNotAskedFor(MemoryStorage):
+    def _prune(self, prune: Prune) -> Pruned:
+        return super()._prune(attrs.evolve(prune, but=prune.but[:0]))
+
+
+class LooksFromTheBeginning(MemoryStorage):
+    def _prune(self, prune: Prune) -> Pruned:
+        return super()._prune(attrs.evolve(prune, mark=None))
+
+
+class NeedsNothing(MemoryStorage):
+    def _is_needed(self, job: StoredJob) -> bool:
+        return False
+
+
 class ShowsThePageAgain(MemoryStorage):
     def _find(self, find: Find) -> Found:
         before = None if find.before is None else find.before + 1
         return super()._find(attrs.evolve(find, before=before))
+
+
+class IgnoresWorkers(MemoryStorage):
+    def _find(self, find: Find) -> Found:
+        return super()._find(attrs.evolve(find, workers=frozenset()))
+
+
+class FindsStateByState(MemoryStorage):
+    """Each state's jobs are in order, but they come one state after the other."""
+
+    def _find(self, find: Find) -> Found:
+        jobs = super()._find(attrs.evolve(find, limit=1_000_000)).jobs
+        order = sorted(jobs, key=lambda job: find.states and job.state.word)
+        return Found(order[: find.limit])
 
 
 class FiresWhateverTheVersion(MemoryStorage):
@@ -613,6 +642,52 @@ class KeepsEmptyBatches(MemoryStorage):
         return pruned
 
 
+class IgnoresKeys(MemoryStorage):
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
+        self._keys = Keys()
+        return super()._insert(insert)
+
+
+class HoldsKeysForEver(MemoryStorage):
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        held = dict(self._keys._held)
+        reply = super()._commit(commit)
+        self._keys._held.update(held)
+        return reply
+
+
+class HoldsKeysOfSuccesses(MemoryStorage):
+    def _complete(self, complete: Complete) -> Completions:
+        held = dict(self._keys._held)
+        reply = super()._complete(complete)
+        self._keys._held.update(held)
+        return reply
+
+
+class RefusesInsteadOfGivingWay(MemoryStorage):
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
+        requests = [
+            attrs.evolve(
+                one, details=one.details and attrs.evolve(one.details, on_conflict="raise")
+            )
+            for one in insert.requests
+        ]
+        return super()._insert(attrs.evolve(insert, requests=requests))
+
+
+class ReplacesInSilence(MemoryStorage):
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
+        reply = super()._insert(insert)
+        return attrs.evolve(reply, awaited=()) if isinstance(reply, Inserted) else reply
+
+
+class LiveAgainWithoutTheKey(MemoryStorage):
+    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | DuplicateJob:
+        if isinstance(commit.state, Ready):
+            self._keys._held.clear()
+        return super()._commit_or_refuse(commit)
+
+
 class ShowsWhatIsStaged(MemoryStorage):
     """It takes every slice for a batch of its own."""
 
@@ -692,7 +767,28 @@ class SweepsWhatIsThere(MemoryStorage):
         return attrs.evolve(super()._stranded(query), stages=tuple(self._staging._piles))
 
 
+class LetsJobsOfABatchGiveWay(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        vars(self._keys)["taken"] = lambda _insert: None
+        try:
+            return super()._insert_batch(write)
+        except KeyError:
+            return Inserted()
+
+
 BROKEN = [
+    (LetsJobsOfABatchGiveWay, "jobs of a batch give way to nobody"),
+    (IgnoresKeys, "a live job holds its unique key"),
+    (HoldsKeysForEver, "an ended job has given its unique key back"),
+    (HoldsKeysOfSuccesses, "an ended job has given its unique key back"),
+    (RefusesInsteadOfGivingWay, "a new job may give way to the one that has its key"),
+    (RefusesInsteadOfGivingWay, "a new job may replace one that has not begun"),
+    (ReplacesInSilence, "a new job may replace one that has not begun"),
+    (LiveAgainWithoutTheKey, "a job cannot be live again while another has its key"),
+    (PrunesWhatItIsNotAskedFor, "pruning selects by state tenant and tag"),
+    (LooksFromTheBeginning, "pruning looks at some and goes on from there"),
+    (NeedsNothing, "jobs of a batch that lives are not pruned"),
+    (NeedsNothing, "the newest job of a schedule is not pruned"),
     (ShowsWhatIsStaged, "staged jobs are seen by nobody"),
     (StoresWhateverIsStaged, "a batch of which staged jobs are missing is refused"),
     (StoresWhatIsStagedAgain, "staged jobs are stored once"),
@@ -773,6 +869,8 @@ BROKEN = [
     (KeepsTheLastReason, "a request to cancel keeps its first reason"),
     (PrunesTooEarly, "only jobs that ended before are pruned"),
     (PrunesMoreThanAsked, "pruning goes in slices"),
+    (IgnoresWorkers, "every criterion is applied"),
+    (FindsStateByState, "jobs of several states are found in one order"),
     (ShowsThePageAgain, "pages are stable while jobs arrive"),
 ]
 

@@ -14,14 +14,13 @@ from trio_gusto.storage.messages import (
     Commit,
     Find,
     Insert,
-    Prune,
-    Pruned,
     Renew,
     RequestCancel,
     Stranded,
     Tally,
     Write,
 )
+from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.testing.storage_contract import Subject, check_storage
 from trio_gusto.testing.storage_contract.subject import LEASE, NOW, success, successes
 

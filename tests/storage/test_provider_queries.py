@@ -27,17 +27,9 @@ from trio_gusto.model.errors import NotSupported, StorageError
 from trio_gusto.model.job import Details
 from trio_gusto.model.states import Completed, Expired, JobState, Ready
 from trio_gusto.provider import ProviderStorage
-from trio_gusto.storage.messages import (
-    Commit,
-    Committed,
-    Find,
-    Get,
-    Prune,
-    Pruned,
-    Stranded,
-    Tally,
-)
+from trio_gusto.storage.messages import Commit, Committed, Find, Get, Stranded, Tally
 from trio_gusto.storage.provider.ledger import Ledger
+from trio_gusto.storage.retention_messages import Prune, Pruned
 
 
 @pytest.mark.parametrize("query", [Get([job_id(9)]), Get(ref_id="x"), Find(10), Tally()])

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from ..clock import Clock
 from ..model.errors import UnknownJob
+from ..model.facts import JobFinished, JobReleased, JobRetriedByHand
 from ..model.ids import JobId, to_uuid
+from ..model.instants import to_datetime
 from ..model.job import StoredJob
-from ..model.lifecycle import CalledOff, ParentsEnded, RetriedByHand, advance, may
-from ..model.states import Processing
+from ..model.lifecycle import CalledOff, ParentsEnded, RetriedByHand, Settlement, advance, may
+from ..model.states import Processing, Ready, Scheduled
 from ..storage.messages import Commit, Committed, Get, RequestCancel
 from .desk import Heed, Reply, StorageDesk
+from .probe import Probe
 from .waiters import Waiters
 
 
@@ -33,12 +37,14 @@ class Canceller:
         clock: Clock,
         called_off: Callable[[JobId, str], None],
         awaited: Callable[[Sequence[JobId]], None],
+        probe: Probe,
     ) -> None:
         self._desk = desk
         self._waiters = waiters
         self._clock = clock
         self._called_off = called_off
         self._awaited = awaited
+        self._probe = probe
 
     async def cancel(self, job_id: JobId, reason: str) -> bool:
         """Call a job off. Returns whether it was; not, if it has ended already.
@@ -79,7 +85,35 @@ class Canceller:
             settlement.attempt,
             forget_expiry=settlement.forget_expiry,
         )
-        return isinstance(await self._desk.ask(commit, self._once_done(then)), Committed)
+
+        def tell() -> None:
+            then()
+            self.announce(stored, settlement, happening)
+
+        return isinstance(await self._desk.ask(commit, self._once_done(tell)), Committed)
+
+    def announce(
+        self,
+        stored: StoredJob,
+        settlement: Settlement,
+        happening: CalledOff | RetriedByHand | ParentsEnded,
+    ) -> None:
+        """Tell whoever listens what has become of a job."""
+        if not self._probe.listening:
+            return
+        state, request = settlement.state, stored.request
+        common: dict[str, Any] = {
+            "at": to_datetime(happening.now),
+            "job_id": to_uuid(request.id),
+            "name": request.name,
+            "queue": request.queue,
+        }
+        if isinstance(state, Ready | Scheduled):
+            kind = JobRetriedByHand if isinstance(happening, RetriedByHand) else JobReleased
+            self._probe.announce(kind(**common, due=to_datetime(state.due)))
+            return
+        common |= {"attempt": settlement.attempt, "state": state.word, "error": None}
+        self._probe.announce(JobFinished(**common, reason=getattr(state, "reason", "")))
 
     def _once_done(self, then: Callable[[], None]) -> Heed:
         """Do ``then`` when a change is recorded, whether or not its caller has been cancelled."""

@@ -22,14 +22,13 @@ from ..storage.messages import (
     Conflict,
     Insert,
     Inserted,
-    Prune,
-    Pruned,
     Renew,
     Renewed,
     RequestCancel,
     Write,
     WriteReply,
 )
+from ..storage.retention_messages import Prune, Pruned
 from ..storage.schedule_messages import PutSchedule
 from ..storage.storage import ImmediateStorage, Storage
 from .mailbox import Letter, Mailbox

@@ -27,10 +27,12 @@ from ..model.lifecycle import (
     settle,
 )
 from ..model.outcomes import Lost
+from ..model.retention import Cut, Retention
 from ..model.states import Processing, Ready
 from ..options import Options
 from ..storage.batch_messages import Discard
-from ..storage.messages import Commit, Committed, Prune, Stranded
+from ..storage.messages import Commit, Committed, Stranded
+from ..storage.retention_messages import Prune
 from .desk import StorageDesk
 from .probe import Probe
 from .roster import Alarm, Roster
@@ -42,6 +44,10 @@ logger = logging.getLogger("trio_gusto")
 SLICE = 500
 """Jobs looked at, or deleted, in one go."""
 
+PRUNED = 250
+"""The same for retention: what it deletes may have to be copied and flushed first, and all else that
+is to be written waits meanwhile."""
+
 NEIGHBOURLY = 1.0
 """Seconds between looks while other nodes hold leases: they may vanish."""
 
@@ -50,6 +56,10 @@ LONGEST_SLEEP = 30.0
 
 PRUNING = 300.0
 """Seconds between rounds of retention."""
+
+FRESH_LOOK = 3600.0
+"""Seconds after which a rule looks at all ended jobs again, and not only at those that have become
+old enough since: what somebody needed then may be needed no more."""
 
 FAULT_PAUSE = 1.0
 """Seconds to wait after the storage failed."""
@@ -78,6 +88,15 @@ class Sweeper:
         self._clock = clock
         self._options = options
         self._next_prune = 0.0
+        self._fresh_look = 0.0
+        self._marks: dict[int, tuple[int, ...] | None] = {}
+        """Up to where each cut has looked."""
+        self._cuts: list[tuple[int, Cut]] = []
+        """What is left of this round, with the numbers."""
+        retention = options.retention
+        self._retention = (
+            retention if isinstance(retention, Retention) else Retention(default=retention)
+        )
         self.news = Alarm()
         """Rings when a job with an `expire_on` was stored, or something changed from outside."""
 
@@ -110,12 +129,12 @@ class Sweeper:
         for stage in found.stages:
             while (await self._desk.ask(Discard(stage, SLICE))).count == SLICE:
                 await trio.lowlevel.checkpoint()
-        await self._prune()
+        until_pruning = await self._prune()
         if self._probe.watches("sweep_done") and self._probe.gate is not None:
             await self._probe.gate.pass_through("sweep_done", (found.lost, found.overdue))
         if len(found.lost) == SLICE or len(found.overdue) == SLICE:
             return 0.0
-        pause = NEIGHBOURLY if found.foreign else LONGEST_SLEEP
+        pause = min(until_pruning, NEIGHBOURLY if found.foreign else LONGEST_SLEEP)
         if found.next_at is not None:
             pause = min(pause, max(0.0, (found.next_at - now) / MICROSECONDS))
         return pause
@@ -174,11 +193,31 @@ class Sweeper:
                 )
         return True
 
-    async def _prune(self) -> None:
-        retention = self._options.retention
-        if retention is None or self._clock.monotonic() < self._next_prune:
-            return
-        self._next_prune = self._clock.monotonic() + PRUNING
-        before = self._clock.instant() - round(retention.total_seconds() * MICROSECONDS)
-        while (await self._desk.ask(Prune(before, SLICE))).count == SLICE:
-            await trio.lowlevel.checkpoint()
+    async def _prune(self) -> float:
+        """A slice of retention, if it is time for one; returns for how many seconds it is not.
+
+        After a slice others have the storage for as long as the slice had it: those of another
+        process stand at a lock, and where it is taken again at once they never get it.
+        """
+        moment = self._clock.monotonic()
+        if not self._cuts:
+            if moment < self._next_prune:
+                return self._next_prune - moment
+            self._begin_round(moment)
+            if not self._cuts:
+                return PRUNING
+        number, cut = self._cuts[0]
+        mark = self._marks.get(number)
+        prune = Prune(cut.ended_before, PRUNED, cut.only, cut.but, mark)
+        pruned = await self._desk.ask(prune)
+        self._marks[number] = pruned.mark
+        if not pruned.more:
+            del self._cuts[0]
+        return self._clock.monotonic() - moment if self._cuts else PRUNING
+
+    def _begin_round(self, moment: float) -> None:
+        self._next_prune = moment + PRUNING
+        if moment >= self._fresh_look:
+            self._fresh_look = moment + FRESH_LOOK
+            self._marks.clear()
+        self._cuts = list(enumerate(self._retention.cuts(self._clock.instant())))

@@ -16,6 +16,7 @@ import trio
 
 from ..clock import Clock
 from ..model.errors import StuckHandler
+from ..model.explanation import WorkersHere
 from ..model.ids import JobId, to_uuid
 from ..options import Options
 from ..storage.storage import Storage
@@ -62,6 +63,7 @@ class Workers:
     ) -> None:
         self._probe = probe
         self._options = options
+        self._knows = workplace.knows
         self.roster = Roster(options.concurrency)
         self.settler = Settler(desk, self.roster, waiters, probe, clock)
         reports = self.settler.reports = Reports(desk, clock, options)
@@ -83,7 +85,7 @@ class Workers:
         self.sweeper = Sweeper(
             node, desk, self.roster, self.settler, waiters, probe, clock, options
         )
-        canceller = Canceller(desk, waiters, clock, self._call_off, resolver.note)
+        canceller = Canceller(desk, waiters, clock, self._call_off, resolver.note, probe)
         holder = Holder(desk, waiters, canceller, clock, self.poller.note_due)
         self.cron = Cron(desk, holder, probe, clock, self.poller.note_due, self.sweeper.news.ring)
         self._executors = Executors(
@@ -108,6 +110,16 @@ class Workers:
             Child("cron", self.cron.run),
             Child("poller", self.poller.run),
         ]
+
+    def offer(self, name: str, queue: str) -> WorkersHere:
+        """What they can do for a job of this handler and queue."""
+        queues = self._options.queues
+        return WorkersHere(
+            knows_handler=self._knows(name),
+            serves_queue=queues is None or queue in queues,
+            free=self.roster.free(),
+            concurrency=len(self.roster.slots),
+        )
 
     async def until_idle(self) -> None:
         """Wait until nothing is due, nothing is held, and nothing has been heard of."""

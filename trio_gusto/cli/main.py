@@ -1,23 +1,20 @@
-"""The commands of ``trio-gusto``, each in a file of its own, imported when it is called."""
+"""The commands of ``trio-gusto``, each kind in a file of its own."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import cyclopts
 from cyclopts.validators import Number
 
-from ..model.errors import GustoError
-
-OK = 0
-WRONG = 1
-USAGE = 2
-INTERRUPTED = 130
-"""Exit codes; the last one is the shells' own for Ctrl-C."""
+from ..model.errors import ArgumentError, GustoError
+from . import counting, jobs, schedules, serving, starting
+from .exits import INTERRUPTED, OK, USAGE, WRONG, Unusable
 
 commands = cyclopts.App(
     name="trio-gusto",
@@ -26,6 +23,28 @@ commands = cyclopts.App(
     version_format="plaintext",
     result_action="return_value",
 )
+
+commands.command(jobs.commands)
+commands.command(schedules.commands)
+commands.command(counting.queues)
+commands.command(counting.stats)
+commands.command(serving.run)
+commands.command(starting.init)
+
+
+@commands.command
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print a script that completes this command line in a shell.
+
+    For bash: source <(trio-gusto completion bash), in ~/.bashrc.
+
+    Parameters
+    ----------
+    shell
+        Which shell.
+    """
+    print(commands.generate_completion(shell=shell))
+    return OK
 
 
 @commands.command
@@ -66,27 +85,34 @@ def demo(
     """
     from .demo import show
     from .demo import worker as worker_process
-    from .demo.files import Settings, Unusable
+    from .demo.files import Settings
 
     if worker:
         assert database is not None
         return worker_process.work(database, concurrency)
-    try:
-        return show.demo(Settings(folder, crash, database, concurrency, pace))
-    except Unusable as error:
-        print(f"trio-gusto: {error}", file=sys.stderr)
-        return USAGE
+    return show.demo(Settings(folder, crash, database, concurrency, pace))
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line: errors are sentences, and exit codes are those above."""
+    """Run the command line: errors are sentences, and exit codes are those of `exits`."""
     try:
         code = commands(sys.argv[1:] if args is None else args, exit_on_error=False)
+        sys.stdout.flush()
     except cyclopts.CycloptsError:
         sys.exit(USAGE)  # cyclopts has printed it
+    except (Unusable, ArgumentError) as error:
+        sys.exit(_said(error, USAGE))
     except GustoError as error:
-        print(f"trio-gusto: {error}", file=sys.stderr)
-        sys.exit(WRONG)
+        sys.exit(_said(error, WRONG))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read what we print has had enough. What is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(OK)
     sys.exit(code if isinstance(code, int) else OK)
+
+
+def _said(error: Exception, code: int) -> int:
+    print(f"trio-gusto: {error}", file=sys.stderr)
+    return code

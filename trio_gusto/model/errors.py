@@ -98,16 +98,24 @@ class DuplicateHandler(GustoError):
 
 
 class DuplicateJob(GustoError):
-    """A job with this key exists. ``key`` is ``"id"`` or ``"ref_id"``; ``existing_id`` is its id."""
+    """A job with this key exists. ``existing_id`` is its id.
+
+    ``key`` is ``"id"``, ``"ref_id"``, or ``"unique_key"`` when that job has not ended.
+    """
 
     def __init__(self, key: str, value: object, existing_id: UUID) -> None:
         self.key = key
         self.value = value
         self.existing_id = existing_id
-        super().__init__(
-            f"a job with the {key} {value!r} exists already ({existing_id}), and nothing was "
-            "stored; look at that job with queue.get(existing_id), or use another key"
-        )
+        happened = f"a job with the {key} {value!r} exists already ({existing_id})"
+        advice = "look at that job with queue.get(existing_id), or use another key"
+        if key == "unique_key":
+            happened = f"the live job {existing_id} has the {key} {value!r}"
+            advice = (
+                'wait for its end, or say on_conflict="return_existing" or, for a job that has not '
+                'begun, on_conflict="replace"'
+            )
+        super().__init__(f"{happened}, and nothing was stored; {advice}")
 
 
 class UnknownJob(GustoError, LookupError):

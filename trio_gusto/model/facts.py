@@ -82,6 +82,13 @@ class JobFinished(JobFact):
 
 
 @attrs.frozen(kw_only=True)
+class JobRetriedByHand(JobFact):
+    """The job had ended and was retried by hand: it runs again once ``due`` has come."""
+
+    due: datetime
+
+
+@attrs.frozen(kw_only=True)
 class LeaseExpired(JobFact):
     """A node vanished or let a lease pass; its attempt is recorded as lost."""
 
@@ -137,3 +144,13 @@ class LoopBlocked(Fact):
     job_id: UUID | None
     name: str | None
     stack: str
+
+
+@attrs.frozen(kw_only=True)
+class FactsMissed(Fact):
+    """The reader of an event stream was too slow: ``count`` facts are missing in this place.
+
+    ``at`` is the instant of the first of them.
+    """
+
+    count: int

@@ -29,8 +29,10 @@ class Details:
     policy's wire form, and the trace context of the enqueuer. ``schedule_name`` is the schedule that
     made the job, and ``fire_time`` its nominal instant; ``None`` for one that was started by hand.
     ``parents`` are the jobs that this one waited for, or still waits for, batches among them;
-    ``batch`` is the one that it belongs to. ``context`` are JSON values that middleware had it carry
-    from where it was enqueued.
+    ``batch`` is the one that it belongs to. ``on_conflict`` is a word of `uniqueness.OnConflict`:
+    what is done when another live job has the ``unique_key``. ``worker`` is the
+    named worker it was enqueued for. ``context`` are JSON values that middleware
+    had it carry from where it was enqueued.
     """
 
     ref_id: str | None = None
@@ -44,6 +46,9 @@ class Details:
     fire_time: int | None = None
     parents: tuple[JobId, ...] = ()
     batch: JobId | None = None
+    unique_key: str | None = None
+    on_conflict: str = "raise"
+    worker: str | None = None
     context: Mapping[str, object] | None = None
 
 

@@ -76,6 +76,9 @@ class Cron(Trigger):
         init=False, eq=False, repr=False, default=attrs.Factory(_occurrences_of, takes_self=True)
     )
 
+    def __str__(self) -> str:
+        return self.expression
+
     def next_instant(self, after: int, zone: ZoneInfo) -> int | None:
         if self._occurrences is None:
             raise ScheduleError(
@@ -95,6 +98,9 @@ class Every(Trigger):
 
     length: int
     anchor: int | None = None
+
+    def __str__(self) -> str:
+        return f"every {timedelta(microseconds=self.length)}"
 
     def next_instant(
         self,
@@ -117,6 +123,9 @@ class EveryAfter(Trigger):
 
     length: int
     anchor: int | None = None
+
+    def __str__(self) -> str:
+        return f"{timedelta(microseconds=self.length)} after each job"
 
     def next_instant(
         self,

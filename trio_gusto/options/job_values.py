@@ -10,6 +10,7 @@ import attrs
 
 from ..model import retry
 from ..model.errors import OptionsError
+from ..model.uniqueness import OnConflict
 from . import values as check
 
 
@@ -53,6 +54,13 @@ def _optional_text(key: str, value: object) -> str | None:
     return None if value is None else check.text(key, value)
 
 
+def _on_conflict(key: str, value: object) -> str:
+    try:
+        return OnConflict(value).value  # type: ignore[arg-type]  # that is what is found out
+    except ValueError:
+        raise OptionsError(key, value, 'use "raise", "return_existing" or "replace"') from None
+
+
 def _metadata(key: str, value: object) -> Mapping[str, object] | None:
     return None if value is None else check.json_object(key, value)
 
@@ -86,6 +94,8 @@ READERS: Mapping[str, Callable[[str, Any], object]] = {
     "retry": _stored_policy,
     "timeout": _timeout,
     "ref_id": _optional_text,
+    "unique_key": _optional_text,
+    "on_conflict": _on_conflict,
     "tags": check.texts,
     "created_by": _optional_text,
     "user_id": _optional_text,

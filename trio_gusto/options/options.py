@@ -15,6 +15,7 @@ from typing import Any, Literal
 import attrs
 
 from ..model.errors import OptionsError
+from ..model.retention import Retention
 from ..model.retry import RetryPolicy, exponential
 from . import settings, values
 
@@ -34,8 +35,8 @@ def _optional_seconds(value: float | timedelta | None) -> float | None:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-def _optional_timedelta(value: float | timedelta | None) -> timedelta | None:
-    if value is None or isinstance(value, timedelta):
+def _period(value: float | timedelta | Retention | None) -> timedelta | Retention | None:
+    if value is None or isinstance(value, timedelta | Retention):
         return value
     return timedelta(seconds=values.seconds("retention", value))
 
@@ -79,8 +80,8 @@ def _duration(low: float, high: float = values.LONGEST, *, optional: bool = Fals
     return check
 
 
-def _retention(_: Any, field: attrs.Attribute[Any], value: timedelta | None) -> None:
-    if value is not None:
+def _retention(_: Any, field: attrs.Attribute[Any], value: timedelta | Retention | None) -> None:
+    if isinstance(value, timedelta):
         values.seconds(field.name, value)
 
 
@@ -162,10 +163,11 @@ class Options:
     """When a failed attempt is followed by another, where handler and call say nothing. Any
     callable from `RetryState` to a ``timedelta`` or ``None``."""
 
-    retention: timedelta | None = attrs.field(
-        default=timedelta(days=7), converter=_optional_timedelta, validator=_retention
+    retention: timedelta | Retention | None = attrs.field(
+        default=timedelta(days=7), converter=_period, validator=_retention
     )
-    """How long ended jobs are kept. ``None``: for ever."""
+    """How long ended jobs are kept. ``None``: for ever. `Retention` has rules by state, tenant and
+    tag."""
 
     max_argument_bytes: int = attrs.field(default=MIB, validator=_integer(1_024, GIB))
     """Bytes of a job's stored arguments; a call with more is refused at ``enqueue``."""

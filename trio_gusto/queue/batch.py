@@ -29,6 +29,7 @@ from .ref import JobRef, unhappy
 from .signatures import AnyMethod, Method, R, Ts
 from .staging import SLICE as STAGED_AT_ONCE
 from .staging import Staging
+from .unique import require_own
 
 if TYPE_CHECKING:
     from .jobqueue import JobQueue
@@ -372,7 +373,9 @@ class OpenBatch(Batch):
         self._check_open()
         if self._tenant:
             options = {"tenant": self._tenant, **options}
-        return self._queue.draft(fn, args, options)
+        request = self._queue.draft(fn, args, options)
+        require_own(request, "a batch")
+        return request
 
     def _check_open(self) -> None:
         if not self._is_open:

@@ -146,6 +146,7 @@ class Batching(QueuePart):
                 continue
             called_off += 1
             awaited.update(dict.fromkeys(reply.awaited))
+            self._announce_called_off(job, now, reason)
             if isinstance(job.state, Processing):
                 self._ears.called_off(job.request.id, reason)
             else:

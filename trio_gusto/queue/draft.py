@@ -135,6 +135,13 @@ class Drafter:
                 "all jobs of a schedule would have it, and it is unique; leave it out, and find them "
                 "with JobFilter(schedule_name=...)",
             )
+        if resolved.details is not None and resolved.details.unique_key is not None:
+            raise OptionsError(
+                "unique_key",
+                resolved.details.unique_key,
+                "all jobs of a schedule would have it; leave it out, and let overlap say what becomes "
+                "of a job whose predecessor has not ended",
+            )
         return resolved.request(JobId(bytes(16)), handler, encoded, 0)
 
     def make_id(self) -> JobId:

@@ -7,7 +7,6 @@ job is stored. It owns no I/O: writes go to the storekeeper's desk, queries to t
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
-from functools import partial
 from typing import Any, Unpack, overload
 from uuid import UUID
 
@@ -17,55 +16,34 @@ from ..actors.canceller import Canceller
 from ..actors.desk import StorageDesk, StoreLetter
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
-from ..model.errors import ArgumentError, GustoError, NotSupported
+from ..model.errors import GustoError, NotSupported
 from ..model.facts import JobEnqueued
 from ..model.ids import JobId, to_job_id, to_uuid
-from ..model.instants import to_datetime, to_optional_datetime
-from ..model.job import Attempt, Job, JobRequest
-from ..model.joblog import JobLog
-from ..model.lifecycle import RetriedByHand, admit, attempts_of, may
-from ..model.states import Cancelled, JobState, Ready, Scheduled, State
-from ..serialization.views import attempt_view
-from ..storage.messages import Commit, Committed, Get, Insert, Tally
-from ..storage.report_messages import ReadLog
-from .batching import Batching, page_mark
+from ..model.instants import to_datetime
+from ..model.job import Job, JobRequest, StoredJob
+from ..model.lifecycle import CalledOff, admit, advance
+from ..model.states import Cancelled, Processing, Ready, Scheduled, State
+from ..model.uniqueness import has_keys
+from ..storage.messages import Commit, Committed, Get, Insert
+from .batching import Batching
 from .call import Call, checked
 from .continuing import Continuing
 from .draft import Drafter
+from .ears import Ears
+from .looking import Looking
 from .reading import Reader
-from .records import JobFilter, Page, QueueStats
-from .ref import JobRef
+from .ref import JobRef, id_of
+from .retrying import Retrying
 from .schedules import ScheduleVerbs
 from .signatures import AnyMethod, Method, R, Ts
+from .unique import store_unique
 
 TURN = 64
 """Jobs that may be stored without waiting, in memory, before the event loop gets its turn: a turn
 for each would cost more than the job. Counted, not timed, so that runs can be repeated."""
 
 
-class Ears:
-    """Whom the queue tells of what it did, in this process. A producer has nobody to tell."""
-
-    def ready(self) -> None:
-        """There is a job that is due."""
-
-    def due(self, instant: int) -> None:
-        """A job falls due at ``instant``."""
-
-    def expiring(self) -> None:
-        """A job with an ``expire_on`` was stored."""
-
-    def called_off(self, job_id: JobId, reason: str) -> None:
-        """The cancellation of a processing job was asked for."""
-
-    def rescheduled(self) -> None:
-        """A schedule was registered, changed or removed."""
-
-    def awaited(self, ended: Sequence[JobId]) -> None:
-        """These jobs may have ended, and others wait for them."""
-
-
-class JobQueue(ScheduleVerbs, Continuing, Batching):
+class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
@@ -89,7 +67,9 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         `Gusto.run_until_idle`); with workers running already, wait until they have nothing to do."""
         self._probe = drafter.probe
         self._clock = drafter.clock
-        self._canceller = Canceller(desk, waiters, drafter.clock, ears.called_off, ears.awaited)
+        self._canceller = Canceller(
+            desk, waiters, drafter.clock, ears.called_off, ears.awaited, drafter.probe
+        )
         self._stored_at_once = 0
 
     # --- enqueue ---
@@ -130,11 +110,14 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
             UnknownHandler: ``fn`` is not declared with this app.
             ArgumentError: the arguments do not fit, or cannot be stored.
             OptionsError: an option is unknown or wrong.
-            DuplicateJob: a job with this ``ref_id`` exists.
+            DuplicateJob: a job with this ``ref_id`` exists, or a live one with this ``unique_key``.
             StorageError: the storage failed; nothing was stored.
         """
         request = self._drafter.draft(fn, args, options)
         state = admit(request)
+        if request.details is not None and request.details.unique_key is not None:
+            (ref,) = await self._store_unique([request], [state])
+            return ref
         letter = self._hand_in(Insert((request,), (state,)))
         if letter is not None:
             reply = await letter.answer()
@@ -167,6 +150,8 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         states = [admit(request) for request in requests]
         if not requests:
             return []
+        if has_keys(requests):
+            return await self._store_unique(requests, states)
         letter = self._hand_in(Insert(requests, states))
         if letter is None:
             await self._give_turn()
@@ -180,6 +165,20 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
             for request, state in zip(requests, states, strict=True):
                 self._announce(request, state)
         return [JobRef(self, request.id) for request in requests]
+
+    async def _store_unique(
+        self, requests: Sequence[JobRequest], states: Sequence[State]
+    ) -> list[JobRef[Any]]:
+        """The refs of the jobs that there are then: these, or those that had their keys."""
+        insert = Insert(requests, states)
+        ids = await store_unique(self._desk, self._waiters, self._ears, insert)
+        for job_id, request, state in zip(ids, requests, states, strict=True):
+            if job_id != request.id:
+                continue
+            if request.expire_on is not None:
+                self._ears.expiring()
+            self._announce_if_heard(request, state)
+        return [JobRef(self, job_id) for job_id in ids]
 
     @trio.lowlevel.enable_ki_protection  # it runs in callers' tasks
     def _hand_in(self, insert: Insert) -> StoreLetter | None:
@@ -220,6 +219,11 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         if self._probe.listening:
             self._announce(request, state)
 
+    def _announce_called_off(self, job: StoredJob, now: int, reason: str) -> None:
+        if not isinstance(job.state, Processing):  # who runs it tells of its end
+            happening = CalledOff(now, reason)
+            self._canceller.announce(job, advance(job, happening), happening)
+
     def _announce(self, request: JobRequest, state: State) -> None:
         self._probe.announce(
             JobEnqueued(
@@ -246,7 +250,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         Raises:
             UnknownJob: there is no such job.
         """
-        job_id = _id_of(job)
+        job_id = id_of(job)
         try:
             return await self._canceller.cancel(job_id, reason)
         except NotSupported:
@@ -256,27 +260,6 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         """Cancel a job in a storage that cannot be asked for it; the storage knows what to do."""
         cancelled = Commit(job_id, 0, Cancelled(self._clock.instant(), reason), 0)
         return isinstance(await self._desk.ask(cancelled), Committed)
-
-    async def retry(self, job: JobRef[Any] | Job | UUID) -> bool:
-        """Run a failed, cancelled or expired job again, with all its attempts, now.
-
-        Its recorded attempts stay; an ``expire_on`` it had holds no more.
-
-        Returns:
-            Whether the job will run again; ``False`` if it has not ended, or is completed.
-
-        Raises:
-            UnknownJob: there is no such job.
-        """
-        job_id = _id_of(job)
-        while True:
-            stored = await self.reader.known(job_id)
-            if not may(stored.state, RetriedByHand):
-                return False
-            now = self._clock.instant()
-            then = partial(self._ears.due, now)
-            if await self._canceller.change(stored, RetriedByHand(now), then):
-                return True
 
     # --- look ---
 
@@ -293,75 +276,3 @@ class JobQueue(ScheduleVerbs, Continuing, Batching):
         """A snapshot of the job with the caller's own ``ref_id``, or ``None``."""
         found = await self._desk.read(Get(ref_id=ref_id))
         return self.reader.view(found.jobs[0]) if found.jobs else None
-
-    async def find(
-        self,
-        filter: JobFilter | None = None,  # noqa: A002 - the word users know it by
-        *,
-        limit: int = 25,
-        after: str | None = None,
-    ) -> Page[Job]:
-        """Jobs that satisfy ``filter``, newest first, ``limit`` of them at most.
-
-        ``after`` is the ``next`` of the page before. Jobs stored meanwhile shift no page.
-
-        Raises:
-            ArgumentError: the filter, the limit or the page mark is not of its kind.
-        """
-        before = None if after is None else page_mark(after)
-        query = (filter or JobFilter()).to_query(limit, before)
-        jobs = (await self._desk.read(query)).jobs
-        full = len(jobs) == limit
-        mark = str(jobs[-1].sequence) if full else None
-        return Page(items=tuple(self.reader.view(job) for job in jobs), next=mark)
-
-    async def attempts(self, job: JobRef[Any] | Job | UUID) -> tuple[Attempt, ...]:
-        """All attempts of a job, oldest first, the running one included.
-
-        Raises:
-            UnknownJob: there is no such job.
-        """
-        stored = await self.reader.known(_id_of(job))
-        return tuple(attempt_view(record, stored) for record in attempts_of(stored))
-
-    async def logs(self, job: JobRef[Any] | Job | UUID) -> JobLog:
-        """What a job has logged (`JobContext.log`, `JobContext.logger`), oldest entry first.
-
-        A tuple of `LogEntry`; its ``dropped`` counts older entries that were not kept. A running
-        job's newest entries come `Options.progress_flush_interval` seconds late.
-
-        Raises:
-            UnknownJob: there is no such job.
-            NotSupported: the storage keeps no logs.
-        """
-        job_id = _id_of(job)
-        found = await self._desk.read(ReadLog(job_id))
-        if not found.lines:
-            await self.reader.known(job_id)
-        return JobLog.of(found.lines, found.dropped)
-
-    async def stats(self) -> QueueStats:
-        """How many jobs there are, by state, queue and tenant."""
-        tallied = await self._desk.read(Tally())
-        by_state: dict[JobState, int] = {}
-        by_queue: dict[str, dict[JobState, int]] = {}
-        by_tenant: dict[str, dict[JobState, int]] = {}
-        for (state, queue, tenant), count in tallied.counts.items():
-            by_state[state] = by_state.get(state, 0) + count
-            for table, key in ((by_queue, queue), (by_tenant, tenant)):
-                row = table.setdefault(key, {})
-                row[state] = row.get(state, 0) + count
-        return QueueStats(
-            by_state=by_state,
-            by_queue=by_queue,
-            by_tenant=by_tenant,
-            oldest_ready_at=to_optional_datetime(tallied.oldest_ready),
-        )
-
-
-def _id_of(job: JobRef[Any] | Job | UUID) -> JobId:
-    if isinstance(job, UUID):
-        return to_job_id(job)
-    if isinstance(job, JobRef | Job):
-        return to_job_id(job.id)
-    raise ArgumentError(f"{job!r} names no job; give a JobRef, a Job or its id (a UUID)")

@@ -14,9 +14,11 @@ from ..clock import Clock
 from .draft import Drafter
 
 if TYPE_CHECKING:
-    from ..model.job import JobRequest
+    from ..actors.probe import Probe
+    from ..model.job import JobRequest, StoredJob
     from ..model.states import State
-    from .jobqueue import Ears
+    from .ears import Ears
+    from .reading import Reader
     from .ref import JobRef
 
 
@@ -29,9 +31,12 @@ class QueuePart:
     _waiters: Waiters
     _clock: Clock
     _node: str
+    _probe: Probe
+    reader: Reader
 
     if TYPE_CHECKING:
 
         def ref(self, job_id: Any) -> JobRef[Any]: ...
         async def cancel(self, job: Any, reason: str = "") -> bool: ...
         def _announce_if_heard(self, request: JobRequest, state: State) -> None: ...
+        def _announce_called_off(self, job: StoredJob, now: int, reason: str) -> None: ...

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from uuid import UUID
 
 import trio
 
 from ..model.errors import (
+    ArgumentError,
     JobCancelled,
     JobExpired,
     JobFailed,
     JobSkipped,
     ResultError,
 )
-from ..model.ids import JobId, to_uuid
+from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.instants import MICROSECONDS, to_duration
 from ..model.job import Job, StoredJob
 from ..model.states import Completed, JobState
@@ -124,3 +125,16 @@ def unhappy(job: Job) -> Exception:
             return JobExpired(job.id, job.reason)
         case _:
             return JobSkipped(job.id, job.reason)
+
+
+def id_of(job: JobRef[Any] | Job | UUID) -> JobId:
+    """The id of what names a job.
+
+    Raises:
+        ArgumentError: it names none.
+    """
+    if isinstance(job, UUID):
+        return to_job_id(job)
+    if isinstance(job, JobRef | Job):
+        return to_job_id(job.id)
+    raise ArgumentError(f"{job!r} names no job; give a JobRef, a Job or its id (a UUID)")

@@ -34,6 +34,7 @@ from .batch_messages import (
     Staged,
 )
 from .report_messages import LogFound, ReadLog, Report, Reported
+from .retention_messages import Prune, Pruned
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
 # --- writes ---------------------------------------------------------------------------------------
@@ -44,6 +45,9 @@ class Insert:
     """Store new jobs, all or none, in the order given.
 
     ``states`` are their first states (`lifecycle.admit`), one for each request.
+    A job whose ``unique_key`` a live one holds is dealt with as `uniqueness.admission` says, in the
+    same transaction; what it replaces is called off before it is stored. (Those of a batch give
+    way to nobody, whatever they say.)
     Reply: `Inserted`. A tracking id or ``ref_id`` that exists is answered with `DuplicateJob`, and
     then none of this message's jobs is stored. So is, with `UnknownJob`, a waiting job one of whose
     parents, jobs or batches, is not stored, or not before it. While a job waits, its parents are remembered as
@@ -56,7 +60,13 @@ class Insert:
 
 @attrs.define
 class Inserted:
-    """The jobs are stored."""
+    """The jobs are stored, but for those with an ``existing`` one: by position, the id of the job
+    that has their unique key. ``replaced`` were called off for others, ``awaited`` are those of
+    them, and of their batches, that others wait for."""
+
+    existing: Mapping[int, JobId] = attrs.field(factory=dict[int, JobId])
+    replaced: tuple[JobId, ...] = ()
+    awaited: tuple[JobId, ...] = ()
 
 
 @attrs.define
@@ -101,7 +111,8 @@ class Commit:
 
     Settles an attempt (``version`` is then the lease's token), cancels, expires and retries by
     hand. On success the version goes up by one, ``attempt`` becomes the number of attempts spent,
-    and ``record`` (if any) is added to the job's attempts, all at once. ``forget_expiry`` removes
+    and ``record`` (if any) is added to the job's attempts, all at once. An ended job that is to be
+    live again is answered with `DuplicateJob` if a live one holds its ``unique_key``. ``forget_expiry`` removes
     the job's ``expire_on``. ``exception`` is the handler's own, for storages that hand it on; it
     is not stored.
 
@@ -221,26 +232,6 @@ class RequestCancel:
     reason: str
 
 
-@attrs.define
-class Prune:
-    """Delete up to ``limit`` jobs that ended before ``ended_before`` and that no job waits for.
-
-    Nor may one wait for their batch. Batches made before then of which no job is left go with them.
-
-    Reply: `Pruned`.
-    """
-
-    ended_before: int
-    limit: int
-
-
-@attrs.define
-class Pruned:
-    """``count`` jobs were deleted; when it is the limit, there may be more."""
-
-    count: int
-
-
 Write = (
     Insert
     | InsertBatch
@@ -291,7 +282,7 @@ class Find:
     ``tags_any`` wants one of the tags at least, ``tags_all`` all of them; ``metadata`` wants each
     key to have that (JSON) value; ``created_after`` is inclusive, ``created_before`` exclusive.
     ``parent`` is a job or batch that a job waited for, or still waits for, ``batch`` the one that
-    it belongs to.
+    it belongs to. ``workers`` are the named workers that jobs were enqueued for.
     Reply: `Found`, at most ``limit`` jobs, each with the last record of its history at most.
     """
 
@@ -301,6 +292,7 @@ class Find:
     names: frozenset[str] = frozenset()
     queues: frozenset[str] = frozenset()
     tenants: frozenset[str] = frozenset()
+    workers: frozenset[str] = frozenset()
     tags_any: frozenset[str] = frozenset()
     tags_all: frozenset[str] = frozenset()
     schedule_name: str | None = None

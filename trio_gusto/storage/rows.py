@@ -35,7 +35,16 @@ def details_to_json(details: Details) -> str:
     kept: dict[str, object] = {}
     if details.tags:
         kept["tags"] = details.tags
-    for key in ("created_by", "user_id", "metadata", "retry", "carrier", "context"):
+    for key in (
+        "created_by",
+        "user_id",
+        "metadata",
+        "retry",
+        "carrier",
+        "unique_key",
+        "worker",
+        "context",
+    ):
         value: object = getattr(details, key)
         if value is not None:
             kept[key] = value
@@ -47,6 +56,8 @@ def details_to_json(details: Details) -> str:
         kept["parents"] = [parent.hex() for parent in details.parents]
     if details.batch is not None:
         kept["batch"] = details.batch.hex()
+    if details.on_conflict != "raise":
+        kept["on_conflict"] = details.on_conflict
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
 
 

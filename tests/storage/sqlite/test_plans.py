@@ -12,7 +12,7 @@ from trio_gusto.model.ids import JobId
 from trio_gusto.model.states import JobState
 from trio_gusto.storage.messages import CancelRequests, Dependents, Find, Get, Query, Stranded
 from trio_gusto.storage.schedule_messages import FindSchedules
-from trio_gusto.storage.sqlite import claiming, dependencies, fusing, schedules, settling
+from trio_gusto.storage.sqlite import claiming, dependencies, fusing, retention, schedules, settling
 from trio_gusto.storage.sqlite.connection import MEMORY
 from trio_gusto.storage.sqlite.queries import answer
 from trio_gusto.storage.sqlite.schema import migrate
@@ -37,7 +37,7 @@ HOT = {
     "lease": (claiming._LEASE, "INTEGER PRIMARY KEY"),
     "completion": (settling._complete(4, 4), "INTEGER PRIMARY KEY"),
     "held leases": (settling._HELD, "job_leased"),
-    "prune": (settling._OLD, "job_ended"),
+    "prune": (retention._OLD, "job_ended"),
     "jobs of a schedule that have not ended": (schedules._UNFINISHED, "job_unfinished"),
     "jobs that are held": (schedules._HELD, "job_held"),
     "jobs that hold one": (schedules._BEHIND, "job_unfinished"),
@@ -55,21 +55,66 @@ QUESTIONS: dict[str, Query] = {
     "which job has this ref_id": Get(ref_id="order-1"),
     "which jobs has this schedule": Find(10, schedule_name="ledger"),
     "which schedules are due": FindSchedules(10, due_by=1),
+    **{
+        f"which are {state}": Find(10, states=frozenset({state}))
+        for state in JobState
+        if state is not JobState.COMPLETED
+    },
+    "which went wrong, from here on": Find(
+        10, before=5, states=frozenset({JobState.FAILED, JobState.EXPIRED, JobState.CANCELLED})
+    ),
+    "which are to come, from here on": Find(
+        10, before=5, states=frozenset({JobState.SCHEDULED, JobState.READY})
+    ),
+    "which of this batch failed": Find(
+        10, batch=JobId(bytes(16)), states=frozenset({JobState.FAILED})
+    ),
 }
+
+WALKS: dict[str, Query] = {
+    "the newest": Find(10),
+    "the next page": Find(10, before=5),
+    "the newest that are completed": Find(10, states=frozenset({JobState.COMPLETED})),
+    "those of a tenant": Find(10, tenants=frozenset({"acme"}), tags_all=frozenset({"red"})),
+}
+"""Found by walking through the table from its newest end, until there are enough."""
+
+
+@pytest.mark.parametrize("question", WALKS)
+def test_nothing_is_sorted_to_find(question: str, connection: sqlite3.Connection) -> None:
+    steps = steps_of(WALKS[question], connection)
+    assert "USE TEMP B-TREE FOR ORDER BY" not in steps
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED])
+def test_a_page_of_those_that_went_wrong_is_read_off_their_index(
+    state: JobState, connection: sqlite3.Connection
+) -> None:
+    steps = steps_of(Find(10, before=5, states=frozenset({state})), connection)
+    (found,) = [step for step in steps if "job_unsuccessful" in step]
+    assert "(state=? AND rowid<?)" in found
+    assert not any("TEMP B-TREE" in step for step in steps)
+
+
+def steps_of(query: Query, connection: sqlite3.Connection) -> list[str]:
+    """How SQLite goes about all that is asked for a query."""
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)
+    answer(connection, query, lambda node: False)
+    connection.set_trace_callback(None)
+    return [
+        row[3]
+        for statement in asked
+        if statement not in ("BEGIN", "COMMIT")
+        for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+    ]
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_the_whole_table_is_never_read_to_tell(
     question: str, connection: sqlite3.Connection
 ) -> None:
-    asked: list[str] = []
-    connection.set_trace_callback(asked.append)
-    answer(connection, QUESTIONS[question], lambda node: False)
-    connection.set_trace_callback(None)
-    for statement in asked:
-        if statement not in ("BEGIN", "COMMIT"):
-            plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
-            assert "SCAN job" not in [row[3] for row in plan], statement
+    assert "SCAN job" not in steps_of(QUESTIONS[question], connection)
 
 
 @pytest.mark.parametrize("name", HOT)

@@ -11,20 +11,26 @@ from pathlib import Path
 
 import pytest
 
+from trio_gusto.model.batch import BatchRequest
 from trio_gusto.model.errors import NotOurDatabase, SchemaTooNew, StorageError
-from trio_gusto.model.ids import JobId
-from trio_gusto.model.job import Details
-from trio_gusto.model.states import Completed, JobState, Ready
-from trio_gusto.storage.messages import Inserted
+from trio_gusto.model.failure import JobError
+from trio_gusto.model.ids import JobId, to_uuid
+from trio_gusto.model.job import AttemptRecord, Details
+from trio_gusto.model.outcomes import AttemptOutcome
+from trio_gusto.model.states import Completed, Failed, JobState, Ready
+from trio_gusto.storage.batch_messages import InsertBatch
+from trio_gusto.storage.messages import Commit, Insert, Inserted
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.sqlite.schema import (
     APPLICATION_ID,
     MIGRATIONS,
-    _read,
+    VIEWS,
     check_version,
     migrate,
+    read_script,
 )
 from trio_gusto.testing.storage_contract import Subject, batching, scheduling, staging
+from trio_gusto.testing.storage_contract.subject import NOW
 
 
 async def open_and_close(path: Path) -> None:
@@ -40,7 +46,9 @@ def ask(path: Path, question: str) -> list[tuple[object, ...]]:
 
 def make_version_one(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrate(connection, str(path), [_read("schema.sql")])
+        migrate(connection, str(path), [read_script("schema.sql")])
+        connection.execute("CREATE VIEW jobs AS SELECT seq FROM job")  # as it was then, or nearly
+        connection.execute("CREATE VIEW theirs AS SELECT id FROM jobs JOIN job USING (seq)")
 
 
 async def test_a_new_file_says_that_it_is_ours_and_its_version(tmp_path: Path) -> None:
@@ -54,7 +62,8 @@ def test_the_schema_of_version_one_never_changes(tmp_path: Path) -> None:
     """A change of it is a new version, with a script that leads there."""
     make_version_one(tmp_path / "jobs.db")
     names = ask(
-        tmp_path / "jobs.db", "SELECT name FROM sqlite_schema WHERE sql NOT NULL ORDER BY 1"
+        tmp_path / "jobs.db",
+        "SELECT name FROM sqlite_schema WHERE sql NOT NULL AND type <> 'view' ORDER BY 1",
     )
     assert [name for (name,) in names] == [
         "attempt",
@@ -66,7 +75,6 @@ def test_the_schema_of_version_one_never_changes(tmp_path: Path) -> None:
         "job_ready",
         "job_ref",
         "job_scheduled",
-        "jobs",
         "node",
     ]
     columns = ask(tmp_path / "jobs.db", "SELECT name FROM pragma_table_info('job')")
@@ -116,7 +124,7 @@ async def test_a_file_of_version_three_keeps_its_batches_and_takes_staged_jobs(
 ) -> None:
     path = tmp_path / "jobs.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrate(connection, str(path), [_read(name) for name in MIGRATIONS[:3]])
+        migrate(connection, str(path), [read_script(name) for name in MIGRATIONS[:3]])
         connection.execute("INSERT INTO batch VALUES (7, ?, 1, 'acme', '[]')", (b"b" * 16,))
     storage = SqliteStorage(path)
     await storage.attach("node")
@@ -251,3 +259,51 @@ async def test_people_can_read_the_view(tmp_path: Path) -> None:
         ("say_hello", "completed", "mail", "node-a", "2023-11-14T22:13:20.000Z", '"done"'),
         ("say_hello", "scheduled", "default", None, "2023-11-14T22:13:20.000Z", None),
     ]
+
+
+async def test_people_can_see_attempts_and_batches(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "jobs.db")
+    await storage.attach("node-a")
+    subject = Subject(storage, "node-a")
+    batch = BatchRequest(JobId(b"b" * 16), NOW, "acme", ("nightly",))
+    request = subject.request(details=Details(batch=batch.id))
+    await subject.tell(InsertBatch(batch, Insert([request], [Ready(NOW)])))
+    claimed = await subject.claim_one()
+    error = JobError("ValueError", "no such door", "")
+    record = AttemptRecord(
+        1, claimed.token, "node-a", NOW, NOW + 1, NOW + 2_000, AttemptOutcome.FAILED, error
+    )
+    await subject.tell(Commit(request.id, claimed.token, Failed(NOW + 2_000, "spent"), 1, record))
+    await storage.detach("node-a")
+    path = tmp_path / "jobs.db"
+    assert ask(path, "SELECT * FROM attempts") == [
+        (
+            *(str(to_uuid(request.id)), "say_hello", 1, "node-a"),
+            *("2023-11-14T22:13:20.000Z", "2023-11-14T22:13:20.000Z", "2023-11-14T22:13:20.002Z"),
+            *("failed", "ValueError", "no such door"),
+        )
+    ]
+    assert ask(path, "SELECT * FROM batches") == [
+        (
+            *(str(to_uuid(batch.id)), "2023-11-14T22:13:20.000Z", "acme", '["nightly"]'),
+            *(1, 0, 0, 1, 0, 0, 0),
+        )
+    ]
+
+
+def test_each_view_is_written_down_once() -> None:
+    names = [*MIGRATIONS, *VIEWS]
+    made = [
+        name for text in map(read_script, names) for name in re.findall(r"CREATE VIEW (\w+)", text)
+    ]
+    assert made == ["jobs", "attempts", "schedules", "batches"]
+
+
+def test_moving_forward_leaves_the_views_of_others_and_renews_ours(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    make_version_one(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, str(path))
+        assert connection.execute("SELECT id, fire_time FROM jobs").fetchall() == []
+        views = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY 1")
+        assert [name for (name,) in views] == ["attempts", "batches", "jobs", "schedules", "theirs"]

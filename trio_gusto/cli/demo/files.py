@@ -11,15 +11,13 @@ from pathlib import Path
 
 import attrs
 
+from ..exits import Unusable
+
 LEFT_OUT = {"node_modules", "__pycache__", "dist", "build"}
 """Folders left out, besides hidden ones."""
 
 CRASH_SECONDS = 6.0
 """How long hashing should take when it is to be interrupted."""
-
-
-class Unusable(Exception):
-    """The folder is none, or has nothing to hash."""
 
 
 @attrs.frozen

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ... import BatchStatus, JobState
+from ..showing import in_one_line
 from .fanout import BEAT, LATER
 from .files import Plan
 
@@ -100,13 +101,6 @@ def say(console: Console, sentence: str, style: str = "") -> None:
         soft_wrap=not console.is_terminal,
         highlight=False,
         markup=False,
-    )
-
-
-def in_one_line(text: str) -> str:
-    """The text, with whatever a file's name may do to a screen written out."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
     )
 
 

@@ -86,6 +86,12 @@ class Shelf:
             if batch.members.pop(job.request.id, None) is not None:
                 batch.count(job.state, -1)
 
+    def is_live(self, job: StoredJob) -> bool:
+        """Whether ``job`` belongs to a batch that has a job that has not ended."""
+        details = job.request.details
+        batch = None if details is None or details.batch is None else self.kept.get(details.batch)
+        return batch is not None and batch.live > 0
+
     def find(self, query: Batches) -> list[StoredBatch]:
         """Batches, newest first."""
         found: list[StoredBatch] = []

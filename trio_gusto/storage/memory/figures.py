@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 
 import attrs
 
+from ...model.ids import JobId
 from ...model.job import StoredJob
 from ...model.states import JobState, Ready
-from ..messages import Tallied
+from ..criteria import satisfies
+from ..messages import Find, Tallied
 
 
 def tally(jobs: Iterable[StoredJob]) -> Tallied:
@@ -22,6 +25,18 @@ def tally(jobs: Iterable[StoredJob]) -> Tallied:
         if isinstance(state, Ready):
             oldest = state.due if oldest is None else min(oldest, state.due)
     return Tallied(dict(counts), oldest)
+
+
+def newest(jobs: dict[JobId, StoredJob], find: Find) -> list[StoredJob]:
+    """The newest of ``jobs``, which are in order, that satisfy ``find``; in brief."""
+    older = (job for job in reversed(jobs.values()) if _is_before(job, find.before))
+    return [
+        brief(job) for job in islice((job for job in older if satisfies(job, find)), find.limit)
+    ]
+
+
+def _is_before(job: StoredJob, sequence: int | None) -> bool:
+    return sequence is None or job.sequence < sequence
 
 
 def brief(job: StoredJob) -> StoredJob:

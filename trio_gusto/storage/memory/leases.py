@@ -1,14 +1,26 @@
-"""What is asked about leases: which are lost, and which of the jobs under them were called off."""
+"""Leases: renewed, lost, and which of the jobs under them were called off."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import islice
 
+import attrs
+
 from ...model.ids import JobId
 from ...model.job import StoredJob
 from ...model.states import Processing
-from ..messages import CancelRequests, CancelsAsked, Renew, Stranded, StrandedJobs
+from ..messages import (
+    CancelRequests,
+    CancelsAsked,
+    Committed,
+    Conflict,
+    Renew,
+    Renewed,
+    RequestCancel,
+    Stranded,
+    StrandedJobs,
+)
 from .figures import brief
 from .index import Index, lease_of
 from .staging import Staging
@@ -49,6 +61,33 @@ def cancel_requests(index: Index, query: CancelRequests) -> CancelsAsked:
     return CancelsAsked(asked)
 
 
-def is_held(lease: Processing, renew: Renew) -> bool:
+def renew_held(index: Index, ask: Renew) -> Renewed:
+    """Move the leases that are still held."""
+    lost: list[JobId] = []
+    cancels: list[tuple[JobId, str]] = []
+    for job_id, token in ask.leases:
+        job = index.processing.get(job_id)
+        if job is None or job.version != token or not is_held(lease_of(job), ask):
+            lost.append(job_id)
+            continue
+        lease = lease_of(job)
+        job.state = attrs.evolve(lease, lease_until=ask.lease_until)
+        if lease.cancel_reason is not None:
+            cancels.append((job_id, lease.cancel_reason))
+    return Renewed(lost, cancels)
+
+
+def note_cancel(index: Index, ask: RequestCancel) -> Committed | Conflict:
+    """Write the reason down, the first one that is given."""
+    job = index.processing.get(ask.job_id)
+    if job is None or job.version != ask.version:
+        return Conflict()
+    lease = lease_of(job)
+    if lease.cancel_reason is None:
+        job.state = attrs.evolve(lease, cancel_reason=ask.reason)
+    return Committed()
+
+
+def is_held(lease: Processing, ask: Renew) -> bool:
     """Whether a lease may be renewed."""
-    return lease.node == renew.node and renew.now < lease.lease_until
+    return lease.node == ask.node and ask.now < lease.lease_until

@@ -62,6 +62,13 @@ class ScheduleShelf:
         request = self._schedules[name].request
         self._schedules[name] = attrs.evolve(schedule, request=request)
 
+    def is_newest(self, job: StoredJob) -> bool:
+        """Whether ``job`` is the newest of its schedule."""
+        details = job.request.details
+        name = None if details is None else details.schedule_name
+        schedule = None if name is None else self._schedules.get(name)
+        return schedule is not None and schedule.last_job_id == job.request.id
+
     # --- looking ---
 
     def find(self, query: FindSchedules) -> Schedules:

@@ -10,7 +10,6 @@ It knows no lifecycle: which state may follow which is not its business.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import Any, overload
 
 import attrs
@@ -21,6 +20,7 @@ from ...model.ids import JobId
 from ...model.job import ClaimedJob, StoredJob
 from ...model.lifecycle import within_reach
 from ...model.states import Processing, Ready, Waiting
+from ...model.uniqueness import Replacement, stored_requests
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
 from ..messages import (
     CancelRequests,
@@ -39,8 +39,6 @@ from ..messages import (
     Get,
     Insert,
     Inserted,
-    Prune,
-    Pruned,
     Query,
     QueryReply,
     Renew,
@@ -54,23 +52,27 @@ from ..messages import (
     WriteReply,
 )
 from ..report_messages import LogFound, ReadLog, Report
+from ..retention_messages import Prune, Pruned
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import ImmediateStorage
 from .batches import Shelf
-from .criteria import satisfies
 from .dependencies import Awaited
-from .duplicates import duplicate_of
-from .figures import brief, tally
-from .index import ENDED, Index, lease_of
-from .leases import cancel_requests, is_held, stranded
+from .figures import newest, tally
+from .index import ENDED, Index
+from .leases import cancel_requests, note_cancel, renew_held, stranded
 from .reports import ReportShelf
+from .retention import old_jobs
 from .schedules import ScheduleShelf
 from .staging import Staging
+from .uniqueness import UNCONTESTED, Keys, duplicate
 
 NEWS = (Insert, InsertBatch, Commit, Complete, RequestCancel, PutSchedule, Fire)
 """What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
 
 _INSERTED, _COMMITTED, _COMPLETED, _CONFLICT = Inserted(), Committed(), Completions(), Conflict()
+
+_GONE = Processing("", 0, 0)
+"""What an agenda finds that still names a deleted job: a state that stands in none."""
 
 
 class MemoryStorage(ImmediateStorage):
@@ -85,9 +87,9 @@ class MemoryStorage(ImmediateStorage):
     def __init__(self) -> None:
         self._jobs: dict[JobId, StoredJob] = {}  # by sequence, as they were inserted
         self._by_ref: dict[str, StoredJob] = {}
+        self._keys = Keys()
         self._index = Index()
-        self._shelf = Shelf()
-        self._staging = Staging()
+        self._shelf, self._staging = Shelf(), Staging()
         self._awaited = Awaited(self._jobs, self._shelf)
         self._sequence = 0
         self._schedules = ScheduleShelf(self._jobs)
@@ -100,7 +102,7 @@ class MemoryStorage(ImmediateStorage):
             Stage: self._staging.put,
             Discard: self._staging.discard,
             ClaimDue: self._claim_due,
-            Commit: self._commit,
+            Commit: self._commit_or_refuse,
             Complete: self._complete,
             Renew: self._renew,
             RequestCancel: self._request_cancel,
@@ -185,15 +187,25 @@ class MemoryStorage(ImmediateStorage):
                 job = jobs[request.id] = StoredJob(request, self._sequence, state)
                 self._index.enter(job)
                 return _INSERTED
-        refusal: DuplicateJob | UnknownJob | None = duplicate_of(requests, self._jobs, self._by_ref)
+        unique = self._keys.admission(insert)
+        if isinstance(unique, DuplicateJob):
+            return unique
+        if unique.existing:
+            insert = Insert(*stored_requests(requests, insert.states, unique))
+            requests = insert.requests
+        refusal: DuplicateJob | UnknownJob | None = duplicate(requests, jobs, self._by_ref)
         has_waiting = any(type(state) is Waiting for state in insert.states)
         if refusal is None and has_waiting:
             refusal = self._awaited.unknown_parent(insert)
         if refusal is not None:
             return refusal
+        inserted = _INSERTED if unique is UNCONTESTED else Inserted(unique.existing)
         for request, state in zip(requests, insert.states, strict=True):
+            if unique.replacements and unique.replacements[0].by == request.id:
+                self._make_room(unique.replacements.pop(0), inserted)
             self._sequence += 1
             job = jobs[request.id] = StoredJob(request, self._sequence, state)
+            self._keys.follow(job)
             if (details := request.details) is not None:
                 if details.ref_id is not None:
                     self._by_ref[details.ref_id] = job
@@ -201,7 +213,15 @@ class MemoryStorage(ImmediateStorage):
             self._index.enter(job)
             if has_waiting:
                 self._awaited.enter(job)
-        return _INSERTED
+        return inserted
+
+    def _make_room(self, replacement: Replacement, inserted: Inserted) -> None:
+        job = self._jobs[replacement.job]
+        state = replacement.settlement.state
+        reply = self._commit(Commit(job.request.id, job.version, state, job.attempt))
+        assert isinstance(reply, Committed)
+        inserted.replaced += (job.request.id,)
+        inserted.awaited += reply.awaited
 
     def _fire(self, fire: Fire) -> Committed | Conflict | GustoError:
         if not self._schedules.is_at(fire.schedule.request.name, fire.version):
@@ -223,7 +243,7 @@ class MemoryStorage(ImmediateStorage):
             return jobs
         if (refusal := self._shelf.open(write)) is not None:
             return refusal
-        reply = self._insert(jobs)
+        reply = self._keys.taken(jobs) or self._insert(jobs)
         if isinstance(reply, GustoError):
             self._shelf.undo(write)
             return reply
@@ -270,6 +290,14 @@ class MemoryStorage(ImmediateStorage):
             found += take(name, now, limit - len(found), skip)
         return found
 
+    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | DuplicateJob:
+        job = self._jobs.get(commit.job_id)
+        if job is not None and job.version == commit.version:
+            refusal = self._keys.refusal(job, commit.state)
+            if refusal is not None:
+                return refusal
+        return self._commit(commit)
+
     def _commit(self, commit: Commit) -> Committed | Conflict:
         job = self._jobs.get(commit.job_id)
         if job is None or job.version != commit.version:
@@ -295,6 +323,7 @@ class MemoryStorage(ImmediateStorage):
         job.version += 1
         self._index.enter(job)
         if job.request.details is not None:
+            self._keys.follow(job)
             self._schedules.add(job)
         if self._awaited.by and isinstance(job.state, ENDED):
             return Committed(self._awaited.of(job))
@@ -313,6 +342,8 @@ class MemoryStorage(ImmediateStorage):
             if job.request.details is not None:
                 self._shelf.change(job, state)
             job.state = state
+            if job.request.details is not None:
+                self._keys.follow(job)
             job.version += 1
             ended.add(job, state.ended_at)
         if not self._awaited.by:
@@ -326,45 +357,22 @@ class MemoryStorage(ImmediateStorage):
         return Completions(refused, tuple(awaited))
 
     def _renew(self, renew: Renew) -> Renewed:
-        lost: list[JobId] = []
-        cancels: list[tuple[JobId, str]] = []
-        for job_id, token in renew.leases:
-            job = self._index.processing.get(job_id)
-            if job is None or job.version != token or not is_held(lease_of(job), renew):
-                lost.append(job_id)
-                continue
-            lease = lease_of(job)
-            job.state = attrs.evolve(lease, lease_until=renew.lease_until)
-            if lease.cancel_reason is not None:
-                cancels.append((job_id, lease.cancel_reason))
-        return Renewed(lost, cancels)
+        return renew_held(self._index, renew)
 
     def _request_cancel(self, request: RequestCancel) -> Committed | Conflict:
-        job = self._index.processing.get(request.job_id)
-        if job is None or job.version != request.version:
-            return _CONFLICT
-        lease = lease_of(job)
-        if lease.cancel_reason is None:
-            job.state = attrs.evolve(lease, cancel_reason=request.reason)
-        return _COMMITTED
+        return note_cancel(self._index, request)
 
     def _prune(self, prune: Prune) -> Pruned:
-        count = 0
-        kept: list[StoredJob] = []
-        while count < prune.limit:
-            job = self._index.ended.take(prune.ended_before - 1)
-            if job is None:
-                break
-            if self._awaited.by and self._awaited.of(job):
-                kept.append(job)
-            # An agenda may name a job twice.
-            elif self._jobs.get(job.request.id) is job:
-                self._delete(job)
-                count += 1
-        for job in kept:
-            self._index.enter(job)
+        old, pruned = old_jobs(prune, self._jobs, self._index, self._is_needed)
+        for job in old:
+            self._delete(job)
         self._awaited.forget_empty_batches(prune.ended_before)
-        return Pruned(count)
+        return pruned
+
+    def _is_needed(self, job: StoredJob) -> bool:
+        if self._awaited.by and self._awaited.of(job):
+            return True
+        return self._shelf.is_live(job) or self._schedules.is_newest(job)
 
     def _delete(self, job: StoredJob) -> None:
         del self._jobs[job.request.id]
@@ -374,6 +382,7 @@ class MemoryStorage(ImmediateStorage):
             del self._by_ref[details.ref_id]
         self._schedules.remove(job)
         self._reports.remove(job)
+        job.state = _GONE
 
     # --- queries ----------------------------------------------------------------------------------
 
@@ -384,8 +393,7 @@ class MemoryStorage(ImmediateStorage):
         return Found([attrs.evolve(job) for job in jobs])
 
     def _find(self, find: Find) -> Found:
-        matching = (brief(job) for job in reversed(self._jobs.values()) if satisfies(job, find))
-        return Found(list(islice(matching, find.limit)))
+        return Found(newest(self._jobs, find))
 
     def _stranded(self, query: Stranded) -> StrandedJobs:
         return stranded(self._index, self._staging, query, {*self._nodes, query.node})

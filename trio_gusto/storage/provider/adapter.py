@@ -22,6 +22,7 @@ from ...model.ids import JobId, to_uuid
 from ...model.instants import to_datetime
 from ...model.job import ClaimedJob
 from ...model.states import Ready, Scheduled, Waiting
+from ...model.uniqueness import has_keys
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
 from ..messages import (
     CancelRequests,
@@ -40,8 +41,6 @@ from ..messages import (
     Get,
     Insert,
     Inserted,
-    Prune,
-    Pruned,
     Query,
     QueryReply,
     Renew,
@@ -55,6 +54,7 @@ from ..messages import (
     WriteReply,
 )
 from ..report_messages import LogFound, ReadLog, Report
+from ..retention_messages import Prune, Pruned
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import Storage
 from .answers import startable
@@ -187,6 +187,8 @@ class ProviderStorage(Storage, Generic[R]):
                 raise no_schedules()
 
     async def _insert(self, insert: Insert) -> Inserted:
+        if has_keys(insert.requests):
+            raise NotSupported("unique keys", "", "use another storage for them")
         self._ledger.refuse_known(insert.requests)
         for state in insert.states:
             if isinstance(state, Waiting):

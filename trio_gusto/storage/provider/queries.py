@@ -12,9 +12,10 @@ from uuid import UUID
 
 from ...model.errors import NotSupported
 from ...model.ids import JobId, to_job_id, to_uuid
-from ...model.job import Details, StoredJob
+from ...model.job import StoredJob
 from ...model.lifecycle import admit
 from ...model.states import Completed, JobState, Ready
+from ..criteria import satisfies
 from ..messages import Find, Found, Get, Tallied
 from .contract import JobFindParams, SupportsQueries
 from .ledger import Ledger
@@ -92,33 +93,3 @@ class Queries(Generic[R]):
         created = request.created_at
         state = Completed(created, created, created, "") if record.is_complete else admit(request)
         return StoredJob(request, record.tracking_id.int, state)
-
-
-_NONE = Details()
-
-
-def satisfies(job: StoredJob, query: Find) -> bool:
-    """Whether ``job`` satisfies every criterion of ``query`` that is given."""
-    request = job.request
-    details = request.details or _NONE
-    tags = set(details.tags)
-    metadata = details.metadata or {}
-    return (
-        _one_of(query.states, job.state.word)
-        and _one_of(query.names, request.name)
-        and _one_of(query.queues, request.queue)
-        and _one_of(query.tenants, request.tenant)
-        and (not query.tags_any or bool(query.tags_any & tags))
-        and query.tags_all <= tags
-        and query.created_by in {None, details.created_by}
-        and (query.batch is None or query.batch == details.batch)
-        and (query.parent is None or query.parent in details.parents)
-        and query.user_id in {None, details.user_id}
-        and all(key in metadata and metadata[key] == query.metadata[key] for key in query.metadata)
-        and (query.created_after is None or query.created_after <= request.created_at)
-        and (query.created_before is None or request.created_at < query.created_before)
-    )
-
-
-def _one_of(allowed: frozenset[str], value: str) -> bool:
-    return not allowed or value in allowed

@@ -38,6 +38,7 @@ class Location:
     path: str
     synchronous: Synchronous
     busy_timeout: float
+    archive: bool = False
 
     @property
     def is_memory(self) -> bool:

@@ -12,7 +12,6 @@ import orjson
 
 from ...model.ids import JobId
 from ...model.job import AttemptRecord, StoredJob
-from ...model.states import JobState
 from ..batch_messages import Batches
 from ..messages import (
     CancelRequests,
@@ -32,9 +31,10 @@ from ..report_messages import ReadLog
 from ..schedule_messages import FindSchedules
 from .batches import find_batches
 from .dependencies import dependents
+from .finding import find_rows
 from .presence import IsGone
 from .reports import find_log
-from .rows import ATTEMPT_COLUMNS, NUMBERS, WHOLE_JOB, WORDS, attempt_of, stored_job
+from .rows import ATTEMPT_COLUMNS, WHOLE_JOB, WORDS, attempt_of, stored_job
 from .schedules import find_schedules
 from .staging import left_behind
 
@@ -42,17 +42,15 @@ _RUNNING = "state = 3"
 """Few jobs among many: they are found by their own index, and sorted by ``+seq``, because ``seq``
 would have SQLite walk the whole table in that order."""
 
-_IN_BATCH = "batch IS NOT NULL AND batch = (SELECT number FROM batch WHERE id = ?)"
-
 
 def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> QueryReply:
     """Answer one question from one snapshot."""
-    with _snapshot(connection):
+    with snapshot(connection):
         match query:
             case Get():
-                return _get(connection, query)
+                return Found(get_jobs(connection, query))
             case Find():
-                return _find(connection, query)
+                return Found(find_jobs(connection, query))
             case Tally():
                 return _tally(connection)
             case Stranded():
@@ -70,7 +68,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
 
 
 @contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Generator[None]:
+def snapshot(connection: sqlite3.Connection) -> Generator[None]:
+    """All questions inside see the same committed data."""
     connection.execute("BEGIN")
     try:
         yield
@@ -79,76 +78,22 @@ def _snapshot(connection: sqlite3.Connection) -> Generator[None]:
             connection.execute("COMMIT")
 
 
-def _get(connection: sqlite3.Connection, query: Get) -> Found:
+def get_jobs(connection: sqlite3.Connection, query: Get) -> list[StoredJob]:
     """In the order asked for."""
     jobs: list[StoredJob] = []
     for job_id in query.job_ids:
         jobs += _jobs(connection, "id = ?", (job_id,), whole_history=True)
     if query.ref_id is not None:
         jobs += _jobs(connection, "ref_id = ?", (query.ref_id,), whole_history=True)
-    return Found(jobs)
+    return jobs
 
 
-def _find(connection: sqlite3.Connection, find: Find) -> Found:
-    conditions, values = _criteria(find)
-    where = " AND ".join(conditions) or "TRUE"
-    order = "+seq" if _RUNNING in conditions or _IN_BATCH in conditions else "seq"
-    return Found(_jobs(connection, f"{where} ORDER BY {order} DESC LIMIT ?", [*values, find.limit]))
-
-
-def _criteria(find: Find) -> tuple[list[str], list[object]]:
-    conditions: list[str] = []
-    values: list[object] = []
-
-    def want(condition: str, *given: object) -> None:
-        conditions.append(condition)
-        values.extend(given)
-
-    if find.names:
-        want(f"handler IN (SELECT handler FROM handler WHERE {_among('name')})", _json(find.names))
-    if find.before is not None:
-        want("seq < ?", find.before)
-    if tuple(find.states) == (JobState.PROCESSING,):
-        want(_RUNNING)
-    elif find.states:
-        want(_among("state"), _json(NUMBERS[state] for state in find.states))
-    for column, wanted in (("queue", find.queues), ("tenant", find.tenants)):
-        if wanted:
-            want(_among(column), _json(wanted))
-    if find.tags_any:
-        among = _among("value")
-        want(
-            f"EXISTS (SELECT 1 FROM json_each(details, '$.tags') WHERE {among})",
-            _json(find.tags_any),
-        )
-    for tag in find.tags_all:
-        want("EXISTS (SELECT 1 FROM json_each(details, '$.tags') WHERE value = ?)", tag)
-    if find.schedule_name is not None:
-        want("schedule IS NOT NULL AND schedule = ?", find.schedule_name)
-    if find.created_by is not None:
-        want("details ->> '$.created_by' = ?", find.created_by)
-    if find.user_id is not None:
-        want("details ->> '$.user_id' = ?", find.user_id)
-    for key, value in find.metadata.items():
-        # Both sides are JSON texts with sorted keys, so equal values are equal texts.
-        want(
-            "EXISTS (SELECT 1 FROM json_each(details, '$.metadata') AS had WHERE had.key = ? "
-            "AND details -> had.fullkey = json(?))",
-            key,
-            orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode(),
-        )
-    if find.batch is not None:
-        want(_IN_BATCH, find.batch)
-    if find.parent is not None:
-        want(
-            "EXISTS (SELECT 1 FROM json_each(details, '$.parents') WHERE value = ?)",
-            find.parent.hex(),
-        )
-    if find.created_after is not None:
-        want("created_at >= ?", find.created_after)
-    if find.created_before is not None:
-        want("created_at < ?", find.created_before)
-    return conditions, values
+def find_jobs(
+    connection: sqlite3.Connection, find: Find, *, in_archive: bool = False
+) -> list[StoredJob]:
+    """Newest first. A file of the archive has the columns, but no batches."""
+    found = _json(find_rows(connection, find, in_archive=in_archive))
+    return _jobs(connection, f"{_among('seq')} ORDER BY seq DESC", (found,))
 
 
 def _among(column: str) -> str:

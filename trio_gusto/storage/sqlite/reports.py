@@ -1,5 +1,7 @@
 """What running jobs say of themselves: two tables that are empty while none does."""
 
+# ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
+
 from __future__ import annotations
 
 import sqlite3
@@ -17,9 +19,10 @@ _LAST = (
     "SELECT number, begins + length(CAST(message AS BLOB)) FROM job_log "
     "WHERE seq = ? ORDER BY number DESC LIMIT 1"
 )
-_PUT_LINE = (
-    "INSERT INTO job_log (seq, number, begins, at, level, message) VALUES (?, ?, ?, ?, ?, ?)"
-)
+LOG_COLUMNS = "seq, number, begins, at, level, message"
+PROGRESS_COLUMNS = "seq, percent, message"
+
+_PUT_LINE = f"INSERT INTO job_log ({LOG_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
 _CUT_BY_NUMBER = "DELETE FROM job_log WHERE seq = ? AND number <= ?"
 _CUT_BY_SIZE = "DELETE FROM job_log WHERE seq = ? AND number < ? AND begins < ?"
 _LOG = (
@@ -75,6 +78,24 @@ def find_log(connection: sqlite3.Connection, query: ReadLog) -> LogFound:
     rows = connection.execute(_LOG, (query.job_id,)).fetchall()
     lines = [LogLine(at, level, message) for _, at, level, message in rows]
     return LogFound(tuple(lines), rows[0][0] - 1 if rows else 0)
+
+
+Told = tuple[list[tuple[object, ...]], list[tuple[object, ...]]]
+"""The rows of one job in either table."""
+
+
+def reports_of(connection: sqlite3.Connection, seq: int) -> Told:
+    """What a job has said, as it is kept."""
+    progress = connection.execute(f"SELECT {PROGRESS_COLUMNS} FROM progress WHERE seq = ?", (seq,))
+    log = connection.execute(f"SELECT {LOG_COLUMNS} FROM job_log WHERE seq = ?", (seq,))
+    return progress.fetchall(), log.fetchall()
+
+
+def bring_back_reports(connection: sqlite3.Connection, told: Told) -> None:
+    """Keep what a job has said that comes from the archive."""
+    progress, log = told
+    connection.executemany(f"INSERT INTO progress ({PROGRESS_COLUMNS}) VALUES (?, ?, ?)", progress)
+    connection.executemany(_PUT_LINE, log)
 
 
 def forget_reports(connection: sqlite3.Connection, seqs: str) -> None:

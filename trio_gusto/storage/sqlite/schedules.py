@@ -39,7 +39,8 @@ _UNFINISHED = (
 _ENDED_AT = "SELECT ended_at FROM job WHERE id = ?"
 _NEXT = "SELECT min(next_at) FROM schedule WHERE next_at IS NOT NULL AND next_at > ?"
 _HELD = (
-    "SELECT id, schedule, fire_time FROM job WHERE fire_time IS NOT NULL AND state = 0 "
+    # Jobs that wait for others have an index too, and there may be many of them.
+    "SELECT id, schedule, fire_time FROM job INDEXED BY job_held WHERE fire_time IS NOT NULL AND state = 0 "
     "ORDER BY schedule, fire_time"
 )
 _BEHIND = (

@@ -3,6 +3,8 @@
 Rule 1: a file is looked at before anything is written to it; one that is not ours stays as it was.
 Rule 2: a schema only moves forward, one numbered script at a time, all in one transaction; whoever
         comes second at the lock finds it done.
+Rule 3: views are no part of a version. They stand in scripts of their own, and are made anew
+        whenever the schema moves.
 """
 
 from __future__ import annotations
@@ -22,8 +24,14 @@ MIGRATIONS: Sequence[str] = (
     "schema_3.sql",
     "schema_4.sql",
     "schema_5.sql",
+    "schema_6.sql",
+    "schema_7.sql",
+    "schema_8.sql",
 )
 """The script at index n leads from version n to version n + 1."""
+
+VIEWS: Sequence[str] = ("views.sql", "views_main.sql")
+"""What people look at; made after the last script."""
 
 OLDEST_SQLITE = (3, 38, 0)
 """The first that has ``->>`` and reads JSON always; RETURNING, STRICT and UPDATE FROM are older."""
@@ -72,16 +80,16 @@ def migrate(
     Raises:
         sqlite3.Error: a script failed, and nothing was changed.
     """
-    texts = [_read(name) for name in MIGRATIONS] if scripts is None else scripts
+    texts = [read_script(name) for name in MIGRATIONS] if scripts is None else scripts
+    views = VIEWS if scripts is None else ()
     if check_owner(connection, path, len(texts)) == len(texts):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Again, behind the lock: another process may have been faster.
         version = check_owner(connection, path, len(texts))
-        for text in texts[version:]:
-            for statement in _statements(text):
-                connection.execute(statement)
+        for text in (*texts[version:], *map(read_script, views)):
+            run_script(connection, text)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(texts)}")
         connection.execute("COMMIT")
@@ -91,8 +99,15 @@ def migrate(
         raise
 
 
-def _read(name: str) -> str:
+def read_script(name: str) -> str:
+    """The text of a script of this package."""
     return files(__name__.rpartition(".")[0]).joinpath(name).read_text(encoding="utf-8")
+
+
+def run_script(connection: sqlite3.Connection, text: str) -> None:
+    """Perform its statements in the transaction that there is."""
+    for statement in _statements(text):
+        connection.execute(statement)
 
 
 def _statements(text: str) -> Iterator[str]:

@@ -1,19 +1,7 @@
--- Version 5: what running jobs say of themselves. Rows are only there for jobs that say something.
+-- Version 5. A unique key, in a column because an index needs one. The index is of live jobs that have
+-- one; nearly all have none.
 
-CREATE TABLE progress (
-  seq INTEGER PRIMARY KEY,
-  percent REAL NOT NULL,
-  message TEXT NOT NULL
-) STRICT;
+ALTER TABLE job ADD COLUMN unique_key TEXT;
+ALTER TABLE staged ADD COLUMN unique_key TEXT;
 
--- ``number`` counts all lines that the job has ever logged, and ``begins`` the bytes of the messages
--- before, so that what is older than the oldest row need not be kept to be counted.
-CREATE TABLE job_log (
-  seq INTEGER NOT NULL,
-  number INTEGER NOT NULL,
-  begins INTEGER NOT NULL,
-  at INTEGER NOT NULL,
-  level TEXT NOT NULL,
-  message TEXT NOT NULL,
-  PRIMARY KEY (seq, number)
-) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX job_unique ON job (unique_key) WHERE unique_key IS NOT NULL AND state < 4;

@@ -9,8 +9,11 @@ from typing import TypeVar
 import trio
 
 from ..messages import Query, QueryReply
+from .archive import Archive
+from .archived import answer_with_archive
 from .bells import Bells
 from .connection import Location, open_reader, open_writer
+from .months import Months
 from .presence import IS_SUPPORTED, Presence
 from .queries import answer
 from .thread import DatabaseThread, InLoop
@@ -21,6 +24,9 @@ T = TypeVar("T")
 
 _SHORT_WAIT = 0.02
 """Seconds that a lock may hold up the event loop at a time, when there is no thread."""
+
+_ARCHIVE_WAIT = 0.25
+"""The same for a lock on a month of the archive, whose jobs may as well be moved later."""
 
 
 class Session:
@@ -33,6 +39,9 @@ class Session:
         self._watch: Watch | None = None
         self._reader: sqlite3.Connection | None = None
         self._wait_for_lock = _SHORT_WAIT if inline else location.busy_timeout
+        self._months: Months | None = None
+        if location.archive:
+            self._months = Months(location.path, _ARCHIVE_WAIT)
         self.bells = Bells()
         self._token = trio.lowlevel.current_trio_token()
         self.presence = None
@@ -100,7 +109,8 @@ class Session:
         return self._watch
 
     def _open_writer(self) -> None:
-        self._writer = Writer(open_writer(self._location, wait=self._wait_for_lock))
+        archive = None if self._months is None else Archive(self._months)
+        self._writer = Writer(open_writer(self._location, wait=self._wait_for_lock), archive)
         self._watch = Watch(self._writer, self._interval, self._notice)
 
     def _between(self, idle: bool) -> float | None:  # noqa: FBT001 - called by the thread alone
@@ -119,6 +129,8 @@ class Session:
             if self._reader is None:
                 self._reader = open_reader(self._location)
             connection = self._reader
+        if self._months is not None:
+            return answer_with_archive(connection, query, self._is_gone, self._months)
         return answer(connection, query, self._is_gone)
 
     def _is_gone(self, node: str) -> bool | None:

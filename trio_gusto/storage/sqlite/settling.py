@@ -16,19 +16,15 @@ from ..messages import (
     Committed,
     Complete,
     Conflict,
-    Prune,
-    Pruned,
     Renew,
     Renewed,
     RequestCancel,
 )
-from .batches import forget_empty
 from .dependencies import Dependencies
 from .errors import StaleLease
 from .inserting import chunks
 from .leases import Leases
 from .names import Names
-from .reports import forget_reports
 from .rows import ATTEMPT_COLUMNS, STATE_COLUMNS, attempt_values, state_values
 
 _WAITING = 0
@@ -48,12 +44,6 @@ _RENEW = "UPDATE job SET lease_until = ? WHERE seq IN (SELECT value FROM json_ea
 _REQUEST_CANCEL = (
     "UPDATE job SET reason = coalesce(reason, ?) WHERE id = ? AND version = ? AND state = 3"
 )
-_OLD = (
-    "SELECT json_group_array(seq) FROM (SELECT seq FROM job "
-    "WHERE state > 3 AND ended_at < ? "
-    "AND NOT EXISTS (SELECT 1 FROM dependency WHERE parent IN (seq, -batch)) ORDER BY ended_at LIMIT ?)"
-)
-
 COMMITTED = Committed()
 CONFLICT = Conflict()
 
@@ -126,6 +116,11 @@ def settle(
     return COMMITTED
 
 
+def is_kept(connection: sqlite3.Connection, job_id: JobId) -> bool:
+    """Whether the job is in this file."""
+    return connection.execute(_FIND, (job_id,)).fetchone() is not None
+
+
 def renew(connection: sqlite3.Connection, leases: Leases, ask: Renew) -> Renewed:
     """Move the leases that are still held."""
     held = {
@@ -155,18 +150,6 @@ def request_cancel(connection: sqlite3.Connection, ask: RequestCancel) -> Commit
     """Write the reason down; the version stays, for it is the holder's token."""
     cursor = connection.execute(_REQUEST_CANCEL, (ask.reason, ask.job_id, ask.version))
     return COMMITTED if cursor.rowcount else CONFLICT
-
-
-def prune(connection: sqlite3.Connection, ask: Prune) -> Pruned:
-    """Delete old jobs with their attempts, the oldest first."""
-    old: str = connection.execute(_OLD, (ask.ended_before, ask.limit)).fetchone()[0]
-    connection.execute("DELETE FROM attempt WHERE seq IN (SELECT value FROM json_each(?))", (old,))
-    cursor = connection.execute(
-        "DELETE FROM job WHERE seq IN (SELECT value FROM json_each(?))", (old,)
-    )
-    forget_reports(connection, old)
-    forget_empty(connection, ask.ended_before)
-    return Pruned(cursor.rowcount)
 
 
 @cache

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from typing import TypeVar, cast
 
-from ...model.errors import ArgumentError, BatchError, GustoError
+from ...model.errors import ArgumentError, BatchError, DuplicateJob, GustoError
+from ...model.uniqueness import Admission, has_keys, stored_requests
 from ..batch_messages import Discard, InsertBatch, Stage
 from ..messages import (
     ClaimDue,
@@ -23,14 +25,15 @@ from ..messages import (
     Conflict,
     Insert,
     Inserted,
-    Prune,
     Renew,
     RequestCancel,
     Write,
     WriteReply,
 )
 from ..report_messages import Report
+from ..retention_messages import Prune
 from ..schedule_messages import Fire, PutSchedule
+from .archive import Archive
 from .batches import refusal_of
 from .claiming import claim_due
 from .dependencies import Dependencies
@@ -40,9 +43,11 @@ from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
 from .names import Names
 from .reports import put_report
+from .retention import prune
 from .schedules import fire_schedule, put_schedule
-from .settling import complete_all, prune, renew, request_cancel, settle
+from .settling import CONFLICT, complete_all, is_kept, renew, request_cancel, settle
 from .staging import discard, keys_of, missing_from, publish, put_by
+from .uniqueness import admission_of, another_holder, insert_unique, taken_key
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -57,10 +62,17 @@ _COMPLETED = Completions()
 class Steps:
     """Performs the writes of a group on a connection that is in a transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, names: Names, leases: Leases) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        names: Names,
+        leases: Leases,
+        archive: Archive | None = None,
+    ) -> None:
         self._connection = connection
         self._names = names
         self._leases = leases
+        self._archive = archive
         self._dependencies = Dependencies(connection)
 
     # --- the quick way ---
@@ -138,12 +150,28 @@ class Steps:
         reply = self._protected(self._perform, write)
         if not isinstance(reply, Exception) or isinstance(reply, GustoError):
             return reply
+        if type(write) is Insert:
+            return self._insert_or_meet(write, reply)
         if type(write) is InsertBatch:
             staged = () if write.stage is None else keys_of(self._connection, write.stage)
-            return refusal(self._connection, write.jobs, reply, staged)
-        if type(write) is Insert:
-            return refusal(self._connection, write, reply)
+            refused = taken_key(self._connection, write)
+            return refused or refusal(self._connection, write.jobs, reply, staged)
+        if type(write) is Commit:
+            return another_holder(self._connection, write) or _unstorable(write, reply)
         return _unstorable(write, reply)
+
+    def _insert_or_meet(self, insert: Insert, error: Exception) -> Reply:
+        """What was refused with ``error``, when it has unique keys: perhaps it can be done so."""
+        if not has_keys(insert.requests):
+            return refusal(self._connection, insert, error)
+        answer = admission_of(self._connection, insert)
+        if isinstance(answer, DuplicateJob):
+            return answer
+        reply = self._protected(partial(self._insert_unique, answer), insert)
+        if isinstance(reply, Inserted):
+            return reply
+        stored = Insert(*stored_requests(insert.requests, insert.states, answer))
+        return refusal(self._connection, stored, reply)
 
     def _protected(self, step: Callable[[A], R], argument: A) -> R | Exception:
         """What the step returned, or the error with which it was refused, and then undone."""
@@ -168,6 +196,12 @@ class Steps:
             dependencies=self._dependencies,
         )
 
+    def _insert_unique(self, answer: Admission, insert: Insert) -> Inserted:
+        return insert_unique(self._connection, answer, insert, self._insert_one, self._settle)
+
+    def _insert_one(self, insert: Insert) -> None:
+        self._insert([insert])
+
     def _insert_batch(self, write: InsertBatch) -> Inserted | BatchError:
         refused = missing_from(self._connection, write) or refusal_of(self._connection, write)
         if refused is None:
@@ -183,8 +217,17 @@ class Steps:
         awaited = self._dependencies.awaited(rows)
         return Completions(awaited=awaited) if awaited else _COMPLETED
 
-    def _settle(self, commit: Commit) -> Committed | Conflict:
-        return settle(self._connection, self._names, self._leases, self._dependencies, commit)
+    def _settle(self, commit: Commit) -> CommitReply:
+        settled = settle(self._connection, self._names, self._leases, self._dependencies, commit)
+        if (
+            settled is CONFLICT
+            and self._archive is not None
+            and not commit.state.word.is_ended
+            and not is_kept(self._connection, commit.job_id)
+            and self._archive.bring_back(self._connection, self._names, commit.job_id)
+        ):
+            return another_holder(self._connection, commit) or self._settle(commit)
+        return settled
 
     def _perform(self, write: Write) -> Reply:
         match write:
@@ -200,7 +243,7 @@ class Steps:
             case RequestCancel():
                 return request_cancel(self._connection, write)
             case Prune():
-                return prune(self._connection, write)
+                return prune(self._connection, self._archive, write)
             case PutSchedule():
                 return put_schedule(self._connection, write)
             case Fire():

@@ -67,6 +67,8 @@ class SqliteStorage(Storage):
             virtual time stays exact, but every disk access holds up the loop.
         busy_timeout: seconds to wait while another process writes, before `StorageBusy`.
         watch_interval: seconds between two looks at whether another process has written.
+        archive: jobs past their retention are moved to a file for each month in which jobs were
+            made (``jobs-2026-11.db`` beside ``jobs.db``) instead of deleted, and found there.
 
     Raises:
         OptionsError: an option is out of range.
@@ -84,6 +86,7 @@ class SqliteStorage(Storage):
         inline: bool = False,
         busy_timeout: float = 5.0,
         watch_interval: float = 0.1,
+        archive: bool = False,
     ) -> None:
         if synchronous not in ("FULL", "NORMAL"):
             raise OptionsError("synchronous", synchronous, 'use "FULL" or "NORMAL"')
@@ -91,7 +94,9 @@ class SqliteStorage(Storage):
             raise OptionsError("busy_timeout", busy_timeout, "use 0 to 3600 seconds")
         if not 0.01 <= watch_interval <= 3600:
             raise OptionsError("watch_interval", watch_interval, "use 0.01 to 3600 seconds")
-        self._location = Location(os.fspath(path), synchronous, busy_timeout)
+        self._location = Location(os.fspath(path), synchronous, busy_timeout, archive)
+        if archive and self._location.is_memory:
+            raise OptionsError("archive", archive, "a database in memory has no place for files")
         self._inline = inline
         self._interval = watch_interval
         self._opening = trio.Lock()

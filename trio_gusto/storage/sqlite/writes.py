@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from ..messages import ClaimDue, Write
+from .archive import Archive
 from .claiming import nothing_due
 from .errors import MessageErrors
 from .leases import Leases
@@ -25,11 +26,11 @@ from .steps import Reply, Steps
 class Writer:
     """Performs writes on the one connection that may write."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, archive: Archive | None = None) -> None:
         self.connection = connection
         self._names = Names(connection)
         self._leases = Leases()
-        self._steps = Steps(connection, self._names, self._leases)
+        self._steps = Steps(connection, self._names, self._leases, archive)
         self.wrote = False
         """Whether anything was committed since somebody last set this to false."""
 

@@ -17,6 +17,7 @@ from .scheduling import SCHEDULING_CHECKS
 from .settling import SETTLING_CHECKS
 from .staging import STAGING_CHECKS
 from .subject import Subject
+from .uniqueness import UNIQUENESS_CHECKS
 
 STORAGE_CHECKS: tuple[Check, ...] = (
     *INSERTING_CHECKS,
@@ -30,6 +31,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *LOOKING_CHECKS,
     *SCHEDULING_CHECKS,
     *REPORTING_CHECKS,
+    *UNIQUENESS_CHECKS,
 )
 """Every check, for test suites that want one test for each."""
 

@@ -11,16 +11,8 @@ from ...model.job import Details, JobRequest
 from ...model.lifecycle import admit
 from ...model.states import Cancelled, Condition, Failed, JobState, Waiting
 from ...storage.batch_messages import Batches, BatchesFound, InsertBatch
-from ...storage.messages import (
-    Commit,
-    Committed,
-    Completions,
-    Find,
-    Insert,
-    Inserted,
-    Prune,
-    Pruned,
-)
+from ...storage.messages import Commit, Committed, Completions, Find, Insert, Inserted
+from ...storage.retention_messages import Prune, Pruned
 from .depending import ask, of
 from .subject import EVERYTHING, NOW, SECOND, Subject, ids, same, success, successes
 
@@ -191,6 +183,18 @@ async def jobs_of_an_awaited_batch_are_not_pruned(subject: Subject) -> None:
     same(await find(subject), [], "the batches, when all their jobs are deleted")
 
 
+async def jobs_of_a_batch_that_lives_are_not_pruned(subject: Subject) -> None:
+    batch = new_batch()
+    await subject.expect(Inserted, storing(batch, *members(subject, batch, 2)))
+    first, second = (await subject.claim()).jobs
+    await subject.expect(Committed, success(first))
+    pruned = await subject.expect(Pruned, Prune(NOW + 9, EVERYTHING))
+    same(pruned.count, 0, "the number of jobs deleted while another of their batch runs")
+    await subject.expect(Committed, success(second))
+    pruned = await subject.expect(Pruned, Prune(NOW + 9, EVERYTHING))
+    same(pruned.count, 2, "the number of jobs deleted when all have ended")
+
+
 READY_STATE = admit(JobRequest(uuid7(0, 0), "", "", NOW, 1))
 LOST = Waiting((uuid7(0, 1),))
 
@@ -206,4 +210,5 @@ BATCHING_CHECKS = (
     an_empty_batch_keeps_nobody_waiting,
     batches_are_found_by_tenant_and_in_pages,
     jobs_of_an_awaited_batch_are_not_pruned,
+    jobs_of_a_batch_that_lives_are_not_pruned,
 )

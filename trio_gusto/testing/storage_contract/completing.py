@@ -19,8 +19,6 @@ from ...storage.messages import (
     Find,
     Insert,
     Inserted,
-    Prune,
-    Pruned,
     Renew,
     Renewed,
     RequestCancel,
@@ -28,6 +26,7 @@ from ...storage.messages import (
     Tally,
     Write,
 )
+from ...storage.retention_messages import Prune, Pruned
 from .subject import (
     EVERYTHING,
     LEASE,

@@ -16,9 +16,8 @@ from ...storage.messages import (
     Find,
     Insert,
     Inserted,
-    Prune,
-    Pruned,
 )
+from ...storage.retention_messages import Prune, Pruned
 from .subject import EVERYTHING, NOW, Subject, ids, reply_of, same, success, successes
 
 COMPLETED, FAILED, PROCESSING = JobState.COMPLETED, JobState.FAILED, JobState.PROCESSING

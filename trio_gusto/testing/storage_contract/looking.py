@@ -57,27 +57,33 @@ async def every_criterion_is_applied(subject: Subject) -> None:
         tags=("red", "blue"),
         created_by="ann",
         user_id="u1",
-        metadata={"plan": "pro", "seats": 3, "on": True, "tree": {"a": [1, None]}},
+        metadata={"plan": "pro", "seats": 3, "on": True, "tree": {"a": [1, None]}, "end": None},
+        worker="smtp",
     )
     wanted = await subject.enqueue(
         name="bill", queue="money", tenant="acme", created_at=NOW - 5, details=details
     )
-    near = Details(tags=("red",), created_by="bob", user_id="u2", metadata={"plan": "free"})
+    near = Details(
+        tags=("red",), created_by="bob", user_id="u2", metadata={"plan": "free"}, worker="imap"
+    )
     await subject.enqueue(details=near)
     await subject.enqueue(execute_after=NOW + SECOND)
     matching: list[Mapping[str, Any]] = [
         {"names": frozenset({"bill", "other"})},
         {"queues": frozenset({"money"})},
         {"tenants": frozenset({"acme", "none"})},
+        {"workers": frozenset({"smtp", "pop"})},
         {"tags_any": frozenset({"blue", "green"})},
         {"tags_all": frozenset({"red", "blue"})},
         {"created_by": "ann"},
         {"user_id": "u1"},
         {"metadata": {"plan": "pro"}},
+        {"metadata": {"end": None}},
         {"metadata": {"seats": 3, "on": True, "tree": {"a": [1, None]}}},
         {"created_before": NOW},
         {"created_after": NOW - 5, "created_before": NOW - 4},
         {"states": frozenset({JobState.READY}), "names": frozenset({"bill"})},
+        {"states": frozenset(JobState), "names": frozenset({"bill"})},
     ]
     for criteria in matching:
         found = await subject.storage.read(Find(9, **criteria))
@@ -89,6 +95,11 @@ async def every_criterion_is_applied(subject: Subject) -> None:
         {"metadata": {"plan": "pro", "seats": 4}},
         {"metadata": {"missing": None}},
         {"metadata": {"seats": "3"}},
+        {"metadata": {"seats": 3.0}},
+        {"metadata": {"on": 1}},
+        {"metadata": {"tree": {"a": [1]}}},
+        {"metadata": {"end": "null"}},
+        {"workers": frozenset({"pop", ""})},
         {"created_after": NOW + 1},
         {"created_before": NOW - 5},
         {"states": frozenset({JobState.COMPLETED})},
@@ -110,6 +121,29 @@ async def every_state_can_be_looked_for(subject: Subject) -> None:
         found = await subject.storage.read(Find(9, states=frozenset({state})))
         there = [job.request.id for job in jobs if job.state.word is state]
         same(ids(found.jobs), there, f"the {state} jobs")
+
+
+async def jobs_of_several_states_are_found_in_one_order(subject: Subject) -> None:
+    """Six jobs: each second one is cancelled, the others stay ready, except the newest."""
+    requests = [await subject.enqueue(priority=-n) for n in range(6)]
+    running = (await subject.claim()).jobs
+    for n, job in enumerate(running):
+        if n % 2 == 0:
+            end = put_back(job, Cancelled(NOW, ""), AttemptOutcome.CANCELLED)
+        else:
+            end = put_back(job, Ready(NOW), AttemptOutcome.RELEASED)
+        await subject.expect(Committed, end)
+    await subject.complete((await subject.claim(limit=1)).jobs[0])
+    wanted = frozenset({JobState.CANCELLED, JobState.READY})
+    order = [requests[n].id for n in (5, 4, 3, 2, 0)]
+    seen: list[bytes] = []
+    before: int | None = None
+    for size in (2, 2, 1):
+        page = (await subject.storage.read(Find(2, before=before, states=wanted))).jobs
+        same(len(page), size, "the number of jobs on the page")
+        seen += ids(page)
+        before = page[-1].sequence
+    same(seen, order, "the ready and the cancelled jobs, newest first")
 
 
 async def pages_are_stable_while_jobs_arrive(subject: Subject) -> None:
@@ -156,6 +190,7 @@ LOOKING_CHECKS = (
     a_list_has_the_last_record_at_most,
     every_criterion_is_applied,
     every_state_can_be_looked_for,
+    jobs_of_several_states_are_found_in_one_order,
     pages_are_stable_while_jobs_arrive,
     a_tally_equals_a_recount,
     an_empty_storage_counts_nothing,

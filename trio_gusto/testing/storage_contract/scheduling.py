@@ -14,6 +14,7 @@ from ...model.schedule import Coalesce, Overlap, ScheduleRequest, StoredSchedule
 from ...model.states import Cancelled, Ready, Skipped, State, Waiting
 from ...model.triggers import Trigger, cron, every, every_after
 from ...storage.messages import Commit, Committed, Conflict, Find, Insert, Write
+from ...storage.retention_messages import Prune, Pruned
 from ...storage.schedule_messages import (
     FindSchedules,
     Fire,
@@ -343,6 +344,22 @@ async def schedules_handed_out_do_not_change(subject: Subject) -> None:
     same(before, copy, "a schedule that was handed out before")
 
 
+async def the_newest_job_of_a_schedule_is_not_pruned(subject: Subject) -> None:
+    before = schedule()
+    await put(subject, before)
+    instants = [before.anchor + n * MINUTE for n in (1, 2)]
+    ended: dict[int, State] = {instant: Skipped(NOW, "") for instant in instants}
+    await subject.expect(Committed, firing(before, *instants, states=ended))
+    pruned = await subject.expect(Pruned, Prune(NOW + 9, EVERYTHING))
+    same(pruned.count, 1, "the number of jobs deleted while the schedule is there")
+    (left,) = await subject.everything()
+    same(left.request.id, (await kept(subject)).schedule.last_job_id, "the job left")
+    version = (await kept(subject)).schedule.version
+    await subject.expect(Committed, PutSchedule("ledger", version, None))
+    pruned = await subject.expect(Pruned, Prune(NOW + 9, EVERYTHING))
+    same(pruned.count, 1, "the number of jobs deleted when it is removed")
+
+
 SCHEDULING_CHECKS = (
     a_schedule_is_kept_as_it_was_put,
     odd_names_of_schedules_survive,
@@ -361,4 +378,5 @@ SCHEDULING_CHECKS = (
     held_jobs_name_whom_they_wait_for,
     many_jobs_go_in_one_firing,
     schedules_handed_out_do_not_change,
+    the_newest_job_of_a_schedule_is_not_pruned,
 )

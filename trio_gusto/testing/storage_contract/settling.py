@@ -8,18 +8,20 @@ from ...model.failure import JobError
 from ...model.ids import uuid7
 from ...model.job import AttemptRecord, Details
 from ...model.outcomes import AttemptOutcome
-from ...model.states import Cancelled, Completed, Expired, Failed, Ready, Scheduled, Skipped, State
-from ...storage.messages import (
-    Commit,
-    Committed,
-    Conflict,
-    Get,
-    Insert,
-    Inserted,
-    Prune,
-    Pruned,
-    RequestCancel,
+from ...model.retention import Selection
+from ...model.states import (
+    Cancelled,
+    Completed,
+    Expired,
+    Failed,
+    JobState,
+    Ready,
+    Scheduled,
+    Skipped,
+    State,
 )
+from ...storage.messages import Commit, Committed, Conflict, Get, Insert, Inserted, RequestCancel
+from ...storage.retention_messages import Prune, Pruned
 from .subject import (
     EVERYTHING,
     LEASE,
@@ -234,6 +236,49 @@ async def a_job_that_runs_again_is_not_pruned(subject: Subject) -> None:
     same((await subject.expect(Pruned, Prune(NOW + 10, 9))).count, 1, "the number deleted later")
 
 
+async def pruning_selects_by_state_tenant_and_tag(subject: Subject) -> None:
+    requests = [
+        subject.request(tenant=tenant, details=Details(tags=tags))
+        for tenant in ("", "acme")
+        for tags in ((), ("audit",), ("nightly", "other"))
+    ]
+    await subject.insert(*requests, states=[Failed(NOW, "")] * 5 + [Skipped(NOW, "")])
+    plain = subject.request(tenant="acme")
+    await subject.insert(plain, states=[Failed(NOW, "")])
+    waiting = await subject.enqueue(tenant="acme")
+    only = Selection(frozenset({JobState.FAILED}), frozenset({"acme"}))
+    audit = Selection(tags=frozenset({"audit", "nightly"}))
+    reply = await subject.expect(Pruned, Prune(NOW + 1, EVERYTHING, only, [audit]))
+    same((reply.count, reply.more), (2, False), "the number deleted, and whether there are more")
+    left = ids([*requests[:3], *requests[4:], waiting])
+    same(ids(await subject.everything()), left[::-1], "the jobs left")
+    reply = await subject.expect(Pruned, Prune(NOW + 1, EVERYTHING, audit))
+    same(reply.count, 4, "the number of jobs deleted that have one of the tags")
+    reply = await subject.expect(Pruned, Prune(NOW + 1, EVERYTHING, None, [only]))
+    same(reply.count, 1, "the number of the others deleted")
+
+
+async def pruning_looks_at_some_and_goes_on_from_there(subject: Subject) -> None:
+    requests = [subject.request(tenant="acme" if n % 3 else "") for n in range(7)]
+    await subject.insert(*requests, states=[Failed(NOW + n, "") for n in range(7)])
+    await subject.enqueue()
+    only = Selection(tenants=frozenset({"acme"}))
+    mark: tuple[int, ...] | None = None
+    counts: list[int] = []
+    more = True
+    while more and len(counts) < EVERYTHING:
+        reply = await subject.expect(Pruned, Prune(NOW + 9, 2, only, (), mark))
+        counts.append(reply.count)
+        more, mark = reply.more, reply.mark
+    same(more, False, "whether there are more to look at, in the end")
+    same(max(counts) <= 2, True, "whether no more was deleted than looked at")
+    same(sum(counts), 4, "the number deleted")
+    await subject.insert(subject.request(tenant="acme"), states=[Failed(NOW + 9, "")])
+    await subject.enqueue()
+    reply = await subject.expect(Pruned, Prune(NOW + 10, 9, only, (), mark))
+    same(reply.count, 1, "the number deleted of what has become old since")
+
+
 SETTLING_CHECKS = (
     a_success_is_its_own_record,
     a_stale_token_changes_nothing,
@@ -252,4 +297,6 @@ SETTLING_CHECKS = (
     only_jobs_that_ended_before_are_pruned,
     pruning_goes_in_slices,
     a_job_that_runs_again_is_not_pruned,
+    pruning_selects_by_state_tenant_and_tag,
+    pruning_looks_at_some_and_goes_on_from_there,
 )

@@ -1,26 +1,26 @@
-"""Whether a job satisfies what `Find` asks for."""
+"""Whether a job satisfies what `Find` asks for, for storages that look at jobs one by one."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 
-from ...model.job import Details, StoredJob
-from ..messages import Find
+from ..model.job import Details, StoredJob
+from .messages import Find
 
 _NO_DETAILS = Details()
 
 
 def satisfies(job: StoredJob, find: Find) -> bool:
-    """Whether ``job`` satisfies every criterion of ``find`` that is given."""
+    """Whether ``job`` satisfies every criterion of ``find`` that is given, whatever its sequence."""
     request = job.request
     details = request.details or _NO_DETAILS
     return (
-        (find.before is None or job.sequence < find.before)
-        and (not find.states or job.state.word in find.states)
+        (not find.states or job.state.word in find.states)
         and (not find.names or request.name in find.names)
         and (not find.queues or request.queue in find.queues)
         and (not find.tenants or request.tenant in find.tenants)
+        and (not find.workers or details.worker in find.workers)
         and (not find.tags_any or not find.tags_any.isdisjoint(details.tags))
         and find.tags_all.issubset(details.tags)
         and (find.schedule_name is None or details.schedule_name == find.schedule_name)

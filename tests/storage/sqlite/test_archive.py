@@ -1,0 +1,362 @@
+"""Old jobs are moved to a file for each month, and found there, whatever becomes of the files."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from trio_gusto import DuplicateJob, OptionsError
+from trio_gusto.model.ids import JobId, to_uuid
+from trio_gusto.model.instants import to_instant
+from trio_gusto.model.job import Details, JobRequest, Progress
+from trio_gusto.model.joblog import LogLine
+from trio_gusto.model.states import Failed, JobState, Ready
+from trio_gusto.storage.messages import Commit, Committed, Find, Get, Insert
+from trio_gusto.storage.report_messages import LogFound, ReadLog, Report, Reported, Saying
+from trio_gusto.storage.retention_messages import Prune, Pruned
+from trio_gusto.storage.sqlite import SqliteStorage, archive, months
+from trio_gusto.storage.sqlite.months import Months, bounds_of, month_of
+from trio_gusto.testing.storage_contract import STORAGE_CHECKS, Subject, run_check
+from trio_gusto.testing.storage_contract.runner import Check
+
+OCTOBER, NOVEMBER, DECEMBER = (
+    to_instant(datetime(2026, month, 10, tzinfo=UTC)) for month in (10, 11, 12)
+)
+
+
+@pytest.mark.parametrize("check", STORAGE_CHECKS, ids=lambda check: check.__name__)
+async def test_a_storage_with_an_archive_promises_that(check: Check, tmp_path: Path) -> None:
+    """But that the newest job of all stays, and what is pruned can still be found."""
+    if check.__name__ in EXCEPT:
+        pytest.skip("jobs that are pruned are found in the archive")
+    files = (tmp_path / f"{number}.db" for number in range(9))
+    await run_check(check, lambda: SqliteStorage(next(files), archive=True, inline=True))
+
+
+EXCEPT = {
+    "reports_are_deleted_with_their_job",
+    "only_jobs_that_ended_before_are_pruned",
+    "pruning_goes_in_slices",
+    "pruning_looks_at_some_and_goes_on_from_there",
+    "pruning_selects_by_state_tenant_and_tag",
+    "a_job_that_runs_again_is_not_pruned",
+    "awaited_jobs_are_not_pruned",
+    "jobs_of_an_awaited_batch_are_not_pruned",
+    "jobs_of_a_batch_that_lives_are_not_pruned",
+    "the_newest_job_of_a_schedule_is_not_pruned",
+    "jobs_completed_together_have_ended",
+    "a_success_of_a_job_that_is_gone_is_refused_alone",
+    "successes_stand_in_a_group_in_order",
+}
+
+
+@asynccontextmanager
+async def opened(
+    path: Path, node: str = "node", *, archived: bool = True
+) -> AsyncGenerator[Subject]:
+    storage = SqliteStorage(path / "jobs.db", archive=archived)
+    await storage.attach(node)
+    try:
+        yield Subject(storage, node)
+    finally:
+        await storage.detach(node)
+
+
+async def fill(subject: Subject) -> list[JobRequest]:
+    """Two jobs of each month, all of them failed, and a newer one that is ready."""
+    requests = [
+        subject.request(created_at=at + n, details=Details(ref_id=f"{at}-{n}", tags=("x",)))
+        for at in (OCTOBER, NOVEMBER, DECEMBER)
+        for n in range(2)
+    ]
+    await subject.insert(*requests, states=[Failed(one.created_at + 9, "") for one in requests])
+    await subject.insert(subject.request(created_at=DECEMBER + 5), states=[Ready(DECEMBER)])
+    return requests
+
+
+async def prune(subject: Subject, limit: int = 100) -> Pruned:
+    return await subject.expect(Pruned, Prune(DECEMBER + 1000, limit))
+
+
+async def found(subject: Subject, find: Find) -> list[JobId]:
+    return [job.request.id for job in (await subject.storage.read(find)).jobs]
+
+
+def ids(requests: Sequence[JobRequest]) -> list[JobId]:
+    return [request.id for request in reversed(requests)]
+
+
+def rows(path: Path, question: str = "SELECT count(*) FROM job") -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(question).fetchall()
+
+
+async def test_old_jobs_move_to_the_months_in_which_they_were_made(tmp_path: Path) -> None:
+    async with opened(tmp_path) as subject:
+        requests = await fill(subject)
+        before = list((await subject.storage.read(Get([one.id for one in requests]))).jobs)
+        assert (await prune(subject)).count == 6
+        after = list((await subject.storage.read(Get([one.id for one in requests]))).jobs)
+        assert after == before
+        (by_ref,) = (await subject.storage.read(Get(ref_id=f"{OCTOBER}-1"))).jobs
+        assert by_ref.request == requests[1]
+        failed = frozenset({JobState.FAILED})
+        assert await found(subject, Find(99, states=failed, tags_all=frozenset("x"))) == ids(
+            requests
+        )
+    assert sorted(file.name for file in tmp_path.glob("*.db")) == [
+        "jobs-2026-10.db",
+        "jobs-2026-11.db",
+        "jobs-2026-12.db",
+        "jobs.db",
+    ]
+    assert rows(tmp_path / "jobs.db") == [(1,)]
+    assert rows(tmp_path / "jobs-2026-11.db", "SELECT state, ref_id FROM jobs") == [
+        ("failed", f"{NOVEMBER}-0"),
+        ("failed", f"{NOVEMBER}-1"),
+    ]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+async def test_pages_span_the_files(tmp_path: Path, limit: int) -> None:
+    async with opened(tmp_path) as subject:
+        requests = await fill(subject)
+        await prune(subject, 4)
+        pages: list[JobId] = []
+        before = None
+        while page := (await subject.storage.read(Find(limit, before))).jobs:
+            pages += [job.request.id for job in page]
+            before = page[-1].sequence
+        assert pages[1:] == ids(requests)
+
+
+async def test_months_that_cannot_match_are_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened_months: list[str] = []
+
+    class Watched(Months):
+        def _connect(self, month: str, mode: str) -> sqlite3.Connection:
+            opened_months.append(month)
+            return super()._connect(month, mode)
+
+    monkeypatch.setattr("trio_gusto.storage.sqlite.session.Months", Watched)
+    async with opened(tmp_path) as subject:
+        requests = await fill(subject)
+        await prune(subject)
+        newest = (await subject.storage.read(Get([requests[-1].id]))).jobs[0].sequence
+        for find, wanted in (
+            (Find(1), []),
+            (Find(3), ["2026-12"]),
+            (Find(2, newest - 1), ["2026-11"]),
+            (Find(9, created_before=bounds_of("2026-11")[0]), ["2026-10"]),
+            (Find(9, created_after=bounds_of("2026-12")[0]), ["2026-12"]),
+            (Find(9, states=frozenset({JobState.READY})), []),
+        ):
+            opened_months.clear()
+            await subject.storage.read(find)
+            assert opened_months == wanted, find
+
+
+async def test_the_newest_job_stays_so_that_no_sequence_is_given_twice(tmp_path: Path) -> None:
+    async with opened(tmp_path) as subject:
+        requests = [subject.request(created_at=NOVEMBER + n) for n in range(3)]
+        await subject.insert(*requests, states=[Failed(NOVEMBER, "")] * 3)
+        later = subject.request(created_at=DECEMBER)
+        assert await prune(subject) == Pruned(2)
+        assert await prune(subject, 1) == Pruned(0)
+    async with opened(tmp_path, archived=False) as subject:
+        assert await prune(subject) == Pruned(0)
+        await subject.insert(later)
+    async with opened(tmp_path) as subject:
+        assert await found(subject, Find(9)) == ids([*requests, later])
+
+
+async def test_a_job_that_is_in_both_files_is_shown_once_as_the_main_file_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as subject:
+        requests = await fill(subject)
+        moved = archive.Archive.move
+        monkeypatch.setattr(archive.Archive, "move", lambda *given: moved(*given) and [])
+        assert (await prune(subject)).count == 0  # copied, and then not deleted
+        assert rows(tmp_path / "jobs-2026-11.db") == [(2,)]
+        assert (await found(subject, Find(99)))[1:] == ids(requests)
+        job = await subject.get(requests[2].id)
+        await subject.expect(Committed, Commit(job.request.id, job.version, Failed(1, "new"), 0))
+        failed = Find(99, states=frozenset({JobState.FAILED}))
+        assert [job.state for job in (await subject.storage.read(failed)).jobs].count(
+            Failed(1, "new")
+        ) == 1
+        monkeypatch.setattr(archive.Archive, "move", moved)
+        assert (await prune(subject)).count == 6
+        assert await found(subject, failed) == ids(requests)
+        assert (await subject.get(requests[2].id)).state == Failed(1, "new")
+
+
+async def test_an_archived_job_that_runs_again_comes_back(tmp_path: Path) -> None:
+    async with opened(tmp_path) as subject:
+        requests = await fill(subject)
+        await prune(subject)
+        old = await subject.get(requests[0].id)
+        again = Commit(old.request.id, old.version, Ready(DECEMBER), 0)
+        await subject.expect(Committed, again)
+        assert rows(tmp_path / "jobs.db") == [(2,)]
+        back = await subject.get(requests[0].id)
+        assert (back.request, back.sequence, back.version, back.state) == (
+            old.request,
+            old.sequence,
+            old.version + 1,
+            Ready(DECEMBER),
+        )
+        failed = Find(99, states=frozenset({JobState.FAILED}))
+        assert requests[0].id not in await found(subject, failed)
+        await subject.expect(
+            Committed, Commit(back.request.id, back.version, Failed(7, "twice"), 1)
+        )
+        assert (await prune(subject)).count == 1
+        assert (await subject.get(requests[0].id)).state == Failed(7, "twice")
+        assert (await found(subject, Find(99)))[1:] == ids(requests)
+
+
+async def test_an_archived_job_that_runs_again_holds_its_unique_key(tmp_path: Path) -> None:
+    async with opened(tmp_path) as subject:
+        old = subject.request(created_at=OCTOBER, details=Details(unique_key="key"))
+        await subject.insert(old, states=[Failed(OCTOBER + 9, "")])
+        await fill(subject)
+        await prune(subject)
+        version = (await subject.get(old.id)).version
+        holder = subject.request(created_at=DECEMBER, details=Details(unique_key="key"))
+        await subject.insert(holder, states=[Ready(DECEMBER)])
+        again = Commit(old.id, version, Ready(DECEMBER), 0)
+        refusal = await subject.expect(DuplicateJob, again)
+        assert refusal.existing_id == to_uuid(holder.id)
+        held = await subject.get(holder.id)
+        await subject.expect(Committed, Commit(holder.id, held.version, Failed(DECEMBER, ""), 0))
+        await subject.expect(Committed, again)
+        third = subject.request(created_at=DECEMBER, details=Details(unique_key="key"))
+        await subject.expect(DuplicateJob, Insert([third], [Ready(DECEMBER)]))
+
+
+def spoil(path: Path) -> None:
+    path.write_bytes(b"not a database" * 1000)
+
+
+def make_newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version = {months.VERSION + 1}")
+
+
+def make_foreign(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA application_id = 7")
+
+
+@pytest.mark.parametrize(
+    ("harm", "word"),
+    [(spoil, "not a database"), (make_newer, "version"), (make_foreign, "no month")],
+)
+async def test_a_month_that_cannot_be_read_is_passed_over_with_a_warning(
+    tmp_path: Path, harm: object, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert callable(harm)
+    async with opened(tmp_path) as subject:
+        requests = await fill(subject)
+        await prune(subject)
+        harm(tmp_path / "jobs-2026-11.db")
+        with caplog.at_level(logging.WARNING):
+            for _ in range(2):
+                shown = await found(subject, Find(99))
+                assert shown[1:] == ids([*requests[:2], *requests[4:]])
+        (warning,) = caplog.messages
+        assert "jobs-2026-11.db" in warning
+        assert word in warning
+        # Jobs that should go there stay, and hold up no others.
+        more = [
+            subject.request(created_at=at)
+            for at in (NOVEMBER, NOVEMBER, OCTOBER, OCTOBER, DECEMBER)
+        ]
+        await subject.insert(*more, states=[Failed(at, "") for at in range(4)] + [Ready(DECEMBER)])
+        pruned = [await prune(subject, 2) for _ in range(3)]
+        assert [(one.count, one.more) for one in pruned] == [(0, True), (2, True), (0, False)]
+        assert rows(tmp_path / "jobs.db") == [(4,)]
+
+
+async def test_a_month_that_was_taken_away_is_missed_by_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path) as subject:
+        requests = await fill(subject)
+        await prune(subject)
+        (tmp_path / "jobs-2026-11.db").rename(tmp_path / "away")
+        assert (await found(subject, Find(99)))[1:] == ids([*requests[:2], *requests[4:]])
+        assert (await subject.storage.read(Get([requests[2].id]))).jobs == []
+        (tmp_path / "away").rename(tmp_path / "jobs-2026-11.db")
+        assert (await found(subject, Find(99)))[1:] == ids(requests)
+        assert caplog.messages == []
+
+
+async def test_another_life_of_the_main_file_overwrites_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path) as subject:
+        await fill(subject)
+        await prune(subject)
+    (tmp_path / "jobs.db").unlink()
+    async with opened(tmp_path) as subject:
+        for _ in range(20):
+            subject.request()  # or the ids would be those of the first life
+        await fill(subject)
+        assert (await prune(subject)).count == 0
+        assert rows(tmp_path / "jobs-2026-11.db") == [(2,)]
+        assert rows(tmp_path / "jobs.db") == [(7,)]
+    assert "stay where they are" in caplog.text
+
+
+def test_a_database_in_memory_has_no_archive() -> None:
+    with pytest.raises(OptionsError, match="archive"):
+        SqliteStorage(":memory:", archive=True)
+
+
+@pytest.mark.parametrize("month", ["1970-01", "2026-02", "2026-12", "9999-11", "9999-12"])
+def test_a_month_is_from_its_first_instant_to_before_the_next(month: str) -> None:
+    first, after = bounds_of(month)
+    assert month_of(first) == month_of(after - 1) == month
+    assert month_of(first - 1) < month
+
+
+async def test_what_a_job_said_moves_with_it_and_comes_back(tmp_path: Path) -> None:
+    async with opened(tmp_path) as subject:
+        request = await subject.enqueue(created_at=OCTOBER)
+        await subject.enqueue(created_at=DECEMBER, execute_after=DECEMBER + 9)
+        job = await subject.claim_one(OCTOBER)
+        lines = [LogLine(OCTOBER, "info", f"line {number}") for number in range(4)]
+        progress = Progress(70.0, "nearly")
+        said = Saying(request.id, job.token, progress, lines)
+        await subject.expect(Reported, Report([said], 3, 1000))
+        failed = Commit(request.id, job.token, Failed(OCTOBER + 9, ""), 1)
+        await subject.expect(Committed, failed)
+        assert (await prune(subject)).count == 1
+        assert rows(tmp_path / "jobs.db", "SELECT count(*) FROM job_log") == [(0,)]
+        assert rows(tmp_path / "jobs.db", "SELECT count(*) FROM progress") == [(0,)]
+        log = LogFound(tuple(lines[1:]), 1)
+        for _ in range(2):  # in the archive, and moved there once more
+            stored = await subject.get(request.id)
+            assert stored.progress == progress
+            assert await subject.storage.read(ReadLog(request.id)) == log
+            again = Commit(request.id, stored.version, Ready(OCTOBER), 0)
+            await subject.expect(Committed, again)
+            assert rows(tmp_path / "jobs.db", "SELECT count(*) FROM job_log") == [(3,)]
+            stored = await subject.get(request.id)
+            assert stored.progress == progress
+            assert await subject.storage.read(ReadLog(request.id)) == log
+            ended = Commit(request.id, stored.version, Failed(OCTOBER + 9, ""), 1)
+            await subject.expect(Committed, ended)
+            assert (await prune(subject)).count == 1
+        assert await subject.storage.read(ReadLog(JobId(bytes(16)))) == LogFound((), 0)

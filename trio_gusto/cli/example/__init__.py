@@ -1,0 +1,1 @@
+"""What ``trio-gusto init`` writes: the files beside this one, as they are."""

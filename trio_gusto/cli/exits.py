@@ -1,0 +1,19 @@
+"""How commands end: the exit codes, and the error for a wrong command line."""
+
+from __future__ import annotations
+
+OK = 0
+"""Done."""
+
+WRONG = 1
+"""It could not be done, or not for all that were named."""
+
+USAGE = 2
+"""The command line is wrong: an option, or a file or folder that it names."""
+
+INTERRUPTED = 130
+"""Ctrl-C; the shells' own code for it."""
+
+
+class Unusable(Exception):
+    """What the command line names cannot be used. Ends the command with `USAGE`."""

@@ -1,0 +1,80 @@
+"""What has to be known to explain a job, besides the job itself: asked for only where it matters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..actors.desk import StorageDesk
+from ..model.errors import NotSupported
+from ..model.explanation import Surroundings
+from ..model.ids import JobId
+from ..model.job import StoredJob
+from ..model.states import Processing, Ready, Waiting
+from ..storage.batch_messages import Batches
+from ..storage.messages import Get, Stranded
+from ..storage.schedule_messages import FindSchedules
+from .ears import Ears
+
+SLICE = 500
+"""Parents that are read at once."""
+
+MOST_LOST = 1000
+"""Lost leases that are looked through. More are there only right after a disaster."""
+
+
+async def surroundings(
+    desk: StorageDesk, ears: Ears, job: StoredJob, node: str, now: int
+) -> Surroundings:
+    """What is around ``job`` at ``now``, as ``node`` sees it."""
+    match job.state:
+        case Waiting(parents=()):
+            return Surroundings(now=now, live=await _held_behind(desk, job.request.id))
+        case Waiting(parents=parents):
+            return Surroundings(now=now, live=await _live(desk, parents))
+        case Processing():
+            return Surroundings(now=now, is_lost=await _is_lost(desk, job, node, now))
+        case Ready():
+            workers = ears.offer(job.request.name, job.request.queue)
+            return Surroundings(now=now, workers=workers)
+        case _:
+            return Surroundings(now=now)
+
+
+async def _live(desk: StorageDesk, parents: Sequence[JobId]) -> Sequence[JobId]:
+    """Those of ``parents``, jobs and batches, that have not ended."""
+    live: list[JobId] = []
+    for begin in range(0, len(parents), SLICE):
+        some = parents[begin : begin + SLICE]
+        states = {job.request.id: job.state.word for job in (await desk.read(Get(some))).jobs}
+        for parent in some:
+            if parent in states:
+                is_live = not states[parent].is_ended
+            else:
+                is_live = await _is_live_batch(desk, parent)
+            if is_live:
+                live.append(parent)
+    return live
+
+
+async def _is_live_batch(desk: StorageDesk, batch: JobId) -> bool:
+    found = (await desk.read(Batches(1, batch_id=batch))).batches
+    return any(
+        count and not state.is_ended for each in found for state, count in each.counts.items()
+    )
+
+
+async def _held_behind(desk: StorageDesk, job_id: JobId) -> Sequence[JobId]:
+    """The earlier jobs of its schedule, for a job that waits for nothing else."""
+    held = (await desk.read(FindSchedules(1))).held
+    return next((each.behind for each in held if each.job_id == job_id), ())
+
+
+async def _is_lost(desk: StorageDesk, job: StoredJob, node: str, now: int) -> bool:
+    assert isinstance(job.state, Processing)
+    if job.state.lease_until <= now:
+        return True
+    try:
+        lost = (await desk.read(Stranded(node, now, MOST_LOST))).lost
+    except NotSupported:
+        return False
+    return any(each.request.id == job.request.id for each in lost)

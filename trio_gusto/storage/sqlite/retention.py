@@ -1,0 +1,127 @@
+"""Old jobs: which are to go, and that they go.
+
+Which are looked at is found in the index ``job_ended``, so a slice costs what it looks at, however
+many jobs there are.
+"""
+
+# ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import orjson
+
+from ...model.retention import Selection
+from ..retention_messages import Prune, Pruned
+from .archive import Archive
+from .batches import forget_empty
+from .reports import forget_reports
+from .rows import NUMBERS
+
+_FREE = (
+    "NOT EXISTS (SELECT 1 FROM dependency WHERE parent IN (seq, -batch)) "
+    "AND (batch IS NULL OR NOT EXISTS (SELECT 1 FROM job AS live WHERE live.batch = job.batch "
+    "AND live.batch IS NOT NULL AND live.state < 4)) "
+    "AND (schedule IS NULL OR NOT EXISTS (SELECT 1 FROM schedule AS its "
+    "WHERE its.name = job.schedule AND its.last_job_id = job.id))"
+)
+"""Nobody needs the job any more."""
+
+_OLDEST = (
+    "SELECT json_group_array(seq) FROM (SELECT seq FROM job "
+    f"WHERE state > 3 AND ended_at < ? AND {_FREE} AND {{}} ORDER BY ended_at LIMIT ?)"
+)
+_NOT_ASIDE = (
+    "NOT EXISTS (SELECT 1 FROM json_each(?) AS aside "
+    "WHERE created_at >= aside.value ->> 0 AND created_at < aside.value ->> 1)"
+)
+_OLD, _OLD_TO_MOVE = _OLDEST.format("TRUE"), _OLDEST.format(_NOT_ASIDE)
+_LOOKED_AT = (
+    "SELECT seq, ended_at FROM job WHERE state > 3 AND (ended_at, seq) > (?, ?) AND ended_at < ? "
+    "ORDER BY ended_at, seq LIMIT ?"
+)
+_AMONG = "seq IN (SELECT value FROM json_each(?))"
+_NEWEST = "SELECT max(seq) FROM job"
+_ARCHIVED = "SELECT EXISTS (SELECT 1 FROM archive)"
+
+_EARLIEST = (-(2**63), 0)
+
+
+def prune(connection: sqlite3.Connection, archive: Archive | None, ask: Prune) -> Pruned:
+    """Delete old jobs with their attempts, or move them to the archive."""
+    if ask.only is None and not ask.but:
+        old, pruned = _oldest(connection, archive, ask)
+    else:
+        old, pruned = _selected(connection, ask)
+    aside = None if archive is None else archive.aside
+    if archive is not None or connection.execute(_ARCHIVED).fetchone()[0]:
+        # SQLite gives the highest number once more when its row is gone, and it would then be that
+        # of a job in the archive, too.
+        (newest,) = connection.execute(_NEWEST).fetchone()
+        old = [seq for seq in old if seq != newest]
+    if archive is not None:
+        old = archive.move(connection, old)
+    if pruned.mark is None and not old:
+        # The oldest are the same ones the next time, unless they are not asked for any more.
+        pruned.more = archive is not None and archive.aside != aside
+    pruned.count = len(old)
+    if old:
+        rows = (orjson.dumps(old).decode(),)
+        connection.execute(f"DELETE FROM attempt WHERE {_AMONG}", rows)
+        forget_reports(connection, *rows)
+        connection.execute(f"DELETE FROM job WHERE {_AMONG}", rows)
+    forget_empty(connection, ask.ended_before)
+    return pruned
+
+
+def _oldest(
+    connection: sqlite3.Connection, archive: Archive | None, ask: Prune
+) -> tuple[list[int], Pruned]:
+    """Those that ended first."""
+    if archive is None:
+        row = connection.execute(_OLD, (ask.ended_before, ask.limit)).fetchone()
+    else:
+        values = (ask.ended_before, archive.aside, ask.limit)
+        row = connection.execute(_OLD_TO_MOVE, values).fetchone()
+    old: list[int] = orjson.loads(row[0])
+    return old, Pruned(len(old), more=0 < len(old) == ask.limit)
+
+
+def _selected(connection: sqlite3.Connection, ask: Prune) -> tuple[list[int], Pruned]:
+    """Among the next jobs in the order in which they ended."""
+    mark = ask.mark or _EARLIEST
+    looked_at = connection.execute(_LOOKED_AT, (*mark, ask.ended_before, ask.limit)).fetchall()
+    conditions, values = [_AMONG, _FREE], [orjson.dumps([seq for seq, _ in looked_at]).decode()]
+    for selection, negation in (
+        *(() if ask.only is None else ((ask.only, ""),)),
+        *((selection, "NOT ") for selection in ask.but),
+    ):
+        condition, given = _selects(selection)
+        conditions.append(f"{negation}({condition})")
+        values += given
+    where = " AND ".join(conditions)
+    old = [seq for (seq,) in connection.execute(f"SELECT seq FROM job WHERE {where}", values)]
+    if looked_at and len(looked_at) == ask.limit:
+        seq, ended_at = looked_at[-1]
+        return old, Pruned(len(old), more=True, mark=(ended_at, seq))
+    return old, Pruned(len(old), mark=max(mark, (ask.ended_before, 0)))
+
+
+def _selects(selection: Selection) -> tuple[str, Sequence[str]]:
+    """The condition, never ``NULL``, and its values."""
+    conditions, values = ["TRUE"], list[str]()
+    among = "(SELECT value FROM json_each(?))"
+    for condition, wanted in (
+        (f"state IN {among}", [NUMBERS[state] for state in sorted(selection.states)]),
+        (f"tenant IN {among}", sorted(selection.tenants)),
+        (
+            f"EXISTS (SELECT 1 FROM json_each(details, '$.tags') WHERE value IN {among})",
+            sorted(selection.tags),
+        ),
+    ):
+        if wanted:
+            conditions.append(condition)
+            values.append(orjson.dumps(wanted).decode())
+    return " AND ".join(conditions), values
