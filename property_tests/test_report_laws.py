@@ -20,7 +20,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
 from property_tests.report_agreement import ReportAgreement
-from tests.storage.broken_reports import PROMISES, KeepsLogsOfDeletedJobs
+from tests.storage.broken_reports import PROMISES
 from trio_gusto import Gusto, MemoryStorage, Options, Retry, current_job, fixed
 from trio_gusto.actors.reports import Reports
 from trio_gusto.model.errors import GustoError
@@ -201,11 +201,7 @@ def test_the_law_catches(planted: type[Reports], monkeypatch: pytest.MonkeyPatch
         search()
 
 
-# The conformance suite finds this one at once; by chance it takes too long.
-FOUND = [broken for broken, _ in PROMISES if broken is not KeepsLogsOfDeletedJobs]
-
-
-@pytest.mark.parametrize("broken", FOUND, ids=lambda broken: broken.__name__)
+@pytest.mark.parametrize("broken", [broken for broken, _ in PROMISES], ids=lambda b: b.__name__)
 def test_the_machine_that_compares_storages_catches(broken: type[MemoryStorage]) -> None:
     class Caught(ReportAgreement):
         def make_storage(self, path: Path) -> Storage:

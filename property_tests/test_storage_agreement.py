@@ -42,7 +42,7 @@ from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 
 
-class SqliteAgrees(ReportAgreement):
+class SqliteAgrees(Agreement):
     def make_storage(self, path: Path) -> Storage:
         return SqliteStorage(path, inline=True, synchronous="NORMAL")
 
@@ -50,6 +50,16 @@ class SqliteAgrees(ReportAgreement):
 @pytest.mark.timeout(3600)  # a nightly run draws many examples
 def test_sqlite_agrees_with_memory() -> None:
     run_state_machine_as_test(SqliteAgrees, settings=settings(stateful_step_count=40))
+
+
+class SqliteAgreesOnReports(ReportAgreement):
+    def make_storage(self, path: Path) -> Storage:
+        return SqliteStorage(path, inline=True, synchronous="NORMAL")
+
+
+@pytest.mark.timeout(3600)  # a nightly run draws many examples
+def test_sqlite_agrees_with_memory_on_reports() -> None:
+    run_state_machine_as_test(SqliteAgreesOnReports, settings=settings(stateful_step_count=40))
 
 
 class SqliteAgreesOnSchedules(ScheduleAgreement):

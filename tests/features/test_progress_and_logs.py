@@ -287,6 +287,28 @@ def test_a_storage_fault_loses_no_last_progress(after_commit: bool) -> None:
     assert [fault.after_commit for fault in storage.happened] == [after_commit]
 
 
+def test_entries_are_kept_once_though_the_reply_to_them_was_lost() -> None:
+    storage = FaultyStorage(MemoryStorage())
+    app = make_app(storage, progress_flush_interval=1)
+
+    @app.job
+    async def work() -> None:
+        for number in range(2):
+            current_job().log(f"entry {number}")
+            storage.fail_next(after_commit=True)
+            await trio.sleep(5)
+
+    async def scenario(queue: JobQueue) -> None:
+        ref = await queue.enqueue(work)
+        await ref.wait()
+        log = await queue.logs(ref)
+        assert [entry.message for entry in log] == ["entry 0", "entry 1"]
+        assert log.dropped == 0
+
+    run(app, scenario)
+    assert len(storage.happened) == 2
+
+
 def test_a_stale_attempt_can_report_nothing() -> None:
     """Another node has the job, and what it says stands."""
     storage = MemoryStorage()

@@ -101,6 +101,14 @@ class BeginsANewLogWithEachAttempt(BrokenShelf):
             return super().put(report)
 
 
+class KeepsLinesTwice(BrokenShelf):
+    class shelf(ReportShelf):  # noqa: N801 - a part of the storage
+        def put(self, report: Report) -> Reported:
+            for log in self._logs.values():
+                log.told = 0
+            return super().put(report)
+
+
 class KeepsLogsOfDeletedJobs(BrokenShelf):
     class shelf(ReportShelf):  # noqa: N801 - a part of the storage
         def remove(self, job: Any) -> None:
@@ -137,6 +145,7 @@ PROMISES: list[tuple[type[MemoryStorage], str]] = [
     (CountsCharacters, "a log keeps no more bytes than it may"),
     (ForgetsWhatWasDropped, "a log keeps its newest lines"),
     (BeginsANewLogWithEachAttempt, "a log goes on in the next attempt"),
+    (KeepsLinesTwice, "what is told again is kept once"),
     (KeepsLogsOfDeletedJobs, "reports are deleted with their job"),
     (RaisesTheVersion, "the last progress reported is kept"),
     (WritesReportsBehindTheGroup, "a report goes before the outcome in its group"),

@@ -57,6 +57,8 @@ class Reports:
         self.news = Alarm()
         """Rings for the reporter when something was said."""
         self.pending: dict[Lease, _Words] = {}
+        self._told: dict[Lease, int] = {}
+        """How many lines running jobs have told that logged before."""
         self._desk = desk
         self._instant = clock.instant
         self._most_lines = options.max_log_entries
@@ -151,17 +153,19 @@ class Reports:
         self._letter = None
         with self._lock:
             taken = [lease for lease in self.pending if everything or lease.over]
-            sayings = [_saying(lease, self.pending[lease]) for lease in taken]
+            sayings = [self._saying(lease, self.pending[lease]) for lease in taken]
             for lease in taken:
                 self._count -= self.pending.pop(lease).count
+            self._told = {lease: told for lease, told in self._told.items() if not lease.over}
         return Report(sayings, max(1, self._most_lines), self._most_bytes)
 
-
-def _saying(lease: Lease, words: _Words) -> Saying:
-    claimed, tail = lease.claimed, words.tail
-    return Saying(
-        claimed.request.id, claimed.token, words.progress, tuple(tail.lines), tail.dropped
-    )
+    def _saying(self, lease: Lease, words: _Words) -> Saying:
+        claimed, tail = lease.claimed, words.tail
+        lines, dropped = tuple(tail.lines), tail.dropped
+        told = self._told.get(lease, 0)
+        if lines:
+            self._told[lease] = told + dropped + len(lines)
+        return Saying(claimed.request.id, claimed.token, words.progress, lines, dropped, told)
 
 
 class ReportLetter(StoreLetter):

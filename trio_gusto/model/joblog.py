@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Self
 
@@ -58,15 +58,20 @@ class LogTail:
     """The newest lines of a log, and how many went before them.
 
     Rule: as many are kept as there is room for, by their number and by the bytes of their messages,
-    and no older one instead of a newer one; the newest stays, however long it is.
+    and no older one instead of a newer one; the newest stays, however long it is. What an attempt has
+    told once is not taken in again, when its teller had to ask twice.
     """
 
-    __slots__ = ("dropped", "lines", "size")
+    __slots__ = ("dropped", "lines", "size", "teller", "told")
 
     def __init__(self) -> None:
         self.lines: deque[LogLine] = deque()
         self.size = 0
         self.dropped = 0
+        self.teller = 0
+        """The token of the attempt that told the newest line."""
+        self.told = 0
+        """How many lines that attempt has told."""
 
     def add(self, line: LogLine, most_lines: int, most_bytes: int) -> None:
         """Take in a line that is newer than all others."""
@@ -77,15 +82,36 @@ class LogTail:
             self.dropped += 1
 
     def extend(
-        self, lines: Iterable[LogLine], missing: int, most_lines: int, most_bytes: int
+        self,
+        teller: int,
+        told: int,
+        lines: Sequence[LogLine],
+        missing: int,
+        most_lines: int,
+        most_bytes: int,
     ) -> None:
-        """Take in newer lines, before which some are ``missing``, so that none of the older is kept."""
+        """Take in lines of an attempt that has ``told`` others before.
+
+        Before them some are ``missing``, so that none of the older is kept.
+        """
+        if is_told_again(self.teller, self.told, teller, told):
+            return
+        self.teller, self.told = teller, told + missing + len(lines)
         if missing:
             self.dropped += missing + len(self.lines)
             self.lines.clear()
             self.size = 0
         for line in lines:
             self.add(line, most_lines, most_bytes)
+
+
+def is_told_again(last_teller: int, last_told: int, teller: int, told: int) -> bool:
+    """Whether lines that an attempt tells after ``told`` others are kept already.
+
+    ``last_teller`` is who told the newest line that is kept, and ``last_told`` the lines he had told by
+    then.
+    """
+    return teller == last_teller and told < last_told
 
 
 def storable(text: str, most_bytes: int) -> str:

@@ -21,7 +21,8 @@ class Saying:
 
     ``token`` is that of its lease. ``progress`` is the last one told, ``None`` if there was none.
     ``lines`` are new, oldest first; ``dropped`` others, older but new as well, were not kept, which
-    may be only where there are lines.
+    may be only where there are lines. ``told`` is how many the attempt has told before all of these:
+    what it has told already is not kept twice, so that a report whose reply was lost may be told again.
     """
 
     job_id: JobId
@@ -29,6 +30,7 @@ class Saying:
     progress: Progress | None
     lines: Sequence[LogLine] = ()
     dropped: int = 0
+    told: int = 0
 
 
 @attrs.define

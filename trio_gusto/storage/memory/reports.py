@@ -31,7 +31,14 @@ class ReportShelf:
                 job.progress = saying.progress
             if saying.lines:
                 log = self._logs.setdefault(saying.job_id, LogTail())
-                log.extend(saying.lines, saying.dropped, report.most_lines, report.most_bytes)
+                log.extend(
+                    saying.token,
+                    saying.told,
+                    saying.lines,
+                    saying.dropped,
+                    report.most_lines,
+                    report.most_bytes,
+                )
         return Reported(tuple(refused)) if refused else _REPORTED
 
     def log_of(self, query: ReadLog) -> LogFound:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import sqlite3
 
 from ...model.ids import JobId
-from ...model.joblog import LogLine
+from ...model.joblog import LogLine, is_told_again
 from ..report_messages import LogFound, ReadLog, Report, Reported, Saying
 
 _FIND = "SELECT seq FROM job WHERE id = ? AND version = ? AND state = 3"
@@ -16,13 +16,13 @@ _PUT_PROGRESS = (
     "ON CONFLICT (seq) DO UPDATE SET percent = excluded.percent, message = excluded.message"
 )
 _LAST = (
-    "SELECT number, begins + length(CAST(message AS BLOB)) FROM job_log "
+    "SELECT number, begins + length(CAST(message AS BLOB)), token, told FROM job_log "
     "WHERE seq = ? ORDER BY number DESC LIMIT 1"
 )
-LOG_COLUMNS = "seq, number, begins, at, level, message"
+LOG_COLUMNS = "seq, number, begins, token, told, at, level, message"
 PROGRESS_COLUMNS = "seq, percent, message"
 
-_PUT_LINE = f"INSERT INTO job_log ({LOG_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
+_PUT_LINE = f"INSERT INTO job_log ({LOG_COLUMNS}) VALUES ({', '.join('?' * 8)})"
 _CUT_BY_NUMBER = "DELETE FROM job_log WHERE seq = ? AND number <= ?"
 _CUT_BY_SIZE = "DELETE FROM job_log WHERE seq = ? AND number < ? AND begins < ?"
 _LOG = (
@@ -55,7 +55,11 @@ def put_report(connection: sqlite3.Connection, report: Report) -> Reported:
 
 
 def _put_lines(connection: sqlite3.Connection, seq: int, saying: Saying, report: Report) -> None:
-    number, end = connection.execute(_LAST, (seq,)).fetchone() or (0, 0)
+    last = connection.execute(_LAST, (seq,)).fetchone() or (0, 0, 0, 0)
+    number, end, last_teller, last_told = last
+    if is_told_again(last_teller, last_told, saying.token, saying.told):
+        return
+    told = saying.told + saying.dropped
     too_old = 0
     if saying.dropped:
         number += saying.dropped
@@ -63,7 +67,8 @@ def _put_lines(connection: sqlite3.Connection, seq: int, saying: Saying, report:
     rows: list[tuple[object, ...]] = []
     for line in saying.lines:
         number += 1
-        rows.append((seq, number, end, line.at, line.level, line.message))
+        told += 1
+        rows.append((seq, number, end, saying.token, told, line.at, line.level, line.message))
         end += line.size
     connection.executemany(_PUT_LINE, rows)
     too_old = max(too_old, number - report.most_lines)

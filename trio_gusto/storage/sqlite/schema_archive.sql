@@ -71,6 +71,8 @@ CREATE TABLE job_log (
   seq INTEGER NOT NULL,
   number INTEGER NOT NULL,
   begins INTEGER NOT NULL,
+  token INTEGER NOT NULL,
+  told INTEGER NOT NULL,
   at INTEGER NOT NULL,
   level TEXT NOT NULL,
   message TEXT NOT NULL,

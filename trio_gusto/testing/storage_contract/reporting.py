@@ -32,9 +32,10 @@ def said(
     percent: float | None = None,
     entries: Sequence[LogLine] = (),
     dropped: int = 0,
+    told: int = 0,
 ) -> Saying:
     progress = None if percent is None else Progress(percent, f"{percent} of it")
-    return Saying(job.request.id, job.token, progress, entries, dropped)
+    return Saying(job.request.id, job.token, progress, entries, dropped, told)
 
 
 def report(*sayings: Saying) -> Report:
@@ -137,9 +138,9 @@ async def a_log_keeps_its_newest_lines(subject: Subject) -> None:
     await tell(subject, said(job, None, lines(1, 3)))
     same(await log_of(subject, request.id), (lines(1, 3), 0), "the log")
     same((await subject.get(request.id)).progress, None, "the progress of a job that only logs")
-    await tell(subject, said(job, None, lines(4, 7)))
+    await tell(subject, said(job, None, lines(4, 7), told=3))
     same(await log_of(subject, request.id), (lines(3, 7), 2), "the log that was too long")
-    await tell(subject, said(job, None, lines(10, 11), dropped=2))
+    await tell(subject, said(job, None, lines(10, 11), dropped=2, told=7))
     same(await log_of(subject, request.id), (lines(10, 11), 9), "the log with a gap before it")
 
 
@@ -149,11 +150,25 @@ async def a_log_keeps_no_more_bytes_than_it_may(subject: Subject) -> None:
     long = [line(number, "ü" * 20) for number in range(1, 4)]  # 40 bytes each
     await tell(subject, said(job, None, long[:2]))
     same(await log_of(subject, request.id), (long[:2], 0), "the log")
-    await tell(subject, said(job, None, long[2:]))
+    await tell(subject, said(job, None, long[2:], told=2))
     same(await log_of(subject, request.id), (long[1:], 1), "the log that was too large")
     huge = line(9, "x" * 500)
-    await tell(subject, said(job, None, [huge]))
+    await tell(subject, said(job, None, [huge], told=3))
     same(await log_of(subject, request.id), ([huge], 3), "the newest line, however long")
+
+
+async def what_is_told_again_is_kept_once(subject: Subject) -> None:
+    request = await subject.enqueue()
+    job = await subject.claim_one()
+    for _ in range(2):
+        await tell(subject, said(job, 1.0, lines(1, 2)))
+    for _ in range(2):
+        await tell(subject, said(job, 2.0, lines(5, 6), dropped=2, told=2))
+    same(await log_of(subject, request.id), (lines(5, 6), 4), "the log that was told twice")
+    await subject.expect(Committed, put_back(job, Ready(NOW), AttemptOutcome.FAILED))
+    job = await subject.claim_one()
+    await tell(subject, said(job, 3.0, lines(7, 7)))
+    same(await log_of(subject, request.id), (lines(5, 7), 4), "the log of the next attempt")
 
 
 async def a_log_goes_on_in_the_next_attempt(subject: Subject) -> None:
@@ -195,6 +210,7 @@ REPORTING_CHECKS = (
     a_job_whose_cancellation_was_asked_for_may_still_report,
     a_log_keeps_its_newest_lines,
     a_log_keeps_no_more_bytes_than_it_may,
+    what_is_told_again_is_kept_once,
     a_log_goes_on_in_the_next_attempt,
     reports_are_deleted_with_their_job,
     a_report_of_nothing_changes_nothing,
