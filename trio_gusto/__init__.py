@@ -61,6 +61,7 @@ from .model.outcomes import Cancel as Cancel
 from .model.outcomes import Fail as Fail
 from .model.outcomes import Retry as Retry
 from .model.outcomes import Snooze as Snooze
+from .model.pauses import Pause as Pause
 from .model.retry import RetryPolicy as RetryPolicy
 from .model.retry import RetryState as RetryState
 from .model.retry import exponential as exponential

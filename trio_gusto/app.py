@@ -20,6 +20,7 @@ from .clock import Clock, SystemClock
 from .job_options import HandlerOptions, Resolver
 from .model.errors import AlreadyRunning, BackendError, OptionsError
 from .model.ids import JobId
+from .model.pauses import StoredPause
 from .options import Options
 from .queue.draft import Drafter
 from .queue.jobqueue import Ears, JobQueue
@@ -316,6 +317,9 @@ class WorkersEars(Ears):
     def called_off(self, job_id: JobId, reason: str) -> None:
         if self.workers is not None:
             self.workers.heart.cancel([(job_id, reason)])
+
+    def paused(self, pauses: Sequence[StoredPause]) -> str | None:
+        return None if self.workers is None else self.workers.poller.hold(pauses)
 
     def rescheduled(self) -> None:
         if self.workers is not None:

@@ -30,6 +30,7 @@ from ..storage.messages import (
     Write,
     WriteReply,
 )
+from ..storage.pause_messages import LiftPauses, PutPause
 from ..storage.schedule_messages import PutSchedule
 from ..storage.storage import ImmediateStorage, Storage
 from .mailbox import Letter, Mailbox
@@ -95,6 +96,8 @@ class StorageDesk:
     async def ask(
         self, write: Commit | RequestCancel | PutSchedule, heed: Heed = ...
     ) -> Committed | Conflict: ...
+    @overload
+    async def ask(self, write: PutPause | LiftPauses) -> Committed: ...
     @overload
     async def ask(self, write: Renew) -> Renewed: ...
     @overload

@@ -29,7 +29,7 @@ class Details:
     policy's wire form, and the trace context of the enqueuer. ``schedule_name`` is the schedule that
     made the job, and ``fire_time`` its nominal instant; ``None`` for one that was started by hand.
     ``parents`` are the jobs that this one waited for, or still waits for, batches among them;
-    ``batch`` is the one that it belongs to.
+    ``batch`` is the one that it belongs to. ``worker`` is the named worker that runs it.
     """
 
     ref_id: str | None = None
@@ -43,6 +43,7 @@ class Details:
     fire_time: int | None = None
     parents: tuple[JobId, ...] = ()
     batch: JobId | None = None
+    worker: str | None = None
 
 
 @attrs.define

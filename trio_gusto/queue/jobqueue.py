@@ -23,6 +23,7 @@ from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.instants import to_datetime, to_optional_datetime
 from ..model.job import Attempt, Job, JobRequest
 from ..model.lifecycle import RetriedByHand, admit, attempts_of, may
+from ..model.pauses import StoredPause
 from ..model.states import Cancelled, JobState, Ready, Scheduled, State
 from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, Tally
@@ -30,6 +31,7 @@ from .batching import Batching, page_mark
 from .call import Call
 from .continuing import Continuing
 from .draft import Drafter
+from .pausing import Pausing
 from .reading import Reader
 from .records import JobFilter, Page, QueueStats
 from .ref import JobRef
@@ -56,6 +58,10 @@ class Ears:
     def called_off(self, job_id: JobId, reason: str) -> None:
         """The cancellation of a processing job was asked for."""
 
+    def paused(self, pauses: Sequence[StoredPause]) -> str | None:  # noqa: ARG002 - for subclasses
+        """These pauses hold. Returns the node of the workers that have heard it, if there are any."""
+        return None
+
     def rescheduled(self) -> None:
         """A schedule was registered, changed or removed."""
 
@@ -63,7 +69,7 @@ class Ears:
         """These jobs may have ended, and others wait for them."""
 
 
-class JobQueue(ScheduleVerbs, Continuing, Batching):
+class JobQueue(ScheduleVerbs, Continuing, Batching, Pausing):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(

@@ -25,7 +25,7 @@ LARGEST_PAGE = 1000
 class JobFilter:
     """Which jobs `JobQueue.find` gives: those that satisfy every criterion; none given means all.
 
-    The first five, and the tags, take any iterable and want one of its members; ``tags_all`` wants
+    The plural ones, and the tags, take any iterable and want one of its members; ``tags_all`` wants
     all of them. ``batch_id`` wants the jobs of a batch, ``parent_id`` those
     that waited for this job or batch. ``metadata`` wants each of its keys to have that value. ``created_after`` is
     inclusive, ``created_before`` exclusive; both are aware datetimes.
@@ -35,6 +35,7 @@ class JobFilter:
     names: Iterable[str] = ()
     queues: Iterable[str] = ()
     tenants: Iterable[str] = ()
+    workers: Iterable[str] = ()
     tags_any: Iterable[str] = ()
     tags_all: Iterable[str] = ()
     schedule_name: str | None = None
@@ -68,6 +69,7 @@ class JobFilter:
             names=_names("names", self.names),
             queues=_names("queues", self.queues),
             tenants=_names("tenants", self.tenants),
+            workers=_names("workers", self.workers),
             tags_any=_names("tags_any", self.tags_any),
             tags_all=_names("tags_all", self.tags_all),
             schedule_name=self.schedule_name,

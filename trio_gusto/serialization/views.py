@@ -70,6 +70,7 @@ def view(job: StoredJob, registry: Registry, codec: Codec) -> Job:
         parent_ids=tuple(map(to_uuid, details.parents)),
         timeout=None if request.timeout is None else request.timeout / MICROSECONDS,
         schedule_name=details.schedule_name,
+        worker=details.worker,
         fire_time=to_optional_datetime(details.fire_time),
     )
 

@@ -35,7 +35,7 @@ def details_to_json(details: Details) -> str:
     kept: dict[str, object] = {}
     if details.tags:
         kept["tags"] = details.tags
-    for key in ("created_by", "user_id", "metadata", "retry", "carrier"):
+    for key in ("created_by", "user_id", "metadata", "retry", "carrier", "worker"):
         value: object = getattr(details, key)
         if value is not None:
             kept[key] = value

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import islice
+
+import attrs
 
 from ...model.ids import JobId
 from ...model.job import StoredJob
+from ...model.pauses import StoredPause
 from ...model.states import Processing
-from ..messages import CancelRequests, CancelsAsked, Renew, Stranded, StrandedJobs
+from ..messages import (
+    CancelRequests,
+    CancelsAsked,
+    Renew,
+    Renewed,
+    RequestCancel,
+    Stranded,
+    StrandedJobs,
+)
 from .figures import brief
 from .index import Index, lease_of
 
@@ -35,16 +46,45 @@ def stranded(index: Index, query: Stranded, present: Collection[str]) -> Strande
     )
 
 
-def cancel_requests(index: Index, query: CancelRequests) -> CancelsAsked:
+def cancel_requests(
+    index: Index, query: CancelRequests, pauses: Sequence[StoredPause]
+) -> CancelsAsked:
     """The processing jobs of a node whose cancellation was asked for."""
     asked: list[tuple[JobId, str]] = []
     for job_id, job in index.processing.items():
         lease = lease_of(job)
         if lease.node == query.node and lease.cancel_reason is not None:
             asked.append((job_id, lease.cancel_reason))
-    return CancelsAsked(asked)
+    return CancelsAsked(asked, pauses)
 
 
-def is_held(lease: Processing, renew: Renew) -> bool:
+def renew(index: Index, ask: Renew) -> Renewed:
+    """Move the leases that are still held."""
+    lost: list[JobId] = []
+    cancels: list[tuple[JobId, str]] = []
+    for job_id, token in ask.leases:
+        job = index.processing.get(job_id)
+        if job is None or job.version != token or not _is_held(lease_of(job), ask):
+            lost.append(job_id)
+            continue
+        lease = lease_of(job)
+        job.state = attrs.evolve(lease, lease_until=ask.lease_until)
+        if lease.cancel_reason is not None:
+            cancels.append((job_id, lease.cancel_reason))
+    return Renewed(lost, cancels)
+
+
+def request_cancel(index: Index, ask: RequestCancel) -> bool:
+    """Write the reason down, if the lease is held with this token."""
+    job = index.processing.get(ask.job_id)
+    if job is None or job.version != ask.version:
+        return False
+    lease = lease_of(job)
+    if lease.cancel_reason is None:
+        job.state = attrs.evolve(lease, cancel_reason=ask.reason)
+    return True
+
+
+def _is_held(lease: Processing, renew: Renew) -> bool:
     """Whether a lease may be renewed."""
     return lease.node == renew.node and renew.now < lease.lease_until

@@ -55,17 +55,31 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import ImmediateStorage
 from .batches import Shelf
+from .claiming import claimable
 from .criteria import satisfies
 from .dependencies import Awaited
 from .figures import brief, tally
-from .index import ENDED, Index, lease_of
-from .leases import cancel_requests, is_held, stranded
+from .index import ENDED, Index
+from .leases import cancel_requests, renew, request_cancel, stranded
+from .pauses import PauseShelf
 from .schedules import ScheduleShelf
 
-NEWS = (Insert, InsertBatch, Commit, Complete, RequestCancel, PutSchedule, Fire)
+NEWS = (
+    Insert,
+    InsertBatch,
+    Commit,
+    Complete,
+    RequestCancel,
+    PutSchedule,
+    Fire,
+    PutPause,
+    LiftPauses,
+    HeardPauses,
+)
 """What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
 
 _INSERTED = Inserted()
@@ -91,6 +105,7 @@ class MemoryStorage(ImmediateStorage):
         self._awaited = Awaited(self._jobs, self._shelf)
         self._sequence = 0
         self._schedules = ScheduleShelf(self._jobs)
+        self._pauses = PauseShelf()
         self._nodes: dict[str, trio.Event] = {}
         """Each node's news: set when somebody wrote since it last looked."""
         self._verbs: Mapping[type, Callable[[Any], WriteReply | GustoError]] = {
@@ -104,6 +119,9 @@ class MemoryStorage(ImmediateStorage):
             Prune: self._prune,
             PutSchedule: self._schedules.put,
             Fire: self._fire,
+            PutPause: self._pauses.put,
+            LiftPauses: self._pauses.lift,
+            HeardPauses: self._pauses.hear,
         }
 
     async def attach(self, node: str) -> None:
@@ -133,6 +151,8 @@ class MemoryStorage(ImmediateStorage):
     async def read(self, query: Dependents) -> DependentJobs: ...
     @overload
     async def read(self, query: Batches) -> BatchesFound: ...
+    @overload
+    async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:
         await trio.lowlevel.checkpoint()
         match query:
@@ -145,13 +165,15 @@ class MemoryStorage(ImmediateStorage):
             case Stranded():
                 return self._stranded(query)
             case CancelRequests():
-                return cancel_requests(self._index, query)
+                return cancel_requests(self._index, query, self._pauses.kept())
             case FindSchedules():
                 return self._schedules.find(query)
             case Dependents():
                 return DependentJobs(self._awaited.decidable(query))
             case Batches():
                 return BatchesFound(self._shelf.find(query))
+            case Pauses():
+                return self._pauses.find(query, self._index)
 
     async def wait_changed(self, node: str) -> None:
         news = self._nodes.get(node)
@@ -265,19 +287,11 @@ class MemoryStorage(ImmediateStorage):
                 index.expiring.lose(job)
             jobs.append(ClaimedJob(request, job.attempt, job.version, state.due, node, now))
         first = index.scheduled.first()
-        return ClaimReply(jobs, more, None if first is None else first[0])
+        held = index.holds_back(now)
+        return ClaimReply(jobs, more, None if first is None else first[0], held)
 
     def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
-        """Up to ``limit`` jobs in claim order, taken out of the index."""
-        take, now, limit, skip = self._index.take_ready, claim.now, claim.limit, claim.skip_names
-        if claim.queues is None:
-            return take(None, now, limit, skip)
-        found: list[StoredJob] = []
-        for name, share in claim.queues:
-            found += take(name, now, min(share, limit - len(found)), skip)
-        for name, _ in claim.queues:
-            found += take(name, now, limit - len(found), skip)
-        return found
+        return claimable(self._index, self._pauses, claim)
 
     def _commit(self, commit: Commit) -> Committed | Conflict:
         job = self._jobs.get(commit.job_id)
@@ -334,28 +348,11 @@ class MemoryStorage(ImmediateStorage):
         }
         return Completions(refused, tuple(awaited))
 
-    def _renew(self, renew: Renew) -> Renewed:
-        lost: list[JobId] = []
-        cancels: list[tuple[JobId, str]] = []
-        for job_id, token in renew.leases:
-            job = self._index.processing.get(job_id)
-            if job is None or job.version != token or not is_held(lease_of(job), renew):
-                lost.append(job_id)
-                continue
-            lease = lease_of(job)
-            job.state = attrs.evolve(lease, lease_until=renew.lease_until)
-            if lease.cancel_reason is not None:
-                cancels.append((job_id, lease.cancel_reason))
-        return Renewed(lost, cancels)
+    def _renew(self, ask: Renew) -> Renewed:
+        return renew(self._index, ask)
 
-    def _request_cancel(self, request: RequestCancel) -> Committed | Conflict:
-        job = self._index.processing.get(request.job_id)
-        if job is None or job.version != request.version:
-            return _CONFLICT
-        lease = lease_of(job)
-        if lease.cancel_reason is None:
-            job.state = attrs.evolve(lease, cancel_reason=request.reason)
-        return _COMMITTED
+    def _request_cancel(self, ask: RequestCancel) -> Committed | Conflict:
+        return _COMMITTED if request_cancel(self._index, ask) else _CONFLICT
 
     def _prune(self, prune: Prune) -> Pruned:
         count = 0

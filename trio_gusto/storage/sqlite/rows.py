@@ -49,7 +49,7 @@ WORDS = {number: word for word, number in NUMBERS.items()}
 
 REQUEST_COLUMNS = (
     "id, handler, args, created_at, max_attempts, timeout, execute_after, expire_on, "
-    "queue, priority, tenant, ref_id, details, schedule, fire_time, batch"
+    "queue, priority, tenant, ref_id, details, schedule, fire_time, worker, batch"
 )
 STATE_COLUMNS = "state, due, node, claimed_at, lease_until, started_at, ended_at, result, reason"
 
@@ -85,6 +85,7 @@ def request_values(request: JobRequest, names: Names) -> tuple[object, ...]:
         # They stand in the details too, where reading finds them; here, questions do.
         None if details is None else details.schedule_name,
         None if details is None else details.fire_time,
+        None if details is None else details.worker,
         None if details is None or details.batch is None else names.batch_number(details.batch),
     )
 

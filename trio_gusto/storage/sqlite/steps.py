@@ -29,6 +29,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..pause_messages import HeardPauses, LiftPauses, PutPause
 from ..schedule_messages import Fire, PutSchedule
 from .batches import refusal_of
 from .claiming import claim_due
@@ -38,6 +39,7 @@ from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
 from .names import Names
+from .pauses import hear_pauses, lift_pauses, put_pause
 from .schedules import fire_schedule, put_schedule
 from .settling import complete_all, prune, renew, request_cancel, settle
 
@@ -194,6 +196,12 @@ class Steps:
                 return put_schedule(self._connection, write)
             case Fire():
                 return fire_schedule(self._connection, self._names, write)
+            case PutPause():
+                return put_pause(self._connection, write)
+            case LiftPauses():
+                return lift_pauses(self._connection, write)
+            case HeardPauses():
+                return hear_pauses(self._connection, self._names, write)
             case InsertBatch():
                 refused = refusal_of(self._connection, write)
                 if refused is None:
