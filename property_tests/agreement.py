@@ -86,6 +86,11 @@ queue_names = st.sampled_from(["a", "b", "c"])
 class Agreement(SideBySide):
     """Instants are few and close, so that due instants, leases and deadlines meet."""
 
+    workers = 0
+    """So many of ``workers + 1`` jobs have a named worker."""
+
+    tenants = st.just("")
+
     # --- time and nodes -----------------------------------------------------------------------
 
     @rule(by=st.sampled_from([1, 2, 4, LEASE]))
@@ -110,8 +115,11 @@ class Agreement(SideBySide):
         self.made += 1
         after = draw(st.none() | few)
         life = draw(st.none() | st.integers(1, 12))
-        details = draw(st.none() | st.sampled_from(["x", "y"]))
+        ref_id = draw(st.none() | st.sampled_from(["x", "y"]))
+        details = None if ref_id is None else Details(ref_id=ref_id, tags=(ref_id,))
         earliest = self.now + (after or 0)
+        if draw(st.integers(0, self.workers)):
+            details = Details(worker=draw(st.sampled_from(["smtp", "printer"])))
         return JobRequest(
             uuid7(self.now * 1000, self.made),
             draw(st.sampled_from(["f", "g"])),
@@ -122,7 +130,8 @@ class Agreement(SideBySide):
             expire_on=None if life is None else earliest + life,
             queue=draw(queue_names),
             priority=draw(st.sampled_from([0, 0, 1, -1])),
-            details=None if details is None else Details(ref_id=details, tags=(details,)),
+            tenant=draw(self.tenants),
+            details=details,
         )
 
     def insertion(self, draw: Any) -> Insert:
@@ -309,7 +318,7 @@ class Agreement(SideBySide):
     @rule(data=st.data())
     def claim(self, data: st.DataObject) -> None:
         claim, before = self.claiming(data.draw), self.jobs
-        expected = claimable(before, claim)
+        expected = claimable(before, claim, self.pauses)
         self.claims.update(expected)
         self.ever_claimed.update(expected)
         (reply,) = self.tell(claim)

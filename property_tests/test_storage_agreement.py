@@ -11,6 +11,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from property_tests.agreement import Agreement
+from property_tests.pause_agreement import PauseAgreement
 from property_tests.schedule_agreement import ScheduleAgreement
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
@@ -56,6 +57,16 @@ class SqliteAgreesOnSchedules(ScheduleAgreement):
 @pytest.mark.timeout(3600)  # a nightly run draws many examples
 def test_sqlite_agrees_with_memory_on_schedules() -> None:
     run_state_machine_as_test(SqliteAgreesOnSchedules, settings=settings(stateful_step_count=40))
+
+
+class SqliteAgreesOnPauses(PauseAgreement):
+    def make_storage(self, path: Path) -> Storage:
+        return SqliteStorage(path, inline=True, synchronous="NORMAL")
+
+
+@pytest.mark.timeout(3600)  # a nightly run draws many examples
+def test_sqlite_agrees_with_memory_on_named_workers_and_pauses() -> None:
+    run_state_machine_as_test(SqliteAgreesOnPauses, settings=settings(stateful_step_count=40))
 
 
 # --- planted faults: one for each family of laws --------------------------------------------------
