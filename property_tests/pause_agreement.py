@@ -33,13 +33,16 @@ class PauseAgreement(Agreement):
     @rule(queue=st.none() | queue_names, tenant=st.none() | tenants)
     def pause(self, queue: str | None, tenant: str | None) -> None:
         """Once more it changes nothing."""
-        for reason in ("first", "again"):
-            before = self.pauses
-            (reply,) = self.tell(PutPause(queue, tenant, reason, self.now))
-            assert reply == Committed()
-            self.look_at_pauses()
+        self.put(queue, tenant, "first")
+        before = self.pauses
+        self.put(queue, tenant, "again")
         assert self.pauses == before
         assert (queue, tenant) in [(pause.queue, pause.tenant) for pause in self.pauses]
+
+    def put(self, queue: str | None, tenant: str | None, reason: str) -> None:
+        (reply,) = self.tell(PutPause(queue, tenant, reason, self.now))
+        assert reply == Committed()
+        self.look_at_pauses()
 
     @rule(queue=st.none() | queue_names, tenant=st.none() | tenants)
     def lift(self, queue: str | None, tenant: str | None) -> None:
