@@ -1,4 +1,7 @@
-"""`python -m benchmarks` measures and prints; `python -m benchmarks profile NAME` looks inside."""
+"""`python -m benchmarks` measures and prints; `python -m benchmarks profile NAME` looks inside.
+
+`python -m benchmarks.compare REVISION` measures two revisions side by side.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import machine, profiling, report
-from .figures import FIGURES, Figure, Pair
+from .catalogue import FIGURES, NAMES
+from .rows import Figure, Pair
 from .scale import Scale
-
-NAMES = [figure.name for figure in FIGURES]
 
 
 def main() -> int:

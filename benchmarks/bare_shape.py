@@ -1,8 +1,9 @@
 """The shape of the product with nothing in it: what no product of that shape can go beyond.
 
 Tasks put a row into a list and wait; a thread writes all that wait in one durable transaction of
-raw SQL; the tasks are woken. No handlers, no retries, no leases, no checks: beside a floor that has
-no Trio and no waiting callers it tells what the machine leaves to be had.
+raw SQL, into a log that has its room as the product's has; the tasks are woken. No handlers, no
+retries, no leases, no checks: beside a floor that has no Trio and no waiting callers it tells what
+the machine leaves to be had.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 from time import perf_counter
 
 import trio
+
+from trio_gusto.storage.sqlite.log import make_room
 
 from . import sqlite_floors
 
@@ -40,6 +43,7 @@ class Writer:
 
     def _work(self) -> None:
         connection = sqlite_floors.open_table(self._path)
+        make_room(connection, str(self._path))
         while (call := self._calls.get()) is not None:
             rows, task = call
             _insert(connection, rows)

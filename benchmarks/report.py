@@ -9,7 +9,10 @@ import attrs
 from rich.console import Console
 from rich.table import Table
 
-from .figures import Figure, Goal, Pair, Row
+from .rows import Figure, Goal, Pair, Row
+
+NONE = "—"
+"""In the place of a floor, where there is none."""
 
 
 @attrs.frozen
@@ -25,12 +28,13 @@ class Result:
         return statistics.median(pair.product for pair in self.pairs)
 
     @property
-    def floor(self) -> float:
-        return statistics.median(pair.floor for pair in self.pairs)
+    def floor(self) -> float | None:
+        floors = [pair.floor for pair in self.pairs if pair.floor is not None]
+        return statistics.median(floors) if floors else None
 
     @property
-    def ratio(self) -> float:
-        return self.product / self.floor
+    def ratio(self) -> float | None:
+        return Pair(self.product, self.floor).ratio
 
     @property
     def is_below(self) -> bool:
@@ -75,9 +79,9 @@ def _cells(result: Result) -> Sequence[str]:
     return (
         result.figure,
         row.title,
-        f"{_number(result.product)} {row.unit}",
-        f"{_number(result.floor)} {row.floor}",
-        f"{result.ratio:.2f}",
+        f"{number(result.product)} {row.unit}",
+        NONE if result.floor is None else f"{number(result.floor)} {row.floor}",
+        NONE if result.ratio is None else f"{result.ratio:.2f}",
         _spread(result),
         "" if row.goal is None else _goal(row.goal, row.unit),
         _verdict(result),
@@ -85,9 +89,17 @@ def _cells(result: Result) -> Sequence[str]:
 
 
 def _spread(result: Result) -> str:
-    """The lowest and the highest ratio of a round: far apart, and the machine was not quiet."""
-    ratios = [pair.ratio for pair in result.pairs]
-    return f"{min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else ""
+    """The lowest and the highest ratio of a round (without a floor: the product's own figures).
+
+    Far apart, and the machine was not quiet.
+    """
+    ratios = [pair.ratio for pair in result.pairs if pair.ratio is not None]
+    if len(result.pairs) == 1:
+        return ""
+    if ratios:
+        return f"{min(ratios):.2f} to {max(ratios):.2f}"
+    values = [pair.product for pair in result.pairs]
+    return f"{number(min(values))} to {number(max(values))} {result.row.unit}"
 
 
 def _verdict(result: Result) -> str:
@@ -100,7 +112,8 @@ def _goal(goal: Goal, unit: str) -> str:
     return f"{goal.bound} {goal.limit:g}{'' if goal.of == 'ratio' else f' {unit}'}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Three digits, or whole numbers with commas."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

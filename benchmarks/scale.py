@@ -16,7 +16,8 @@ class Scale:
 
     ``jobs``: no-op jobs of a throughput figure; ``lone``: calls of one single caller, each awaited;
     ``sparse``: pairs of a lone enqueue and a raw commit; ``backlog``: pending jobs behind an
-    informational figure; ``big``: rows of a big table; ``window``: jobs drained from it.
+    informational figure; ``big``: rows of a big table; ``window``: jobs drained from it;
+    ``schedules``: those of one instant; ``crowd``: members or continuations of one batch.
     """
 
     directory: Path
@@ -26,17 +27,20 @@ class Scale:
     backlog: int = 100_000
     big: int = 1_000_000
     window: int = 40_000
+    schedules: int = 1_000
+    crowd: int = 10_000
 
     @classmethod
     def quick(cls, directory: Path) -> Scale:
         """About a tenth: to see that everything works, not to quote."""
-        return cls(directory, 4_000, 200, 50, 20_000, 50_000, 8_000)
+        return cls(directory, 4_000, 200, 50, 20_000, 50_000, 8_000, 100, 1_000)
 
     def words(self) -> str:
         """The sizes, to be read beside the table."""
         return (
             f"{self.jobs:,} jobs ({self.lone:,} of a lone caller, {self.sparse:,} sparse), "
-            f"backlog {self.backlog:,}, big table {self.big:,} rows, {self.window:,} drained from it"
+            f"backlog {self.backlog:,}, big table {self.big:,} rows, {self.window:,} drained from it, "
+            f"{self.schedules:,} schedules, {self.crowd:,} jobs of a batch"
         )
 
     @contextmanager

@@ -31,6 +31,8 @@ SELECT = (
     "ORDER BY priority,id LIMIT ?"
 )
 CLAIM = "UPDATE job SET state=1, attempts=attempts+1, lease=? WHERE id=?"
+MOST = 1000
+"""Rows of one statement; SQLite has a limit of values."""
 
 
 def open_table(path: Path) -> sqlite3.Connection:
@@ -43,8 +45,14 @@ def open_table(path: Path) -> sqlite3.Connection:
 def insert(connection: sqlite3.Connection, count: int) -> None:
     """``count`` ready jobs in one durable transaction."""
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute(INSERT + ",".join([PLACES] * count), ROW * count)
+    _insert(connection, count)
     connection.execute("COMMIT")
+
+
+def _insert(connection: sqlite3.Connection, count: int) -> None:
+    for first in range(0, count, MOST):
+        rows = min(MOST, count - first)
+        connection.execute(INSERT + ",".join([PLACES] * rows), ROW * rows)
 
 
 def claim(connection: sqlite3.Connection, count: int) -> Sequence[int]:
@@ -92,3 +100,42 @@ def inserts_per_second(path: Path, jobs: int, group: int) -> float:
     rate = jobs // group * group / (perf_counter() - began)
     connection.close()
     return rate
+
+
+# --- many at once ---------------------------------------------------------------------------------
+
+
+def add_schedules(connection: sqlite3.Connection, count: int) -> None:
+    """A table of ``count`` schedules, each due at 0."""
+    connection.execute("CREATE TABLE schedule(name TEXT PRIMARY KEY, next_at INTEGER)")
+    connection.execute("CREATE INDEX schedule_due ON schedule(next_at)")
+    connection.execute("BEGIN IMMEDIATE")
+    rows = [(f"schedule-{number}",) for number in range(count)]
+    connection.executemany("INSERT INTO schedule VALUES (?, 0)", rows)
+    connection.execute("COMMIT")
+
+
+def fire(connection: sqlite3.Connection, count: int) -> None:
+    """Every schedule moves on and makes a job, and the jobs run: three durable transactions."""
+    connection.execute("BEGIN IMMEDIATE")
+    due = connection.execute("SELECT name FROM schedule WHERE next_at <= 0").fetchall()
+    connection.executemany("UPDATE schedule SET next_at=3600 WHERE name=?", due)
+    _insert(connection, count)
+    connection.execute("COMMIT")
+    complete(connection, claim(connection, count))
+
+
+def add_waiting(connection: sqlite3.Connection, count: int) -> None:
+    """``count`` jobs that are not ready."""
+    insert(connection, count)
+    connection.execute("UPDATE job SET state=4 WHERE state=0")
+
+
+def release(connection: sqlite3.Connection, _count: int) -> None:
+    """All that waits becomes ready, in one durable transaction."""
+    connection.execute("UPDATE job SET state=0 WHERE state=4")
+
+
+def end_ready(connection: sqlite3.Connection, _count: int) -> None:
+    """All that is ready ends, in one durable transaction."""
+    connection.execute("UPDATE job SET state=2, finished_at=1 WHERE state=0")

@@ -12,6 +12,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from trio_gusto import Gusto, JobQueue, MemoryStorage, Options, call
+from trio_gusto.clock import Clock
 from trio_gusto.storage.storage import Storage
 
 from .trio_floors import EXECUTORS, PRODUCERS
@@ -34,12 +35,14 @@ class NoOpJobs:
         concurrency: int = EXECUTORS,
         timeout: float | None = 600.0,
         waits: bool = False,
+        clock: Clock | None = None,
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
         self.app = Gusto(
             MemoryStorage() if storage is None else storage,
             options=Options(concurrency=concurrency, default_timeout=timeout),
+            clock=clock,
             tracer_provider=tracer_provider,
             meter_provider=meter_provider,
         )

@@ -22,7 +22,7 @@ import trio_gusto
 from trio_gusto import HandlerOptions, JobOptions, Options, ScheduleOptions, ServiceError
 from trio_gusto.cli.main import commands
 from trio_gusto.model import errors, facts, lifecycle, outcomes, states
-from trio_gusto.storage import messages, schedule_messages
+from trio_gusto.storage import batch_messages, messages, pause_messages, schedule_messages
 
 HERE = Path(__file__).parent
 
@@ -248,21 +248,28 @@ def message_page() -> str:
         fields = [f"- {code(name)}: {code(kind)}" for name, kind in fields_of(cls)]
         return "\n\n".join([f"### {cls.__name__}", prose(cls), "\n".join(fields)]).rstrip()
 
-    kinds = list(classes_of(messages))
-    first_query = kinds.index(messages.Get)
-    of_schedules = list(classes_of(schedule_messages))
-    first_of_schedules = of_schedules.index(schedule_messages.FindSchedules)
+    first_queries = {
+        messages: messages.Get,
+        schedule_messages: schedule_messages.FindSchedules,
+        batch_messages: batch_messages.Batches,
+        pause_messages: pause_messages.Pauses,
+    }
+    writes: list[type] = []
+    queries: list[type] = []
+    for module, first_query in first_queries.items():
+        kinds = list(classes_of(module))
+        first = kinds.index(first_query)
+        writes += kinds[:first]
+        queries += kinds[first:]
     return page(
         "Messages to a storage",
         "`trio_gusto.storage.messages`. " + prose(messages),
         "## Writes",
         "`Storage.apply(writes)`",
-        *map(described, kinds[:first_query]),
-        *map(described, of_schedules[:first_of_schedules]),
+        *map(described, writes),
         "## Queries",
         "`Storage.read(query)`",
-        *map(described, kinds[first_query:]),
-        *map(described, of_schedules[first_of_schedules:]),
+        *map(described, queries),
     )
 
 

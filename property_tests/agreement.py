@@ -6,7 +6,6 @@ attempts, time and order are checked against a plain recount, so that the model 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +13,12 @@ import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from property_tests.batch_agreement import BatchAgreement, few, picks, queue_names
 from property_tests.recount import (
     ALL,
     claimable,
 )
-from property_tests.side_by_side import SideBySide
 from property_tests.strategies import outcomes
-from trio_gusto.model.batch import BatchRequest
 from trio_gusto.model.dependencies import resolve
 from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest, StoredJob
@@ -47,8 +45,6 @@ from trio_gusto.model.states import (
     Waiting,
 )
 from trio_gusto.storage.messages import (
-    Batches,
-    BatchesFound,
     CancelRequests,
     ClaimDue,
     ClaimReply,
@@ -62,8 +58,6 @@ from trio_gusto.storage.messages import (
     Find,
     Get,
     Insert,
-    InsertBatch,
-    Inserted,
     Prune,
     Pruned,
     Renew,
@@ -77,13 +71,10 @@ from trio_gusto.storage.messages import (
 
 LEASE = 8
 
-few = st.integers(0, 6)
-picks = st.integers(0, 30)
 texts = st.none() | st.sampled_from(["", "null", "1"])
-queue_names = st.sampled_from(["a", "b", "c"])
 
 
-class Agreement(SideBySide):
+class Agreement(BatchAgreement):
     """Instants are few and close, so that due instants, leases and deadlines meet."""
 
     workers = 0
@@ -155,53 +146,6 @@ class Agreement(SideBySide):
             for request, state in zip(requests, states, strict=True)
         ]
         self.tell(Insert(requests, states))
-
-    @rule(
-        data=st.data(),
-        pick=picks,
-        is_new=st.booleans(),
-        reopen=st.booleans(),
-        on=st.sampled_from(Condition),
-    )
-    def store_a_batch(
-        self, data: st.DataObject, pick: int, is_new: bool, reopen: bool, on: Condition
-    ) -> None:
-        """A new one or more of an old one, with a job that waits for it."""
-        self.made += 1
-        batch_id = uuid7(self.now * 1000, self.made)
-        if not is_new and self.batches:
-            batch_id = self.batches[pick % len(self.batches)]
-        members = [self.request(data.draw) for _ in range(data.draw(st.integers(0, 3)))]
-        members = [
-            attrs.evolve(request, details=Details(tags=("x",), batch=batch_id))
-            for request in members
-        ]
-        follower = attrs.evolve(self.request(data.draw), details=Details(parents=(batch_id,)))
-        states = [*map(admit, members), Waiting((batch_id,), on)]
-        batch = BatchRequest(batch_id, self.now, data.draw(queue_names), ("y",))
-        insert = Insert([*members, follower], states)
-        (reply,) = self.tell(InsertBatch(batch, insert, is_new, reopen))
-        if reply == Inserted() and is_new:
-            self.batches.append(batch_id)
-
-    @rule(limit=few, before=st.none() | picks, tenant=st.none() | queue_names)
-    def look_at_batches(self, limit: int, before: int | None, tenant: str | None) -> None:
-        """What is counted is what there is, by a plain recount."""
-        self.ask(Batches(limit, before, tenant))
-        for batch_id in self.batches:
-            found = self.ask(Batches(1, batch_id=batch_id))
-            self.ask(Find(3, batch=batch_id))
-            assert isinstance(found, BatchesFound)
-            for batch in found.batches:
-                counted = Counter(job.state.word for job in self.members_of(batch_id))
-                assert batch.counts == counted
-
-    def members_of(self, batch_id: JobId) -> list[StoredJob]:
-        return [
-            job
-            for job in self.jobs.values()
-            if job.request.details is not None and job.request.details.batch == batch_id
-        ]
 
     @rule()
     def resolve(self) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from property_tests.agreement import Agreement, queue_names
+from property_tests.agreement import Agreement
+from property_tests.batch_agreement import queue_names
 from property_tests.recount import is_held, worker_of
 from trio_gusto.model.states import Processing
 from trio_gusto.storage.messages import CancelRequests, Committed, Find

@@ -12,8 +12,8 @@ from trio_gusto.model.job import JobRequest, StoredJob
 from trio_gusto.model.lifecycle import within_reach
 from trio_gusto.model.pauses import StoredPause
 from trio_gusto.model.states import JobState, Ready, Scheduled
+from trio_gusto.storage.batch_messages import BatchesFound
 from trio_gusto.storage.messages import (
-    BatchesFound,
     CancelsAsked,
     ClaimDue,
     ClaimReply,
@@ -146,7 +146,7 @@ def comparable(reply: object) -> object:
                 sorted((job.request.id, job.version) for job in jobs)
                 for jobs in (reply.lost, reply.overdue)
             )
-            return (lost, overdue, reply.next_at, reply.foreign)
+            return (lost, overdue, reply.next_at, reply.foreign, sorted(reply.stages))
         case Found():
             return [attrs.evolve(job, history=tuple(job.history)) for job in reply.jobs]
         case _:

@@ -218,6 +218,11 @@ storages = pytest.mark.parametrize(
     "make_storage", [MemoryStorage, in_sqlite], ids=["memory", "sqlite"]
 )
 
+
+def _failing(work: Work, fails: bool) -> Work:
+    return attrs.evolve(work, fails=fails)
+
+
 works = st.builds(
     Work,
     worker=st.sampled_from([None, "smtp", "smtp", "printer"]),
@@ -226,7 +231,7 @@ works = st.builds(
     priority=st.sampled_from([0, 0, 1]),
     seconds=st.sampled_from([0.0, 0.5, 3.0, 3.0]),
 )
-failing = st.builds(attrs.evolve, works, fails=st.booleans())
+failing = st.builds(_failing, works, st.booleans())
 waits = st.builds(Wait, st.sampled_from([0.0, 1.0, 4.0, 7.0]))
 turns = st.builds(
     Turn,

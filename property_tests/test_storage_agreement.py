@@ -15,12 +15,12 @@ from property_tests.pause_agreement import PauseAgreement
 from property_tests.schedule_agreement import ScheduleAgreement
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
+from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.claiming import claimable
 from trio_gusto.storage.memory.index import lease_of
 from trio_gusto.storage.memory.pauses import PauseShelf
 from trio_gusto.storage.messages import (
-    BatchesFound,
     ClaimDue,
     ClaimReply,
     Commit,
@@ -30,6 +30,7 @@ from trio_gusto.storage.messages import (
     Conflict,
     DependentJobs,
     Dependents,
+    Inserted,
     Prune,
     Pruned,
     Renew,
@@ -189,7 +190,31 @@ class ForgetsFailuresOfBatches(MemoryStorage):
         return reply
 
 
+class LosesTheLastThatWasStaged(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        pile = None if write.stage is None else self._staging._piles.get(write.stage)
+        if pile is not None and len(pile.requests) > 1 and len(pile.requests) == write.staged:
+            del pile.requests[-1], pile.states[-1]
+            write = attrs.evolve(write, staged=write.staged - 1)
+        return super()._insert_batch(write)
+
+
+class StoresWhatIsLeftOfABlock(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        pile = None if write.stage is None else self._staging._piles.get(write.stage)
+        staged = write.staged if pile is None else len(pile.requests)
+        return super()._insert_batch(attrs.evolve(write, staged=staged))
+
+
+class SweepsBlocksThatAreOpen(MemoryStorage):
+    def _stranded(self, query: Stranded) -> StrandedJobs:
+        return attrs.evolve(super()._stranded(query), stages=tuple(self._staging._piles))
+
+
 FAULTS = (
+    LosesTheLastThatWasStaged,
+    StoresWhatIsLeftOfABlock,
+    SweepsBlocksThatAreOpen,
     CountsAJobTwice,
     ForgetsFailuresOfBatches,
     ForgetsWhoIsAwaited,

@@ -258,7 +258,7 @@ class Gusto:
         async def work_until_idle() -> None:
             await self._work_until_idle(tree, ears)
 
-        return JobQueue(tree.desk, tree.waiters, drafter, ears, work_until_idle)
+        return JobQueue(tree.desk, tree.waiters, drafter, ears, work_until_idle, tree.node)
 
     async def _work_until_idle(self, tree: Tree, ears: WorkersEars) -> None:
         """Have everything due run: by the workers that are there, or by some hired for the while."""

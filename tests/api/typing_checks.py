@@ -128,6 +128,7 @@ async def batches_know_their_results(queue: JobQueue) -> None:
         assert_type(batch.enqueue(send_welcome, "ann@example.org"), JobRef[str])
         assert_type(batch.enqueue(resize, "a.png", 5, priority=1), JobRef[bytes])
         assert_type(batch.continue_with(count, "a.png", on="failure"), JobRef[int])
+        assert_type(await batch.enqueue_many([call(resize, "a.png", 5)]), int)
     assert_type(await queue.continue_with([batch], EmailService.send, "a@b.org"), JobRef[str])
 
 

@@ -130,8 +130,9 @@ async def test_a_handler_may_name_its_worker_and_a_call_another_or_none(
     async def send() -> None: ...
 
     async with app.connected() as queue:
-        for options in ({}, {"worker": "other"}, {"worker": None}):
-            await queue.enqueue(send, **options)
+        await queue.enqueue(send)
+        await queue.enqueue(send, worker="other")
+        await queue.enqueue(send, worker=None)
         found = (await queue.find(JobFilter())).items
         assert [job.worker for job in reversed(found)] == ["smtp", "other", None]
         named = (await queue.find(JobFilter(workers=["other", "nobody"]))).items

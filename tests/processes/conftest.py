@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ class Process:
             "stays": True,
             "enqueue": [],
             "many": 0,
+            "pour": 0,
             "cancel": "",
             "schedule": [],
             "follow": "",
@@ -138,6 +141,14 @@ class Workshop:
                 return sum((await queue.stats()).by_state.values())
 
         return trio.run(main)
+
+    def staged(self) -> int:
+        """How many jobs and blocks are put by for batches."""
+        with closing(sqlite3.connect(self.program.path)) as connection:
+            (count,) = connection.execute(
+                "SELECT (SELECT count(*) FROM staged) + (SELECT count(*) FROM stage)"
+            ).fetchone()
+        return int(count)
 
     def work(self) -> float:
         """Run what is due, here; how many seconds after the start of the app all had ended."""

@@ -56,19 +56,29 @@ class Ledger:
 
 
 class Deadly(SqliteStorage):
-    """Kills its process ``before`` or ``after`` it performs a message of a kind, or ``during``."""
+    """Kills its process ``before`` or ``after`` it performs a message of a kind, or ``during``.
 
-    def __init__(self, path: Path, when: str, message: str) -> None:
+    It lets the ``first`` of them pass, and ``during`` is so many ``seconds`` after it has begun.
+    """
+
+    def __init__(
+        self, path: Path, when: str, message: str, first: int = 0, seconds: float = 0.02
+    ) -> None:
         super().__init__(path)
         self._when = when
         self._message = message
+        self._first = first
+        self._seconds = seconds
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         is_meant = any(type(write).__name__ == self._message for write in writes)
+        if is_meant and self._first:
+            self._first -= 1
+            is_meant = False
         if is_meant and self._when == "before":
             kill_myself()
         if is_meant and self._when == "during":
-            threading.Timer(0.02, kill_myself).start()
+            threading.Timer(self._seconds, kill_myself).start()
         replies = await super().apply(writes)
         took_none = all(isinstance(reply, ClaimReply) and not reply.jobs for reply in replies)
         if is_meant and self._when == "after" and not took_none:
@@ -79,10 +89,10 @@ class Deadly(SqliteStorage):
 class Program:
     """An app over ``jobs.db`` in a directory, with its handlers."""
 
-    def __init__(self, home: Path, kill: Sequence[str] = (), **options: Any) -> None:
+    def __init__(self, home: Path, kill: Sequence[Any] = (), **options: Any) -> None:
         self.ledger = Ledger(home / "ledger")
         self.path = home / "jobs.db"
-        storage = Deadly(self.path, *kill) if len(kill) == 2 else SqliteStorage(self.path)
+        storage = Deadly(self.path, *kill) if len(kill) > 1 else SqliteStorage(self.path)
         self.app = Gusto(storage, options=Options.from_mapping({**QUIET, **options}))
         self.dies = kill[0] if len(kill) == 1 else ""
         if self.dies == "migration":
@@ -183,6 +193,11 @@ async def produce(program: Program, queue: JobQueue, order: dict[str, Any]) -> N
     if order["many"]:
         await queue.enqueue_many([program.call("double", n) for n in range(order["many"])])
         report("enqueued", order["many"])
+    if order["pour"]:
+        async with queue.batch() as batch:
+            await batch.enqueue_many(program.call("double", n) for n in range(order["pour"]))
+            batch.continue_with(program.gather)
+        report("poured", str(batch.id))
     if order["follow"]:
         await queue.continue_with(UUID(order["follow"]), program.gather)
     if order["cancel"]:

@@ -13,6 +13,13 @@ from trio_gusto.model.job import StoredJob
 from trio_gusto.model.lanes import Lanes
 from trio_gusto.model.schedule import StoredSchedule
 from trio_gusto.model.states import Cancelled, Processing, Ready, Waiting
+from trio_gusto.storage.batch_messages import (
+    Discard,
+    Discarded,
+    InsertBatch,
+    Stage,
+    Staged,
+)
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.claiming import claimable
 from trio_gusto.storage.memory.index import Index, lease_of
@@ -33,13 +40,14 @@ from trio_gusto.storage.messages import (
     Found,
     Get,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Pruned,
     Renew,
     Renewed,
     RequestCancel,
+    Stranded,
+    StrandedJobs,
     Write,
     WriteReply,
 )
@@ -583,11 +591,10 @@ class ShowsEveryWaitAtOnce(MemoryStorage):
 
 class StoresTheBatchAloneFirst(MemoryStorage):
     def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
-        refusal = self._shelf.refusal(write)
-        if refusal is None:
+        reply = super()._insert_batch(write)
+        if isinstance(reply, DuplicateJob | UnknownJob):
             self._shelf.open(write)
-            write = attrs.evolve(write, is_new=False, reopen=True)
-        return refusal or super()._insert_batch(write)
+        return reply
 
 
 class AppendsToAnyBatch(MemoryStorage):
@@ -708,6 +715,85 @@ class HidesPauses(MemoryStorage):
         return attrs.evolve(reply, pauses=()) if isinstance(query, CancelRequests) else reply
 
 
+class ShowsWhatIsStaged(MemoryStorage):
+    """It takes every slice for a batch of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._verbs = {**self._verbs, Stage: self._stage}
+
+    def _stage(self, stage: Stage) -> Staged | GustoError:
+        reply = self._staging.put(stage)
+        if isinstance(reply, Staged):
+            self._insert(stage.jobs)
+        return reply
+
+
+class StoresWhateverIsStaged(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        pile = None if write.stage is None else self._staging._piles.get(write.stage)
+        staged = write.staged if pile is None else len(pile.requests)
+        return super()._insert_batch(attrs.evolve(write, staged=staged))
+
+
+class StoresWhatIsStagedAgain(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        piles = dict(self._staging._piles)
+        reply = super()._insert_batch(write)
+        self._staging._piles = piles
+        return reply
+
+
+class StoresWhatIsStagedLast(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        pile = None if write.stage is None else self._staging._piles.get(write.stage)
+        if pile is None:
+            return super()._insert_batch(write)
+        waiting = [type(state) is Waiting for state in write.jobs.states].count(True)
+        first = len(write.jobs.states) - waiting
+        pile.requests[:0] = write.jobs.requests[:first]
+        pile.states[:0] = write.jobs.states[:first]
+        rest = Insert(write.jobs.requests[first:], write.jobs.states[first:])
+        return super()._insert_batch(attrs.evolve(write, jobs=rest, staged=len(pile.requests)))
+
+
+class LosesWhatIsStagedWhenItIsRefused(MemoryStorage):
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        reply = super()._insert_batch(write)
+        if isinstance(reply, GustoError):
+            self._staging.drop(write.stage)
+        return reply
+
+
+class DiscardsEverything(MemoryStorage):
+    def __init__(self) -> None:
+        super().__init__()
+        self._verbs = {**self._verbs, Discard: self._discard}
+
+    def _discard(self, discard: Discard) -> Discarded:
+        return self._staging.discard(attrs.evolve(discard, limit=1_000_000))
+
+
+class MixesUpBlocks(MemoryStorage):
+    """It keeps what is staged under the batch, not under the stage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._verbs = {**self._verbs, Stage: self._stage}
+
+    def _stage(self, stage: Stage) -> Staged | GustoError:
+        return self._staging.put(attrs.evolve(stage, stage=stage.batch))
+
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        stage = None if write.stage is None else write.batch.id
+        return super()._insert_batch(attrs.evolve(write, stage=stage))
+
+
+class SweepsWhatIsThere(MemoryStorage):
+    def _stranded(self, query: Stranded) -> StrandedJobs:
+        return attrs.evolve(super()._stranded(query), stages=tuple(self._staging._piles))
+
+
 BROKEN = [
     (NamesNobodyAtWork, "a named worker has one job at a time"),
     (NamesNobodyAtWork, "several claims of a group share a named worker"),
@@ -725,6 +811,14 @@ BROKEN = [
     (pausing_with(HearsOnlyTheLast), "whoever has not heard of a pause is named"),
     (NamesWhoseLeaseHasPassed, "whoever has not heard of a pause is named"),
     (HidesPauses, "pauses are told with what is asked of a node"),
+    (ShowsWhatIsStaged, "staged jobs are seen by nobody"),
+    (StoresWhateverIsStaged, "a batch of which staged jobs are missing is refused"),
+    (StoresWhatIsStagedAgain, "staged jobs are stored once"),
+    (StoresWhatIsStagedLast, "staged jobs become jobs of the batch in their order"),
+    (LosesWhatIsStagedWhenItIsRefused, "a refused batch leaves its staged jobs staged"),
+    (DiscardsEverything, "what is discarded is gone in slices"),
+    (MixesUpBlocks, "two blocks append to one batch"),
+    (SweepsWhatIsThere, "what a node that is gone has staged is left behind"),
     (FiresWhateverTheVersion, "a schedule fires only at the version that was seen"),
     (FiresByHalves, "a schedule fires together with its jobs"),
     (FiresAndStaysWhereItWas, "a schedule fires together with its jobs"),

@@ -13,6 +13,7 @@ from typing import Any, overload
 import trio
 
 from ..model.errors import GustoError, StorageError
+from ..storage.batch_messages import Discard, Discarded, InsertBatch, Stage, Staged
 from ..storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -20,7 +21,6 @@ from ..storage.messages import (
     Committed,
     Conflict,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Pruned,
@@ -102,6 +102,10 @@ class StorageDesk:
     async def ask(self, write: Renew) -> Renewed: ...
     @overload
     async def ask(self, write: Prune) -> Pruned: ...
+    @overload
+    async def ask(self, write: Stage) -> Staged: ...
+    @overload
+    async def ask(self, write: Discard) -> Discarded: ...
     async def ask(self, write: Write, heed: Heed | None = None) -> Any:
         """Have ``write`` performed and wait for its reply.
 

@@ -1,6 +1,7 @@
 """The sweeper: moves on what nobody else will.
 
-Leases whose node has vanished, jobs whose `expire_on` has come, ended jobs past their retention. It
+Leases whose node has vanished, jobs whose `expire_on` has come, what a vanished node has staged for a
+batch, ended jobs past their retention. It
 looks at its start, so that what a crash left behind runs again at once; then at the instants that
 the storage names, and every second while other nodes hold leases. Looking writes nothing.
 """
@@ -29,6 +30,7 @@ from ..model.lifecycle import (
 from ..model.outcomes import Lost
 from ..model.states import Processing, Ready
 from ..options import Options
+from ..storage.batch_messages import Discard
 from ..storage.messages import Commit, Committed, Prune, Stranded
 from .desk import StorageDesk
 from .probe import Probe
@@ -106,6 +108,9 @@ class Sweeper:
                 await self._recover(job, now)
         for job in found.overdue:
             await self._end(job, advance(job, Overdue(now)), now)
+        for stage in found.stages:
+            while (await self._desk.ask(Discard(stage, SLICE))).count == SLICE:
+                await trio.lowlevel.checkpoint()
         await self._prune()
         if self._probe.watches("sweep_done") and self._probe.gate is not None:
             await self._probe.gate.pass_through("sweep_done", (found.lost, found.overdue))

@@ -14,6 +14,10 @@ import attrs
 from .ids import JobId, to_uuid
 from .states import JobState
 
+STAGE_LIFE = 24 * 3600 * 1_000_000
+"""Microseconds after which jobs that were staged for a batch count as left behind, where nobody can
+know whether their node is there."""
+
 
 @attrs.define
 class BatchRequest:

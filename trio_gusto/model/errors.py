@@ -167,6 +167,25 @@ class BatchError(GustoError):
         )
 
     @classmethod
+    def incomplete(cls, batch_id: UUID) -> BatchError:
+        """An `enqueue_many` of its block failed."""
+        return cls(
+            f"an enqueue_many of batch {batch_id} did not come to its end, so jobs are missing, and "
+            "nothing was stored; let what it raised leave the block, and begin again with a new one",
+            batch_id,
+        )
+
+    @classmethod
+    def unstaged(cls, batch_id: UUID, staged: int, found: int) -> BatchError:
+        """Of what was staged for it, not everything is there."""
+        return cls(
+            f"of the {staged} jobs that were put by for batch {batch_id} the storage has {found}, so "
+            "nothing was stored; a sweep removes what gets no more jobs for a day, or whose node is "
+            "gone; begin again with a new block, and pour the jobs in without such a pause",
+            batch_id,
+        )
+
+    @classmethod
     def closed(cls, batch_id: UUID) -> BatchError:
         """Its block is not open."""
         return cls(

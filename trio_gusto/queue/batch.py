@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
@@ -21,10 +21,14 @@ from ..model.job import Details, JobRequest, StoredJob
 from ..model.lifecycle import admit
 from ..model.states import JobState, State, Waiting
 from ..options.values import texts
-from ..storage.messages import Batches, Find, Insert, InsertBatch
+from ..storage.batch_messages import Batches, InsertBatch
+from ..storage.messages import Find, Insert
+from .call import Call, checked
 from .conditions import On, condition_of, with_parents
 from .ref import JobRef, unhappy
 from .signatures import AnyMethod, Method, R, Ts
+from .staging import SLICE as STAGED_AT_ONCE
+from .staging import Staging
 
 if TYPE_CHECKING:
     from .jobqueue import JobQueue
@@ -140,7 +144,7 @@ class Batch:
 class OpenBatch(Batch):
     """What ``async with queue.batch() as batch`` gives: it takes jobs until the block ends."""
 
-    __slots__ = ("_followers", "_is_new", "_is_open", "_reopen", "_requests", "_tags", "_tenant")
+    __slots__ = ("_followers", "_is_new", "_is_open", "_reopen", "_staging", "_tags", "_tenant")
 
     def __init__(
         self,
@@ -158,7 +162,7 @@ class OpenBatch(Batch):
         self._is_new = is_new
         self._is_open = False
         self._reopen = reopen
-        self._requests: list[JobRequest] = []
+        self._staging = Staging(queue, batch_id)
         self._followers: list[tuple[JobRequest, State]] = []
 
     @overload
@@ -198,8 +202,71 @@ class OpenBatch(Batch):
         details = request.details or Details()
         tags = tuple(dict.fromkeys((*details.tags, *self._tags)))
         details = attrs.evolve(details, batch=self._id, tags=tags)
-        self._requests.append(attrs.evolve(request, details=details))
+        self._staging.held.append(attrs.evolve(request, details=details))
         return JobRef(self._queue, request.id)
+
+    async def enqueue_many(self, calls: Iterable[Call[Any]] | AsyncIterable[Call[Any]], /) -> int:
+        """Add any number of jobs, in bounded memory; they are stored when the block ends.
+
+        The storage puts them by in slices while they come, where nobody sees them, and makes jobs of
+        all of them at the end of the block. So an iterator may be longer than memory is large. It is
+        all or nothing still: if one call is wrong, or this is cancelled, the block can store nothing
+        any more, and what was put by is thrown away.
+
+        Args:
+            calls: as `call` makes them, of any iterable, synchronous or not.
+
+        Returns:
+            How many there were. (A `JobRef` for each would not be bounded; ``JobFilter(batch_id=...)``
+            finds the jobs once they are stored.)
+
+        Raises:
+            UnknownHandler, ArgumentError, OptionsError: as `JobQueue.enqueue`.
+            BatchError: the block is not open; or what was put by got lost.
+            NotSupported: the storage keeps no batches.
+            StorageError: the storage failed.
+
+        >>> from trio_gusto import Gusto, call
+        >>> app = Gusto()
+        >>> @app.job
+        ... async def greet(name: str) -> str:
+        ...     return f"hello {name}"
+        >>> async def guests():
+        ...     for number in range(2000):
+        ...         yield call(greet, f"guest {number}")
+        >>> async def main() -> tuple[int, int]:
+        ...     async with app.connected() as queue:
+        ...         async with queue.batch() as batch:
+        ...             count = await batch.enqueue_many(guests())
+        ...         return count, (await batch.status()).ready
+        >>> import trio
+        >>> trio.run(main)
+        (2000, 2000)
+        """
+        await trio.lowlevel.checkpoint()
+        self._check_open()
+        count = 0
+        is_whole = False
+        try:
+            if isinstance(calls, AsyncIterable):
+                async for call in calls:
+                    count += 1
+                    await self._pour(call)
+            else:
+                for call in calls:
+                    count += 1
+                    await self._pour(call)
+            is_whole = True
+        finally:
+            if not is_whole:
+                self._staging.is_incomplete = True
+        return count
+
+    async def _pour(self, call: Call[Any]) -> None:
+        checked(call)
+        self.enqueue(call.fn, *call.args, **call.options)
+        while len(self._staging.held) >= STAGED_AT_ONCE:
+            await self._staging.put_by()
 
     @overload
     def continue_with(
@@ -277,19 +344,36 @@ class OpenBatch(Batch):
         traceback: TracebackType | None,
     ) -> None:
         self._is_open = False
-        if error is not None:
-            return  # nothing is stored
-        members = [(request, admit(request)) for request in self._requests]
+        is_stored = False
+        try:
+            if error is None:
+                await self._store()
+                is_stored = True
+        finally:
+            if not is_stored:
+                await self._staging.discard()
+
+    async def _store(self) -> None:
+        staging = self._staging
+        if staging.is_incomplete:
+            raise BatchError.incomplete(self.id)
+        members = [(request, admit(request)) for request in staging.held]
         jobs = [*members, *self._followers]
         insert = Insert([request for request, _ in jobs], [state for _, state in jobs])
         batch = BatchRequest(self._id, self._queue.instant(), self._tenant, self._tags)
-        await self._queue.store_batch(InsertBatch(batch, insert, self._is_new, self._reopen))
+        write = InsertBatch(
+            batch, insert, self._is_new, self._reopen, staging.stage, staging.staged
+        )
+        await self._queue.store_batch(write, staging)
 
     def _draft(
         self, fn: Callable[..., Any], args: tuple[object, ...], options: dict[str, Any]
     ) -> JobRequest:
-        if not self._is_open:
-            raise BatchError.closed(self.id)
+        self._check_open()
         if self._tenant:
             options = {"tenant": self._tenant, **options}
         return self._queue.draft(fn, args, options)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise BatchError.closed(self.id)

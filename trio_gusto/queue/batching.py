@@ -6,32 +6,27 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from ..actors.desk import StorageDesk
-from ..actors.waiters import Waiters
-from ..clock import Clock
+import trio
+
 from ..model.batch import BatchStatus, status_of
 from ..model.errors import ArgumentError, GustoError
-from ..model.ids import JobId, to_job_id
+from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.job import JobRequest, StoredJob
 from ..model.lifecycle import CalledOff, advance
-from ..model.states import Processing, Ready, Scheduled, State
-from ..storage.messages import Batches, Commit, Committed, InsertBatch, RequestCancel
+from ..model.states import Processing, Ready, Scheduled
+from ..storage.batch_messages import Batches, Discard, InsertBatch, Stage
+from ..storage.messages import Commit, Committed, Insert, RequestCancel
 from .batch import Batch, OpenBatch
-from .draft import Drafter
+from .part import QueuePart
 from .records import LARGEST_PAGE, Page
+from .staging import SLICE, Staging
 
 if TYPE_CHECKING:
-    from .jobqueue import Ears, JobQueue
+    from .jobqueue import JobQueue
 
 
-class Batching:
+class Batching(QueuePart):
     """Batches; mixed into `JobQueue`."""
-
-    _desk: StorageDesk
-    _drafter: Drafter
-    _ears: Ears
-    _waiters: Waiters
-    _clock: Clock
 
     def batch(self, *, tenant: str = "", tags: Iterable[str] = ()) -> OpenBatch:
         """A new batch: ``async with queue.batch() as batch``.
@@ -99,15 +94,40 @@ class Batching:
         """The request for a call."""
         return self._drafter.draft(fn, args, options)
 
-    async def store_batch(self, write: InsertBatch) -> None:
+    def new_id(self) -> JobId:
+        """An id for something that is no job."""
+        return self._drafter.new_id()
+
+    def is_heard(self) -> bool:
+        """Whether somebody wants to be told of every job."""
+        return self._drafter.probe.listening
+
+    async def put_by(self, stage: JobId, batch: JobId, position: int, jobs: Insert) -> None:
+        """Have the storage put jobs by for a batch."""
+        now = self._clock.instant()
+        await self._desk.ask(Stage(stage, batch, self._node, now, position, jobs))
+
+    async def discard(self, stage: JobId, limit: int) -> int:
+        """Throw away some of what was put by; how many there were."""
+        return (await self._desk.ask(Discard(stage, limit))).count
+
+    async def store_batch(self, write: InsertBatch, staging: Staging) -> None:
         """Store a batch with its jobs, and have them noticed."""
         await self._desk.ask(write)
         self._ears.awaited([write.batch.id])  # it may be finished, or empty
         dues = [state.due for state in write.jobs.states if isinstance(state, Ready | Scheduled)]
+        if staging.earliest is not None:
+            dues.append(staging.earliest)
         if dues:
             self._ears.due(min(dues))
-        if any(request.expire_on is not None for request in write.jobs.requests):
+        if staging.is_expiring or any(
+            request.expire_on is not None for request in write.jobs.requests
+        ):
             self._ears.expiring()
+        for count, fact in enumerate(staging.facts(), 1):
+            self._drafter.probe.announce(fact)
+            if count % SLICE == 0:
+                await trio.lowlevel.checkpoint()
         for request, state in zip(write.jobs.requests, write.jobs.states, strict=True):
             self._announce_if_heard(request, state)
 
@@ -122,7 +142,7 @@ class Batching:
             if isinstance(reply, GustoError):
                 raise reply
             if not isinstance(reply, Committed):
-                called_off += await self._itself().cancel(self._ref(job), reason)
+                called_off += await self.cancel(to_uuid(job.request.id), reason)
                 continue
             called_off += 1
             awaited.update(dict.fromkeys(reply.awaited))
@@ -134,16 +154,8 @@ class Batching:
             self._ears.awaited(tuple(awaited))
         return called_off
 
-    def _ref(self, job: StoredJob) -> Any:
-        from .ref import JobRef  # noqa: PLC0415
-
-        return JobRef[Any](self._itself(), job.request.id)
-
     def _itself(self) -> JobQueue:
         return cast("JobQueue", self)
-
-    def _announce_if_heard(self, request: JobRequest, state: State) -> None:
-        raise NotImplementedError
 
 
 def page_mark(after: str) -> int:

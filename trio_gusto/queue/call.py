@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar, Unpack, overload
 import attrs
 
 from ..job_options import JobOptions
+from ..model.errors import ArgumentError
 from .signatures import AnyMethod, Method, R, Ts
 
 R_co = TypeVar("R_co", covariant=True)
@@ -39,3 +40,17 @@ def call(fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]) ->
 def call(fn: Callable[..., Any], /, *args: object, **options: Any) -> Call[Any]:
     """Describe a call without enqueuing it; the same arguments as `JobQueue.enqueue`."""
     return Call(fn, args, options)
+
+
+def checked(call: Call[R]) -> Call[R]:
+    """The call.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if not isinstance(call, Call):
+        raise ArgumentError(
+            f"{call!r} is no call, so there is nothing to enqueue; "
+            "give call(function, *args, **options) for each job"
+        )
+    return call

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import Any, Unpack, overload
 from uuid import UUID
 
-from ..actors.desk import StorageDesk
 from ..job_options import JobOptions
 from ..model.errors import ArgumentError
 from ..model.ids import JobId, to_job_id
-from ..model.job import Job, JobRequest
-from ..model.states import State, Waiting
+from ..model.job import Job
+from ..model.states import Waiting
 from ..storage.messages import Insert
 from .batch import Batch
 from .conditions import On, condition_of, with_parents
-from .draft import Drafter
+from .part import QueuePart
 from .ref import JobRef
 from .signatures import AnyMethod, Method, R, Ts
-
-if TYPE_CHECKING:
-    from .jobqueue import Ears
 
 Parent = JobRef[Any] | Job | Batch | UUID
 """What names a job or batch that others wait for."""
 
 
-class Continuing:
+class Continuing(QueuePart):
     """The part of `JobQueue` that registers continuations."""
-
-    _desk: StorageDesk
-    _drafter: Drafter
-    _ears: Ears
 
     @overload
     async def continue_with(
@@ -137,9 +129,6 @@ class Continuing:
             self._ears.expiring()
         self._announce_if_heard(request, state)
         return JobRef(self, request.id)  # type: ignore[arg-type]  # it is the queue
-
-    def _announce_if_heard(self, request: JobRequest, state: State) -> None:
-        raise NotImplementedError
 
 
 def parent_ids(parents: Parent | Iterable[Parent]) -> tuple[JobId, ...]:

@@ -28,7 +28,7 @@ from ..model.states import Cancelled, JobState, Ready, Scheduled, State
 from ..serialization.views import attempt_view
 from ..storage.messages import Commit, Committed, Get, Insert, Tally
 from .batching import Batching, page_mark
-from .call import Call
+from .call import Call, checked
 from .continuing import Continuing
 from .draft import Drafter
 from .pausing import Pausing
@@ -79,7 +79,9 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Pausing):
         drafter: Drafter,
         ears: Ears,
         work_until_idle: Callable[[], Awaitable[None]],
+        node: str,
     ) -> None:
+        self._node = node
         self._desk = desk
         self._waiters = waiters
         self._drafter = drafter
@@ -215,11 +217,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Pausing):
         await trio.lowlevel.checkpoint()
 
     def _draft(self, call: Call[Any]) -> JobRequest:
-        if not isinstance(call, Call):
-            raise ArgumentError(
-                f"{call!r} is no call, so there is nothing to enqueue; "
-                "give call(function, *args, **options) for each job"
-            )
+        checked(call)
         return self._drafter.draft(call.fn, call.args, call.options)
 
     def _announce_if_heard(self, request: JobRequest, state: State) -> None:

@@ -7,10 +7,8 @@ was looked at; when somebody else was quicker, it is looked at again.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import Any, Unpack, overload
 
-from ..actors.desk import StorageDesk
-from ..clock import Clock
 from ..model.errors import ScheduleError, UnknownSchedule
 from ..model.ids import to_uuid
 from ..model.lifecycle import admit as admit_job
@@ -20,32 +18,17 @@ from ..model.schedule_options import schedule_request
 from ..model.states import Ready, Scheduled
 from ..storage.messages import Committed, Insert
 from ..storage.schedule_messages import FindSchedules, PutSchedule
-from .draft import Drafter
+from .part import QueuePart
 from .ref import JobRef
 from .schedule_keywords import OF_SCHEDULES, ScheduleOptions
 from .signatures import AnyMethod, Method, Ts
-
-if TYPE_CHECKING:
-    from ..model.job import JobRequest
-    from ..model.states import State
-    from .jobqueue import Ears
 
 PAGE = 500
 """Schedules read in one go."""
 
 
-class ScheduleVerbs:
+class ScheduleVerbs(QueuePart):
     """The part of a `JobQueue` that is about schedules."""
-
-    _desk: StorageDesk
-    _drafter: Drafter
-    _ears: Ears
-    _clock: Clock
-
-    if TYPE_CHECKING:
-
-        def ref(self, job_id: Any) -> JobRef[Any]: ...
-        def _announce_if_heard(self, request: JobRequest, state: State) -> None: ...
 
     @overload
     async def schedule(

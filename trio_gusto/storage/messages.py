@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: ten writes and eight queries, each with its reply.
+"""The whole language spoken to storages: fifteen writes and nine queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -9,7 +9,7 @@ error and has no effect; its neighbours are not harmed. Queries (`Storage.read`)
 only and never wait behind writes.
 
 Instants and durations are integers, microseconds. What is said about schedules is in
-`schedule_messages`, about pauses in `pause_messages`.
+`schedule_messages`, what is said about batches in `batch_messages`, about pauses in `pause_messages`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,21 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from ..model.batch import BatchRequest, StoredBatch
 from ..model.dependencies import Dependent
 from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
 from ..model.pauses import StoredPause
 from ..model.states import Completed, JobState, State
+from .batch_messages import (
+    Batches,
+    BatchesFound,
+    Discard,
+    Discarded,
+    InsertBatch,
+    Stage,
+    Staged,
+)
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
@@ -49,21 +57,6 @@ class Insert:
 @attrs.define
 class Inserted:
     """The jobs are stored."""
-
-
-@attrs.define
-class InsertBatch:
-    """Store a batch and its jobs, or more jobs of a batch, all or none.
-
-    Jobs of the batch have its id in their details; others may wait for it. Reply: `Inserted`, or
-    what `Insert` is refused with. A batch ``is_new``, or it must be stored already, and have a job
-    that has not ended unless it is to ``reopen``: otherwise the reply is `BatchError`.
-    """
-
-    batch: BatchRequest
-    jobs: Insert
-    is_new: bool = True
-    reopen: bool = False
 
 
 @attrs.define
@@ -256,6 +249,8 @@ class Pruned:
 Write = (
     Insert
     | InsertBatch
+    | Stage
+    | Discard
     | ClaimDue
     | Commit
     | Complete
@@ -268,7 +263,17 @@ Write = (
     | LiftPauses
     | HeardPauses
 )
-WriteReply = Inserted | ClaimReply | Committed | Conflict | Completions | Renewed | Pruned
+WriteReply = (
+    Inserted
+    | ClaimReply
+    | Committed
+    | Conflict
+    | Completions
+    | Renewed
+    | Pruned
+    | Staged
+    | Discarded
+)
 
 # --- queries --------------------------------------------------------------------------------------
 
@@ -341,7 +346,9 @@ class Stranded:
     """Jobs that nobody moves on by himself: leases lost, and deadlines passed.
 
     Reply: `StrandedJobs`. A lease is lost when ``now`` has reached its ``lease_until``, or when the
-    storage knows that its node is gone. ``node`` is the asking node, which is there.
+    storage knows that its node is gone. ``node`` is the asking node, which is there. Jobs that are
+    staged are left behind when their node is gone; a storage that cannot know says so when nothing
+    was added to them for `STAGE_LIFE`.
     """
 
     node: str
@@ -354,12 +361,14 @@ class StrandedJobs:
     """``lost``: processing jobs with a lost lease. ``overdue``: jobs that are not running and
     whose ``expire_on`` has come. ``next_at``: the earliest instant after ``now`` at which another
     lease or ``expire_on`` passes, or ``None``. ``foreign``: whether other nodes than the asking
-    one hold leases, so that it is worth while to look again soon."""
+    one hold leases, so that it is worth while to look again soon. ``stages`` are those that were left
+    behind."""
 
     lost: Sequence[StoredJob]
     overdue: Sequence[StoredJob]
     next_at: int | None
     foreign: bool
+    stages: Sequence[JobId] = ()
 
 
 @attrs.define
@@ -396,26 +405,6 @@ class DependentJobs:
     """At most ``limit`` jobs, without their histories; when it is as many, there may be more."""
 
     jobs: Sequence[Dependent]
-
-
-@attrs.define
-class Batches:
-    """Batches, newest first (by sequence, descending). Reply: `BatchesFound`.
-
-    ``before`` is a sequence: only batches with a lower one.
-    """
-
-    limit: int
-    before: int | None = None
-    tenant: str | None = None
-    batch_id: JobId | None = None
-
-
-@attrs.define
-class BatchesFound:
-    """At most ``limit`` batches."""
-
-    batches: Sequence[StoredBatch]
 
 
 Query = (

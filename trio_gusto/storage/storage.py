@@ -12,9 +12,8 @@ from typing import overload
 import trio
 
 from ..model.errors import GustoError, StorageError
+from .batch_messages import Batches, BatchesFound
 from .messages import (
-    Batches,
-    BatchesFound,
     CancelRequests,
     CancelsAsked,
     DependentJobs,

@@ -14,7 +14,8 @@ import pytest
 from trio_gusto.model.errors import NotOurDatabase, SchemaTooNew, StorageError
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import Details
-from trio_gusto.model.states import Completed, Ready
+from trio_gusto.model.states import Completed, JobState, Ready
+from trio_gusto.storage.messages import Inserted
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.sqlite.schema import (
     APPLICATION_ID,
@@ -23,7 +24,7 @@ from trio_gusto.storage.sqlite.schema import (
     check_version,
     migrate,
 )
-from trio_gusto.testing.storage_contract import Subject, scheduling
+from trio_gusto.testing.storage_contract import Subject, batching, scheduling, staging
 
 
 async def open_and_close(path: Path) -> None:
@@ -108,6 +109,26 @@ async def test_a_file_of_version_one_keeps_its_jobs_and_takes_schedules(tmp_path
     ]
     schedules = ask(path, "SELECT name, next_at, last_at, paused FROM schedules")
     assert schedules == [("ledger", "2023-11-14T22:18:20.000Z", "2023-11-14T22:17:20.000Z", 0)]
+
+
+async def test_a_file_of_version_three_keeps_its_batches_and_takes_staged_jobs(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "jobs.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, str(path), [_read(name) for name in MIGRATIONS[:3]])
+        connection.execute("INSERT INTO batch VALUES (7, ?, 1, 'acme', '[]')", (b"b" * 16,))
+    storage = SqliteStorage(path)
+    await storage.attach("node")
+    subject = Subject(storage, "node")
+    (old,) = await batching.find(subject)
+    assert (old.request.tenant, old.sequence) == ("acme", 7)
+    await staging.stage(subject, old.request, 0, *batching.members(subject, old.request, 2))
+    more = batching.storing(old.request, is_new=False, reopen=True, stage=staging.STAGE, staged=2)
+    await subject.expect(Inserted, more)
+    assert await batching.counts(subject, old.request) == {JobState.READY: 2}
+    await storage.detach("node")
+    assert ask(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
 
 async def test_jobs_of_no_schedule_are_in_none_of_its_indexes(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from ...model.errors import BatchError
 from ...model.ids import JobId, to_uuid
 from ...model.job import StoredJob
 from ...model.states import JobState, State
-from ..messages import Batches, InsertBatch
+from ..batch_messages import Batches, InsertBatch
 
 
 @attrs.define
@@ -42,22 +42,25 @@ class Shelf:
         self.kept: dict[JobId, Kept] = {}
         self._sequence = 0
 
-    def refusal(self, write: InsertBatch) -> BatchError | None:
-        """Why this batch cannot be opened."""
+    def open(self, write: InsertBatch) -> BatchError | None:
+        """Jobs for this batch are about to be stored; or why they cannot."""
         batch = self.kept.get(write.batch.id)
         if write.is_new:
-            return None if batch is None else BatchError.exists(to_uuid(write.batch.id))
+            if batch is not None:
+                return BatchError.exists(to_uuid(write.batch.id))
+            self._sequence += 1
+            self.kept[write.batch.id] = Kept(write.batch, self._sequence)
+            return None
         if batch is None:
             return BatchError.unknown(to_uuid(write.batch.id))
         if not write.reopen and not batch.live:
             return BatchError.finished(to_uuid(write.batch.id))
         return None
 
-    def open(self, write: InsertBatch) -> None:
-        """Jobs for this batch are about to be stored."""
+    def undo(self, write: InsertBatch) -> None:
+        """They could not be stored."""
         if write.is_new:
-            self._sequence += 1
-            self.kept[write.batch.id] = Kept(write.batch, self._sequence)
+            del self.kept[write.batch.id]
 
     def enter(self, job: StoredJob) -> None:
         """``job`` is new, and may belong to a batch."""

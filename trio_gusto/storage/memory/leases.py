@@ -22,9 +22,12 @@ from ..messages import (
 )
 from .figures import brief
 from .index import Index, lease_of
+from .staging import Staging
 
 
-def stranded(index: Index, query: Stranded, present: Collection[str]) -> StrandedJobs:
+def stranded(
+    index: Index, staging: Staging, query: Stranded, present: Collection[str]
+) -> StrandedJobs:
     """Jobs that nobody moves on by himself; ``present`` are the nodes that are there."""
     index.look_at_deadlines(query.now)
     lost: list[StoredJob] = []
@@ -43,6 +46,7 @@ def stranded(index: Index, query: Stranded, present: Collection[str]) -> Strande
         [brief(job) for job in islice(index.overdue.values(), query.limit)],
         min(instants, default=None),
         any(lease_of(job).node != query.node for job in index.processing.values()),
+        staging.left_behind(present),
     )
 
 
@@ -58,7 +62,7 @@ def cancel_requests(
     return CancelsAsked(asked, pauses)
 
 
-def renew(index: Index, ask: Renew) -> Renewed:
+def renewed(index: Index, ask: Renew) -> Renewed:
     """Move the leases that are still held."""
     lost: list[JobId] = []
     cancels: list[tuple[JobId, str]] = []

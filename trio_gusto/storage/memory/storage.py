@@ -16,14 +16,13 @@ from typing import Any, overload
 import attrs
 import trio
 
-from ...model.errors import DuplicateJob, GustoError, UnknownJob
+from ...model.errors import BatchError, DuplicateJob, GustoError, UnknownJob
 from ...model.ids import JobId, to_uuid
 from ...model.job import ClaimedJob, JobRequest, StoredJob
 from ...model.lifecycle import within_reach
 from ...model.states import Processing, Ready, Waiting
+from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
 from ..messages import (
-    Batches,
-    BatchesFound,
     CancelRequests,
     CancelsAsked,
     ClaimDue,
@@ -39,7 +38,6 @@ from ..messages import (
     Found,
     Get,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Pruned,
@@ -64,9 +62,10 @@ from .criteria import satisfies
 from .dependencies import Awaited
 from .figures import brief, tally
 from .index import ENDED, Index
-from .leases import cancel_requests, renew, request_cancel, stranded
+from .leases import cancel_requests, renewed, request_cancel, stranded
 from .pauses import PauseShelf
 from .schedules import ScheduleShelf
+from .staging import Staging
 
 NEWS = (
     Insert,
@@ -82,10 +81,7 @@ NEWS = (
 )
 """What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
 
-_INSERTED = Inserted()
-_COMMITTED = Committed()
-_COMPLETED = Completions()
-_CONFLICT = Conflict()
+_INSERTED, _COMMITTED, _COMPLETED, _CONFLICT = Inserted(), Committed(), Completions(), Conflict()
 
 
 class MemoryStorage(ImmediateStorage):
@@ -102,6 +98,7 @@ class MemoryStorage(ImmediateStorage):
         self._by_ref: dict[str, StoredJob] = {}
         self._index = Index()
         self._shelf = Shelf()
+        self._staging = Staging()
         self._awaited = Awaited(self._jobs, self._shelf)
         self._sequence = 0
         self._schedules = ScheduleShelf(self._jobs)
@@ -111,6 +108,8 @@ class MemoryStorage(ImmediateStorage):
         self._verbs: Mapping[type, Callable[[Any], WriteReply | GustoError]] = {
             Insert: self._insert,
             InsertBatch: self._insert_batch,
+            Stage: self._staging.put,
+            Discard: self._staging.discard,
             ClaimDue: self._claim_due,
             Commit: self._commit,
             Complete: self._complete,
@@ -232,16 +231,17 @@ class MemoryStorage(ImmediateStorage):
         return _COMMITTED
 
     def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
-        refusal = self._shelf.refusal(write)
-        if refusal is not None:
+        jobs = self._staging.jobs_of(write)
+        if isinstance(jobs, BatchError):
+            return jobs
+        if (refusal := self._shelf.open(write)) is not None:
             return refusal
-        self._shelf.open(write)
-        reply = self._insert(write.jobs)
+        reply = self._insert(jobs)
         if isinstance(reply, GustoError):
-            if write.is_new:
-                del self._shelf.kept[write.batch.id]
+            self._shelf.undo(write)
             return reply
-        for request in write.jobs.requests:
+        self._staging.drop(write.stage)
+        for request in jobs.requests:
             self._shelf.enter(self._jobs[request.id])
         return reply
 
@@ -348,11 +348,11 @@ class MemoryStorage(ImmediateStorage):
         }
         return Completions(refused, tuple(awaited))
 
-    def _renew(self, ask: Renew) -> Renewed:
-        return renew(self._index, ask)
+    def _renew(self, renew: Renew) -> Renewed:
+        return renewed(self._index, renew)
 
-    def _request_cancel(self, ask: RequestCancel) -> Committed | Conflict:
-        return _COMMITTED if request_cancel(self._index, ask) else _CONFLICT
+    def _request_cancel(self, request: RequestCancel) -> Committed | Conflict:
+        return _COMMITTED if request_cancel(self._index, request) else _CONFLICT
 
     def _prune(self, prune: Prune) -> Pruned:
         count = 0
@@ -389,9 +389,8 @@ class MemoryStorage(ImmediateStorage):
         return Found([attrs.evolve(job) for job in jobs])
 
     def _find(self, find: Find) -> Found:
-        newest_first = reversed(self._jobs.values())
-        matching = (brief(job) for job in newest_first if satisfies(job, find))
+        matching = (brief(job) for job in reversed(self._jobs.values()) if satisfies(job, find))
         return Found(list(islice(matching, find.limit)))
 
     def _stranded(self, query: Stranded) -> StrandedJobs:
-        return stranded(self._index, query, {*self._nodes, query.node})
+        return stranded(self._index, self._staging, query, {*self._nodes, query.node})

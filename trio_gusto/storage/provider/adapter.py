@@ -23,9 +23,8 @@ from ...model.instants import to_datetime
 from ...model.job import ClaimedJob
 from ...model.lanes import worker_of
 from ...model.states import Ready, Scheduled, Waiting
+from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
 from ..messages import (
-    Batches,
-    BatchesFound,
     CancelRequests,
     CancelsAsked,
     ClaimDue,
@@ -41,7 +40,6 @@ from ..messages import (
     Found,
     Get,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Pruned,
@@ -176,7 +174,7 @@ class ProviderStorage(Storage, Generic[R]):
 
     async def _perform(self, write: Write) -> WriteReply:
         match write:
-            case InsertBatch():
+            case InsertBatch() | Stage() | Discard():
                 raise NotSupported("batches", "SupportsBatches")
             case Insert():
                 return await self._insert(write)

@@ -10,7 +10,7 @@ from ...model.batch import BatchRequest, StoredBatch
 from ...model.errors import BatchError
 from ...model.ids import JobId, to_uuid
 from ...model.states import JobState
-from ..messages import Batches, BatchesFound, InsertBatch
+from ..batch_messages import Batches, BatchesFound, InsertBatch
 from .rows import WORDS
 
 _NUMBER = "SELECT number FROM batch WHERE id = ?"

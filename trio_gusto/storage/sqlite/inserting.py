@@ -10,9 +10,9 @@ parameters are what an insert costs. Jobs that are claimed by the group that bri
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import groupby
+from itertools import chain, groupby
 
 from ...model.errors import ArgumentError, DuplicateJob, GustoError
 from ...model.ids import JobId, to_uuid
@@ -37,6 +37,9 @@ _LEASE = 3  # the values of a lease, given once for all rows
 _WHOLE_ROW = f"({', '.join('?' * 26)}"
 
 NewJob = tuple[JobRequest, State]
+
+Key = tuple[JobId, str | None]
+"""What must be unique about a job: its id, and its ``ref_id`` if it has one."""
 
 
 def insert_jobs(
@@ -80,22 +83,23 @@ def new_jobs(inserts: Sequence[Insert]) -> list[NewJob]:
     return jobs
 
 
-def refusal(connection: sqlite3.Connection, insert: Insert, error: Exception) -> GustoError:
-    """Why a message could not be stored."""
+def refusal(
+    connection: sqlite3.Connection, insert: Insert, error: Exception, before: Iterable[Key] = ()
+) -> GustoError:
+    """Why a message could not be stored; ``before`` are the keys of jobs that go with it."""
     ids: set[JobId] = set()
     refs: dict[str, JobId] = {}
-    for request in insert.requests:
-        if request.id in ids or _exists(connection, request.id):
-            found = to_uuid(request.id)
+    for job_id, ref_id in chain(before, map(_key, insert.requests)):
+        if job_id in ids or _exists(connection, job_id):
+            found = to_uuid(job_id)
             return DuplicateJob("id", found, found)
-        ids.add(request.id)
-        ref_id = None if request.details is None else request.details.ref_id
+        ids.add(job_id)
         if ref_id is None:
             continue
-        owner = refs.setdefault(ref_id, request.id)
-        if owner is request.id:
+        owner = refs.setdefault(ref_id, job_id)
+        if owner is job_id:
             owner = _owner(connection, ref_id) or owner
-        if owner is not request.id:
+        if owner is not job_id:
             return DuplicateJob("ref_id", ref_id, to_uuid(owner))
     unknown = unknown_parent(connection, insert)
     if unknown is not None:
@@ -115,6 +119,10 @@ def chunks(count: int) -> Iterator[tuple[int, int]]:
             size //= 2
         yield first, size
         first += size
+
+
+def _key(request: JobRequest) -> Key:
+    return request.id, None if request.details is None else request.details.ref_id
 
 
 def _is_plain(job: NewJob) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,6 +21,10 @@ else:
     import fcntl
 
     IS_SUPPORTED = True
+
+
+IsGone = Callable[[str], bool | None]
+"""Whether a node is gone; ``None`` where that cannot be known."""
 
 
 class Presence:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 
 import orjson
@@ -13,8 +13,8 @@ import orjson
 from ...model.ids import JobId
 from ...model.job import AttemptRecord, StoredJob
 from ...model.states import JobState
+from ..batch_messages import Batches
 from ..messages import (
-    Batches,
     CancelRequests,
     CancelsAsked,
     Dependents,
@@ -33,18 +33,17 @@ from ..schedule_messages import FindSchedules
 from .batches import find_batches
 from .dependencies import dependents
 from .pauses import find_pauses, kept_pauses
+from .presence import IsGone
 from .ready import WORKER_READY
 from .rows import ATTEMPT_COLUMNS, NUMBERS, WHOLE_JOB, WORDS, attempt_of, stored_job
 from .schedules import find_schedules
+from .staging import left_behind
 
 _RUNNING = "state = 3"
 """Few jobs among many: they are found by their own index, and sorted by ``+seq``, because ``seq``
 would have SQLite walk the whole table in that order."""
 
 _IN_BATCH = "batch IS NOT NULL AND batch = (SELECT number FROM batch WHERE id = ?)"
-
-IsGone = Callable[[str], bool]
-"""Whether a node is known to be gone."""
 
 
 def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> QueryReply:
@@ -201,7 +200,8 @@ def _stranded(connection: sqlite3.Connection, query: Stranded, is_gone: IsGone) 
         "WHERE state < 3 AND expire_on IS NOT NULL AND expire_on > ?1)",
         (now, gone),
     ).fetchone()
-    return StrandedJobs(lost, overdue, next_at, bool(others))
+    stages = left_behind(connection, query, is_gone)
+    return StrandedJobs(lost, overdue, next_at, bool(others), stages)
 
 
 def _cancel_requests(connection: sqlite3.Connection, query: CancelRequests) -> CancelsAsked:

@@ -47,10 +47,11 @@ NUMBERS: dict[JobState, int] = {
 
 WORDS = {number: word for word, number in NUMBERS.items()}
 
-REQUEST_COLUMNS = (
+OWN_COLUMNS = (
     "id, handler, args, created_at, max_attempts, timeout, execute_after, expire_on, "
-    "queue, priority, tenant, ref_id, details, schedule, fire_time, worker, batch"
+    "queue, priority, tenant, ref_id, details, schedule, fire_time, worker"
 )
+REQUEST_COLUMNS = f"{OWN_COLUMNS}, batch"
 STATE_COLUMNS = "state, due, node, claimed_at, lease_until, started_at, ended_at, result, reason"
 
 WHOLE_JOB = (
@@ -65,8 +66,15 @@ WHOLE_JOB = (
 Row = Sequence[Any]  # SQLite's columns have no static types
 
 
-def request_values(request: JobRequest, names: Names) -> tuple[object, ...]:
-    """The values of `REQUEST_COLUMNS`."""
+def own_values(request: JobRequest, names: Names) -> tuple[object, ...]:
+    """The values of `OWN_COLUMNS`."""
+    return request_values(request, names, in_batch=False)[:-1]
+
+
+def request_values(
+    request: JobRequest, names: Names, *, in_batch: bool = True
+) -> tuple[object, ...]:
+    """The values of `REQUEST_COLUMNS`; not ``in_batch``, its batch need not be stored."""
     details = request.details
     return (
         request.id,
@@ -86,7 +94,9 @@ def request_values(request: JobRequest, names: Names) -> tuple[object, ...]:
         None if details is None else details.schedule_name,
         None if details is None else details.fire_time,
         None if details is None else details.worker,
-        None if details is None or details.batch is None else names.batch_number(details.batch),
+        None
+        if details is None or details.batch is None or not in_batch
+        else names.batch_number(details.batch),
     )
 
 

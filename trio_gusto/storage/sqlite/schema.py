@@ -16,7 +16,13 @@ from ...model.errors import NotOurDatabase, SchemaTooNew, StorageError
 APPLICATION_ID = 0x4755_5354
 """Says in the file's header that it is ours: the letters GUST."""
 
-MIGRATIONS: Sequence[str] = ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql")
+MIGRATIONS: Sequence[str] = (
+    "schema.sql",
+    "schema_2.sql",
+    "schema_3.sql",
+    "schema_4.sql",
+    "schema_5.sql",
+)
 """The script at index n leads from version n to version n + 1."""
 
 OLDEST_SQLITE = (3, 38, 0)

@@ -1,24 +1,33 @@
--- Named workers and pauses. What each column means is told in docs/reference/sqlite-schema.md.
+-- Version 4. Jobs that are put by for a batch whose block is still open: no query and no claim looks
+-- here. All of them become rows of job in the transaction that ends the block.
 
--- Most jobs have none. It repeats what the details say, because an index needs a column.
-ALTER TABLE job ADD COLUMN worker TEXT;
-
--- Jobs of named workers have an index of their own, so that those that have to wait are in nobody's way.
-DROP INDEX job_ready;
-CREATE INDEX job_ready ON job (queue, priority DESC, due) WHERE state = 2 AND worker IS NULL;
-CREATE INDEX job_of_worker ON job (state, worker, priority DESC, due)
-WHERE worker IS NOT NULL AND state < 4;
-
--- Both are empty while nothing is paused. A number is never given again.
-CREATE TABLE pause (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,
-  queue TEXT,
-  tenant TEXT,
-  reason TEXT NOT NULL,
-  since INTEGER NOT NULL
+CREATE TABLE stage (
+  number INTEGER PRIMARY KEY,
+  id BLOB NOT NULL UNIQUE,
+  node TEXT NOT NULL,
+  touched_at INTEGER NOT NULL,
+  count INTEGER NOT NULL
 ) STRICT;
 
-CREATE TABLE pause_heard (
-  node INTEGER PRIMARY KEY,
-  number INTEGER NOT NULL
-) STRICT;
+CREATE TABLE staged (
+  stage INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  due INTEGER NOT NULL,
+  id BLOB NOT NULL,
+  handler INTEGER NOT NULL,
+  args TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  max_attempts INTEGER NOT NULL,
+  timeout INTEGER,
+  execute_after INTEGER,
+  expire_on INTEGER,
+  queue TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  tenant TEXT NOT NULL,
+  ref_id TEXT,
+  details TEXT,
+  schedule TEXT,
+  fire_time INTEGER,
+  PRIMARY KEY (stage, position)
+) STRICT, WITHOUT ROWID;

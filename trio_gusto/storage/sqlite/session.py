@@ -121,8 +121,8 @@ class Session:
             connection = self._reader
         return answer(connection, query, self._is_gone)
 
-    def _is_gone(self, node: str) -> bool:
-        return self.presence is not None and self.presence.is_gone(node)
+    def _is_gone(self, node: str) -> bool | None:
+        return None if self.presence is None else self.presence.is_gone(node)
 
     def _close_reader(self) -> None:
         if self._reader is not None:

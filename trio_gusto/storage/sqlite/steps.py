@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TypeVar, cast
 
-from ...model.errors import ArgumentError, GustoError
+from ...model.errors import ArgumentError, BatchError, GustoError
+from ..batch_messages import Discard, InsertBatch, Stage
 from ..messages import (
     ClaimDue,
     Commit,
@@ -21,7 +22,6 @@ from ..messages import (
     Completions,
     Conflict,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Renew,
@@ -42,6 +42,7 @@ from .names import Names
 from .pauses import hear_pauses, lift_pauses, put_pause
 from .schedules import fire_schedule, put_schedule
 from .settling import complete_all, prune, renew, request_cancel, settle
+from .staging import discard, keys_of, missing_from, publish, put_by
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -138,7 +139,8 @@ class Steps:
         if not isinstance(reply, Exception) or isinstance(reply, GustoError):
             return reply
         if type(write) is InsertBatch:
-            return refusal(self._connection, write.jobs, reply)
+            staged = () if write.stage is None else keys_of(self._connection, write.stage)
+            return refusal(self._connection, write.jobs, reply, staged)
         if type(write) is Insert:
             return refusal(self._connection, write, reply)
         return _unstorable(write, reply)
@@ -165,6 +167,13 @@ class Steps:
             new_jobs(cast(Sequence[Insert], run)),
             dependencies=self._dependencies,
         )
+
+    def _insert_batch(self, write: InsertBatch) -> Inserted | BatchError:
+        refused = missing_from(self._connection, write) or refusal_of(self._connection, write)
+        if refused is None:
+            publish(self._connection, self._names, write)
+            self._insert([write.jobs])
+        return refused or _INSERTED
 
     def _complete(self, complete: Complete) -> Completions | None:
         """All together; ``None`` when they have to be told one by one, and nothing is done."""
@@ -203,10 +212,11 @@ class Steps:
             case HeardPauses():
                 return hear_pauses(self._connection, self._names, write)
             case InsertBatch():
-                refused = refusal_of(self._connection, write)
-                if refused is None:
-                    self._insert([write.jobs])
-                return refused or _INSERTED
+                return self._insert_batch(write)
+            case Stage():
+                return put_by(self._connection, self._names, write)
+            case Discard():
+                return discard(self._connection, write)
             case Insert():
                 self._insert([write])
                 return _INSERTED

@@ -16,9 +16,8 @@ import outcome
 import trio
 
 from ...model.errors import GustoError, OptionsError, StorageBusy, StorageError
+from ..batch_messages import Batches, BatchesFound, InsertBatch
 from ..messages import (
-    Batches,
-    BatchesFound,
     CancelRequests,
     CancelsAsked,
     Commit,
@@ -29,7 +28,6 @@ from ..messages import (
     Found,
     Get,
     Insert,
-    InsertBatch,
     Query,
     QueryReply,
     Renew,

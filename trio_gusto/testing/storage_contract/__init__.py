@@ -15,6 +15,7 @@ from .pausing import PAUSING_CHECKS
 from .runner import Check, MakeStorage, Reopen, check_reopening, check_storage, run_check
 from .scheduling import SCHEDULING_CHECKS
 from .settling import SETTLING_CHECKS
+from .staging import STAGING_CHECKS
 from .subject import Subject
 
 STORAGE_CHECKS: tuple[Check, ...] = (
@@ -26,6 +27,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *PAUSING_CHECKS,
     *DEPENDING_CHECKS,
     *BATCHING_CHECKS,
+    *STAGING_CHECKS,
     *LOOKING_CHECKS,
     *SCHEDULING_CHECKS,
 )

@@ -10,15 +10,13 @@ from ...model.ids import to_uuid, uuid7
 from ...model.job import Details, JobRequest
 from ...model.lifecycle import admit
 from ...model.states import Cancelled, Condition, Failed, JobState, Waiting
+from ...storage.batch_messages import Batches, BatchesFound, InsertBatch
 from ...storage.messages import (
-    Batches,
-    BatchesFound,
     Commit,
     Committed,
     Completions,
     Find,
     Insert,
-    InsertBatch,
     Inserted,
     Prune,
     Pruned,
