@@ -24,7 +24,13 @@ from trio_gusto import HandlerOptions, JobOptions, Options, ScheduleOptions, Ser
 from trio_gusto.cli import exits
 from trio_gusto.cli.main import commands
 from trio_gusto.model import errors, facts, lifecycle, outcomes, states
-from trio_gusto.storage import batch_messages, messages, retention_messages, schedule_messages
+from trio_gusto.storage import (
+    batch_messages,
+    messages,
+    pause_messages,
+    retention_messages,
+    schedule_messages,
+)
 
 HERE = Path(__file__).parent
 
@@ -269,6 +275,7 @@ def message_page() -> str:
         retention_messages: None,
         schedule_messages: schedule_messages.FindSchedules,
         batch_messages: batch_messages.Batches,
+        pause_messages: pause_messages.Pauses,
     }
     writes: list[type] = []
     queries: list[type] = []

@@ -86,6 +86,8 @@ class Workers:
         self._executors = Executors(
             workplace, self.roster, self.settler, probe, clock, Parents(desk, workplace)
         )
+        self.heart.is_claiming = self.poller.is_claiming
+        self.heart.on_paused = self.poller.hold
         self.settler.on_due = self.poller.note_due
         self.settler.on_awaited = resolver.note
 
@@ -287,7 +289,7 @@ class Tree:
                 workers.cron.wake,
                 self.resolver.hear,
             ],
-            workers.heart.look_for_cancels,
+            workers.heart.look_for_requests,
         )
         return [*workers.children(), Child("listener", listener.run), *self._beside]
 

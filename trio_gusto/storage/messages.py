@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: twelve writes and eight queries, each with its reply.
+"""The whole language spoken to storages: fifteen writes and nine queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -9,7 +9,7 @@ error and has no effect; its neighbours are not harmed. Queries (`Storage.read`)
 only and never wait behind writes.
 
 Instants and durations are integers, microseconds. What is said about schedules is in
-`schedule_messages`, what is said about batches in `batch_messages`.
+`schedule_messages`, what is said about batches in `batch_messages`, about pauses in `pause_messages`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..model.dependencies import Dependent
 from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
+from ..model.pauses import StoredPause
 from ..model.states import Completed, JobState, State
 from .batch_messages import (
     Batches,
@@ -32,6 +33,7 @@ from .batch_messages import (
     Stage,
     Staged,
 )
+from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .retention_messages import Prune, Pruned
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
@@ -76,6 +78,8 @@ class ClaimDue:
     order of ``queues`` if given (name, share): up to each share first, then what is left of
     ``limit`` from the same queues in the same order; from all queues in one order if ``None``.
     Jobs whose handler's name is in ``skip_names`` (nearly always empty) are passed over.
+    What a pause covers is passed over (`pauses.covered`). Of the jobs of a named worker the first is
+    taken, and none while one of them is processing (`lanes.Lanes`).
     The jobs found are cut with `lifecycle.within_reach(…, free)`. Each one taken becomes
     ``Processing``, spends an attempt and gets its version raised by one: the token of its lease.
     Reply: `ClaimReply`.
@@ -96,11 +100,14 @@ class ClaimReply:
 
     ``more``: the limit (or ``within_reach``) was hit, so there may be more ready jobs.
     ``next_due``: the earliest instant at which a job that is scheduled now falls due, or ``None``.
+    ``held``: a job of a named worker could have been claimed by its due instant and ``expire_on``, but was
+    not, so that it is worth while to claim again when a lease was let go of.
     """
 
     jobs: Sequence[ClaimedJob]
     more: bool
     next_due: int | None
+    held: bool = False
 
 
 @attrs.define
@@ -243,6 +250,9 @@ Write = (
     | Prune
     | PutSchedule
     | Fire
+    | PutPause
+    | LiftPauses
+    | HeardPauses
 )
 WriteReply = (
     Inserted
@@ -354,16 +364,17 @@ class StrandedJobs:
 
 @attrs.define
 class CancelRequests:
-    """The processing jobs of ``node`` whose cancellation was asked for. Reply: `CancelsAsked`."""
+    """What others want of the processing jobs of ``node``. Reply: `CancelsAsked`."""
 
     node: str
 
 
 @attrs.define
 class CancelsAsked:
-    """Pairs of job and reason."""
+    """Pairs of job and reason, and the pauses that hold, by number."""
 
     cancels: Sequence[tuple[JobId, str]]
+    pauses: Sequence[StoredPause] = ()
 
 
 @attrs.define
@@ -387,7 +398,16 @@ class DependentJobs:
     jobs: Sequence[Dependent]
 
 
-Query = Get | Find | Tally | Stranded | CancelRequests | FindSchedules | Dependents | Batches
+Query = (
+    Get | Find | Tally | Stranded | CancelRequests | FindSchedules | Dependents | Batches | Pauses
+)
 QueryReply = (
-    Found | Tallied | StrandedJobs | CancelsAsked | Schedules | DependentJobs | BatchesFound
+    Found
+    | Tallied
+    | StrandedJobs
+    | CancelsAsked
+    | Schedules
+    | DependentJobs
+    | BatchesFound
+    | PausesFound
 )

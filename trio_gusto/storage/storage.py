@@ -32,6 +32,7 @@ from .messages import (
     Write,
     WriteReply,
 )
+from .pause_messages import Pauses, PausesFound
 from .schedule_messages import FindSchedules, Schedules
 
 Answer = Callable[[Sequence[WriteReply | GustoError] | StorageError], None]
@@ -111,6 +112,8 @@ class Storage(ABC):
     async def read(self, query: Dependents) -> DependentJobs: ...
     @overload
     async def read(self, query: Batches) -> BatchesFound: ...
+    @overload
+    async def read(self, query: Pauses) -> PausesFound: ...
     @abstractmethod
     async def read(self, query: Query) -> QueryReply:
         """Answer one query from committed data.

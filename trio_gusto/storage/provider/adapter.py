@@ -21,6 +21,7 @@ from ...model.errors import GustoError, NotSupported
 from ...model.ids import JobId, to_uuid
 from ...model.instants import to_datetime
 from ...model.job import ClaimedJob
+from ...model.lanes import worker_of
 from ...model.states import Ready, Scheduled, Waiting
 from ...model.uniqueness import has_keys
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
@@ -53,6 +54,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from ..retention_messages import Prune, Pruned
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import Storage
@@ -77,6 +79,15 @@ def no_schedules() -> NotSupported:
         "schedules",
         "SupportsSchedules",
         "give the app a SqliteStorage or a MemoryStorage, or enqueue the jobs from a timer of your own",
+    )
+
+
+def no_pauses() -> NotSupported:
+    """What is answered to whoever wants to pause something."""
+    return NotSupported(
+        "pauses",
+        "SupportsPauses",
+        "give the app a SqliteStorage or a MemoryStorage, or let get_batch leave jobs out",
     )
 
 
@@ -181,11 +192,15 @@ class ProviderStorage(Storage, Generic[R]):
                 return Pruned(0)
             case PutSchedule() | Fire():
                 raise no_schedules()
+            case PutPause() | LiftPauses() | HeardPauses():
+                raise no_pauses()
 
     async def _insert(self, insert: Insert) -> Inserted:
         if has_keys(insert.requests):
             raise NotSupported("unique keys", "", "use another storage for them")
         self._ledger.refuse_known(insert.requests)
+        if any(worker_of(request) is not None for request in insert.requests):
+            raise NotSupported("named workers", "SupportsWorkers")
         for state in insert.states:
             if isinstance(state, Waiting):
                 raise NotSupported("continuations", "SupportsContinuations")
@@ -304,6 +319,8 @@ class ProviderStorage(Storage, Generic[R]):
     async def read(self, query: Dependents) -> DependentJobs: ...
     @overload
     async def read(self, query: Batches) -> BatchesFound: ...
+    @overload
+    async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:
         """Answer from what this process knows; the rest is asked of a `SupportsQueries`.
 
@@ -338,6 +355,8 @@ class ProviderStorage(Storage, Generic[R]):
                 return DependentJobs(())
             case Batches():
                 raise NotSupported("batches", "SupportsBatches")
+            case Pauses():
+                raise no_pauses()
 
     def _cancels(self, node: str) -> Sequence[tuple[JobId, str]]:
         return [

@@ -27,11 +27,14 @@ from ..messages import (
     Tallied,
     Tally,
 )
+from ..pause_messages import Pauses
 from ..schedule_messages import FindSchedules
 from .batches import find_batches
 from .dependencies import dependents
 from .finding import find_rows
+from .pauses import find_pauses, kept_pauses
 from .presence import IsGone
+from .ready import WORKER_READY
 from .rows import ATTEMPT_COLUMNS, WHOLE_JOB, WORDS, attempt_of, stored_job
 from .schedules import find_schedules
 from .staging import left_behind
@@ -61,6 +64,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return dependents(connection, query)
             case Batches():
                 return find_batches(connection, query)
+            case Pauses():
+                return find_pauses(connection, query)
 
 
 @contextmanager
@@ -103,7 +108,10 @@ def _tally(connection: sqlite3.Connection) -> Tallied:
             "SELECT state, queue, tenant, count(*) FROM job GROUP BY state, queue, tenant"
         )
     }
-    oldest = connection.execute("SELECT min(due) FROM job WHERE state = 2").fetchone()[0]
+    (oldest,) = connection.execute(
+        "SELECT min(due) FROM (SELECT min(due) AS due FROM job WHERE state = 2 AND worker IS NULL "
+        f"UNION ALL SELECT min(due) FROM job WHERE {WORKER_READY})"
+    ).fetchone()
     return Tallied(counts, oldest)
 
 
@@ -146,7 +154,8 @@ def _cancel_requests(connection: sqlite3.Connection, query: CancelRequests) -> C
         "ORDER BY seq",
         (query.node,),
     )
-    return CancelsAsked([(JobId(job_id), reason) for job_id, reason in rows])
+    cancels = [(JobId(job_id), reason) for job_id, reason in rows]
+    return CancelsAsked(cancels, kept_pauses(connection))
 
 
 def _jobs(

@@ -26,6 +26,7 @@ MIGRATIONS: Sequence[str] = (
     "schema_5.sql",
     "schema_6.sql",
     "schema_7.sql",
+    "schema_8.sql",
 )
 """The script at index n leads from version n to version n + 1."""
 

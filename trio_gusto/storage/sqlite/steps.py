@@ -30,6 +30,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..pause_messages import HeardPauses, LiftPauses, PutPause
 from ..retention_messages import Prune
 from ..schedule_messages import Fire, PutSchedule
 from .archive import Archive
@@ -41,6 +42,7 @@ from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
 from .names import Names
+from .pauses import hear_pauses, lift_pauses, put_pause
 from .retention import prune
 from .schedules import fire_schedule, put_schedule
 from .settling import CONFLICT, complete_all, is_kept, renew, request_cancel, settle
@@ -246,6 +248,12 @@ class Steps:
                 return put_schedule(self._connection, write)
             case Fire():
                 return fire_schedule(self._connection, self._names, write)
+            case PutPause():
+                return put_pause(self._connection, write)
+            case LiftPauses():
+                return lift_pauses(self._connection, write)
+            case HeardPauses():
+                return hear_pauses(self._connection, self._names, write)
             case InsertBatch():
                 return self._insert_batch(write)
             case Stage():

@@ -40,6 +40,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import Answer, Storage
 from .connection import Location, Synchronous
@@ -51,7 +52,18 @@ _RETRY = 0.02
 """Seconds between two tries at a lock, when there is no thread to wait in."""
 
 
-_NEWS = (Insert, InsertBatch, Commit, Complete, RequestCancel, PutSchedule, Fire)
+_NEWS = (
+    Insert,
+    InsertBatch,
+    Commit,
+    Complete,
+    RequestCancel,
+    PutSchedule,
+    Fire,
+    PutPause,
+    LiftPauses,
+    HeardPauses,
+)
 """What the other nodes of one object want to hear of. Claims would have them wake each other."""
 
 
@@ -184,6 +196,8 @@ class SqliteStorage(Storage):
     async def read(self, query: Dependents) -> DependentJobs: ...
     @overload
     async def read(self, query: Batches) -> BatchesFound: ...
+    @overload
+    async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:
         session = self._attached()
         try:
