@@ -20,7 +20,6 @@ def satisfies(job: StoredJob, find: Find) -> bool:
         and (not find.names or request.name in find.names)
         and (not find.queues or request.queue in find.queues)
         and (not find.tenants or request.tenant in find.tenants)
-        and (not find.workers or details.worker in find.workers)
         and (not find.tags_any or not find.tags_any.isdisjoint(details.tags))
         and (not find.workers or details.worker in find.workers)
         and find.tags_all.issubset(details.tags)
