@@ -26,6 +26,7 @@ from trio_gusto.cli.main import commands
 from trio_gusto.model import errors, facts, lifecycle, outcomes, states
 from trio_gusto.storage import (
     batch_messages,
+    dependency_messages,
     messages,
     pause_messages,
     retention_messages,
@@ -275,6 +276,7 @@ def message_page() -> str:
         retention_messages: None,
         schedule_messages: schedule_messages.FindSchedules,
         batch_messages: batch_messages.Batches,
+        dependency_messages: dependency_messages.Dependents,
         pause_messages: pause_messages.Pauses,
     }
     writes: list[type] = []

@@ -47,6 +47,7 @@ from trio_gusto.model.states import (
     Waiting,
 )
 from trio_gusto.model.uniqueness import OnConflict, key_of
+from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
 from trio_gusto.storage.messages import (
     CancelRequests,
     ClaimDue,
@@ -56,8 +57,6 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
-    DependentJobs,
-    Dependents,
     Find,
     Get,
     Insert,

@@ -13,12 +13,12 @@ from trio_gusto.model.lifecycle import within_reach
 from trio_gusto.model.pauses import StoredPause
 from trio_gusto.model.states import JobState, Ready, Scheduled
 from trio_gusto.storage.batch_messages import BatchesFound
+from trio_gusto.storage.dependency_messages import DependentJobs
 from trio_gusto.storage.messages import (
     CancelsAsked,
     ClaimDue,
     ClaimReply,
     Completions,
-    DependentJobs,
     Find,
     Found,
     Get,

@@ -17,6 +17,7 @@ from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
+from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.claiming import claimable
 from trio_gusto.storage.memory.index import lease_of
@@ -29,8 +30,6 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
-    DependentJobs,
-    Dependents,
     Inserted,
     Renew,
     Renewed,

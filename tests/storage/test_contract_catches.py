@@ -20,6 +20,7 @@ from trio_gusto.storage.batch_messages import (
     Stage,
     Staged,
 )
+from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.claiming import claimable
 from trio_gusto.storage.memory.index import Index, lease_of
@@ -35,8 +36,6 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
-    DependentJobs,
-    Dependents,
     Find,
     Found,
     Get,

@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from ..model.dependencies import Dependent
 from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
@@ -33,6 +32,7 @@ from .batch_messages import (
     Stage,
     Staged,
 )
+from .dependency_messages import DependentJobs, Dependents
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .retention_messages import Prune, Pruned
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
@@ -375,27 +375,6 @@ class CancelsAsked:
 
     cancels: Sequence[tuple[JobId, str]]
     pauses: Sequence[StoredPause] = ()
-
-
-@attrs.define
-class Dependents:
-    """Waiting jobs whose wait may be over, oldest first (by sequence). Reply: `DependentJobs`.
-
-    A batch counts as all of its jobs. That is: none of its parents is live, or it waits for `Condition.SUCCESS` and one of them has
-    ended otherwise. A job without parents never is. ``parents`` leaves out jobs that wait for none
-    of these; ``None`` leaves out none. ``after`` is a sequence: only jobs with a higher one.
-    """
-
-    limit: int
-    after: int = 0
-    parents: Sequence[JobId] | None = None
-
-
-@attrs.define
-class DependentJobs:
-    """At most ``limit`` jobs, without their histories; when it is as many, there may be more."""
-
-    jobs: Sequence[Dependent]
 
 
 Query = (

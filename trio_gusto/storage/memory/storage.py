@@ -22,6 +22,7 @@ from ...model.lifecycle import within_reach
 from ...model.states import Processing, Ready, Waiting
 from ...model.uniqueness import Replacement, stored_requests
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
+from ..dependency_messages import DependentJobs, Dependents
 from ..messages import (
     CancelRequests,
     CancelsAsked,
@@ -32,8 +33,6 @@ from ..messages import (
     Complete,
     Completions,
     Conflict,
-    DependentJobs,
-    Dependents,
     Find,
     Found,
     Get,
@@ -54,7 +53,7 @@ from ..messages import (
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from ..retention_messages import Prune, Pruned
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
-from ..storage import ImmediateStorage
+from ..storage import NEWS, ImmediateStorage
 from .batches import Shelf
 from .claiming import claimable
 from .dependencies import Awaited
@@ -66,20 +65,6 @@ from .retention import old_jobs
 from .schedules import ScheduleShelf
 from .staging import Staging
 from .uniqueness import UNCONTESTED, Keys, duplicate
-
-NEWS = (
-    Insert,
-    InsertBatch,
-    Commit,
-    Complete,
-    RequestCancel,
-    PutSchedule,
-    Fire,
-    PutPause,
-    LiftPauses,
-    HeardPauses,
-)
-"""What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
 
 _INSERTED, _COMMITTED, _COMPLETED, _CONFLICT = Inserted(), Committed(), Completions(), Conflict()
 

@@ -25,6 +25,7 @@ from ...model.lanes import worker_of
 from ...model.states import Ready, Scheduled, Waiting
 from ...model.uniqueness import has_keys
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
+from ..dependency_messages import DependentJobs, Dependents
 from ..messages import (
     CancelRequests,
     CancelsAsked,
@@ -35,8 +36,6 @@ from ..messages import (
     Complete,
     Completions,
     Conflict,
-    DependentJobs,
-    Dependents,
     Find,
     Found,
     Get,

@@ -13,10 +13,10 @@ import orjson
 from ...model.ids import JobId
 from ...model.job import AttemptRecord, StoredJob
 from ..batch_messages import Batches
+from ..dependency_messages import Dependents
 from ..messages import (
     CancelRequests,
     CancelsAsked,
-    Dependents,
     Find,
     Found,
     Get,
