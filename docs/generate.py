@@ -26,7 +26,9 @@ from trio_gusto.cli.main import commands
 from trio_gusto.model import errors, facts, lifecycle, outcomes, states
 from trio_gusto.storage import (
     batch_messages,
+    dependency_messages,
     messages,
+    pause_messages,
     report_messages,
     retention_messages,
     schedule_messages,
@@ -275,6 +277,8 @@ def message_page() -> str:
         retention_messages: None,
         schedule_messages: schedule_messages.FindSchedules,
         batch_messages: batch_messages.Batches,
+        dependency_messages: dependency_messages.Dependents,
+        pause_messages: pause_messages.Pauses,
         report_messages: report_messages.ReadLog,
     }
     writes: list[type] = []

@@ -47,6 +47,7 @@ from trio_gusto.model.states import (
     Waiting,
 )
 from trio_gusto.model.uniqueness import OnConflict, key_of
+from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
 from trio_gusto.storage.messages import (
     CancelRequests,
     ClaimDue,
@@ -56,8 +57,6 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
-    DependentJobs,
-    Dependents,
     Find,
     Get,
     Insert,
@@ -76,14 +75,14 @@ LEASE = 8
 texts = st.none() | st.sampled_from(["", "null", "1"])
 
 DETAILS = {
-    "x": Details(ref_id="x", tags=("x",), worker="w", metadata={"n": 1, "t": True}),
+    "x": Details(ref_id="x", tags=("x",), metadata={"n": 1, "t": True}),
     "y": Details(ref_id="y", tags=("y", "x"), created_by="ann", user_id="u", metadata={"n": 1.0}),
 }
 CRITERIA: list[dict[str, Any]] = [
     {},
     {"names": frozenset({"f"})},
     {"tags_all": frozenset({"x", "y"})},
-    {"workers": frozenset({"w", "v"})},
+    {"workers": frozenset({"smtp", "v"})},
     {"created_by": "ann"},
     {"user_id": "u"},
     {"metadata": {"n": 1}},
@@ -101,6 +100,11 @@ def accepts(selection: Selection, job: StoredJob) -> bool:
 
 class Agreement(BatchAgreement):
     """Instants are few and close, so that due instants, leases and deadlines meet."""
+
+    workers = 0
+    """So many of ``workers + 1`` jobs have a named worker."""
+
+    tenants = st.just("")
 
     # --- time and nodes -----------------------------------------------------------------------
 
@@ -126,8 +130,11 @@ class Agreement(BatchAgreement):
         self.made += 1
         after = draw(st.none() | few)
         life = draw(st.none() | st.integers(1, 12))
-        details = draw(st.none() | st.sampled_from(["x", "y"]))
+        known = draw(st.none() | st.sampled_from(["x", "y"]))
+        details = None if known is None else DETAILS[known]
         earliest = self.now + (after or 0)
+        if draw(st.integers(0, self.workers)):
+            details = Details(worker=draw(st.sampled_from(["smtp", "printer"])))
         return JobRequest(
             uuid7(self.now * 1000, self.made),
             draw(st.sampled_from(["f", "g"])),
@@ -138,7 +145,8 @@ class Agreement(BatchAgreement):
             expire_on=None if life is None else earliest + life,
             queue=draw(queue_names),
             priority=draw(st.sampled_from([0, 0, 1, -1])),
-            details=None if details is None else DETAILS[details],
+            tenant=draw(self.tenants),
+            details=details,
         )
 
     def insertion(self, draw: Any) -> Insert:
@@ -312,7 +320,7 @@ class Agreement(BatchAgreement):
     @rule(data=st.data())
     def claim(self, data: st.DataObject) -> None:
         claim, before = self.claiming(data.draw), self.jobs
-        expected = claimable(before, claim)
+        expected = claimable(before, claim, self.pauses)
         self.claims.update(expected)
         self.ever_claimed.update(expected)
         (reply,) = self.tell(claim)

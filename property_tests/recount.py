@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from trio_gusto.model.errors import BatchError, DuplicateJob, UnknownJob
 from trio_gusto.model.ids import JobId
-from trio_gusto.model.job import StoredJob
+from trio_gusto.model.job import JobRequest, StoredJob
 from trio_gusto.model.lifecycle import within_reach
+from trio_gusto.model.pauses import StoredPause
 from trio_gusto.model.states import JobState, Ready, Scheduled
 from trio_gusto.storage.batch_messages import BatchesFound
+from trio_gusto.storage.dependency_messages import DependentJobs
 from trio_gusto.storage.messages import (
     CancelsAsked,
     ClaimDue,
     ClaimReply,
     Completions,
-    DependentJobs,
     Find,
     Found,
     Get,
     Renewed,
     StrandedJobs,
 )
+from trio_gusto.storage.pause_messages import PausesFound
 from trio_gusto.storage.storage import Storage
 
 ALL = 1_000_000
@@ -49,7 +53,7 @@ def differences(jobs: Jobs, model_jobs: Jobs) -> str:
     return "\n".join(pairs) or "the jobs are in another order"
 
 
-def claimable(jobs: Jobs, claim: ClaimDue) -> list[JobId]:
+def claimable(jobs: Jobs, claim: ClaimDue, pauses: Sequence[StoredPause] = ()) -> list[JobId]:
     """What a claim should take, by a plain recount: no index, no shortcut."""
     eligible = sorted(
         (-job.request.priority, job.state.due, job.sequence, job.request.id)
@@ -58,20 +62,44 @@ def claimable(jobs: Jobs, claim: ClaimDue) -> list[JobId]:
         and job.state.due <= claim.now
         and (job.request.expire_on is None or claim.now < job.request.expire_on)
         and job.request.name not in claim.skip_names
+        and not any(is_held(job.request, pause) for pause in pauses)
     )
-    found = [job_id for *_, job_id in eligible]
-    if claim.queues is not None:
-        in_queue = {
-            name: [job_id for job_id in found if jobs[job_id].request.queue == name]
-            for name, _ in claim.queues
-        }
-        found = [job_id for name, share in claim.queues for job_id in in_queue[name][:share]]
-        found = found[: claim.limit]
-        rest = [job_id for name, share in claim.queues for job_id in in_queue[name]]
-        found += [job_id for job_id in rest if job_id not in found]
-    found = found[: claim.limit]
+    at_work = {worker_of(job) for job in jobs.values() if job.state.word is JobState.PROCESSING}
+    found: list[JobId] = []
+
+    def take(queue: str | None, most: int) -> None:
+        for *_, job_id in eligible:
+            job = jobs[job_id]
+            worker = worker_of(job)
+            if most <= 0 or len(found) >= claim.limit:
+                return
+            if queue not in (None, job.request.queue) or job_id in found:
+                continue
+            if worker is None or worker not in at_work:
+                at_work.add(worker)
+                found.append(job_id)
+                most -= 1
+
+    if claim.queues is None:
+        take(None, claim.limit)
+    else:
+        for queue, share in claim.queues:
+            take(queue, share)
+        for queue, _ in claim.queues:
+            take(queue, claim.limit)
     spent = [(jobs[job_id].attempt, jobs[job_id].request.max_attempts) for job_id in found]
     return found[: within_reach(spent, claim.free)]
+
+
+def worker_of(job: StoredJob) -> str | None:
+    """Its named worker."""
+    return None if job.request.details is None else job.request.details.worker
+
+
+def is_held(request: JobRequest, pause: StoredPause) -> bool:
+    """Whether a pause holds a job back."""
+    of_queue = pause.queue is None or pause.queue == request.queue
+    return of_queue and (pause.tenant is None or pause.tenant == request.tenant)
 
 
 def check_change(old: StoredJob, new: StoredJob) -> None:
@@ -93,13 +121,15 @@ def comparable(reply: object) -> object:
         case DuplicateJob():
             return ("duplicate", reply.key, reply.value, reply.existing_id)
         case ClaimReply():
-            return (list(reply.jobs), reply.more, reply.next_due)
+            return (list(reply.jobs), reply.more, reply.next_due, reply.held)
+        case PausesFound():
+            return (list(reply.pauses), list(reply.unheard))
         case Completions():
             return (dict(reply.refused), sorted(reply.awaited))
         case Renewed():
             return (sorted(reply.lost), sorted(reply.cancels))
         case CancelsAsked():
-            return sorted(reply.cancels)
+            return (sorted(reply.cancels), list(reply.pauses))
         case BatchError():
             return ("batch", str(reply))
         case BatchesFound():

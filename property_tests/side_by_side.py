@@ -22,12 +22,14 @@ from property_tests.recount import (
     comparable,
     differences,
     everything,
+    worker_of,
 )
 from property_tests.strategies import NOW
 from trio_gusto.model.errors import BatchError, DuplicateJob, GustoError, UnknownJob
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import ClaimedJob
-from trio_gusto.model.states import Expired, Processing, Scheduled
+from trio_gusto.model.pauses import StoredPause
+from trio_gusto.model.states import Expired, Processing, Ready, Scheduled
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
     ClaimDue,
@@ -59,6 +61,7 @@ class SideBySide(RuleBasedStateMachine):
         self.batches: list[JobId] = []
         self.jobs: Jobs = {}
         self.leases: list[ClaimedJob] = []
+        self.pauses: Sequence[StoredPause] = ()
         self.ever_claimed: Counter[JobId] = Counter()
         self.claims: Counter[JobId] = Counter()  # since it was last retried by hand, like this
         self.given_back: Counter[JobId] = Counter()
@@ -134,7 +137,16 @@ class SideBySide(RuleBasedStateMachine):
 
     def count_claims(self, claim: ClaimDue, reply: ClaimReply, before: Jobs) -> None:
         """Compare a claim with a plain recount of what could be claimed."""
-        assert [job.request.id for job in reply.jobs] == claimable(before, claim)
+        assert [job.request.id for job in reply.jobs] == claimable(before, claim, self.pauses)
+        claimed = {job.request.id for job in reply.jobs}
+        assert reply.held == any(
+            worker_of(job) is not None
+            and job.request.id not in claimed
+            and isinstance(job.state, Ready)
+            and job.state.due <= claim.now
+            and (job.request.expire_on is None or claim.now < job.request.expire_on)
+            for job in self.jobs.values()
+        )
         for job in reply.jobs:
             request = job.request
             assert job.due <= claim.now

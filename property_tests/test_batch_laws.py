@@ -17,11 +17,11 @@ from trio_gusto.model.errors import GustoError
 from trio_gusto.model.failure import leaves
 from trio_gusto.model.states import Cancelled, Condition, JobState, Processing, Waiting
 from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
+from trio_gusto.storage.dependency_messages import DependentJobs
 from trio_gusto.storage.messages import (
     Commit,
     Committed,
     Conflict,
-    DependentJobs,
     Insert,
     Inserted,
     RequestCancel,

@@ -23,15 +23,8 @@ from trio_gusto.model.dependencies import Dependent, GiveUp, Release, Verdict, W
 from trio_gusto.model.errors import DuplicateJob, UnknownJob
 from trio_gusto.model.failure import leaves
 from trio_gusto.model.states import Condition, JobState, Ready, Waiting
-from trio_gusto.storage.messages import (
-    Commit,
-    Committed,
-    Conflict,
-    DependentJobs,
-    Dependents,
-    Insert,
-    Inserted,
-)
+from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
+from trio_gusto.storage.messages import Commit, Committed, Conflict, Insert, Inserted
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 

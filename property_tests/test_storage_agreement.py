@@ -11,13 +11,18 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from property_tests.agreement import Agreement
+from property_tests.pause_agreement import PauseAgreement
 from property_tests.report_agreement import ReportAgreement
 from property_tests.schedule_agreement import ScheduleAgreement
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
+from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
 from trio_gusto.storage.memory import MemoryStorage
+from trio_gusto.storage.memory.claiming import claimable
+from trio_gusto.storage.memory.index import lease_of
+from trio_gusto.storage.memory.pauses import PauseShelf
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -26,8 +31,6 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
-    DependentJobs,
-    Dependents,
     Find,
     Found,
     Inserted,
@@ -36,6 +39,7 @@ from trio_gusto.storage.messages import (
     Stranded,
     StrandedJobs,
 )
+from trio_gusto.storage.pause_messages import Pauses
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.schedule_messages import Fire
 from trio_gusto.storage.sqlite import SqliteStorage
@@ -70,6 +74,16 @@ class SqliteAgreesOnSchedules(ScheduleAgreement):
 @pytest.mark.timeout(3600)  # a nightly run draws many examples
 def test_sqlite_agrees_with_memory_on_schedules() -> None:
     run_state_machine_as_test(SqliteAgreesOnSchedules, settings=settings(stateful_step_count=40))
+
+
+class SqliteAgreesOnPauses(PauseAgreement):
+    def make_storage(self, path: Path) -> Storage:
+        return SqliteStorage(path, inline=True, synchronous="NORMAL")
+
+
+@pytest.mark.timeout(3600)  # a nightly run draws many examples
+def test_sqlite_agrees_with_memory_on_named_workers_and_pauses() -> None:
+    run_state_machine_as_test(SqliteAgreesOnPauses, settings=settings(stateful_step_count=40))
 
 
 # --- planted faults: one for each family of laws --------------------------------------------------
@@ -270,6 +284,51 @@ def test_the_machine_catches(fault: type[MemoryStorage]) -> None:
     with pytest.raises(AssertionError):
         run_state_machine_as_test(
             Caught,
+            settings=settings(
+                max_examples=1000,
+                stateful_step_count=40,
+                derandomize=True,
+                database=None,
+                phases=[Phase.generate],
+            ),
+        )
+
+
+class FreesAWorkerWithItsLease(MemoryStorage):
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        kept = self._index.processing
+        self._index.processing = {
+            job_id: job for job_id, job in kept.items() if lease_of(job).lease_until > claim.now
+        }
+        reply = super()._claim_due(claim)
+        self._index.processing = {**kept, **self._index.processing}
+        return reply
+
+
+class ClaimsWhatIsPaused(MemoryStorage):
+    def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
+        return claimable(self._index, PauseShelf(), claim)
+
+
+class SaysThatEveryoneHasHeard(MemoryStorage):
+    async def read(self, query: Any) -> Any:
+        reply = await super().read(query)
+        return attrs.evolve(reply, unheard=()) if isinstance(query, Pauses) else reply
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [FreesAWorkerWithItsLease, ClaimsWhatIsPaused, SaysThatEveryoneHasHeard],
+    ids=lambda fault: fault.__name__,
+)
+def test_the_machine_with_pauses_catches(fault: type[MemoryStorage]) -> None:
+    class CaughtPausing(PauseAgreement):
+        def make_storage(self, path: Path) -> Storage:
+            return fault()
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            CaughtPausing,
             settings=settings(
                 max_examples=1000,
                 stateful_step_count=40,

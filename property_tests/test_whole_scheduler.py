@@ -25,6 +25,7 @@ from trio_gusto.model.failure import leaves
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.states import Cancelled, JobState, Processing
 from trio_gusto.storage.batch_messages import InsertBatch
+from trio_gusto.storage.dependency_messages import DependentJobs
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -33,7 +34,6 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
-    DependentJobs,
     Insert,
     Inserted,
     Stranded,

@@ -70,6 +70,7 @@ from .model.outcomes import Cancel as Cancel
 from .model.outcomes import Fail as Fail
 from .model.outcomes import Retry as Retry
 from .model.outcomes import Snooze as Snooze
+from .model.pauses import Pause as Pause
 from .model.retention import Keep as Keep
 from .model.retention import Retention as Retention
 from .model.retry import RetryPolicy as RetryPolicy

@@ -33,6 +33,8 @@ class JobOptions(TypedDict, total=False):
     - ``queue``: its queue; default ``"default"``.
     - ``priority``: higher goes first; default 0, any 32-bit integer.
     - ``tenant``: whom it is for; default ``""``.
+    - ``worker``: a named worker: its jobs run one at a time, in order, across all processes; ``None``
+      (the default): as many at once as there is room for.
     - ``max_attempts``: attempts it has in all; default `Options.default_max_attempts`.
     - ``retry``: when a failed attempt is followed by another; default `Options.default_retry`. In
       a call it must be storable: `exponential`, `fixed`, `no_retry`, `retry_on`.
@@ -52,6 +54,7 @@ class JobOptions(TypedDict, total=False):
     queue: str
     priority: int
     tenant: str
+    worker: str | None
     max_attempts: int
     retry: RetryPolicy
     timeout: timedelta | float | None
@@ -271,7 +274,17 @@ def _require_reachable(expiry: int, due: int | None, now: int) -> None:
 
 
 _DETAILS = frozenset(
-    {"retry", "ref_id", "tags", "created_by", "user_id", "metadata", "unique_key", "on_conflict"}
+    {
+        "retry",
+        "ref_id",
+        "tags",
+        "created_by",
+        "user_id",
+        "metadata",
+        "unique_key",
+        "on_conflict",
+        "worker",
+    }
 )
 _RETRIES = frozenset({"retry", "max_attempts"})
 _NO_DETAILS = Details()

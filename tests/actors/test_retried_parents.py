@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from trio_gusto import Gusto, JobQueue, JobRef, JobState, MemoryStorage, Options, Storage, fixed
-from trio_gusto.storage.messages import Dependents
+from trio_gusto.storage.dependency_messages import Dependents
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing import FaultyStorage, VirtualClock
 

@@ -109,6 +109,24 @@ async def test_jobs_beside_workers(
         await running.cancel("enough")
 
 
+async def test_a_pause_and_a_named_worker_that_is_at_work(
+    storage: Storage, autojump_clock: trio.testing.MockClock
+) -> None:
+    jobs = Jobs(storage)
+    async with jobs.app.running() as queue:
+        running = await queue.enqueue(jobs.stay, worker="smtp")
+        await trio.sleep(1)
+        behind = await queue.enqueue(jobs.greet, worker="smtp")
+        explanation = await queue.explain(behind)
+        assert explanation.reason is Reason.WORKER_BUSY
+        assert explanation.blocking == (running.id,)
+        await queue.pause(queue="default", reason="the relay is down")
+        explanation = await queue.explain(behind)
+        assert explanation.reason is Reason.PAUSED
+        assert explanation.details["why"] == "the relay is down"
+        await running.cancel("enough")
+
+
 async def test_a_handler_that_only_others_know(
     storage: Storage, autojump_clock: trio.testing.MockClock
 ) -> None:

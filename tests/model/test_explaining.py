@@ -19,6 +19,7 @@ from trio_gusto.model.ids import to_uuid, uuid7
 from trio_gusto.model.instants import to_datetime
 from trio_gusto.model.job import AttemptRecord, Details, StoredJob
 from trio_gusto.model.outcomes import AttemptOutcome
+from trio_gusto.model.pauses import StoredPause
 from trio_gusto.model.states import (
     Cancelled,
     Completed,
@@ -115,6 +116,27 @@ EXAMPLES: Sequence[tuple[Reason, StoredJob, Surroundings, str]] = [
         after(AttemptOutcome.SNOOZED, Scheduled(NOW + SECOND), attempt=0),
         now(),
         "Its handler put it off until 2023-11-14 22:13:21 UTC.",
+    ),
+    (
+        Reason.PAUSED,
+        stored(Ready(NOW), queue="mail", tenant="acme"),
+        now(workers=ABLE, pause=StoredPause("mail", "acme", "the relay is down", NOW)),
+        "It is due since 2023-11-14 22:13:20 UTC, and the queue 'mail' of the tenant 'acme' is "
+        "paused since 2023-11-14 22:13:20 UTC: the relay is down.",
+    ),
+    (
+        Reason.PAUSED,
+        stored(Ready(NOW), details=Details(worker="smtp")),
+        now(workers=ABLE, pause=StoredPause(None, None, "", NOW), at_work=PARENTS[0]),
+        "It is due since 2023-11-14 22:13:20 UTC, and everything is paused since "
+        "2023-11-14 22:13:20 UTC.",
+    ),
+    (
+        Reason.WORKER_BUSY,
+        stored(Ready(NOW), details=Details(worker="smtp")),
+        now(workers=attrs.evolve(ABLE, free=0), at_work=PARENTS[0]),
+        "It is due since 2023-11-14 22:13:20 UTC, and its named worker 'smtp' runs job "
+        f"{to_uuid(PARENTS[0])}.",
     ),
     (
         Reason.UNKNOWN_HANDLER,

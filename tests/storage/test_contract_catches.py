@@ -10,6 +10,7 @@ import pytest
 
 from trio_gusto.model.errors import DuplicateJob, GustoError, UnknownJob
 from trio_gusto.model.job import StoredJob
+from trio_gusto.model.lanes import Lanes
 from trio_gusto.model.schedule import StoredSchedule
 from trio_gusto.model.states import Cancelled, Processing, Ready, Waiting
 from trio_gusto.storage.batch_messages import (
@@ -19,11 +20,15 @@ from trio_gusto.storage.batch_messages import (
     Stage,
     Staged,
 )
+from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
 from trio_gusto.storage.memory import MemoryStorage
-from trio_gusto.storage.memory.index import Index
+from trio_gusto.storage.memory.claiming import claimable
+from trio_gusto.storage.memory.index import Index, lease_of
+from trio_gusto.storage.memory.pauses import PauseShelf
 from trio_gusto.storage.memory.schedules import ScheduleShelf
 from trio_gusto.storage.memory.uniqueness import Keys
 from trio_gusto.storage.messages import (
+    CancelRequests,
     ClaimDue,
     ClaimReply,
     Commit,
@@ -31,8 +36,6 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
-    DependentJobs,
-    Dependents,
     Find,
     Found,
     Get,
@@ -46,6 +49,7 @@ from trio_gusto.storage.messages import (
     Write,
     WriteReply,
 )
+from trio_gusto.storage.pause_messages import HeardPauses, LiftPauses, Pauses, PutPause
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.schedule_messages import (
     FindSchedules,
@@ -688,6 +692,103 @@ class LiveAgainWithoutTheKey(MemoryStorage):
         return super()._commit_or_refuse(commit)
 
 
+class OtherIndex(Index):
+    """With a fault in what it says of named workers."""
+
+    def lanes_at_work(self) -> Lanes | None:
+        return None if super().lanes_at_work() is None else Lanes(())
+
+
+class NamesNobodyAtWork(MemoryStorage):
+    def __init__(self) -> None:
+        super().__init__()
+        self._index = OtherIndex()
+
+
+class ForgetsPriorities(MemoryStorage):
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
+        requests = [attrs.evolve(request, priority=0) for request in insert.requests]
+        return super()._insert(attrs.evolve(insert, requests=requests))
+
+
+class FreesAWorkerWithItsLease(MemoryStorage):
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        kept = self._index.processing
+        self._index.processing = {
+            job_id: job for job_id, job in kept.items() if lease_of(job).lease_until > claim.now
+        }
+        reply = super()._claim_due(claim)
+        self._index.processing = {**kept, **self._index.processing}
+        return reply
+
+
+class HidesThatJobsAreHeld(MemoryStorage):
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        return attrs.evolve(super()._claim_due(claim), held=False)
+
+
+class SaysThatJobsAreHeld(MemoryStorage):
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        reply = super()._claim_due(claim)
+        named = [job for job in self._jobs.values() if job.request.details]
+        return attrs.evolve(reply, held=any(isinstance(job.state, Ready) for job in named))
+
+
+class ClaimsWhatIsPaused(MemoryStorage):
+    def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
+        return claimable(self._index, PauseShelf(), claim)
+
+
+class TakesTheNewReason(PauseShelf):
+    def put(self, put: PutPause) -> Committed:
+        self._pauses.pop((put.queue, put.tenant), None)
+        return super().put(put)
+
+
+class LiftsOnlyItself(PauseShelf):
+    def lift(self, lift: LiftPauses) -> Committed:
+        self._pauses.pop((lift.queue, lift.tenant), None)
+        return Committed()
+
+
+class CountsFromOneAgain(PauseShelf):
+    def lift(self, lift: LiftPauses) -> Committed:
+        self._number = 0
+        return super().lift(lift)
+
+
+class HearsOnlyTheLast(PauseShelf):
+    def hear(self, heard: HeardPauses) -> Committed:
+        self._heard[heard.node] = heard.number
+        return Committed()
+
+
+def pausing_with(shelf: type[PauseShelf]) -> type[MemoryStorage]:
+    class Pausing(MemoryStorage):
+        def __init__(self) -> None:
+            super().__init__()
+            pauses = self._pauses = shelf()
+            self._verbs = {
+                **self._verbs,
+                PutPause: pauses.put,
+                LiftPauses: pauses.lift,
+                HeardPauses: pauses.hear,
+            }
+
+    return Pausing
+
+
+class NamesWhoseLeaseHasPassed(MemoryStorage):
+    async def read(self, query: Any) -> Any:
+        return await super().read(Pauses(0) if isinstance(query, Pauses) else query)
+
+
+class HidesPauses(MemoryStorage):
+    async def read(self, query: Any) -> Any:
+        reply = await super().read(query)
+        return attrs.evolve(reply, pauses=()) if isinstance(query, CancelRequests) else reply
+
+
 class ShowsWhatIsStaged(MemoryStorage):
     """It takes every slice for a batch of its own."""
 
@@ -789,6 +890,22 @@ BROKEN = [
     (LooksFromTheBeginning, "pruning looks at some and goes on from there"),
     (NeedsNothing, "jobs of a batch that lives are not pruned"),
     (NeedsNothing, "the newest job of a schedule is not pruned"),
+    (NamesNobodyAtWork, "a named worker has one job at a time"),
+    (NamesNobodyAtWork, "several claims of a group share a named worker"),
+    (FreesAWorkerWithItsLease, "a named worker is at work until its job is settled"),
+    (HidesThatJobsAreHeld, "a named worker has one job at a time"),
+    (SaysThatJobsAreHeld, "an expired job does not hold its named worker up"),
+    (ForgetsPriorities, "jobs of a named worker come in order"),
+    (AsksQueuesInAnotherOrder, "named workers stand in several queues"),
+    (NamesNobodyAtWork, "named workers are in nobodys way"),
+    (ClaimsWhatIsPaused, "nothing that is paused is claimed"),
+    (ClaimsWhatIsPaused, "paused queues take no share"),
+    (pausing_with(TakesTheNewReason), "a pause stays as it was first"),
+    (pausing_with(LiftsOnlyItself), "lifting is of one pause or of all"),
+    (pausing_with(CountsFromOneAgain), "whoever has not heard of a pause is named"),
+    (pausing_with(HearsOnlyTheLast), "whoever has not heard of a pause is named"),
+    (NamesWhoseLeaseHasPassed, "whoever has not heard of a pause is named"),
+    (HidesPauses, "pauses are told with what is asked of a node"),
     (ShowsWhatIsStaged, "staged jobs are seen by nobody"),
     (StoresWhateverIsStaged, "a batch of which staged jobs are missing is refused"),
     (StoresWhatIsStagedAgain, "staged jobs are stored once"),

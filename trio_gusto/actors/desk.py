@@ -28,6 +28,7 @@ from ..storage.messages import (
     Write,
     WriteReply,
 )
+from ..storage.pause_messages import LiftPauses, PutPause
 from ..storage.retention_messages import Prune, Pruned
 from ..storage.schedule_messages import PutSchedule
 from ..storage.storage import ImmediateStorage, Storage
@@ -94,6 +95,8 @@ class StorageDesk:
     async def ask(
         self, write: Commit | RequestCancel | PutSchedule, heed: Heed = ...
     ) -> Committed | Conflict: ...
+    @overload
+    async def ask(self, write: PutPause | LiftPauses) -> Committed: ...
     @overload
     async def ask(self, write: Renew) -> Renewed: ...
     @overload

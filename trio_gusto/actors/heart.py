@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 
@@ -19,6 +19,7 @@ from ..clock import Clock
 from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.instants import MICROSECONDS
+from ..model.pauses import StoredPause
 from ..options import Options
 from ..storage.messages import CancelRequests, Renew
 from .desk import StorageDesk
@@ -31,6 +32,15 @@ logger = logging.getLogger("trio_gusto")
 
 LATEST_LOOK = 30.0
 """Seconds after which deadlines are looked at again whatever happens."""
+
+
+def _never() -> bool:
+    """Where there is no poller to ask."""
+    return False
+
+
+def _nobody_listens(_pauses: Sequence[StoredPause]) -> None:
+    """Where there is no poller to tell."""
 
 
 class Heart:
@@ -55,6 +65,11 @@ class Heart:
         self._clock = clock
         self._options = options
         self._fence_after = fence_after
+        self.is_claiming: Callable[[], bool] = _never
+        """Whether jobs may be claimed that are not held yet."""
+        self.on_paused: Callable[[Sequence[StoredPause]], object] = _nobody_listens
+        """Told of the pauses that hold, when others have changed something."""
+        self._has_missed = False
         self._watchdog = Watchdog(node, desk.storage, roster, probe, options, fence_after)
 
     @trio.lowlevel.enable_ki_protection
@@ -74,6 +89,8 @@ class Heart:
             await trio.sleep(self._options.lease / 3)
             if self._roster.leases:
                 await self._renew()
+            if self._has_missed:
+                await self.look_for_requests()
 
     async def _renew(self) -> None:
         leases = tuple(self._roster.leases.values())
@@ -115,15 +132,19 @@ class Heart:
             if lease is not None:
                 self._settler.call_off(lease, reason)
 
-    async def look_for_cancels(self) -> None:
-        """Ask whether any job that runs here was called off by another process."""
-        if self._roster.leases:
+    async def look_for_requests(self) -> None:
+        """Ask whether another process has called off or paused any job that is held here."""
+        self._has_missed = False
+        if self._roster.leases or self.is_claiming():
             try:
                 asked = await self._desk.read(CancelRequests(self._node))
             except GustoError as fault:
-                logger.warning("cancellation requests could not be read: %s", fault)
+                logger.warning("what others want of running jobs could not be read: %s", fault)
+                self._has_missed = True
                 return
             self.cancel(asked.cancels)
+            if asked.pauses:
+                self.on_paused(asked.pauses)
 
     # --- deadlines ---
 

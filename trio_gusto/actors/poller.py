@@ -11,20 +11,23 @@ the last attempt of a job is made for a free executor only (the storage is told 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import filterfalse
 
 import trio
 
 from ..clock import Clock
 from ..model import queues
+from ..model.errors import GustoError
 from ..model.facts import JobClaimed
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
 from ..model.job import ClaimedJob
+from ..model.pauses import StoredPause, covered
 from ..options import Options
 from ..storage.messages import ClaimDue, ClaimReply
-from .desk import Reply, StorageDesk, StoreLetter
+from ..storage.pause_messages import HeardPauses
+from .desk import HeededLetter, Reply, StorageDesk, StoreLetter
 from .probe import BatchRecord, Probe
 from .roster import Cause, Lease, Roster
 from .settler import Settler
@@ -79,6 +82,10 @@ class Poller:
         """What was claimed and has to pass barriers."""
         self._is_resting = self._is_serving = self._is_stuck = self._has_failed = False
         self._rests_until = 0
+        self._are_held = False
+        """Whether jobs of named workers wait for one that may be running here to end."""
+        self._heard = 0
+        """Up to which number this node has said that it has heard of pauses."""
         self._shared_out = 0
         self._notch = 0
         self._round_seconds = 0.002
@@ -112,6 +119,33 @@ class Poller:
             self._next_due = due
             self._roster.changed.ring()
 
+    @trio.lowlevel.enable_ki_protection
+    def hold(self, pauses: Sequence[StoredPause]) -> str:
+        """Pauses hold: give back what they cover and is not begun, and say so. Returns this node's name.
+
+        What is claimed from now on the storage has looked at already; not so the claim under way.
+        """
+        if self._claim is not None and self._claim.is_sealed:
+            self._claim.pauses = pauses
+        self._give_back_covered(tuple(self._roster.leases.values()), pauses)
+        number = max((pause.number for pause in pauses), default=0)
+        if number > self._heard:
+            self._heard = number
+            self._desk.tell(HeededLetter(HeardPauses(self._node, number), self._noted_pauses))
+        return self._node
+
+    def _give_back_covered(self, leases: Iterable[Lease], pauses: Sequence[StoredPause]) -> None:
+        for lease in leases:
+            unbegun = lease.started_at is None and not lease.over
+            if unbegun and covered(pauses, lease.claimed.request):
+                lease.interrupt(Cause.PAUSE)
+                self._settler.give_back(lease)
+
+    def _noted_pauses(self, reply: Reply) -> None:
+        if isinstance(reply, GustoError):
+            logger.warning("that this node has heard of a pause could not be noted: %s", reply)
+            self._heard = 0  # it says so again with the next news
+
     # --- the actor ---
 
     @trio.lowlevel.enable_ki_protection
@@ -127,6 +161,8 @@ class Poller:
                 while self._taken:
                     await self._pass(self._taken[0])
                     self._roster.backlog.put(_unhindered(self._taken.pop(0)))
+                if self._are_held and self._roster.has_let_go:
+                    self._hungry = True
                 self._ask()
                 if not self._hungry and self._claim is None and not self._roster.leases:
                     self.idle.set()
@@ -138,6 +174,10 @@ class Poller:
             for leases in self._taken:
                 self._give_back(leases)
             self._taken.clear()
+
+    def is_claiming(self) -> bool:
+        """Whether a claim is under way."""
+        return self._claim is not None
 
     async def until_idle(self) -> None:
         """Wait until nothing is due, nothing is held, and nothing has been heard of."""
@@ -158,7 +198,7 @@ class Poller:
         """What to claim now."""
         room = self._room()
         now = self._clock.instant()
-        self._hungry = False
+        self._hungry = self._roster.has_let_go = False
         self._next_due = None  # what is noted from here on may be newer than the reply
         return ClaimDue(
             self._node,
@@ -182,8 +222,11 @@ class Poller:
         self._round_seconds += 0.2 * (self._clock.monotonic() - claim.told_at - self._round_seconds)
         if reply.next_due is not None:
             self._next_due = min(reply.next_due, self._next_due or reply.next_due)
+        self._are_held = reply.held
         if reply.jobs:
             leases = self._take(reply, claim.asked_at)
+            if claim.pauses:
+                self._give_back_covered(leases, claim.pauses)
             if not self._is_serving:
                 self._give_back(leases)  # a stop came meanwhile
             elif self._probe.gate is None:
@@ -317,12 +360,14 @@ def _unhindered(leases: list[Lease]) -> list[Lease]:
 class ClaimLetter(StoreLetter):
     """A claim. What it asks for is said when it goes to the storage, and covers all before it."""
 
-    __slots__ = ("_poller", "asked_at", "is_sealed", "told_at")
+    __slots__ = ("_poller", "asked_at", "is_sealed", "pauses", "told_at")
 
     def __init__(self, poller: Poller) -> None:
         self._poller = poller
         self.told_at = self.asked_at = trio.current_time()
         self.is_sealed = False
+        self.pauses: Sequence[StoredPause] = ()
+        """Those heard of while it was under way."""
 
     def seal(self) -> ClaimDue:
         """The claim, as of now."""

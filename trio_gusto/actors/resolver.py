@@ -24,7 +24,8 @@ from ..model.instants import to_datetime
 from ..model.job import StoredJob
 from ..model.lifecycle import Settlement
 from ..model.states import Ready, Scheduled
-from ..storage.messages import Commit, Committed, Dependents
+from ..storage.dependency_messages import Dependents
+from ..storage.messages import Commit, Committed
 from .desk import StorageDesk
 from .probe import Probe
 from .roster import Alarm

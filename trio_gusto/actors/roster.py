@@ -33,6 +33,7 @@ class Cause(Enum):
     CANCEL = auto()
     FENCE = auto()
     SHUTDOWN = auto()
+    PAUSE = auto()
 
 
 class Lease:
@@ -238,6 +239,7 @@ class Roster:
         "backlog",
         "changed",
         "deadline_alarm",
+        "has_let_go",
         "leases",
         "mean_duration",
         "next_deadline",
@@ -259,6 +261,8 @@ class Roster:
         """The instant for which the heart has set its alarm."""
         self.mean_duration: float | None = None
         """Microseconds a job takes, averaged over the recent ones; ``None`` before the first."""
+        self.has_let_go = False
+        """Whether a lease was let go of since the last claim was made."""
         self.stopping = False
         """Whether this node is going down, and running jobs should come to an end."""
         self.unknown_names: set[str] = set()
@@ -294,6 +298,7 @@ class Roster:
         successor, lease.successor = lease.successor, None
         if successor is not None:
             self.backlog.put([successor])
+        self.has_let_go = True
         self.changed.ring()
 
     def let_go_all(self, leases: Sequence[Lease]) -> None:
@@ -307,6 +312,7 @@ class Roster:
             if lease.successor is not None:
                 self.backlog.put([lease.successor])
                 lease.successor = None
+        self.has_let_go = True
         self.changed.ring()
 
     def take_unbegun(self) -> list[Lease]:

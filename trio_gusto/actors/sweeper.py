@@ -18,6 +18,7 @@ from ..model.facts import JobFinished, LeaseExpired
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
 from ..model.job import StoredJob
+from ..model.lanes import worker_of
 from ..model.lifecycle import (
     Ending,
     Overdue,
@@ -154,6 +155,8 @@ class Sweeper:
             )
             if isinstance(settlement.state, Ready):
                 self._settler.on_due(settlement.state.due)
+            elif worker_of(job.request) is not None:
+                self._settler.on_due(now)  # its named worker is free for the next
             if self._probe.listening:
                 self._probe.announce(
                     LeaseExpired(

@@ -97,6 +97,8 @@ class Workers:
             Parents(desk, workplace),
             reports,
         )
+        self.heart.is_claiming = self.poller.is_claiming
+        self.heart.on_paused = self.poller.hold
         self.settler.on_due = self.poller.note_due
         self.settler.on_awaited = resolver.note
 
@@ -299,7 +301,7 @@ class Tree:
                 workers.cron.wake,
                 self.resolver.hear,
             ],
-            workers.heart.look_for_cancels,
+            workers.heart.look_for_requests,
         )
         return [*workers.children(), Child("listener", listener.run), *self._beside]
 

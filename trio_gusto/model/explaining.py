@@ -12,10 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
+import attrs
+
 from .explanation import Explanation, Reason, Surroundings
 from .ids import JobId, to_uuid
 from .instants import to_datetime
 from .job import StoredJob
+from .lanes import worker_of
 from .outcomes import AttemptOutcome
 from .states import (
     Cancelled,
@@ -144,6 +147,38 @@ def _not_due(_job: StoredJob, state: Scheduled, _around: Surroundings) -> Explan
 
 
 # --- ready ----------------------------------------------------------------------------------------
+
+
+def _paused(job: StoredJob, state: Ready, around: Surroundings) -> Explanation | None:
+    pause = around.pause
+    if pause is None:
+        return None
+    covers = {"queue": pause.queue, "tenant": pause.tenant}
+    of = " of ".join(f"the {kind} {name!r}" for kind, name in covers.items() if name is not None)
+    told = f": {pause.reason}" if pause.reason else ""
+    return _due(
+        job,
+        state,
+        Reason.PAUSED,
+        f"{of or 'everything'} is paused since {_at(pause.since)}{told}",
+        **covers,
+        since=to_datetime(pause.since),
+        why=pause.reason,
+    )
+
+
+def _worker_busy(job: StoredJob, state: Ready, around: Surroundings) -> Explanation | None:
+    if around.at_work is None:
+        return None
+    worker, running = worker_of(job.request), to_uuid(around.at_work)
+    explanation = _due(
+        job,
+        state,
+        Reason.WORKER_BUSY,
+        f"its named worker {worker!r} runs job {running}",
+        worker=worker,
+    )
+    return attrs.evolve(explanation, blocking=(running,))
 
 
 def _unknown_handler(job: StoredJob, state: Ready, around: Surroundings) -> Explanation | None:
@@ -302,7 +337,15 @@ def _ended(
 RULES: Mapping[JobState, Sequence[Rule]] = {
     JobState.WAITING: (_overdue, _behind_its_schedule, _behind_parents, _about_to_be_released),
     JobState.SCHEDULED: (_overdue, _after_an_attempt, _not_due),
-    JobState.READY: (_overdue, _unknown_handler, _queue_not_served, _executors_busy, _ready),
+    JobState.READY: (
+        _overdue,
+        _paused,
+        _worker_busy,
+        _unknown_handler,
+        _queue_not_served,
+        _executors_busy,
+        _ready,
+    ),
     JobState.PROCESSING: (_lease_lost, _cancelling, _processing),
     JobState.COMPLETED: (_completed,),
     JobState.FAILED: (_failed,),

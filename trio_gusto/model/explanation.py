@@ -10,6 +10,7 @@ from uuid import UUID
 import attrs
 
 from .ids import JobId
+from .pauses import StoredPause
 
 
 class Reason(StrEnum):
@@ -35,6 +36,12 @@ class Reason(StrEnum):
 
     OVERDUE = "overdue"
     """Its ``expire_on`` has come, and it will be recorded as expired."""
+
+    PAUSED = "paused"
+    """A pause covers it."""
+
+    WORKER_BUSY = "worker_busy"
+    """Its named worker runs another job."""
 
     UNKNOWN_HANDLER = "unknown_handler"
     """This process runs jobs, and does not know its handler."""
@@ -96,10 +103,13 @@ class Surroundings:
 
     ``live`` are the parents, or the earlier jobs of its schedule, that have not ended. ``is_lost``:
     its lease has passed, or its node is known to be gone. ``workers`` is ``None`` in a process that
-    runs no jobs; what other processes do is not known.
+    runs no jobs; what other processes do is not known. ``pause`` is one that covers it, and
+    ``at_work`` the job that its named worker runs.
     """
 
     now: int
     live: Sequence[JobId] = ()
     is_lost: bool = False
     workers: WorkersHere | None = None
+    pause: StoredPause | None = None
+    at_work: JobId | None = None

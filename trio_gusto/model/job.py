@@ -31,8 +31,8 @@ class Details:
     ``parents`` are the jobs that this one waited for, or still waits for, batches among them;
     ``batch`` is the one that it belongs to. ``on_conflict`` is a word of `uniqueness.OnConflict`:
     what is done when another live job has the ``unique_key``. ``worker`` is the
-    named worker it was enqueued for. ``context`` are JSON values that middleware
-    had it carry from where it was enqueued.
+    named worker that runs it. ``context`` are JSON values that middleware had it carry from where it
+    was enqueued.
     """
 
     ref_id: str | None = None

@@ -90,6 +90,7 @@ READERS: Mapping[str, Callable[[str, Any], object]] = {
     "queue": check.text,
     "priority": _priority,
     "tenant": _tenant,
+    "worker": _optional_text,
     "max_attempts": _max_attempts,
     "retry": _stored_policy,
     "timeout": _timeout,

@@ -9,6 +9,7 @@ import trio
 from ..actors.tree import Workers
 from ..model.explanation import WorkersHere
 from ..model.ids import JobId
+from ..model.pauses import StoredPause
 
 
 class Ears:
@@ -25,6 +26,10 @@ class Ears:
 
     def called_off(self, job_id: JobId, reason: str) -> None:
         """The cancellation of a processing job was asked for."""
+
+    def paused(self, pauses: Sequence[StoredPause]) -> str | None:  # noqa: ARG002 - for subclasses
+        """These pauses hold. Returns the node of the workers that have heard it, if there are any."""
+        return None
 
     def rescheduled(self) -> None:
         """A schedule was registered, changed or removed."""
@@ -67,6 +72,9 @@ class WorkersEars(Ears):
     def called_off(self, job_id: JobId, reason: str) -> None:
         if self.workers is not None:
             self.workers.heart.cancel([(job_id, reason)])
+
+    def paused(self, pauses: Sequence[StoredPause]) -> str | None:
+        return None if self.workers is None else self.workers.poller.hold(pauses)
 
     def rescheduled(self) -> None:
         if self.workers is not None:

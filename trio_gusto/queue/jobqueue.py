@@ -31,6 +31,7 @@ from .continuing import Continuing
 from .draft import Drafter
 from .ears import Ears
 from .looking import Looking
+from .pausing import Pausing
 from .reading import Reader
 from .ref import JobRef, id_of
 from .retrying import Retrying
@@ -43,7 +44,7 @@ TURN = 64
 for each would cost more than the job. Counted, not timed, so that runs can be repeated."""
 
 
-class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking):
+class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(

@@ -9,9 +9,12 @@ from ..model.errors import NotSupported
 from ..model.explanation import Surroundings
 from ..model.ids import JobId
 from ..model.job import StoredJob
-from ..model.states import Processing, Ready, Waiting
+from ..model.lanes import worker_of
+from ..model.pauses import StoredPause, covered
+from ..model.states import JobState, Processing, Ready, Waiting
 from ..storage.batch_messages import Batches
-from ..storage.messages import Get, Stranded
+from ..storage.messages import Find, Get, Stranded
+from ..storage.pause_messages import Pauses
 from ..storage.schedule_messages import FindSchedules
 from .ears import Ears
 
@@ -34,8 +37,12 @@ async def surroundings(
         case Processing():
             return Surroundings(now=now, is_lost=await _is_lost(desk, job, node, now))
         case Ready():
-            workers = ears.offer(job.request.name, job.request.queue)
-            return Surroundings(now=now, workers=workers)
+            return Surroundings(
+                now=now,
+                workers=ears.offer(job.request.name, job.request.queue),
+                pause=await _pause(desk, job, now),
+                at_work=await _at_work(desk, job),
+            )
         case _:
             return Surroundings(now=now)
 
@@ -67,6 +74,24 @@ async def _held_behind(desk: StorageDesk, job_id: JobId) -> Sequence[JobId]:
     """The earlier jobs of its schedule, for a job that waits for nothing else."""
     held = (await desk.read(FindSchedules(1))).held
     return next((each.behind for each in held if each.job_id == job_id), ())
+
+
+async def _pause(desk: StorageDesk, job: StoredJob, now: int) -> StoredPause | None:
+    try:
+        pauses = (await desk.read(Pauses(now))).pauses
+    except NotSupported:
+        return None
+    return next((pause for pause in pauses if covered([pause], job.request)), None)
+
+
+async def _at_work(desk: StorageDesk, job: StoredJob) -> JobId | None:
+    """The job that its named worker runs."""
+    worker = worker_of(job.request)
+    if worker is None:
+        return None
+    running = Find(1, states=frozenset({JobState.PROCESSING}), workers=frozenset({worker}))
+    found = (await desk.read(running)).jobs
+    return found[0].request.id if found else None
 
 
 async def _is_lost(desk: StorageDesk, job: StoredJob, node: str, now: int) -> bool:

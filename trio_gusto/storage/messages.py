@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: thirteen writes and nine queries, each with its reply.
+"""The whole language spoken to storages: sixteen writes and ten queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -9,8 +9,8 @@ error and has no effect; its neighbours are not harmed. Queries (`Storage.read`)
 only and never wait behind writes.
 
 Instants and durations are integers, microseconds. What is said about schedules is in
-`schedule_messages`, what is said about batches in `batch_messages`, what is said by
-running jobs in `report_messages`.
+`schedule_messages`, what is said about batches in `batch_messages`, about pauses in `pause_messages`, and what
+running jobs say in `report_messages`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from ..model.dependencies import Dependent
 from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
+from ..model.pauses import StoredPause
 from ..model.states import Completed, JobState, State
 from .batch_messages import (
     Batches,
@@ -33,6 +33,8 @@ from .batch_messages import (
     Stage,
     Staged,
 )
+from .dependency_messages import DependentJobs, Dependents
+from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .report_messages import LogFound, ReadLog, Report, Reported
 from .retention_messages import Prune, Pruned
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
@@ -78,6 +80,8 @@ class ClaimDue:
     order of ``queues`` if given (name, share): up to each share first, then what is left of
     ``limit`` from the same queues in the same order; from all queues in one order if ``None``.
     Jobs whose handler's name is in ``skip_names`` (nearly always empty) are passed over.
+    What a pause covers is passed over (`pauses.covered`). Of the jobs of a named worker the first is
+    taken, and none while one of them is processing (`lanes.Lanes`).
     The jobs found are cut with `lifecycle.within_reach(…, free)`. Each one taken becomes
     ``Processing``, spends an attempt and gets its version raised by one: the token of its lease.
     Reply: `ClaimReply`.
@@ -98,11 +102,14 @@ class ClaimReply:
 
     ``more``: the limit (or ``within_reach``) was hit, so there may be more ready jobs.
     ``next_due``: the earliest instant at which a job that is scheduled now falls due, or ``None``.
+    ``held``: a job of a named worker could have been claimed by its due instant and ``expire_on``, but was
+    not, so that it is worth while to claim again when a lease was let go of.
     """
 
     jobs: Sequence[ClaimedJob]
     more: bool
     next_due: int | None
+    held: bool = False
 
 
 @attrs.define
@@ -246,6 +253,9 @@ Write = (
     | PutSchedule
     | Fire
     | Report
+    | PutPause
+    | LiftPauses
+    | HeardPauses
 )
 WriteReply = (
     Inserted
@@ -358,41 +368,30 @@ class StrandedJobs:
 
 @attrs.define
 class CancelRequests:
-    """The processing jobs of ``node`` whose cancellation was asked for. Reply: `CancelsAsked`."""
+    """What others want of the processing jobs of ``node``. Reply: `CancelsAsked`."""
 
     node: str
 
 
 @attrs.define
 class CancelsAsked:
-    """Pairs of job and reason."""
+    """Pairs of job and reason, and the pauses that hold, by number."""
 
     cancels: Sequence[tuple[JobId, str]]
-
-
-@attrs.define
-class Dependents:
-    """Waiting jobs whose wait may be over, oldest first (by sequence). Reply: `DependentJobs`.
-
-    A batch counts as all of its jobs. That is: none of its parents is live, or it waits for `Condition.SUCCESS` and one of them has
-    ended otherwise. A job without parents never is. ``parents`` leaves out jobs that wait for none
-    of these; ``None`` leaves out none. ``after`` is a sequence: only jobs with a higher one.
-    """
-
-    limit: int
-    after: int = 0
-    parents: Sequence[JobId] | None = None
-
-
-@attrs.define
-class DependentJobs:
-    """At most ``limit`` jobs, without their histories; when it is as many, there may be more."""
-
-    jobs: Sequence[Dependent]
+    pauses: Sequence[StoredPause] = ()
 
 
 Query = (
-    Get | Find | Tally | Stranded | CancelRequests | FindSchedules | Dependents | Batches | ReadLog
+    Get
+    | Find
+    | Tally
+    | Stranded
+    | CancelRequests
+    | FindSchedules
+    | Dependents
+    | Batches
+    | Pauses
+    | ReadLog
 )
 QueryReply = (
     Found
@@ -403,4 +402,5 @@ QueryReply = (
     | DependentJobs
     | BatchesFound
     | LogFound
+    | PausesFound
 )

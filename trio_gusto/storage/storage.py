@@ -12,19 +12,22 @@ from typing import overload
 import trio
 
 from ..model.errors import GustoError, StorageError
-from .batch_messages import Batches, BatchesFound
+from .batch_messages import Batches, BatchesFound, InsertBatch
+from .dependency_messages import DependentJobs, Dependents
 from .messages import (
     CancelRequests,
     CancelsAsked,
-    DependentJobs,
-    Dependents,
+    Commit,
+    Complete,
     Find,
     Found,
     Get,
+    Insert,
     Query,
     QueryReply,
     Renew,
     Renewed,
+    RequestCancel,
     Stranded,
     StrandedJobs,
     Tallied,
@@ -32,8 +35,23 @@ from .messages import (
     Write,
     WriteReply,
 )
+from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .report_messages import LogFound, ReadLog
-from .schedule_messages import FindSchedules, Schedules
+from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
+
+NEWS = (
+    Insert,
+    InsertBatch,
+    Commit,
+    Complete,
+    RequestCancel,
+    PutSchedule,
+    Fire,
+    PutPause,
+    LiftPauses,
+    HeardPauses,
+)
+"""What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
 
 Answer = Callable[[Sequence[WriteReply | GustoError] | StorageError], None]
 """Takes the replies to a group of writes, or why there are none."""
@@ -117,6 +135,8 @@ class Storage(ABC):
     async def read(self, query: Batches) -> BatchesFound: ...
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: Pauses) -> PausesFound: ...
     @abstractmethod
     async def read(self, query: Query) -> QueryReply:
         """Answer one query from committed data.

@@ -25,6 +25,7 @@ from trio_gusto.storage.messages import (
     Inserted,
     Write,
 )
+from trio_gusto.storage.pause_messages import PutPause
 from trio_gusto.storage.sqlite import claiming
 from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer
 from trio_gusto.storage.sqlite.writes import Writer
@@ -46,7 +47,7 @@ class Watched:
 
     @property
     def was_fused(self) -> bool:
-        return claiming._FIRST_SCHEDULED not in self.statements
+        return claiming._STANDING not in self.statements
 
     def table(self) -> list[Any]:
         return self.writer.connection.execute("SELECT * FROM job ORDER BY seq").fetchall()
@@ -173,6 +174,21 @@ ORDINARY: dict[str, tuple[list[Write], list[Write]]] = {
             inserting(request(1, queue="b"), request(2, queue="a"), request(3, queue="b")),
             claim(queues=[("a", 2), ("b", 1)]),
         ],
+    ),
+    "a named worker is to do one": (
+        [],
+        [inserting(request(1), request(2, details=Details(worker="smtp"))), claim()],
+    ),
+    "a named worker has something to do": (
+        [
+            inserting(*(request(number, details=Details(worker="smtp")) for number in (8, 9))),
+            claim(),
+        ],
+        [inserting(request(1)), claim()],
+    ),
+    "another queue is paused": (
+        [PutPause("other", None, "", NOW)],
+        [inserting(request(1)), claim()],
     ),
     "the queue is not served": ([], [inserting(request(1)), claim(queues=[("a", 2)])]),
     "a commit between makes another ready": (

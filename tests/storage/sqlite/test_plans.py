@@ -10,9 +10,20 @@ import pytest
 
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.states import JobState
-from trio_gusto.storage.messages import CancelRequests, Dependents, Find, Get, Query, Stranded
+from trio_gusto.storage.dependency_messages import Dependents
+from trio_gusto.storage.messages import CancelRequests, Find, Get, Query, Stranded
+from trio_gusto.storage.pause_messages import Pauses
 from trio_gusto.storage.schedule_messages import FindSchedules
-from trio_gusto.storage.sqlite import claiming, dependencies, fusing, retention, schedules, settling
+from trio_gusto.storage.sqlite import (
+    claiming,
+    dependencies,
+    fusing,
+    ready,
+    retention,
+    schedules,
+    selection,
+    settling,
+)
 from trio_gusto.storage.sqlite.connection import MEMORY
 from trio_gusto.storage.sqlite.queries import answer
 from trio_gusto.storage.sqlite.schema import migrate
@@ -29,9 +40,14 @@ HOT = {
     "claim": (claiming._TOP, "job_ready"),
     "claim but some": (claiming._TOP_NOT_SKIPPED, "job_ready"),
     "claim from several queues": (claiming._TOP_OF_QUEUES, "job_ready"),
-    "queues with work": (claiming._READY_QUEUES, "job_ready"),
+    "queues with work": (ready.READY_QUEUES, "job_ready"),
     "is there work in these queues": (claiming._ANYTHING_IN, "job_ready"),
     "what else is there to claim": (fusing._WHAT_ELSE, "job_ready"),
+    "is there work for a named worker": (claiming._STANDING, "job_of_worker"),
+    "is there work left for a named worker": (claiming._HELD, "job_of_worker"),
+    "named workers at work": (selection._AT_WORK, "job_of_worker"),
+    "first of named workers": (selection._FIRST_OF_WORKERS, "job_of_worker"),
+    "claim beside named workers and pauses": (selection._OF_NOBODY, "job_ready"),
     "first scheduled": (claiming._FIRST_SCHEDULED, "job_scheduled"),
     "promotion": (claiming._PROMOTE, "job_scheduled"),
     "lease": (claiming._LEASE, "INTEGER PRIMARY KEY"),
@@ -51,6 +67,7 @@ QUESTIONS: dict[str, Query] = {
     "whose wait may be over": Dependents(10),
     "whose wait for these may be over": Dependents(10, parents=[JobId(bytes(16))]),
     "which cancellations": CancelRequests("node"),
+    "who has not heard of pauses": Pauses(1),
     "which job has this id": Get([JobId(bytes(16))]),
     "which job has this ref_id": Get(ref_id="order-1"),
     "which jobs has this schedule": Find(10, schedule_name="ledger"),
@@ -128,7 +145,9 @@ def test_an_index_is_used_for(name: str, connection: sqlite3.Connection) -> None
             steps = [row[3] for row in rows]
         except sqlite3.ProgrammingError:
             values.pop()
-    on_jobs = [step for step in steps if any(word in step.split() for word in ("job", "best"))]
+    on_jobs = [
+        step for step in steps if any(word in step.split() for word in ("job", "best", "head"))
+    ]
     assert on_jobs
-    assert not any(step in ("SCAN job", "SCAN best") for step in steps), steps
+    assert not any(step in ("SCAN job", "SCAN best", "SCAN head") for step in steps), steps
     assert any(index in step for step in on_jobs), steps

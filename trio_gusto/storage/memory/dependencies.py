@@ -13,7 +13,8 @@ from ...model.errors import UnknownJob
 from ...model.ids import JobId, to_uuid
 from ...model.job import StoredJob
 from ...model.states import Condition, JobState, Waiting
-from ..messages import Dependents, Insert
+from ..dependency_messages import Dependents
+from ..messages import Insert
 from .batches import Shelf, is_unhappy
 
 

@@ -6,10 +6,11 @@ where that cannot wait. All else is found out late, by agendas that check what t
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 
 from ...model.ids import JobId
-from ...model.job import StoredJob
+from ...model.job import JobRequest, StoredJob
+from ...model.lanes import Lanes, worker_of
 from ...model.states import (
     Cancelled,
     Completed,
@@ -21,6 +22,7 @@ from ...model.states import (
     Skipped,
 )
 from .agenda import Agenda, take_in_one_order
+from .selection import LaneKey, any_claimable, take_selected
 
 ENDED = (Completed, Failed, Cancelled, Skipped, Expired)
 
@@ -36,15 +38,20 @@ class Index:
         self.expiring = Agenda(_expires_at)
         self.overdue: dict[JobId, StoredJob] = {}
         self._looked_at = 0
-        # A lane for each priority (negated, so that the highest sorts first) and queue.
-        self._lanes: dict[tuple[int, str], Agenda] = {}
+        # A lane for each priority (negated, so that the highest sorts first), queue and worker.
+        self._lanes: dict[LaneKey, Agenda] = {}
+        self._are_named = False
+        """Whether there may be a lane of a named worker."""
 
     def enter(self, job: StoredJob) -> None:
         """Write ``job`` down under its state."""
         state = job.state
         if type(state) is Ready:
             request = job.request
-            lane = self._lanes.get((-request.priority, request.queue)) or self._lane(job)
+            lane = None
+            if request.details is None:
+                lane = self._lanes.get((-request.priority, request.queue, ""))
+            lane = lane or self._lane(job)
             lane.add(job, state.due)
         elif type(state) is Scheduled:
             self.scheduled.add(job, state.due)
@@ -119,8 +126,50 @@ class Index:
                         taken.append(job)
         for job in passed_over:
             self.put_back(job)
-        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.first() is not None}
+        self._forget_empty_lanes()
         return taken
+
+    def take_selected(
+        self,
+        queue: str | None,
+        closed: Collection[str],
+        now: int,
+        limit: int,
+        lanes: Lanes,
+        is_wanted: Callable[[JobRequest], bool],
+    ) -> list[StoredJob]:
+        """`take_ready` where named workers have jobs, or only some are wanted, of queues not closed."""
+        if limit <= 0:
+            return []
+        among = {
+            key: lane
+            for key, lane in self._lanes.items()
+            if queue in (None, key[1]) and key[1] not in closed
+        }
+        taken, passed_over = take_selected(among, now, limit, lanes, is_wanted)
+        for job in passed_over:
+            self.put_back(job)
+        self._forget_empty_lanes()
+        return taken
+
+    def lanes_at_work(self) -> Lanes | None:
+        """The named workers with a job that is processing; ``None`` if no job of any is ready."""
+        if not self._are_named:
+            return None
+        at_work = (worker_of(job.request) for job in self.processing.values())
+        return Lanes(worker for worker in at_work if worker is not None)
+
+    def holds_back(self, now: int) -> bool:
+        """Whether a job of a named worker could be claimed, for all that its instants say."""
+        return self._are_named and any(any_claimable(lane, now) for lane in self._named_lanes())
+
+    def _named_lanes(self) -> Iterator[Agenda]:
+        return (lane for key, lane in self._lanes.items() if key[2])
+
+    def _forget_empty_lanes(self) -> None:
+        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.first() is not None}
+        if self._are_named:
+            self._are_named = any(key[2] for key in self._lanes)
 
     def put_back(self, job: StoredJob) -> None:
         """Put a ready job back into its lane, where it was."""
@@ -128,10 +177,12 @@ class Index:
 
     def _lane(self, job: StoredJob) -> Agenda:
         request = job.request
-        key = (-request.priority, request.queue)
+        worker = worker_of(request) or ""
+        key = (-request.priority, request.queue, worker)
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Agenda(_ready_since)
+            self._are_named |= worker != ""
         return lane
 
 

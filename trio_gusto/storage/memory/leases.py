@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import islice
 
 import attrs
 
 from ...model.ids import JobId
 from ...model.job import StoredJob
+from ...model.pauses import StoredPause
 from ...model.states import Processing
 from ..messages import (
     CancelRequests,
@@ -51,14 +52,16 @@ def stranded(
     )
 
 
-def cancel_requests(index: Index, query: CancelRequests) -> CancelsAsked:
+def cancel_requests(
+    index: Index, query: CancelRequests, pauses: Sequence[StoredPause]
+) -> CancelsAsked:
     """The processing jobs of a node whose cancellation was asked for."""
     asked: list[tuple[JobId, str]] = []
     for job_id, job in index.processing.items():
         lease = lease_of(job)
         if lease.node == query.node and lease.cancel_reason is not None:
             asked.append((job_id, lease.cancel_reason))
-    return CancelsAsked(asked)
+    return CancelsAsked(asked, pauses)
 
 
 def renew_held(index: Index, ask: Renew) -> Renewed:

@@ -22,6 +22,7 @@ from ...model.lifecycle import within_reach
 from ...model.states import Processing, Ready, Waiting
 from ...model.uniqueness import Replacement, stored_requests
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
+from ..dependency_messages import DependentJobs, Dependents
 from ..messages import (
     CancelRequests,
     CancelsAsked,
@@ -32,8 +33,6 @@ from ..messages import (
     Complete,
     Completions,
     Conflict,
-    DependentJobs,
-    Dependents,
     Find,
     Found,
     Get,
@@ -51,23 +50,23 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from ..report_messages import LogFound, ReadLog, Report
 from ..retention_messages import Prune, Pruned
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
-from ..storage import ImmediateStorage
+from ..storage import NEWS, ImmediateStorage
 from .batches import Shelf
+from .claiming import claimable
 from .dependencies import Awaited
 from .figures import newest, tally
 from .index import ENDED, Index
 from .leases import cancel_requests, note_cancel, renew_held, stranded
+from .pauses import PauseShelf
 from .reports import ReportShelf
 from .retention import old_jobs
 from .schedules import ScheduleShelf
 from .staging import Staging
 from .uniqueness import UNCONTESTED, Keys, duplicate
-
-NEWS = (Insert, InsertBatch, Commit, Complete, RequestCancel, PutSchedule, Fire)
-"""What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
 
 _INSERTED, _COMMITTED, _COMPLETED, _CONFLICT = Inserted(), Committed(), Completions(), Conflict()
 
@@ -93,6 +92,7 @@ class MemoryStorage(ImmediateStorage):
         self._awaited = Awaited(self._jobs, self._shelf)
         self._sequence = 0
         self._schedules = ScheduleShelf(self._jobs)
+        self._pauses = PauseShelf()
         self._reports = ReportShelf(self._index.processing)
         self._nodes: dict[str, trio.Event] = {}
         """Each node's news: set when somebody wrote since it last looked."""
@@ -109,6 +109,9 @@ class MemoryStorage(ImmediateStorage):
             Prune: self._prune,
             PutSchedule: self._schedules.put,
             Fire: self._fire,
+            PutPause: self._pauses.put,
+            LiftPauses: self._pauses.lift,
+            HeardPauses: self._pauses.hear,
             Report: self._reports.put,
         }
 
@@ -141,6 +144,8 @@ class MemoryStorage(ImmediateStorage):
     async def read(self, query: Batches) -> BatchesFound: ...
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:
         await trio.lowlevel.checkpoint()
         match query:
@@ -153,13 +158,15 @@ class MemoryStorage(ImmediateStorage):
             case Stranded():
                 return self._stranded(query)
             case CancelRequests():
-                return cancel_requests(self._index, query)
+                return cancel_requests(self._index, query, self._pauses.kept())
             case FindSchedules():
                 return self._schedules.find(query)
             case Dependents():
                 return DependentJobs(self._awaited.decidable(query))
             case Batches():
                 return BatchesFound(self._shelf.find(query))
+            case Pauses():
+                return self._pauses.find(query, self._index)
             case ReadLog():
                 return self._reports.log_of(query)
 
@@ -276,19 +283,11 @@ class MemoryStorage(ImmediateStorage):
                 index.expiring.lose(job)
             jobs.append(ClaimedJob(request, job.attempt, job.version, state.due, node, now))
         first = index.scheduled.first()
-        return ClaimReply(jobs, more, None if first is None else first[0])
+        held = index.holds_back(now)
+        return ClaimReply(jobs, more, None if first is None else first[0], held)
 
     def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
-        """Up to ``limit`` jobs in claim order, taken out of the index."""
-        take, now, limit, skip = self._index.take_ready, claim.now, claim.limit, claim.skip_names
-        if claim.queues is None:
-            return take(None, now, limit, skip)
-        found: list[StoredJob] = []
-        for name, share in claim.queues:
-            found += take(name, now, min(share, limit - len(found)), skip)
-        for name, _ in claim.queues:
-            found += take(name, now, limit - len(found), skip)
-        return found
+        return claimable(self._index, self._pauses, claim)
 
     def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | DuplicateJob:
         job = self._jobs.get(commit.job_id)

@@ -21,9 +21,11 @@ from ...model.errors import GustoError, NotSupported
 from ...model.ids import JobId, to_uuid
 from ...model.instants import to_datetime
 from ...model.job import ClaimedJob
+from ...model.lanes import worker_of
 from ...model.states import Ready, Scheduled, Waiting
 from ...model.uniqueness import has_keys
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
+from ..dependency_messages import DependentJobs, Dependents
 from ..messages import (
     CancelRequests,
     CancelsAsked,
@@ -34,8 +36,6 @@ from ..messages import (
     Complete,
     Completions,
     Conflict,
-    DependentJobs,
-    Dependents,
     Find,
     Found,
     Get,
@@ -53,6 +53,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from ..report_messages import LogFound, ReadLog, Report
 from ..retention_messages import Prune, Pruned
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
@@ -78,6 +79,15 @@ def no_schedules() -> NotSupported:
         "schedules",
         "SupportsSchedules",
         "give the app a SqliteStorage or a MemoryStorage, or enqueue the jobs from a timer of your own",
+    )
+
+
+def no_pauses() -> NotSupported:
+    """What is answered to whoever wants to pause something."""
+    return NotSupported(
+        "pauses",
+        "SupportsPauses",
+        "give the app a SqliteStorage or a MemoryStorage, or let get_batch leave jobs out",
     )
 
 
@@ -185,11 +195,15 @@ class ProviderStorage(Storage, Generic[R]):
                 raise NotSupported("progress and logs", "SupportsReports")
             case PutSchedule() | Fire():
                 raise no_schedules()
+            case PutPause() | LiftPauses() | HeardPauses():
+                raise no_pauses()
 
     async def _insert(self, insert: Insert) -> Inserted:
         if has_keys(insert.requests):
             raise NotSupported("unique keys", "", "use another storage for them")
         self._ledger.refuse_known(insert.requests)
+        if any(worker_of(request) is not None for request in insert.requests):
+            raise NotSupported("named workers", "SupportsWorkers")
         for state in insert.states:
             if isinstance(state, Waiting):
                 raise NotSupported("continuations", "SupportsContinuations")
@@ -310,6 +324,8 @@ class ProviderStorage(Storage, Generic[R]):
     async def read(self, query: Batches) -> BatchesFound: ...
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:
         """Answer from what this process knows; the rest is asked of a `SupportsQueries`.
 
@@ -346,6 +362,8 @@ class ProviderStorage(Storage, Generic[R]):
                 raise NotSupported("logs", "SupportsReports")
             case Batches():
                 raise NotSupported("batches", "SupportsBatches")
+            case Pauses():
+                raise no_pauses()
 
     def _cancels(self, node: str) -> Sequence[tuple[JobId, str]]:
         return [

@@ -76,12 +76,12 @@ _REMEMBER = (
 
 _KEPT = (
     f"SELECT {_PLAIN}, name, job_type, method_name, node_name, details ->> '$.batch', "
-    "details ->> '$.unique_key' FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node) WHERE id = ?"
+    "details ->> '$.unique_key', details ->> '$.worker' FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node) WHERE id = ?"
 )
 _BRING_BACK = (
-    f"INSERT INTO job ({_PLAIN}, handler, node, batch, unique_key) "
+    f"INSERT INTO job ({_PLAIN}, handler, node, batch, unique_key, worker) "
     f"VALUES ({', '.join('?' * (_WIDTH + 2))}, "
-    "(SELECT number FROM batch WHERE hex(id) = upper(?)), ?)"
+    "(SELECT number FROM batch WHERE hex(id) = upper(?)), ?, ?)"
 )
 
 _READ_ATTEMPTS = f"SELECT seq, {ATTEMPT_COLUMNS} FROM attempt WHERE seq = ?"
@@ -156,10 +156,10 @@ class Archive:
             kept = self._months.look(month, partial(_kept, job_id=job_id))
             if kept is not None:
                 row, attempts, told = kept
-                name, job_type, method_name, node, batch, unique_key = row[_WIDTH:]
+                name, job_type, method_name, node, *columns = row[_WIDTH:]
                 handler = names.handler_number((name, job_type, method_name))
                 number = None if node is None else names.node_number(node)
-                values = (*row[:_WIDTH], handler, number, batch, unique_key)
+                values = (*row[:_WIDTH], handler, number, *columns)
                 connection.execute(_BRING_BACK, values)
                 connection.executemany(_KEEP_ATTEMPT, attempts)
                 bring_back_reports(connection, told)

@@ -9,8 +9,8 @@ row at a time would have the loop and this thread fight for it. So rows travel a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import orjson
 
@@ -20,55 +20,52 @@ from ...model.lifecycle import within_reach
 from ..messages import ClaimDue, ClaimReply
 from .leases import Leases
 from .names import Names
-from .rows import details_of
-
-_CLAIMABLE = "state = 2 AND due <= ?1 AND (expire_on IS NULL OR expire_on > ?1)"
-_NOT_SKIPPED = (
-    "handler NOT IN (SELECT handler FROM handler WHERE name IN (SELECT value FROM json_each(?5)))"
+from .ready import (
+    CLAIMABLE,
+    NOT_SKIPPED,
+    READY_QUEUES,
+    ROW,
+    WORKER_READY,
+    Row,
+    rows_of,
 )
+from .rows import details_of
+from .selection import Selection
+
+_CLAIMABLE = f"state = 2 AND worker IS NULL AND {CLAIMABLE}"
 
 _FIRST_SCHEDULED = "SELECT min(due) FROM job WHERE state = 1"
-_ANYTHING = f"SELECT ({_FIRST_SCHEDULED}), EXISTS (SELECT 1 FROM job WHERE {_CLAIMABLE})"
+_WORKERS_READY = f"EXISTS (SELECT 1 FROM job WHERE {WORKER_READY})"
+_STANDING = f"SELECT ({_FIRST_SCHEDULED}), {_WORKERS_READY}, EXISTS (SELECT 1 FROM pause)"
+_HELD = f"SELECT EXISTS (SELECT 1 FROM job WHERE {WORKER_READY} AND {CLAIMABLE})"
+_ANYTHING = (
+    f"SELECT ({_FIRST_SCHEDULED}), EXISTS (SELECT 1 FROM job WHERE {_CLAIMABLE}), {_WORKERS_READY}"
+)
 _ANYTHING_IN = (
     f"SELECT ({_FIRST_SCHEDULED}), "
-    f"EXISTS (SELECT 1 FROM json_each(?2), job WHERE queue = value AND {_CLAIMABLE})"
+    f"EXISTS (SELECT 1 FROM json_each(?2), job WHERE queue = value AND {_CLAIMABLE}), "
+    f"{_WORKERS_READY}"
 )
 _PROMOTE = "UPDATE job SET state = 2, version = version + 1 WHERE state = 1 AND due <= ?"
 
-# The distinct queues, each found by one step into the index: never a look at every ready job.
-_READY_QUEUES = """
-WITH RECURSIVE ready(found) AS (
-  SELECT min(queue) FROM job WHERE state = 2
-  UNION ALL
-  SELECT (SELECT min(queue) FROM job WHERE state = 2 AND queue > ready.found) FROM ready
-  WHERE ready.found IS NOT NULL
-)
-SELECT json_group_array(found) FROM ready WHERE found IS NOT NULL
-"""
-
-# What orders the rows comes first, so that they can be sorted as they are.
-_ROW = (
-    "json_array(-priority, due, seq, attempt, version, hex(id), handler, args, created_at, "
-    "max_attempts, timeout, execute_after, expire_on, queue, priority, tenant, ref_id, details)"
-)
 _ATTEMPT, _MAX_ATTEMPTS = 3, 9
 
 
 def _top(condition: str) -> str:
     return (
-        f"SELECT json_group_array({_ROW}) FROM (SELECT * FROM job WHERE {condition} "
+        f"SELECT json_group_array({ROW}) FROM (SELECT * FROM job WHERE {condition} "
         "AND queue = ?2 ORDER BY priority DESC, due, seq LIMIT ?3 OFFSET ?4)"
     )
 
 
 _TOP = _top(_CLAIMABLE)
-_TOP_NOT_SKIPPED = _top(f"{_CLAIMABLE} AND {_NOT_SKIPPED}")
+_TOP_NOT_SKIPPED = _top(f"{_CLAIMABLE} AND {NOT_SKIPPED}")
 
 # The same from several queues at once: the first of each, and of those the first.
 _TOP_OF_QUEUES = f"""
-SELECT json_group_array({_ROW}) FROM (
+SELECT json_group_array({ROW}) FROM (
   SELECT best.* FROM json_each(?2) AS wanted, job AS best WHERE best.seq IN (
-    SELECT seq FROM job WHERE queue = wanted.value AND {_CLAIMABLE} AND {_NOT_SKIPPED}
+    SELECT seq FROM job WHERE queue = wanted.value AND {_CLAIMABLE} AND {NOT_SKIPPED}
     ORDER BY priority DESC, due, seq LIMIT ?3
   )
   ORDER BY best.priority DESC, best.due, best.seq LIMIT ?3 OFFSET ?4
@@ -80,8 +77,6 @@ _LEASE = (
     "claimed_at = ?, lease_until = ? WHERE seq IN (SELECT value FROM json_each(?))"
 )
 
-Row = list[Any]  # JSON has no static types
-
 
 def nothing_due(connection: sqlite3.Connection, claim: ClaimDue) -> ClaimReply | None:
     """The reply to a claim that finds nothing, found without a lock; ``None`` when there is work."""
@@ -90,8 +85,8 @@ def nothing_due(connection: sqlite3.Connection, claim: ClaimDue) -> ClaimReply |
     else:
         names = _json([name for name, _ in claim.queues])
         found = connection.execute(_ANYTHING_IN, (claim.now, names))
-    scheduled, any_ready = found.fetchone()
-    if any_ready or (scheduled is not None and scheduled <= claim.now):
+    scheduled, any_ready, any_of_worker = found.fetchone()
+    if any_ready or any_of_worker or (scheduled is not None and scheduled <= claim.now):
         return None
     return ClaimReply([], claim.limit <= 0, scheduled)
 
@@ -100,11 +95,14 @@ def claim_due(
     connection: sqlite3.Connection, names: Names, leases: Leases, claim: ClaimDue
 ) -> ClaimReply:
     """Perform a claim inside a transaction."""
-    scheduled = _first_scheduled(connection)
+    scheduled, any_of_worker, any_pause = connection.execute(_STANDING).fetchone()
     if scheduled is not None and scheduled <= claim.now:
         connection.execute(_PROMOTE, (claim.now,))
-        scheduled = _first_scheduled(connection)
-    rows = _found(connection, claim)
+        scheduled, any_of_worker, any_pause = connection.execute(_STANDING).fetchone()
+    if any_of_worker or any_pause:
+        rows = _shared_out(Selection(connection, claim).take, claim)
+    else:
+        rows = _found(connection, claim)
     spent = ((row[_ATTEMPT], row[_MAX_ATTEMPTS]) for row in rows)
     reach = within_reach(spent, claim.free) if len(rows) > claim.free else len(rows)
     more = reach < len(rows) or reach >= claim.limit
@@ -115,12 +113,8 @@ def claim_due(
         connection.execute(_LEASE, (node, claim.now, claim.lease_until, taken))
     jobs = [_claimed(row, names, claim) for row in rows]
     leases.take_all([(row[2], job) for row, job in zip(rows, jobs, strict=True)])
-    return ClaimReply(jobs, more, scheduled)
-
-
-def _first_scheduled(connection: sqlite3.Connection) -> int | None:
-    due: int | None = connection.execute(_FIRST_SCHEDULED).fetchone()[0]
-    return due
+    held = any_of_worker and connection.execute(_HELD, (claim.now,)).fetchone()[0]
+    return ClaimReply(jobs, more, scheduled, bool(held))
 
 
 def _found(connection: sqlite3.Connection, claim: ClaimDue) -> list[Row]:
@@ -128,30 +122,39 @@ def _found(connection: sqlite3.Connection, claim: ClaimDue) -> list[Row]:
     if claim.limit <= 0:
         return []
     if claim.queues is not None:
-        return _shared_out(connection, claim, claim.queues)
-    names = orjson.loads(connection.execute(_READY_QUEUES).fetchone()[0])
+        taken = Counter[str]()
+
+        def take(queue: str | None, limit: int) -> list[Row]:
+            assert queue is not None
+            part = _top_of(connection, claim, queue, limit, taken[queue])
+            taken[queue] += len(part)
+            return part
+
+        return _shared_out(take, claim)
+    names = orjson.loads(connection.execute(READY_QUEUES).fetchone()[0])
     if len(names) == 1:
         return _top_of(connection, claim, names[0], claim.limit, 0)
     if not names:
         return []
     values = (claim.now, _json(names), claim.limit, 0, _json(claim.skip_names))
-    return _rows(connection, _TOP_OF_QUEUES, values)
+    return rows_of(connection, _TOP_OF_QUEUES, values)
 
 
-def _shared_out(
-    connection: sqlite3.Connection, claim: ClaimDue, queues: Sequence[tuple[str, int]]
-) -> list[Row]:
+def _shared_out(take: Callable[[str | None, int], list[Row]], claim: ClaimDue) -> list[Row]:
     """Up to each queue's share first, then what is left from the same queues."""
+    if claim.queues is None:
+        return take(None, claim.limit)
     found: list[Row] = []
-    taken: dict[str, int] = {}
-    for name, share in queues:
-        part = _top_of(connection, claim, name, min(share, claim.limit - len(found)), 0)
-        taken[name] = len(part)
+    sated: set[str] = set()
+    for name, share in claim.queues:
+        wanted = min(share, claim.limit - len(found))
+        part = take(name, wanted)
+        if len(part) < share:
+            sated.add(name)  # it gave all that it had, or there is no room
         found += part
-    for name, share in queues:
-        if taken[name] < share:
-            continue  # it gave all that it had
-        found += _top_of(connection, claim, name, claim.limit - len(found), taken[name])
+    for name, _ in claim.queues:
+        if name not in sated:
+            found += take(name, claim.limit - len(found))
     return found
 
 
@@ -161,15 +164,9 @@ def _top_of(
     if limit <= 0:
         return []
     if not claim.skip_names:
-        return _rows(connection, _TOP, (claim.now, queue, limit, after))
+        return rows_of(connection, _TOP, (claim.now, queue, limit, after))
     values = (claim.now, queue, limit, after, _json(claim.skip_names))
-    return _rows(connection, _TOP_NOT_SKIPPED, values)
-
-
-def _rows(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> list[Row]:
-    rows: list[Row] = orjson.loads(connection.execute(statement, values).fetchone()[0])
-    rows.sort()  # an aggregate promises no order; `seq` decides before anything unlike is compared
-    return rows
+    return rows_of(connection, _TOP_NOT_SKIPPED, values)
 
 
 def _claimed(row: Row, names: Names, claim: ClaimDue) -> ClaimedJob:

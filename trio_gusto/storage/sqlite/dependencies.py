@@ -18,7 +18,8 @@ from ...model.dependencies import Dependent
 from ...model.errors import UnknownJob
 from ...model.ids import JobId, to_uuid
 from ...model.states import JobState, State, Waiting
-from ..messages import DependentJobs, Dependents, Insert
+from ..dependency_messages import DependentJobs, Dependents
+from ..messages import Insert
 from .batches import counts_of
 from .errors import UnknownParent
 from .rows import WHOLE_JOB, WORDS, stored_job

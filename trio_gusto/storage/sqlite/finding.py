@@ -17,6 +17,7 @@ import orjson
 
 from ...model.states import JobState
 from ..messages import Find
+from .ready import WORKER_READY
 from .rows import NUMBERS
 
 _IN_BATCH = "batch IS NOT NULL AND batch = (SELECT number FROM batch WHERE id = :batch)"
@@ -28,6 +29,10 @@ _BEFORE = "seq < :before"
 
 _SORTED = {NUMBERS[state] for state in (JobState.SCHEDULED, JobState.READY, JobState.PROCESSING)}
 """States whose index has another order than that of insertion."""
+
+_READY = NUMBERS[JobState.READY]
+_ANY_READY = [[f"state = {_READY}", "worker IS NULL"], [WORKER_READY]]
+"""Ready jobs stand in two indexes, by whether they have a named worker."""
 
 
 def _json(values: Iterable[object]) -> str:
@@ -116,18 +121,22 @@ def find_rows(connection: sqlite3.Connection, find: Find, *, in_archive: bool = 
         criterion.field: criterion.bind(value) for criterion, value in given
     }
     values["limit"] = find.limit
-    numbers = sorted(NUMBERS[state] for state in find.states)
-    if len(numbers) == len(NUMBERS):
-        numbers = []
-    pieces = [_piece(number, conditions) for number in numbers] or [_piece(None, conditions)]
+    states = (
+        [] if len(find.states) == len(NUMBERS) else sorted(NUMBERS[state] for state in find.states)
+    )
+    pieces = [
+        _piece(of_state, conditions, is_sorted=state in _SORTED)
+        for state in states
+        for of_state in (_ANY_READY if state == _READY and not in_archive else [_state(state)])
+    ] or [_piece([], conditions)]
     rows = connection.execute(pieces[0] if len(pieces) == 1 else _merged(pieces), values)
     return [seq for (seq,) in rows]
 
 
-def _piece(number: int | None, conditions: list[str]) -> str:
+def _piece(of_state: list[str], conditions: list[str], *, is_sorted: bool = False) -> str:
     """The newest jobs of one state, or of all; states are literal, so that indexes can be used."""
-    where = " AND ".join([*_state(number), *conditions]) or "TRUE"
-    if number in _SORTED or _IN_BATCH in conditions:
+    where = " AND ".join([*of_state, *conditions]) or "TRUE"
+    if is_sorted or _IN_BATCH in conditions:
         # What is found is sorted; or SQLite would walk the whole table in the order of ``seq``.
         where, seq = where.replace(_BEFORE, f"+{_BEFORE}"), "+seq"
     else:
@@ -135,9 +144,7 @@ def _piece(number: int | None, conditions: list[str]) -> str:
     return f"SELECT seq FROM job WHERE {where} ORDER BY {seq} DESC LIMIT :limit"
 
 
-def _state(number: int | None) -> list[str]:
-    if number is None:
-        return []
+def _state(number: int) -> list[str]:
     # The condition of the index must be there too: SQLite does not conclude it.
     unsuccessful = ["state > 4"] if number > NUMBERS[JobState.COMPLETED] else []
     return [f"state = {number}", *unsuccessful]

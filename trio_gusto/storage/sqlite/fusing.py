@@ -7,6 +7,8 @@ Rule: nobody can tell it from inserting and then claiming. Whenever one conditio
 `plan` or `nothing_else` says so, and the group goes the ordinary way.
 """
 
+# ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
+
 from __future__ import annotations
 
 import sqlite3
@@ -22,9 +24,12 @@ from ..rows import details_from_json, details_to_json
 from .inserting import NewJob, insert_jobs, new_jobs
 from .leases import Leases
 from .names import Names
+from .ready import WORKER_READY
 
 _WHAT_ELSE = (
-    "SELECT (SELECT min(due) FROM job WHERE state = 1), EXISTS (SELECT 1 FROM job WHERE state = 2)"
+    "SELECT (SELECT min(due) FROM job WHERE state = 1), "
+    "EXISTS (SELECT 1 FROM job WHERE state = 2 AND worker IS NULL) "
+    f"OR EXISTS (SELECT 1 FROM job WHERE {WORKER_READY}) OR EXISTS (SELECT 1 FROM pause)"
 )
 
 
@@ -54,7 +59,7 @@ def plan(inserts: Sequence[Insert], claim: ClaimDue) -> Plan | None:
 
 
 def nothing_else(connection: sqlite3.Connection, plan: Plan) -> bool:
-    """Whether no other job is ready or falls due; to be asked just before `insert_claimed`."""
+    """Whether no other job is ready or falls due, and nothing is paused; to be asked just before `insert_claimed`."""
     plan.next_due, any_ready = connection.execute(_WHAT_ELSE).fetchone()
     return not any_ready and (plan.next_due is None or plan.next_due > plan.claim.now)
 
@@ -88,6 +93,8 @@ def _are_claimable(jobs: Sequence[NewJob], claim: ClaimDue) -> bool:
         if type(state) is not Ready or state.due > now:
             return False
         if request.expire_on is not None and request.expire_on <= now:
+            return False
+        if request.details is not None and request.details.worker is not None:
             return False
     return True
 

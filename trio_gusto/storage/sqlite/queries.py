@@ -13,10 +13,10 @@ import orjson
 from ...model.ids import JobId
 from ...model.job import AttemptRecord, StoredJob
 from ..batch_messages import Batches
+from ..dependency_messages import Dependents
 from ..messages import (
     CancelRequests,
     CancelsAsked,
-    Dependents,
     Find,
     Found,
     Get,
@@ -27,12 +27,15 @@ from ..messages import (
     Tallied,
     Tally,
 )
+from ..pause_messages import Pauses
 from ..report_messages import ReadLog
 from ..schedule_messages import FindSchedules
 from .batches import find_batches
 from .dependencies import dependents
 from .finding import find_rows
+from .pauses import find_pauses, kept_pauses
 from .presence import IsGone
+from .ready import WORKER_READY
 from .reports import find_log
 from .rows import ATTEMPT_COLUMNS, WHOLE_JOB, WORDS, attempt_of, stored_job
 from .schedules import find_schedules
@@ -65,6 +68,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return find_batches(connection, query)
             case ReadLog():
                 return find_log(connection, query)
+            case Pauses():
+                return find_pauses(connection, query)
 
 
 @contextmanager
@@ -107,7 +112,10 @@ def _tally(connection: sqlite3.Connection) -> Tallied:
             "SELECT state, queue, tenant, count(*) FROM job GROUP BY state, queue, tenant"
         )
     }
-    oldest = connection.execute("SELECT min(due) FROM job WHERE state = 2").fetchone()[0]
+    (oldest,) = connection.execute(
+        "SELECT min(due) FROM (SELECT min(due) AS due FROM job WHERE state = 2 AND worker IS NULL "
+        f"UNION ALL SELECT min(due) FROM job WHERE {WORKER_READY})"
+    ).fetchone()
     return Tallied(counts, oldest)
 
 
@@ -150,7 +158,8 @@ def _cancel_requests(connection: sqlite3.Connection, query: CancelRequests) -> C
         "ORDER BY seq",
         (query.node,),
     )
-    return CancelsAsked([(JobId(job_id), reason) for job_id, reason in rows])
+    cancels = [(JobId(job_id), reason) for job_id, reason in rows]
+    return CancelsAsked(cancels, kept_pauses(connection))
 
 
 def _jobs(

@@ -27,6 +27,7 @@ MIGRATIONS: Sequence[str] = (
     "schema_6.sql",
     "schema_7.sql",
     "schema_8.sql",
+    "schema_9.sql",
 )
 """The script at index n leads from version n to version n + 1."""
 

@@ -1,22 +1,25 @@
--- Version 8: what running jobs say of themselves. Rows are only there for jobs that say something.
+-- Version 8. Named workers and pauses. What each column means is told in docs/reference/sqlite-schema.md.
 
-CREATE TABLE progress (
-  seq INTEGER PRIMARY KEY,
-  percent REAL NOT NULL,
-  message TEXT NOT NULL
+-- Most jobs have none. It repeats what the details say, because an index needs a column.
+ALTER TABLE job ADD COLUMN worker TEXT;
+ALTER TABLE staged ADD COLUMN worker TEXT;
+
+-- Jobs of named workers have an index of their own, so that those that have to wait are in nobody's way.
+DROP INDEX job_ready;
+CREATE INDEX job_ready ON job (queue, priority DESC, due) WHERE state = 2 AND worker IS NULL;
+CREATE INDEX job_of_worker ON job (state, worker, priority DESC, due)
+WHERE worker IS NOT NULL AND state < 4;
+
+-- Both are empty while nothing is paused. A number is never given again.
+CREATE TABLE pause (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  queue TEXT,
+  tenant TEXT,
+  reason TEXT NOT NULL,
+  since INTEGER NOT NULL
 ) STRICT;
 
--- ``number`` counts all lines that the job has ever logged, and ``begins`` the bytes of the messages
--- before, so that what is older than the oldest row need not be kept to be counted. ``told`` counts those
--- of its attempt, so that the newest row tells what is told twice.
-CREATE TABLE job_log (
-  seq INTEGER NOT NULL,
-  number INTEGER NOT NULL,
-  begins INTEGER NOT NULL,
-  token INTEGER NOT NULL,
-  told INTEGER NOT NULL,
-  at INTEGER NOT NULL,
-  level TEXT NOT NULL,
-  message TEXT NOT NULL,
-  PRIMARY KEY (seq, number)
-) STRICT, WITHOUT ROWID;
+CREATE TABLE pause_heard (
+  node INTEGER PRIMARY KEY,
+  number INTEGER NOT NULL
+) STRICT;

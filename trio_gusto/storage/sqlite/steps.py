@@ -30,6 +30,7 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..pause_messages import HeardPauses, LiftPauses, PutPause
 from ..report_messages import Report
 from ..retention_messages import Prune
 from ..schedule_messages import Fire, PutSchedule
@@ -42,6 +43,7 @@ from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
 from .names import Names
+from .pauses import hear_pauses, lift_pauses, put_pause
 from .reports import put_report
 from .retention import prune
 from .schedules import fire_schedule, put_schedule
@@ -248,6 +250,12 @@ class Steps:
                 return put_schedule(self._connection, write)
             case Fire():
                 return fire_schedule(self._connection, self._names, write)
+            case PutPause():
+                return put_pause(self._connection, write)
+            case LiftPauses():
+                return lift_pauses(self._connection, write)
+            case HeardPauses():
+                return hear_pauses(self._connection, self._names, write)
             case InsertBatch():
                 return self._insert_batch(write)
             case Report():

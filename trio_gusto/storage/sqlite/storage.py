@@ -16,23 +16,18 @@ import outcome
 import trio
 
 from ...model.errors import GustoError, OptionsError, StorageBusy, StorageError
-from ..batch_messages import Batches, BatchesFound, InsertBatch
+from ..batch_messages import Batches, BatchesFound
+from ..dependency_messages import DependentJobs, Dependents
 from ..messages import (
     CancelRequests,
     CancelsAsked,
-    Commit,
-    Complete,
-    DependentJobs,
-    Dependents,
     Find,
     Found,
     Get,
-    Insert,
     Query,
     QueryReply,
     Renew,
     Renewed,
-    RequestCancel,
     Stranded,
     StrandedJobs,
     Tallied,
@@ -40,9 +35,10 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..pause_messages import Pauses, PausesFound
 from ..report_messages import LogFound, ReadLog
-from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
-from ..storage import Answer, Storage
+from ..schedule_messages import FindSchedules, Schedules
+from ..storage import NEWS, Answer, Storage
 from .connection import Location, Synchronous
 from .presence import IS_SUPPORTED
 from .session import Session
@@ -50,10 +46,6 @@ from .thread import DatabaseThread
 
 _RETRY = 0.02
 """Seconds between two tries at a lock, when there is no thread to wait in."""
-
-
-_NEWS = (Insert, InsertBatch, Commit, Complete, RequestCancel, PutSchedule, Fire)
-"""What the other nodes of one object want to hear of. Claims would have them wake each other."""
 
 
 class SqliteStorage(Storage):
@@ -168,7 +160,7 @@ class SqliteStorage(Storage):
         return fault
 
     def _spread(self, session: Session, writes: Sequence[Write]) -> None:
-        if len(session.bells) > 1 and any(isinstance(write, _NEWS) for write in writes):
+        if len(session.bells) > 1 and any(isinstance(write, NEWS) for write in writes):
             session.bells.ring()
 
     @overload
@@ -187,6 +179,8 @@ class SqliteStorage(Storage):
     async def read(self, query: Batches) -> BatchesFound: ...
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:
         session = self._attached()
         try:

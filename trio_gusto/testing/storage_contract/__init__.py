@@ -11,6 +11,7 @@ from .depending import DEPENDING_CHECKS
 from .inserting import INSERTING_CHECKS
 from .leasing import LEASING_CHECKS
 from .looking import LOOKING_CHECKS
+from .pausing import PAUSING_CHECKS
 from .reporting import REPORTING_CHECKS
 from .runner import Check, MakeStorage, Reopen, check_reopening, check_storage, run_check
 from .scheduling import SCHEDULING_CHECKS
@@ -25,6 +26,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *SETTLING_CHECKS,
     *COMPLETING_CHECKS,
     *LEASING_CHECKS,
+    *PAUSING_CHECKS,
     *DEPENDING_CHECKS,
     *BATCHING_CHECKS,
     *STAGING_CHECKS,

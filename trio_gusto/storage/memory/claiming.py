@@ -1,0 +1,42 @@
+"""Which jobs a claim finds, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...model.job import JobRequest, StoredJob
+from ...model.lanes import Lanes
+from ..messages import ClaimDue
+from .index import Index
+from .pauses import PauseShelf
+
+Take = Callable[[str | None, int], list[StoredJob]]
+"""Takes up to so many jobs of a queue, or of all, out of the index."""
+
+
+def claimable(index: Index, pauses: PauseShelf, claim: ClaimDue) -> list[StoredJob]:
+    """Up to ``limit`` jobs in claim order, taken out of the index."""
+    limit, take = claim.limit, _taking(index, pauses, claim)
+    if claim.queues is None:
+        return take(None, limit)
+    found: list[StoredJob] = []
+    for name, share in claim.queues:
+        found += take(name, min(share, limit - len(found)))
+    for name, _ in claim.queues:
+        found += take(name, limit - len(found))
+    return found
+
+
+def _taking(index: Index, pauses: PauseShelf, claim: ClaimDue) -> Take:
+    now, skip = claim.now, claim.skip_names
+    lanes = index.lanes_at_work()
+    if lanes is None and not pauses:
+        return lambda queue, limit: index.take_ready(queue, now, limit, skip)
+    if pauses.cover_everything():
+        return lambda _queue, _limit: []
+    workers, closed = lanes or Lanes(()), pauses.closed_queues()
+
+    def is_wanted(request: JobRequest) -> bool:
+        return request.name not in skip and not pauses.covers(request)
+
+    return lambda queue, limit: index.take_selected(queue, closed, now, limit, workers, is_wanted)

@@ -1,0 +1,73 @@
+"""The pauses that a `MemoryStorage` keeps, and which nodes have heard of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import attrs
+
+from ...model.job import JobRequest
+from ...model.pauses import StoredPause, covered, unheard
+from ..messages import Committed
+from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
+from .index import Index, lease_of
+
+_COMMITTED = Committed()
+
+
+class PauseShelf:
+    """Pauses by what they cover, in the order of their numbers."""
+
+    def __init__(self) -> None:
+        self._pauses: dict[tuple[str | None, str | None], StoredPause] = {}
+        self._heard: dict[str, int] = {}
+        self._number = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._pauses)
+
+    def put(self, put: PutPause) -> Committed:
+        """Keep a pause, unless there is one."""
+        scope = (put.queue, put.tenant)
+        if scope not in self._pauses:
+            self._number += 1
+            self._pauses[scope] = StoredPause(*scope, put.reason, put.since, self._number)
+        return _COMMITTED
+
+    def lift(self, lift: LiftPauses) -> Committed:
+        """Forget a pause, or all of them."""
+        if lift.queue is None and lift.tenant is None:
+            self._pauses.clear()
+        else:
+            self._pauses.pop((lift.queue, lift.tenant), None)
+        return _COMMITTED
+
+    def hear(self, heard: HeardPauses) -> Committed:
+        """A node has heard."""
+        self._heard[heard.node] = max(heard.number, self._heard.get(heard.node, 0))
+        return _COMMITTED
+
+    def covers(self, request: JobRequest) -> bool:
+        """Whether a job is not to be claimed."""
+        return covered(self._pauses.values(), request)
+
+    def cover_everything(self) -> bool:
+        """Whether no job is to be claimed."""
+        return (None, None) in self._pauses
+
+    def closed_queues(self) -> Collection[str]:
+        """Queues of which no job is to be claimed, whosever it is."""
+        return [queue for queue, tenant in self._pauses if queue is not None and tenant is None]
+
+    def kept(self) -> tuple[StoredPause, ...]:
+        """All of them, by number."""
+        return tuple([attrs.evolve(pause) for pause in self._pauses.values()])
+
+    def find(self, query: Pauses, index: Index) -> PausesFound:
+        """Answer a query."""
+        running = [
+            (lease_of(job).node, job.request.queue, job.request.tenant)
+            for job in index.processing.values()
+            if lease_of(job).lease_until > query.now
+        ]
+        return PausesFound(self.kept(), unheard(self._pauses.values(), running, self._heard))
