@@ -574,6 +574,8 @@ class Agreement(BatchAgreement):
         tags=st.frozensets(st.sampled_from(["x", "y"]), max_size=1),
         limit=few,
         before=st.none() | picks,
+        criteria=st.sampled_from(CRITERIA),
+        since=st.none() | few,
     )
     def look(
         self,
@@ -582,11 +584,11 @@ class Agreement(BatchAgreement):
         tags: frozenset[str],
         limit: int,
         before: int | None,
+        criteria: dict[str, Any],
+        since: int | None,
     ) -> None:
         self.ask(Find(limit, before, states=states, queues=queues, tags_any=tags))
-        # Not drawn: what is drawn here is missing elsewhere.
-        criteria = CRITERIA[(limit + (before or 0)) % len(CRITERIA)]
-        moment = None if before is None else NOW + limit
+        moment = None if since is None else NOW + since
         self.ask(Find(limit, before, states=states, created_after=moment, **criteria))
         self.ask(Find(limit, before, created_before=moment, **criteria))
         self.ask(Tally())

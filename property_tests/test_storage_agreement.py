@@ -31,8 +31,6 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
-    Find,
-    Found,
     Inserted,
     Renew,
     Renewed,
@@ -244,15 +242,9 @@ class SweepsBlocksThatAreOpen(MemoryStorage):
         return attrs.evolve(super()._stranded(query), stages=tuple(self._staging._piles))
 
 
-class IgnoresWhoCreatedAJob(MemoryStorage):
-    def _find(self, find: Find) -> Found:
-        return super()._find(attrs.evolve(find, created_by=None))
-
-
 FAULTS = (
     HoldsKeysForEver,
     ForgetsKeysOfClaimedJobs,
-    IgnoresWhoCreatedAJob,
     LosesTheLastThatWasStaged,
     StoresWhatIsLeftOfABlock,
     SweepsBlocksThatAreOpen,
