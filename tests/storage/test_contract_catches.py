@@ -898,6 +898,7 @@ BROKEN = [
     (ForgetsPriorities, "jobs of a named worker come in order"),
     (AsksQueuesInAnotherOrder, "named workers stand in several queues"),
     (NamesNobodyAtWork, "named workers are in nobodys way"),
+    (NamesNobodyAtWork, "staged jobs keep their named worker"),
     (ClaimsWhatIsPaused, "nothing that is paused is claimed"),
     (ClaimsWhatIsPaused, "paused queues take no share"),
     (pausing_with(TakesTheNewReason), "a pause stays as it was first"),

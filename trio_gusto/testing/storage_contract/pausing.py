@@ -8,8 +8,19 @@ from ...model.job import Details, JobRequest
 from ...model.outcomes import AttemptOutcome
 from ...model.pauses import StoredPause
 from ...model.states import Failed, Ready
-from ...storage.messages import CancelRequests, ClaimDue, ClaimReply, Committed, Write
+from ...storage.batch_messages import InsertBatch
+from ...storage.messages import (
+    CancelRequests,
+    ClaimDue,
+    ClaimReply,
+    Committed,
+    Insert,
+    Inserted,
+    Write,
+)
 from ...storage.pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
+from .batching import new_batch
+from .staging import STAGE, stage
 from .subject import LEASE, NOW, SECOND, Subject, ids, put_back, reply_of, same, success
 
 
@@ -95,6 +106,16 @@ async def several_claims_of_a_group_share_a_named_worker(subject: Subject) -> No
     one, other = (reply_of(ClaimReply, reply) for reply in replies)
     same(ids(one.jobs), [first.id], "the jobs of the first claim")
     same(ids(other.jobs), [], "the jobs of the second claim")
+
+
+async def staged_jobs_keep_their_named_worker(subject: Subject) -> None:
+    batch = new_batch()
+    details = Details(worker="smtp", batch=batch.id)
+    jobs = [subject.request(details=details) for _ in range(2)]
+    await stage(subject, batch, 0, *jobs)
+    await subject.expect(Inserted, InsertBatch(batch, Insert((), ()), stage=STAGE, staged=2))
+    reply = await subject.claim()
+    same(ids(reply.jobs), [jobs[0].id], "what is claimed of two staged jobs of a named worker")
 
 
 async def an_expired_job_does_not_hold_its_named_worker_up(subject: Subject) -> None:
@@ -200,6 +221,7 @@ PAUSING_CHECKS = (
     named_workers_are_in_nobodys_way,
     named_workers_stand_in_several_queues,
     several_claims_of_a_group_share_a_named_worker,
+    staged_jobs_keep_their_named_worker,
     an_expired_job_does_not_hold_its_named_worker_up,
     nothing_that_is_paused_is_claimed,
     paused_queues_take_no_share,
