@@ -10,7 +10,7 @@ a docstring's blocks see the names of its module. A block that is not meant to r
 import contextlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from sybil import Sybil
@@ -25,7 +25,7 @@ _surroundings: dict[int, contextlib.ExitStack] = {}
 
 
 @contextlib.contextmanager
-def loggers_as_they_were() -> Iterator[None]:
+def loggers_as_they_were() -> Generator[None]:
     """Examples add handlers to loggers; nobody else is to hear of that."""
     root = logging.getLogger()
     before = {
