@@ -21,6 +21,7 @@ from .clock import Clock, SystemClock
 from .job_options import HandlerOptions, Resolver
 from .model.errors import AlreadyRunning, BackendError, OptionsError
 from .options import Options
+from .queue.callbacks import Callbacks
 from .queue.draft import Drafter
 from .queue.ears import WorkersEars
 from .queue.hooked_draft import HookedDrafter
@@ -96,6 +97,7 @@ class Gusto:
         )
         self._calls = Calls(self._codec)
         self._resolver = Resolver(self.options, decides_retries=self.storage.decides_retries)
+        self._callbacks = Callbacks(self._registry, self._resolver, self._clock)
         self._is_running = False
 
     # --- declare ---
@@ -245,6 +247,7 @@ class Gusto:
             self._calls,
             self._services,
             self.options.default_retry,
+            self._callbacks.job,
             around_execution(self._middleware),
         )
 
@@ -256,6 +259,7 @@ class Gusto:
             self._codec,
             self._calls,
             self._resolver,
+            self._callbacks,
             self._clock,
             tree.probe,
             telemetry.carrier if isinstance(telemetry, Telemetry) else None,
@@ -265,11 +269,14 @@ class Gusto:
         ears = WorkersEars(tree.workers, tree.resolver.note)
 
         async def work_until_idle() -> None:
-            await self._work_until_idle(tree, ears)
+            await self._work_until_idle(tree, ears, queue)
 
-        return JobQueue(tree.desk, tree.waiters, drafter, ears, work_until_idle, tree.node)
+        queue = JobQueue(tree.desk, tree.waiters, drafter, ears, work_until_idle, tree.node)
+        if tree.workers is not None:
+            tree.workers.workplace.queue = queue
+        return queue
 
-    async def _work_until_idle(self, tree: Tree, ears: WorkersEars) -> None:
+    async def _work_until_idle(self, tree: Tree, ears: WorkersEars, queue: JobQueue) -> None:
         """Have everything due run: by the workers that are there, or by some hired for the while."""
         while ears.workers is not None:
             ears.workers.cron.wake()
@@ -281,6 +288,7 @@ class Gusto:
                 nursery.cancel_scope.cancel()
                 return
         workers = ears.workers = tree.hire(self._workplace())
+        workers.workplace.queue = queue
         budget = RestartBudget(tree.options.restart_limit, tree.options.restart_period)
         supervisor = Supervisor(budget, tree.probe, tree.clock)
         try:

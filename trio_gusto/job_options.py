@@ -8,9 +8,9 @@ A level replaces what the level above said; tags and metadata are not merged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Generic, Literal, Protocol, TypedDict, TypeVar
 
 import attrs
 
@@ -23,8 +23,10 @@ from .options import Options
 from .options.job_values import NAMING, READERS, Moment, policy
 from .options.values import texts, unknown
 
+R = TypeVar("R")
 
-class JobOptions(TypedDict, total=False):
+
+class JobOptions(TypedDict, Generic[R], total=False):
     """The options of a job. A duration is seconds or a ``timedelta``, an instant an aware
     ``datetime``; ``None`` takes back what the handler declared.
 
@@ -47,6 +49,9 @@ class JobOptions(TypedDict, total=False):
       it has not begun.
     - ``tags``, ``created_by``, ``user_id``, ``metadata`` (JSON values): stored, filterable, and
       visible to the handler.
+    - ``callback``: a handler that is called with the result, as a job of its own, once the job's handler
+      has returned. Until it has ended the job is ``waiting``; then it is ``completed``, or
+      ``failed`` if the callback did not complete.
     """
 
     execute_after: datetime | timedelta | float | None
@@ -65,9 +70,10 @@ class JobOptions(TypedDict, total=False):
     created_by: str | None
     user_id: str | None
     metadata: Mapping[str, object] | None
+    callback: Callable[[R], object] | None
 
 
-class HandlerOptions(JobOptions, total=False):
+class HandlerOptions(JobOptions[Any], total=False):
     """The options of ``@app.job``: the defaults of its jobs, and how the handler itself is known.
 
     - ``name``: what stored jobs call it; default: module and qualified name.
@@ -256,6 +262,7 @@ def _copy(details: Details | None) -> Details:
         details.on_conflict,
         details.worker,
         details.context,
+        details.callback,
     )
 
 
@@ -284,6 +291,7 @@ _DETAILS = frozenset(
         "unique_key",
         "on_conflict",
         "worker",
+        "callback",
     }
 )
 _RETRIES = frozenset({"retry", "max_attempts"})

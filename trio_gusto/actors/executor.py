@@ -26,7 +26,7 @@ from ..model.facts import JobStarted
 from ..model.failure import leaves
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
-from ..model.job import ClaimedJob
+from ..model.job import ClaimedJob, Details
 from ..model.outcomes import RETURNED, Outcome
 from ..serialization.handler import Handler
 from .context import node_context
@@ -36,7 +36,7 @@ from .judge import Judge
 from .parents import Parents, has_parents
 from .probe import Probe
 from .reports import Reports
-from .roster import Lease, Roster, Slot
+from .roster import Lease, NewJob, Roster, Slot
 from .settler import Settler
 from .workplace import Station, Workplace
 
@@ -79,7 +79,7 @@ class Executors:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run jobs until cancelled."""
         self._monotonic = trio.lowlevel.current_clock().current_time
-        self._context = node_context(self._roster, self._workplace.view, self._reports)
+        self._context = node_context(self._roster, self._workplace, self._reports)
         async with trio.open_nursery() as nursery:
             for slot in self._roster.slots:
                 nursery.start_soon(self._serve, slot)
@@ -136,7 +136,11 @@ class Executors:
         if station is None or lease.cause is not None:
             return self._turn_down(lease, station, now)
         details = request.details
-        if self._is_watched or not station.is_plain or (details is not None and details.parents):
+        if (
+            self._is_watched
+            or not station.is_plain
+            or (details is not None and _is_linked(details))
+        ):
             return self._attempt(slot, lease, station, now)
         lease.started_at = now
         if self._probe.listening:
@@ -160,7 +164,10 @@ class Executors:
         outcome = RETURNED if result is None else self._workplace.success(station.handler, result)
         ended_at = self._nanoseconds() // 1000
         self._roster.note_duration(ended_at - now)
-        self._settler.succeed(lease, outcome, now, ended_at)
+        if lease.children is not None:
+            self._settler.settle(lease, outcome, now=ended_at)
+        else:
+            self._settler.succeed(lease, outcome, now, ended_at)
         return ended_at
 
     @trio.lowlevel.enable_ki_protection
@@ -203,8 +210,12 @@ class Executors:
             return await self._fail(slot, lease, station, error, span)
         outcome = RETURNED if result is None else self._workplace.success(station.handler, result)
         ended_at = self._vacate(slot, lease)
-        if self._is_watched:
-            await self._wind_up(lease, outcome, span, ended_at)
+        details = lease.claimed.request.details
+        callback = None
+        if details is not None and details.callback is not None and outcome.result_error is None:
+            callback = self._workplace.call_back(lease.claimed, outcome.result)
+        if self._is_watched or lease.children is not None or callback is not None:
+            await self._wind_up(lease, outcome, span, ended_at, callback=callback)
         else:
             assert lease.started_at is not None
             self._settler.succeed(lease, outcome, lease.started_at, ended_at)
@@ -259,12 +270,13 @@ class Executors:
         ended_at: int,
         error: BaseException | None = None,
         delay: int | None = None,
+        callback: NewJob | None = None,
     ) -> None:
         """Settle what is no plain success, or is watched."""
         if self._probe.gate is not None and lease.cause is None:
             # Nobody can stand in a scope that was cancelled; then the settler notes the passing.
             lease.recorded = trio.Event()
-        state = self._settler.settle(lease, outcome, now=ended_at, delay=delay)
+        state = self._settler.settle(lease, outcome, now=ended_at, delay=delay, callback=callback)
         if span is not None and self._probe.observer is not None:
             self._probe.observer.job_ended(span, outcome.word, state.word, error)
         if error is not None:
@@ -345,3 +357,8 @@ class Executors:
                 node_id=claimed.node,
             )
         )
+
+
+def _is_linked(details: Details) -> bool:
+    """Whether other jobs have to be seen to, before the handler is entered or after."""
+    return bool(details.parents) or details.callback is not None

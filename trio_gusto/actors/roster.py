@@ -21,9 +21,12 @@ import trio
 
 from ..model.dependencies import Parent
 from ..model.ids import JobId
-from ..model.job import ClaimedJob
-from ..model.states import JobState
+from ..model.job import ClaimedJob, JobRequest
+from ..model.states import JobState, State
 from .probe import BatchRecord
+
+NewJob = tuple[JobRequest, State]
+"""A job that is not stored yet, and its first state."""
 
 
 class Cause(Enum):
@@ -43,6 +46,7 @@ class Lease:
         "batch",
         "cancel_reason",
         "cause",
+        "children",
         "claimed",
         "fence",
         "follows",
@@ -68,6 +72,8 @@ class Lease:
         """Whether its outcome is on its way to the storage."""
         self.parents: tuple[Parent, ...] = ()
         """The jobs that this one waited for, read before its handler is entered."""
+        self.children: list[NewJob] | None = None
+        """The jobs that its handler wants stored with its success."""
         self.waited = False
         """Whether the handler has let the event loop have its turn."""
         self.follows: Lease | None = None

@@ -21,6 +21,7 @@ from .job import StoredJob
 from .lanes import worker_of
 from .outcomes import AttemptOutcome
 from .states import (
+    AwaitingCallback,
     Cancelled,
     Completed,
     Condition,
@@ -67,6 +68,19 @@ def _overdue(job: StoredJob, _state: object, around: Surroundings) -> Explanatio
         "the next sweep of a worker records its end.",
         reason=Reason.OVERDUE,
         details={"expire_on": to_datetime(expire_on)},
+    )
+
+
+def _behind_callback(
+    _job: StoredJob, state: Waiting | AwaitingCallback, _around: Surroundings
+) -> Explanation | None:
+    if not isinstance(state, AwaitingCallback):
+        return None
+    return Explanation(
+        sentence="Its handler has returned; it waits for its callback, a job of its own, to end.",
+        reason=Reason.WAITING_FOR_CALLBACK,
+        blocking=(to_uuid(state.callback),),
+        details={"started_at": to_datetime(state.started_at), "node_id": state.node},
     )
 
 
@@ -335,7 +349,13 @@ def _ended(
 
 
 RULES: Mapping[JobState, Sequence[Rule]] = {
-    JobState.WAITING: (_overdue, _behind_its_schedule, _behind_parents, _about_to_be_released),
+    JobState.WAITING: (
+        _overdue,
+        _behind_callback,
+        _behind_its_schedule,
+        _behind_parents,
+        _about_to_be_released,
+    ),
     JobState.SCHEDULED: (_overdue, _after_an_attempt, _not_due),
     JobState.READY: (
         _overdue,

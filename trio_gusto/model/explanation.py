@@ -22,6 +22,9 @@ class Reason(StrEnum):
     WAITING_FOR_RELEASE = "waiting_for_release"
     """Nothing keeps it any more, and it is about to be released, or cancelled."""
 
+    WAITING_FOR_CALLBACK = "waiting_for_callback"
+    """Its handler has returned, and its callback has not ended."""
+
     WAITING_FOR_EARLIER = "waiting_for_earlier"
     """Earlier jobs of its schedule have not ended."""
 

@@ -32,7 +32,7 @@ class Details:
     ``batch`` is the one that it belongs to. ``on_conflict`` is a word of `uniqueness.OnConflict`:
     what is done when another live job has the ``unique_key``. ``worker`` is the
     named worker that runs it. ``context`` are JSON values that middleware had it carry from where it
-    was enqueued.
+    was enqueued. ``callback`` is the name of the handler that is called with its result.
     """
 
     ref_id: str | None = None
@@ -50,6 +50,7 @@ class Details:
     on_conflict: str = "raise"
     worker: str | None = None
     context: Mapping[str, object] | None = None
+    callback: str | None = None
 
 
 @attrs.define

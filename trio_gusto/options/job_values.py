@@ -73,6 +73,13 @@ def policy(key: str, value: object) -> object:
     return value
 
 
+def _callback(key: str, value: object) -> object:
+    """The function itself; which handler that is, the registry knows."""
+    if value is not None and not callable(value):
+        raise OptionsError(key, value, "give a handler of this app, or None")
+    return value
+
+
 def _stored_policy(key: str, value: Any) -> Mapping[str, object]:
     policy(key, value)
     return retry.to_wire(value)
@@ -101,6 +108,7 @@ READERS: Mapping[str, Callable[[str, Any], object]] = {
     "created_by": _optional_text,
     "user_id": _optional_text,
     "metadata": _metadata,
+    "callback": _callback,
 }
 NAMING: Mapping[str, Callable[[str, Any], object]] = {
     "name": check.text,

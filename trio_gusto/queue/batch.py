@@ -168,7 +168,7 @@ class OpenBatch(Batch):
 
     @overload
     def enqueue(
-        self, fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     @overload
     def enqueue(
@@ -176,19 +176,19 @@ class OpenBatch(Batch):
         fn: Callable[[Any, *Ts], Coroutine[Any, Any, R]],
         /,
         *args: *Ts,
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     def enqueue(
-        self, fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     @overload
     def enqueue(
-        self, fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     @overload
     def enqueue(
-        self, fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     def enqueue(self, fn: Callable[..., Any], /, *args: object, **options: Any) -> JobRef[Any]:
         """Add a job; it is stored when the block ends. The same arguments as `JobQueue.enqueue`.
@@ -276,7 +276,7 @@ class OpenBatch(Batch):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     def continue_with(
@@ -285,7 +285,7 @@ class OpenBatch(Batch):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     def continue_with(
@@ -294,7 +294,7 @@ class OpenBatch(Batch):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     def continue_with(
@@ -303,7 +303,7 @@ class OpenBatch(Batch):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     def continue_with(
@@ -312,7 +312,7 @@ class OpenBatch(Batch):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     def continue_with(
         self, fn: Callable[..., Any], /, *args: object, on: On = "success", **options: Any

@@ -35,7 +35,7 @@ class Continuing(QueuePart):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     async def continue_with(
@@ -45,7 +45,7 @@ class Continuing(QueuePart):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     async def continue_with(
@@ -55,7 +55,7 @@ class Continuing(QueuePart):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     async def continue_with(
@@ -65,7 +65,7 @@ class Continuing(QueuePart):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     async def continue_with(
@@ -75,7 +75,7 @@ class Continuing(QueuePart):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     async def continue_with(
         self,

@@ -6,7 +6,15 @@ job is stored. It owns no I/O: writes go to the storekeeper's desk, queries to t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import Any, Unpack, overload
 from uuid import UUID
 
@@ -14,12 +22,11 @@ import trio
 
 from ..actors.canceller import Canceller
 from ..actors.desk import StorageDesk, StoreLetter
+from ..actors.probe import enqueued
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
 from ..model.errors import GustoError, NotSupported
-from ..model.facts import JobEnqueued
-from ..model.ids import JobId, to_job_id, to_uuid
-from ..model.instants import to_datetime
+from ..model.ids import JobId, to_job_id
 from ..model.job import Job, JobRequest, StoredJob
 from ..model.lifecycle import CalledOff, admit, advance
 from ..model.states import Cancelled, Processing, Ready, Scheduled, State
@@ -72,12 +79,14 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
             desk, waiters, drafter.clock, ears.called_off, ears.awaited, drafter.probe
         )
         self._stored_at_once = 0
+        self.keeps_children = desk.storage.keeps_children
+        """Whether handlers may enqueue through `JobContext.queue`; not for users."""
 
     # --- enqueue ---
 
     @overload
     async def enqueue(
-        self, fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     @overload
     async def enqueue(
@@ -85,19 +94,19 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
         fn: Callable[[Any, *Ts], Coroutine[Any, Any, R]],
         /,
         *args: *Ts,
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     async def enqueue(
-        self, fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     @overload
     async def enqueue(
-        self, fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     @overload
     async def enqueue(
-        self, fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     async def enqueue(
         self, fn: Callable[..., Any], /, *args: object, **options: Any
@@ -216,6 +225,12 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
         checked(call)
         return self._drafter.draft(call.fn, call.args, call.options)
 
+    def drafted(
+        self, fn: Callable[..., Any], args: tuple[object, ...], options: Mapping[str, Any]
+    ) -> JobRequest:
+        """The request of a job that somebody else stores; not for users."""
+        return self._drafter.draft(fn, args, options)
+
     def _announce_if_heard(self, request: JobRequest, state: State) -> None:
         if self._probe.listening:
             self._announce(request, state)
@@ -226,15 +241,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
             self._canceller.announce(job, advance(job, happening), happening)
 
     def _announce(self, request: JobRequest, state: State) -> None:
-        self._probe.announce(
-            JobEnqueued(
-                at=to_datetime(request.created_at),
-                job_id=to_uuid(request.id),
-                name=request.name,
-                queue=request.queue,
-                state=state.word,
-            )
-        )
+        self._probe.announce(enqueued(request, state))
 
     # --- manage ---
 

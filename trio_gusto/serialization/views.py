@@ -14,6 +14,7 @@ from ..model.instants import MICROSECONDS, to_datetime, to_optional_datetime
 from ..model.job import Attempt, AttemptRecord, Details, Job, JobRequest, StoredJob
 from ..model.outcomes import AttemptOutcome
 from ..model.states import (
+    AwaitingCallback,
     Cancelled,
     Completed,
     Expired,
@@ -112,7 +113,7 @@ def attempt_view(attempt: AttemptRecord | Processing | Completed, job: StoredJob
             )
 
 
-_LIVE = (Waiting, Scheduled, Ready, Processing)
+_LIVE = (Waiting, AwaitingCallback, Scheduled, Ready, Processing)
 _WITH_REASON = (Failed, Cancelled, Skipped, Expired)
 
 
@@ -140,7 +141,7 @@ def _path(request: JobRequest, registry: Registry) -> tuple[str, str]:
 
 def _started_at(job: StoredJob) -> int | None:
     state = job.state
-    if isinstance(state, Completed):
+    if isinstance(state, Completed | AwaitingCallback):
         return state.started_at
     if isinstance(state, Processing):
         return state.claimed_at

@@ -121,7 +121,9 @@ class Commit:
     and ``record`` (if any) is added to the job's attempts, all at once. An ended job that is to be
     live again is answered with `DuplicateJob` if a live one holds its ``unique_key``. ``forget_expiry`` removes
     the job's ``expire_on``. ``exception`` is the handler's own, for storages that hand it on; it
-    is not stored.
+    is not stored. ``children`` are stored with it, after it, as an `Insert` would: refused, they leave
+    everything as it was, and the answer is that refusal. The callback of a job that is to wait for
+    it is among them.
 
     A job that is processing and has a cancellation request takes only an ended state.
 
@@ -135,14 +137,16 @@ class Commit:
     record: AttemptRecord | None = None
     forget_expiry: bool = False
     exception: BaseException | None = None
+    children: Insert | None = None
 
 
 @attrs.define
 class Committed:
     """The state is recorded. ``awaited``: the job, and its batch, if it has ended and others wait
-    for them."""
+    for them. ``inserted`` is what became of its ``children``, if it had any."""
 
     awaited: tuple[JobId, ...] = ()
+    inserted: Inserted | None = None
 
 
 @attrs.define

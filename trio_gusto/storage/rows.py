@@ -44,6 +44,7 @@ def details_to_json(details: Details) -> str:
         "unique_key",
         "worker",
         "context",
+        "callback",
     ):
         value: object = getattr(details, key)
         if value is not None:

@@ -121,6 +121,7 @@ class ProviderStorage(Storage, Generic[R]):
 
     decides_retries = True
     keeps_reports = False
+    keeps_children = False
 
     def __init__(
         self,
@@ -204,6 +205,8 @@ class ProviderStorage(Storage, Generic[R]):
         self._ledger.refuse_known(insert.requests)
         if any(worker_of(request) is not None for request in insert.requests):
             raise NotSupported("named workers", "SupportsWorkers")
+        if any(request.details and request.details.callback for request in insert.requests):
+            raise NotSupported("callbacks", "SupportsContinuations")
         for state in insert.states:
             if isinstance(state, Waiting):
                 raise NotSupported("continuations", "SupportsContinuations")

@@ -16,6 +16,7 @@ from ...model.ids import JobId
 from ...model.job import AttemptRecord, Details, JobRequest, Progress, StoredJob
 from ...model.outcomes import AttemptOutcome
 from ...model.states import (
+    AwaitingCallback,
     Cancelled,
     Completed,
     Condition,
@@ -109,6 +110,11 @@ def state_values(state: State, due: int, names: Names) -> tuple[object, ...]:
         case Waiting():
             parents = orjson.dumps([parent.hex() for parent in state.parents]).decode()
             return (number, due, None, None, None, None, None, parents, state.condition.value)
+        case AwaitingCallback():
+            node = names.node_number(state.node)
+            callback = state.callback.hex()
+            begun = (node, state.claimed_at, None, state.started_at, None)
+            return (number, due, *begun, state.result, callback)
         case Scheduled() | Ready():
             return (number, state.due, None, None, None, None, None, None, None)
         case Processing():
@@ -161,6 +167,9 @@ def state_of(row: Row) -> State:
     number, due, node, claimed_at, lease_until, started_at, ended_at, result, reason = row
     match WORDS[number]:
         case JobState.WAITING:
+            if claimed_at is not None:
+                callback = JobId(bytes.fromhex(reason))
+                return AwaitingCallback(callback, started_at, claimed_at, node, result)
             # Before version 3 nothing was written here.
             parents = tuple([JobId(bytes.fromhex(one)) for one in orjson.loads(result or "[]")])
             return Waiting(parents, Condition(reason or Condition.SUCCESS))
