@@ -686,7 +686,7 @@ class ReplacesInSilence(MemoryStorage):
 
 
 class LiveAgainWithoutTheKey(MemoryStorage):
-    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | DuplicateJob:
+    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | GustoError:
         if isinstance(commit.state, Ready):
             self._keys._held.clear()
         return super()._commit_or_refuse(commit)

@@ -212,7 +212,7 @@ class Executors:
         ended_at = self._vacate(slot, lease)
         details = lease.claimed.request.details
         callback = None
-        if details is not None and details.callback is not None and outcome.result_error is None:
+        if details is not None and details.callback is not None:
             callback = self._workplace.call_back(lease.claimed, outcome.result)
         if self._is_watched or lease.children is not None or callback is not None:
             await self._wind_up(lease, outcome, span, ended_at, callback=callback)

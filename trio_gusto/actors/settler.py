@@ -117,7 +117,7 @@ class Settler:
             ),
             forget_expiry=settlement.forget_expiry,
         )
-        if isinstance(outcome, Succeeded):
+        if isinstance(settlement.state, Completed | AwaitingCallback):
             commit.children = _children(lease, callback)
         lease.over = True
         if self.reports is not None:

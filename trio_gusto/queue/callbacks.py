@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -63,7 +63,7 @@ class Callbacks:
         assert source.details.callback is not None
         name = source.details.callback
         handler = self._registry.find(name)
-        options = {} if handler is None else handler.options
+        options: Mapping[str, Any] = {} if handler is None else handler.options
         resolved = self._resolver.resolve(options)
         if handler is not None:
             resolved = self.named(handler, resolved)
