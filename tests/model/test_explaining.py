@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.model.jobs import EVERY_STATE, NOW, SECOND, stored
+from tests.model.jobs import CALLBACK, EVERY_STATE, NOW, SECOND, stored
 from trio_gusto.model import explaining
 from trio_gusto.model.explaining import RULES, Rule, explain
 from trio_gusto.model.explanation import Explanation, Reason, Surroundings, WorkersHere
@@ -21,6 +21,7 @@ from trio_gusto.model.job import AttemptRecord, Details, StoredJob
 from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.pauses import StoredPause
 from trio_gusto.model.states import (
+    AwaitingCallback,
     Cancelled,
     Completed,
     Condition,
@@ -72,6 +73,12 @@ EXAMPLES: Sequence[tuple[Reason, StoredJob, Surroundings, str]] = [
         stored(Waiting(PARENTS)),
         now(),
         "All that it waited for has ended, so it is about to be released or cancelled.",
+    ),
+    (
+        Reason.WAITING_FOR_CALLBACK,
+        stored(AwaitingCallback(CALLBACK, NOW, NOW, "node-0")),
+        now(),
+        "Its handler has returned; it waits for its callback, a job of its own, to end.",
     ),
     (
         Reason.WAITING_FOR_EARLIER,
