@@ -32,6 +32,7 @@ from .serialization.codec import Codec
 from .serialization.handler import AsyncHandler, Declare, ThreadHandler
 from .serialization.registry import Registry
 from .services import Lifetime, ServiceResolver, Services
+from .storage.beside import Transient
 from .storage.memory import MemoryStorage
 from .storage.messages import Tallied, Tally
 from .storage.storage import Storage
@@ -97,6 +98,7 @@ class Gusto:
         )
         self._calls = Calls(self._codec)
         self._resolver = Resolver(self.options, decides_retries=self.storage.decides_retries)
+        self._in_memory = Transient()
         self._callbacks = Callbacks(self._registry, self._resolver, self._clock)
         self._is_running = False
 
@@ -235,7 +237,9 @@ class Gusto:
             [] if telemetry is None else [Child("telemetry", partial(telemetry.run, self._tally))]
         )
         node = _node_name(self.options.node_name)
-        return Tree(node, self.storage, probe, self._clock, self.options, workplace, beside)
+        return Tree(
+            node, self.storage, probe, self._clock, self.options, workplace, beside, self._in_memory
+        )
 
     async def _tally(self) -> Tallied:
         return await self.storage.read(Tally())

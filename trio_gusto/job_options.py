@@ -52,6 +52,8 @@ class JobOptions(TypedDict, Generic[R], total=False):
     - ``callback``: a handler that is called with the result, as a job of its own, once the job's handler
       has returned. Until it has ended the job is ``waiting``; then it is ``completed``, or
       ``failed`` if the callback did not complete.
+    - ``durable``: ``False`` keeps it in the memory of this process only; default ``True``. It runs
+      like others, and is lost with the process. It can have no ``unique_key`` and no ``callback``.
     """
 
     execute_after: datetime | timedelta | float | None
@@ -71,6 +73,7 @@ class JobOptions(TypedDict, Generic[R], total=False):
     user_id: str | None
     metadata: Mapping[str, object] | None
     callback: Callable[[R], object] | None
+    durable: bool
 
 
 class HandlerOptions(JobOptions[Any], total=False):
@@ -231,6 +234,8 @@ class Resolver:
                 setattr(changed, key, read(key, value))
         if details is not None:
             changed.details = None if details == _NO_DETAILS else details
+            if not details.durable:
+                _require_no_promise(details)
         return changed
 
     def _require_retries(self, key: str) -> None:
@@ -263,7 +268,19 @@ def _copy(details: Details | None) -> Details:
         details.worker,
         details.context,
         details.callback,
+        details.durable,
+        details.errand,
     )
+
+
+def _require_no_promise(details: Details) -> None:
+    """What is kept in memory cannot promise what only a storage can keep."""
+    for key in ("unique_key", "callback"):
+        value = getattr(details, key)
+        if value is not None:
+            raise OptionsError(
+                key, value, "a job that is not durable cannot have one; leave durable out, or this"
+            )
 
 
 def _require_reachable(expiry: int, due: int | None, now: int) -> None:
@@ -292,6 +309,7 @@ _DETAILS = frozenset(
         "on_conflict",
         "worker",
         "callback",
+        "durable",
     }
 )
 _RETRIES = frozenset({"retry", "max_attempts"})

@@ -200,6 +200,11 @@ def running_job(kind: type[J]) -> J:
         raise NoCurrentJob from None
 
 
+def is_in_job() -> bool:
+    """Whether the calling code runs in a job."""
+    return _lease.get(None) is not None
+
+
 def job_log() -> Note | None:
     """Where the job that the calling code runs in keeps its log, if it does."""
     lease = _lease.get(None)

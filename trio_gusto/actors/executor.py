@@ -208,9 +208,12 @@ class Executors:
             result = await rest
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything
             return await self._fail(slot, lease, station, error, span)
+        details = lease.claimed.request.details
+        if details is not None and details.errand is not None:
+            details.errand.result, details.errand.error = result, None
+            result = None  # it goes by hand, and is not stored
         outcome = RETURNED if result is None else self._workplace.success(station.handler, result)
         ended_at = self._vacate(slot, lease)
-        details = lease.claimed.request.details
         callback = None
         if details is not None and details.callback is not None:
             callback = self._workplace.call_back(lease.claimed, outcome.result)
@@ -231,6 +234,9 @@ class Executors:
         span: object = None,
     ) -> int:
         """Have the outcome of a handler recorded that has raised ``error``; returns the instant."""
+        details = lease.claimed.request.details
+        if details is not None and details.errand is not None:
+            details.errand.error = error
         outcome = self._judge.outcome_of(slot, lease, error)
         ended_at = self._vacate(slot, lease)
         delay = self._judge.retry_delay(station.handler, lease.claimed, outcome)
@@ -360,5 +366,6 @@ class Executors:
 
 
 def _is_linked(details: Details) -> bool:
-    """Whether other jobs have to be seen to, before the handler is entered or after."""
-    return bool(details.parents) or details.callback is not None
+    """Whether somebody has to be seen to, before the handler is entered or after."""
+    linked = details.callback is not None or details.errand is not None
+    return linked or bool(details.parents)

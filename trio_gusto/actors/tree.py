@@ -20,6 +20,7 @@ from ..model.explanation import WorkersHere
 from ..model.ids import JobId, to_uuid
 from ..model.states import Ready, Scheduled, Waiting
 from ..options import Options
+from ..storage.beside import Transient
 from ..storage.messages import Insert, Inserted
 from ..storage.storage import Storage
 from .canceller import Canceller
@@ -219,6 +220,7 @@ class Tree:
         options: Options,
         workplace: Workplace | None,
         beside: Sequence[Child] = (),
+        memory: Transient | None = None,
     ) -> None:
         self.node = node
         self.storage = storage
@@ -229,7 +231,7 @@ class Tree:
         self.up = trio.Event()
         """Set when every actor is ready."""
         self._beside = beside
-        self.desk = StorageDesk(storage)
+        self.desk = StorageDesk(storage, memory)
         self.waiters = Waiters()
         self.resolver = Resolver(self.desk, self.waiters, probe, clock)
         self.workers = None if workplace is None else self.hire(workplace)
@@ -282,10 +284,21 @@ class Tree:
                     await self.supervisor.stop()
             finally:
                 self.desk.close()
+                self.waiters.notify_all()
+                self._complain_of_what_is_left()
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + CLEANUP):
                     await self.storage.detach(self.node)
         if self.supervisor.fault is not None:
             raise self.supervisor.fault
+
+    def _complain_of_what_is_left(self) -> None:
+        left = self.desk.left_in_memory()
+        if left:
+            logger.warning(
+                "%d jobs that are not durable have not ended, and are lost with this process unless "
+                "the app runs again in it",
+                left,
+            )
 
     async def _serve(self) -> None:
         """Until asked to come down, or an actor has died for good."""

@@ -33,6 +33,9 @@ class Details:
     what is done when another live job has the ``unique_key``. ``worker`` is the
     named worker that runs it. ``context`` are JSON values that middleware had it carry from where it
     was enqueued. ``callback`` is the name of the handler that is called with its result.
+
+    Two are never stored: a job that is not ``durable`` is kept in memory only, and an ``errand`` is what
+    hands the handler's very result or exception to somebody who waits for it in this process.
     """
 
     ref_id: str | None = None
@@ -51,6 +54,16 @@ class Details:
     worker: str | None = None
     context: Mapping[str, object] | None = None
     callback: str | None = None
+    durable: bool = True
+    errand: Errand | None = None
+
+
+@attrs.define
+class Errand:
+    """What came out of a handler last: its result, and what it raised, if it raised anything."""
+
+    result: object = None
+    error: BaseException | None = None
 
 
 @attrs.define

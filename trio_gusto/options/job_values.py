@@ -109,6 +109,7 @@ READERS: Mapping[str, Callable[[str, Any], object]] = {
     "user_id": _optional_text,
     "metadata": _metadata,
     "callback": _callback,
+    "durable": _flag,
 }
 NAMING: Mapping[str, Callable[[str, Any], object]] = {
     "name": check.text,

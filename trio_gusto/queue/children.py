@@ -18,6 +18,7 @@ from .conditions import On, condition_of, with_parents
 from .continuing import Parent, parent_ids
 from .ref import JobRef
 from .signatures import AnyMethod, Method, R, Ts
+from .unique import require_durable
 
 if TYPE_CHECKING:
     from .jobqueue import JobQueue
@@ -162,6 +163,8 @@ class JobChildren:
         return self._add([(request, state)])[0]
 
     def _add(self, jobs: list[tuple[JobRequest, State]]) -> list[JobRef[Any]]:
+        for request, _ in jobs:
+            require_durable(request, "a job that goes with the success of another")
         if self._lease.over or self._lease.cause is not None:
             raise NoCurrentJob
         if self._lease.children is None:

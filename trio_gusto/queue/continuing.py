@@ -18,7 +18,7 @@ from .conditions import On, condition_of, with_parents
 from .part import QueuePart
 from .ref import JobRef
 from .signatures import AnyMethod, Method, R, Ts
-from .unique import store_unique
+from .unique import require_durable, store_unique
 
 Parent = JobRef[Any] | Job | Batch | UUID
 """What names a job or batch that others wait for."""
@@ -124,6 +124,7 @@ class Continuing(QueuePart):
         """
         state = Waiting(parent_ids(parents), condition_of(on))
         request = with_parents(self._drafter.draft(fn, args, options), state.parents)
+        require_durable(request, "a continuation")
         if key_of(request) is None:
             await self._desk.ask(Insert((request,), (state,)))
         else:

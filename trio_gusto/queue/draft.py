@@ -123,6 +123,10 @@ class Drafter:
                     "that is the same for all jobs of a schedule; "
                     "give a duration, which counts from each job's instant",
                 )
+        if resolved.details is not None and not resolved.details.durable:
+            raise OptionsError(
+                "durable", False, "the jobs of a schedule are stored with it; leave durable out"
+            )
         if resolved.details is not None and resolved.details.ref_id is not None:
             raise OptionsError(
                 "ref_id",

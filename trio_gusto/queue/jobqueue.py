@@ -25,12 +25,13 @@ from ..actors.desk import StorageDesk, StoreLetter
 from ..actors.probe import enqueued
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
-from ..model.errors import GustoError, NotSupported
+from ..model.errors import GustoError, NotSupported, OptionsError
 from ..model.ids import JobId, to_job_id
 from ..model.job import Job, JobRequest, StoredJob
 from ..model.lifecycle import CalledOff, admit, advance
 from ..model.states import Cancelled, Processing, Ready, Scheduled, State
 from ..model.uniqueness import has_keys
+from ..storage.beside import is_durable
 from ..storage.messages import Commit, Committed, Get, Insert
 from .batching import Batching
 from .call import Call, checked
@@ -42,6 +43,7 @@ from .pausing import Pausing
 from .reading import Reader
 from .ref import JobRef, id_of
 from .retrying import Retrying
+from .running import Running
 from .schedules import ScheduleVerbs
 from .signatures import AnyMethod, Method, R, Ts
 from .unique import store_unique
@@ -51,7 +53,7 @@ TURN = 64
 for each would cost more than the job. Counted, not timed, so that runs can be repeated."""
 
 
-class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
+class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, Pausing):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
@@ -125,9 +127,12 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
         """
         request = self._drafter.draft(fn, args, options)
         state = admit(request)
-        if request.details is not None and request.details.unique_key is not None:
-            (ref,) = await self._store_unique([request], [state])
-            return ref
+        if request.details is not None:
+            if request.details.unique_key is not None:
+                (ref,) = await self._store_unique([request], [state])
+                return ref
+            if not request.details.durable:
+                self._desk.keep_in_memory()
         letter = self._hand_in(Insert((request,), (state,)))
         if letter is not None:
             reply = await letter.answer()
@@ -160,6 +165,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
         states = [admit(request) for request in requests]
         if not requests:
             return []
+        self._require_one_place(requests)
         if has_keys(requests):
             return await self._store_unique(requests, states)
         letter = self._hand_in(Insert(requests, states))
@@ -175,6 +181,18 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
             for request, state in zip(requests, states, strict=True):
                 self._announce(request, state)
         return [JobRef(self, request.id) for request in requests]
+
+    def _require_one_place(self, requests: Sequence[JobRequest]) -> None:
+        """All durable, or none."""
+        places = {is_durable(request) for request in requests}
+        if len(places) > 1:
+            raise OptionsError(
+                "durable",
+                False,
+                "these jobs are stored in one transaction; give it to all or to none",
+            )
+        if places == {False}:
+            self._desk.keep_in_memory()
 
     async def _store_unique(
         self, requests: Sequence[JobRequest], states: Sequence[State]

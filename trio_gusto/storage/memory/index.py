@@ -171,6 +171,10 @@ class Index:
         if self._are_named:
             self._are_named = any(key[2] for key in self._lanes)
 
+    def count_ready(self) -> int:
+        """How many jobs are ready; some more, perhaps, that are not any longer."""
+        return sum(len(lane) for lane in self._lanes.values())
+
     def put_back(self, job: StoredJob) -> None:
         """Put a ready job back into its lane, where it was."""
         self._lane(job).add(job, due_of(job))
