@@ -44,6 +44,7 @@ def details_to_json(details: Details) -> str:
         "unique_key",
         "worker",
         "context",
+        "concurrency_key",
     ):
         value: object = getattr(details, key)
         if value is not None:
@@ -58,6 +59,8 @@ def details_to_json(details: Details) -> str:
         kept["batch"] = details.batch.hex()
     if details.on_conflict != "raise":
         kept["on_conflict"] = details.on_conflict
+    if details.concurrency_limit != 1:
+        kept["concurrency_limit"] = details.concurrency_limit
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
 
 
