@@ -34,11 +34,6 @@ def room_of(request: JobRequest) -> int:
     return 1 if request.details is None else request.details.concurrency_limit
 
 
-def is_single(request: JobRequest) -> bool:
-    """Whether it runs alone in its lane, and so may stand in line behind others of one node."""
-    return request.details is not None and lane_of(request) is not None and room_of(request) == 1
-
-
 @attrs.define
 class Occupancy:
     """The leases in one lane: how many, how many of them on jobs that run alone, and of those the
@@ -104,7 +99,7 @@ class Lanes:
             self.closed.add(lane)
             return False
         occupancy.add(room, is_own=True)
-        if _is_full(lane, occupancy, self._depth):
+        if occupancy.own >= self._depth and _is_full(lane, occupancy, self._depth):
             self.closed.add(lane)
         return True
 

@@ -95,7 +95,7 @@ async def _in_lane(desk: StorageDesk, job: StoredJob) -> Sequence[JobId]:
     leased = Find(MOST_NAMED, states=frozenset({JobState.PROCESSING}))
     if details.worker is not None:
         leased = attrs.evolve(leased, workers=frozenset({details.worker}))
-    else:
+    elif details.concurrency_key is not None:
         leased = attrs.evolve(leased, concurrency_keys=frozenset({details.concurrency_key}))
     found = (await desk.read(leased)).jobs
     return [each.request.id for each in sorted(found, key=_claim_order)]

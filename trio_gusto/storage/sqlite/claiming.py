@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import orjson
 
 from ...model.ids import JobId
-from ...model.job import ClaimedJob, JobRequest
+from ...model.job import ClaimedJob, Details, JobRequest
 from ...model.lifecycle import within_reach
 from ..messages import ClaimDue, ClaimReply
 from .heads import forget_heads, note_due
@@ -114,7 +114,8 @@ def claim_due(
         taken = _json([row[2] for row in rows])
         node = names.node_number(claim.node)
         connection.execute(_LEASE, (node, claim.now, claim.lease_until, taken))
-    jobs = [_claimed(row, names, claim) for row in rows]
+    seen: dict[str, Details] = {}
+    jobs = [_claimed(row, names, claim, seen) for row in rows]
     leases.take_all([(row[2], job) for row, job in zip(rows, jobs, strict=True)])
     if not any_in_lanes:
         return ClaimReply(jobs, more, scheduled)
@@ -178,7 +179,19 @@ def _top_of(
     return rows_of(connection, _TOP_NOT_SKIPPED, values)
 
 
-def _claimed(row: Row, names: Names, claim: ClaimDue) -> ClaimedJob:
+def _claimed(row: Row, names: Names, claim: ClaimDue, seen: dict[str, Details]) -> ClaimedJob:
+    text, ref_id = row[17], row[16]
+    details = None
+    if text is not None:
+        # Jobs of one lane often have the same, and reading them costs as much as all the rest.
+        details = seen.get(text)
+        if details is None:
+            details = details_of(text, ref_id)
+            assert details is not None
+            if ref_id is None and details.metadata is None and details.context is None:
+                seen[text] = details
+        elif ref_id is not None:
+            details = details_of(text, ref_id)
     name, job_type, method_name = names.handler(row[6])
     request = JobRequest(
         JobId(bytes.fromhex(row[5])),
@@ -192,7 +205,7 @@ def _claimed(row: Row, names: Names, claim: ClaimDue) -> ClaimedJob:
         row[13],
         row[14],
         row[15],
-        details_of(row[17], row[16]),
+        details,
         job_type,
         method_name,
     )

@@ -35,18 +35,18 @@ _IN_TURN = (
 
 _BEFORE_ALL = (-(2**62),)
 
-LEAST = 16
-"""Rows of a piece, at least."""
+LEAST, MOST = 16, 128
+"""Rows of a piece, at least and at most."""
 
-FEW = 8
-"""Where less than one in so many is in an open lane, the walk ends."""
+FEW = 16
+"""When of the last so many rows one at most is in a lane that is still open, the walk ends."""
 
 
 def walk(
     connection: sqlite3.Connection, claim: ClaimDue, queue: str, closed: Collection[str]
 ) -> Iterator[Candidate]:
     """What is ready in a queue in lanes that are not ``closed`` when it is come to."""
-    size = max(LEAST, claim.limit + claim.limit // 4)
+    size = max(LEAST, min(MOST, claim.limit + claim.limit // 4))
     skip = orjson.dumps(claim.skip_names).decode()
     rows: list[list[Any]] = []
 
@@ -64,15 +64,12 @@ def walk(
     after: Sequence[int] = _BEFORE_ALL
     while True:
         some(after)
-        met = 0
         for row in rows:
-            if row[3] not in closed:
-                met += 1
-                if row[6]:
-                    yield row
+            if row[6] and row[3] not in closed:
+                yield row
         if len(rows) < size:
             return
         after = rows[-1][:3]
-        if met * FEW < size:
+        if sum(row[3] not in closed for row in rows[-FEW:]) <= 1:
             yield from Heads(connection, claim, queue).candidates(after, closed)
             return
