@@ -58,7 +58,7 @@ def _nowhere(*_: object) -> Iterator[object]:
 
 _TAKES, _ADMIT = Occupancy.takes, Lanes.admit
 
-FAULTS: dict[str, tuple[object, str, Callable[..., object]]] = {
+FAULTS: dict[str, tuple[object, str, Callable[..., object] | str]] = {
     "lanes are never full": (Occupancy, "takes", _always),
     "a line is joined from beside": (Occupancy, "takes", _one_more),
     "a last attempt stands in line": (Occupancy, "takes", _behind_the_last),
@@ -69,6 +69,7 @@ FAULTS: dict[str, tuple[object, str, Callable[..., object]]] = {
 }
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_machine_catches(fault: str) -> None:
     where, name, what = FAULTS[fault]

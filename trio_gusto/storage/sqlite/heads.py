@@ -32,7 +32,7 @@ _NOTE = (
 _NOTE_ROWS = _NOTE.format(2, "seq BETWEEN ? AND ?")
 _NOTE_DUE = _NOTE.format(1, "due <= ?")
 
-_OF_LANE = f"FROM job INDEXED BY job_of_lane WHERE {LANE_READY} AND lane = head.lane AND queue = head.queue"
+_OF_LANE = f"FROM job INDEXED BY job_of_lane WHERE {LANE_READY} AND lane = bound.lane AND queue = bound.queue"
 _FIRST = "ORDER BY priority DESC, due, seq LIMIT 1"
 _IN_ORDER = f"""
 SELECT json_group_array(json_array(
@@ -45,7 +45,7 @@ SELECT json_group_array(json_array(
   SELECT * FROM lane_head WHERE queue = ?2 AND (rank, due, seq) > (?6, ?7, ?8)
   AND lane NOT IN (SELECT value FROM json_each(?3))
   ORDER BY rank, due, seq LIMIT ?4
-) AS head
+) AS bound
 """
 _BEHIND = f"""
 SELECT {CANDIDATE} FROM job INDEXED BY job_of_lane
@@ -68,7 +68,7 @@ _RAISE = (
 _FORGET = "DELETE FROM lane_head WHERE lane IN (SELECT value FROM json_each(?)) AND queue = ?"
 _FORGET_ALL = "DELETE FROM lane_head"
 
-_FORGET_EMPTY = f"DELETE FROM lane_head AS head WHERE NOT EXISTS (SELECT 1 {_OF_LANE})"
+_FORGET_EMPTY = f"DELETE FROM lane_head AS bound WHERE NOT EXISTS (SELECT 1 {_OF_LANE})"
 
 _BEFORE_ALL = (-(2**63), -(2**63), -(2**63))
 

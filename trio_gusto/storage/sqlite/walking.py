@@ -19,13 +19,12 @@ from .heads import Heads
 from .ready import LANE_READY, TAKEABLE, Candidate
 
 _PIECE = f"""
-SELECT json_group_array(json_array(
-  -priority, due, seq, lane, room, attempt + 1 >= max_attempts, {TAKEABLE}
-)) FROM (
-  SELECT priority, due, seq, lane, room, attempt, max_attempts, expire_on, handler, queue, tenant
+SELECT json_group_array(json_array(-priority, due, seq, lane, room, is_last, is_takeable)) FROM (
+  SELECT priority, due, seq, lane, room, attempt + 1 >= max_attempts AS is_last,
+    {TAKEABLE} AS is_takeable
   FROM job INDEXED BY job_lane_ready WHERE {LANE_READY} AND queue = ?2 AND {{}}
   ORDER BY priority DESC, due, seq LIMIT ?3
-) AS job
+) AS piece
 """
 _IN_TURN = (
     (_PIECE.format("priority = -?4 AND due = ?6 AND seq > ?7"), 2),
