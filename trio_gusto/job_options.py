@@ -37,6 +37,9 @@ class JobOptions(TypedDict, Generic[R], total=False):
     - ``tenant``: whom it is for; default ``""``.
     - ``worker``: a named worker: its jobs run one at a time, in order, across all processes; ``None``
       (the default): as many at once as there is room for.
+    - ``concurrency_key``: of the jobs with one key, at most ``concurrency_limit`` (default 1) run at
+      once, across all processes, and they begin in order; not together with ``worker``. The limit goes
+      with each job: it begins when fewer than its own are running.
     - ``max_attempts``: attempts it has in all; default `Options.default_max_attempts`.
     - ``retry``: when a failed attempt is followed by another; default `Options.default_retry`. In
       a call it must be storable: `exponential`, `fixed`, `no_retry`, `retry_on`.
@@ -62,6 +65,8 @@ class JobOptions(TypedDict, Generic[R], total=False):
     priority: int
     tenant: str
     worker: str | None
+    concurrency_key: str | None
+    concurrency_limit: int
     max_attempts: int
     retry: RetryPolicy
     timeout: timedelta | float | None
@@ -233,6 +238,7 @@ class Resolver:
             else:
                 setattr(changed, key, read(key, value))
         if details is not None:
+            _agree_on_lane(details, options)
             changed.details = None if details == _NO_DETAILS else details
             if not details.durable:
                 _require_no_promise(details)
@@ -270,6 +276,8 @@ def _copy(details: Details | None) -> Details:
         details.callback,
         details.durable,
         details.errand,
+        details.concurrency_key,
+        details.concurrency_limit,
     )
 
 
@@ -281,6 +289,26 @@ def _require_no_promise(details: Details) -> None:
             raise OptionsError(
                 key, value, "a job that is not durable cannot have one; leave durable out, or this"
             )
+
+
+def _agree_on_lane(details: Details, options: Mapping[str, Any]) -> None:
+    """See that the options of all levels together put a job into one lane at most."""
+    key = details.concurrency_key
+    if key is not None and details.worker is not None:
+        raise OptionsError(
+            "concurrency_key",
+            key,
+            f"the job has the named worker {details.worker!r} already, and cannot stand in two lines "
+            "at once; leave one of them out, or give worker=None",
+        )
+    if key is None and "concurrency_limit" in options:
+        raise OptionsError(
+            "concurrency_limit",
+            options["concurrency_limit"],
+            "without a key there is nothing to limit; give concurrency_key too",
+        )
+    if key is None:
+        details.concurrency_limit = 1  # a call took back the key that its handler had
 
 
 def _require_reachable(expiry: int, due: int | None, now: int) -> None:
@@ -310,6 +338,8 @@ _DETAILS = frozenset(
         "worker",
         "callback",
         "durable",
+        "concurrency_key",
+        "concurrency_limit",
     }
 )
 _RETRIES = frozenset({"retry", "max_attempts"})

@@ -40,7 +40,7 @@ from ..storage.messages import (
 from .desk import Reply, StorageDesk, StoreLetter
 from .probe import Probe
 from .reports import Reports
-from .roster import Lease, NewJob, Roster
+from .roster import Cause, Lease, NewJob, Roster
 from .waiters import Waiters
 
 logger = logging.getLogger("trio_gusto")
@@ -120,6 +120,9 @@ class Settler:
         if isinstance(settlement.state, Completed | AwaitingCallback):
             commit.children = _children(lease, callback)
         lease.over = True
+        if lease.line is not None:
+            self._roster.step_out(lease)
+            self._roster.backlog.wake(1)
         if self.reports is not None:
             self.reports.go_before()
         self._desk.tell(SettlementLetter(commit, self, lease, outcome, now))
@@ -134,6 +137,8 @@ class Settler:
                 self.reports.go_before()
             letter = self._successes = SuccessLetter(self)
             self._desk.tell(letter)
+        if lease.line is not None and self._roster.step_out(lease):
+            letter.frees_lanes = True
         letter.leases.append(lease)
         letter.states.append(complete(lease.claimed, outcome, started_at, now))
 
@@ -146,7 +151,7 @@ class Settler:
         if isinstance(reply, Completions) and reply.awaited:
             self.on_awaited(reply.awaited)
         if isinstance(reply, Completions) and not reply.refused and not self._is_watched():
-            self._roster.let_go_all(letter.leases)
+            self._roster.let_go_all(letter.leases, frees_lanes=letter.frees_lanes)
             if self._waiters.are_there():
                 for lease in letter.leases:
                     self._waiters.notify(lease.claimed.request.id)
@@ -249,8 +254,8 @@ class Settler:
         """Settle an attempt whose handler was never entered: this node will not run it."""
         if lease.over:
             return  # called off while it waited its turn
-        if lease.follows is not None:
-            lease.follows.successor = None
+        if lease.cause is None:
+            lease.cause = Cause.SHUTDOWN  # it may have come to the backlog, and must not be entered
         if lease.cancel_reason is not None:
             self.settle(lease, AttemptCancelled(lease.cancel_reason))
         else:
@@ -288,7 +293,7 @@ class SettlementLetter(StoreLetter):
 class SuccessLetter(StoreLetter):
     """The successes since the last letter of its kind was on its way; it insists, too."""
 
-    __slots__ = ("_sealed", "_settler", "leases", "states")
+    __slots__ = ("_sealed", "_settler", "frees_lanes", "leases", "states")
 
     insist = True
 
@@ -297,6 +302,8 @@ class SuccessLetter(StoreLetter):
         self.states: list[Completed] = []
         self._settler = settler
         self._sealed: Complete | None = None
+        self.frees_lanes = False
+        """Whether it is worth while to claim for a lane when this is recorded."""
 
     @property
     def size(self) -> int:

@@ -46,6 +46,9 @@ class Reason(StrEnum):
     WORKER_BUSY = "worker_busy"
     """Its named worker runs another job."""
 
+    CONCURRENCY_LIMIT = "concurrency_limit"
+    """As many jobs with its concurrency key run as its limit allows."""
+
     UNKNOWN_HANDLER = "unknown_handler"
     """This process runs jobs, and does not know its handler."""
 
@@ -107,7 +110,7 @@ class Surroundings:
     ``live`` are the parents, or the earlier jobs of its schedule, that have not ended. ``is_lost``:
     its lease has passed, or its node is known to be gone. ``workers`` is ``None`` in a process that
     runs no jobs; what other processes do is not known. ``pause`` is one that covers it, and
-    ``at_work`` the job that its named worker runs.
+    ``in_lane`` the leased jobs of its named worker or concurrency key.
     """
 
     now: int
@@ -115,4 +118,4 @@ class Surroundings:
     is_lost: bool = False
     workers: WorkersHere | None = None
     pause: StoredPause | None = None
-    at_work: JobId | None = None
+    in_lane: Sequence[JobId] = ()

@@ -46,6 +46,10 @@ def _max_attempts(key: str, value: object) -> int:
     return check.integer(key, value, 1, 1_000_000)
 
 
+def _concurrency_limit(key: str, value: object) -> int:
+    return check.integer(key, value, 1, 1_000_000)
+
+
 def _tenant(key: str, value: object) -> str:
     return check.text(key, value, may_be_empty=True)
 
@@ -98,6 +102,8 @@ READERS: Mapping[str, Callable[[str, Any], object]] = {
     "priority": _priority,
     "tenant": _tenant,
     "worker": _optional_text,
+    "concurrency_key": _optional_text,
+    "concurrency_limit": _concurrency_limit,
     "max_attempts": _max_attempts,
     "retry": _stored_policy,
     "timeout": _timeout,

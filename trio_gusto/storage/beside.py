@@ -11,7 +11,7 @@ processes keep in their memory nobody can know of.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast, overload
 
 import attrs
@@ -19,6 +19,8 @@ import attrs
 from ..model.errors import GustoError, NotSupported
 from ..model.ids import JobId
 from ..model.job import JobRequest, StoredJob
+from ..model.lanes import lane_of
+from ..model.states import JobState
 from .batch_messages import Batches, BatchesFound
 from .dependency_messages import DependentJobs, Dependents
 from .memory import MemoryStorage
@@ -57,6 +59,9 @@ from .storage import Storage
 
 Reply = WriteReply | GustoError
 
+MOST_LEASES = 10_000
+"""Leases of the storage that are looked through, where jobs in memory stand in lanes."""
+
 FIRST = 2**62
 """The first sequence in memory: above all others, so that pages have one order."""
 
@@ -88,6 +93,14 @@ class Transient(MemoryStorage):
         """How many jobs are ready, or have been due since ``now``; more than can be claimed, perhaps."""
         self._index.look_at(now)
         return self._index.count_ready()
+
+    def has_lanes(self) -> bool:
+        """Whether a job in a lane is ready."""
+        return bool(self._index.lanes)
+
+    def leased_lanes(self) -> Sequence[str]:
+        """The lanes in which a job is leased."""
+        return _lanes(self._index.processing.values())
 
     def forget(self, job_id: JobId) -> None:
         """Keep a job no longer that has ended."""
@@ -139,7 +152,11 @@ class Beside(Storage):
             if isinstance(write, ClaimDue)
         }
         theirs = [
-            attrs.evolve(cast("ClaimDue", write), limit=claims[position].main)
+            attrs.evolve(
+                cast("ClaimDue", write),
+                limit=claims[position].main,
+                closed_lanes=self.memory.leased_lanes(),
+            )
             if position in claims
             else self._for_main(write)
             for position, write in enumerate(writes)
@@ -275,14 +292,19 @@ class Beside(Storage):
         if not self.memory.ready(claim.now):
             return answer
         await self._mind_pauses(claim.now)
-        mine = self.memory.perform(self._rest(claim, len(jobs)))
+        rest_of_claim = self._rest(claim, len(jobs))
+        if self.memory.has_lanes():
+            rest_of_claim.closed_lanes = await self._leased_lanes()
+        mine = self.memory.perform(rest_of_claim)
         assert isinstance(mine, ClaimReply)
         jobs += mine.jobs
         dues = [due for due in (answer.next_due, mine.next_due) if due is not None]
         is_more = mine.more or (answer.more and their.limit > 0)
         is_held = mine.held or answer.held
         if their.limit < claim.limit and len(jobs) < claim.limit:
-            (rest,) = await self.main.apply([self._rest(claim, len(jobs))])
+            again = self._rest(claim, len(jobs))
+            again.closed_lanes = self.memory.leased_lanes()
+            (rest,) = await self.main.apply([again])
             if isinstance(rest, ClaimReply):
                 jobs += rest.jobs
                 is_more, is_held = mine.more or rest.more, mine.held or rest.held
@@ -291,6 +313,11 @@ class Beside(Storage):
     def _rest(self, claim: ClaimDue, taken: int) -> ClaimDue:
         limit, free = claim.limit - taken, max(0, claim.free - taken)
         return attrs.evolve(claim, limit=limit, free=free)
+
+    async def _leased_lanes(self) -> Sequence[str]:
+        """The lanes in which the storage has leased a job, to whomever."""
+        running = Find(MOST_LEASES, states=frozenset({JobState.PROCESSING}))
+        return _lanes((await self.main.read(running)).jobs)
 
     async def _mind_pauses(self, now: int) -> None:
         try:
@@ -369,6 +396,11 @@ class Share:
 
     main: int
     memory: int
+
+
+def _lanes(jobs: Iterable[StoredJob]) -> Sequence[str]:
+    lanes = (lane_of(job.request) for job in jobs)
+    return tuple({lane for lane in lanes if lane is not None})
 
 
 def _has_ref(job: StoredJob, ref_id: str) -> bool:

@@ -80,8 +80,9 @@ class ClaimDue:
     order of ``queues`` if given (name, share): up to each share first, then what is left of
     ``limit`` from the same queues in the same order; from all queues in one order if ``None``.
     Jobs whose handler's name is in ``skip_names`` (nearly always empty) are passed over.
-    What a pause covers is passed over (`pauses.covered`). Of the jobs of a named worker the first is
-    taken, and none while one of them is processing (`lanes.Lanes`).
+    What a pause covers is passed over (`pauses.covered`). Of the jobs in one lane as many are taken as
+    `lanes.Lanes` admits; of those that run alone ``node`` may hold ``depth`` per lane. None is
+    taken in ``closed_lanes``, which are at work elsewhere.
     The jobs found are cut with `lifecycle.within_reach(…, free)`. Each one taken becomes
     ``Processing``, spends an attempt and gets its version raised by one: the token of its lease.
     Reply: `ClaimReply`.
@@ -94,6 +95,8 @@ class ClaimDue:
     free: int
     queues: Sequence[tuple[str, int]] | None = None
     skip_names: Sequence[str] = ()
+    depth: int = 1
+    closed_lanes: Sequence[str] = ()
 
 
 @attrs.define
@@ -102,14 +105,16 @@ class ClaimReply:
 
     ``more``: the limit (or ``within_reach``) was hit, so there may be more ready jobs.
     ``next_due``: the earliest instant at which a job that is scheduled now falls due, or ``None``.
-    ``held``: a job of a named worker could have been claimed by its due instant and ``expire_on``, but was
-    not, so that it is worth while to claim again when a lease was let go of.
+    ``held``: a job in a lane could have been claimed by its due instant and ``expire_on``, but was
+    not, so that it is worth while to claim again when a lease was let go of. ``in_lanes``: some of the
+    jobs are in lanes.
     """
 
     jobs: Sequence[ClaimedJob]
     more: bool
     next_due: int | None
     held: bool = False
+    in_lanes: bool = False
 
 
 @attrs.define
@@ -296,7 +301,8 @@ class Find:
     ``tags_any`` wants one of the tags at least, ``tags_all`` all of them; ``metadata`` wants each
     key to have that (JSON) value; ``created_after`` is inclusive, ``created_before`` exclusive.
     ``parent`` is a job or batch that a job waited for, or still waits for, ``batch`` the one that
-    it belongs to. ``workers`` are the named workers that jobs were enqueued for.
+    it belongs to. ``workers`` and ``concurrency_keys`` are those that jobs were
+    enqueued with.
     Reply: `Found`, at most ``limit`` jobs, each with the last record of its history at most.
     """
 
@@ -307,6 +313,7 @@ class Find:
     queues: frozenset[str] = frozenset()
     tenants: frozenset[str] = frozenset()
     workers: frozenset[str] = frozenset()
+    concurrency_keys: frozenset[str] = frozenset()
     tags_any: frozenset[str] = frozenset()
     tags_all: frozenset[str] = frozenset()
     schedule_name: str | None = None

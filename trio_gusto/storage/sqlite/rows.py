@@ -14,6 +14,7 @@ import orjson
 
 from ...model.ids import JobId
 from ...model.job import AttemptRecord, Details, JobRequest, Progress, StoredJob
+from ...model.lanes import lane_of, room_of
 from ...model.outcomes import AttemptOutcome
 from ...model.states import (
     AwaitingCallback,
@@ -50,10 +51,16 @@ WORDS = {number: word for word, number in NUMBERS.items()}
 
 OWN_COLUMNS = (
     "id, handler, args, created_at, max_attempts, timeout, execute_after, expire_on, "
-    "queue, priority, tenant, ref_id, details, schedule, fire_time, unique_key, worker"
+    "queue, priority, tenant, ref_id, details, schedule, fire_time, unique_key, lane, room"
 )
 REQUEST_COLUMNS = f"{OWN_COLUMNS}, batch"
 STATE_COLUMNS = "state, due, node, claimed_at, lease_until, started_at, ended_at, result, reason"
+
+LANE_AND_ROOM = (
+    "coalesce('worker ' || (details ->> '$.worker'), 'key ' || (details ->> '$.concurrency_key')), "
+    "coalesce(details ->> '$.concurrency_limit', 1)"
+)
+"""The columns ``lane`` and ``room`` by the details, as `request_values` gives them."""
 
 WHOLE_JOB = (
     "SELECT seq, attempt, version, "
@@ -78,6 +85,7 @@ def request_values(
 ) -> tuple[object, ...]:
     """The values of `REQUEST_COLUMNS`; not ``in_batch``, its batch need not be stored."""
     details = request.details
+    lane = None if details is None else lane_of(request)
     return (
         request.id,
         names.handler_number((request.name, request.job_type, request.method_name)),
@@ -96,7 +104,8 @@ def request_values(
         None if details is None else details.schedule_name,
         None if details is None else details.fire_time,
         None if details is None else details.unique_key,
-        None if details is None else details.worker,
+        lane,
+        None if lane is None else room_of(request),
         None
         if details is None or details.batch is None or not in_batch
         else names.batch_number(details.batch),
