@@ -81,7 +81,7 @@ def view(job: StoredJob, registry: Registry, codec: Codec) -> Job:
 
 
 def attempt_view(attempt: AttemptRecord | Processing | Completed, job: StoredJob) -> Attempt:
-    """The public record of one attempt, of those that `lifecycle.attempts_of` lists."""
+    """The public record of one attempt, of those that `attempts.attempts_of` lists."""
     match attempt:
         case AttemptRecord():
             return Attempt(

@@ -11,20 +11,17 @@ processes keep in their memory nobody can know of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast, overload
 
 import attrs
 
-from ..model.errors import GustoError, NotSupported
-from ..model.ids import JobId
-from ..model.job import JobRequest, StoredJob
-from ..model.lanes import lane_of
-from ..model.states import JobState
-from .batch_messages import Batches, BatchesFound
-from .dependency_messages import DependentJobs, Dependents
-from .memory import MemoryStorage
-from .messages import (
+from ...model.errors import GustoError, NotSupported
+from ...model.ids import JobId
+from ...model.states import JobState
+from ..batch_messages import Batches, BatchesFound
+from ..dependency_messages import DependentJobs, Dependents
+from ..messages import (
     CancelRequests,
     CancelsAsked,
     ClaimDue,
@@ -32,8 +29,6 @@ from .messages import (
     Commit,
     Committed,
     Complete,
-    Completions,
-    Conflict,
     Find,
     Found,
     Get,
@@ -49,69 +44,17 @@ from .messages import (
     Tallied,
     Tally,
     Write,
-    WriteReply,
 )
-from .pause_messages import Pauses, PausesFound
-from .report_messages import LogFound, ReadLog, Report, Reported
-from .retention_messages import Prune, Pruned
-from .schedule_messages import FindSchedules, Schedules
-from .storage import Storage
-
-Reply = WriteReply | GustoError
+from ..pause_messages import Pauses, PausesFound
+from ..report_messages import LogFound, ReadLog, Report, Reported
+from ..retention_messages import Prune, Pruned
+from ..schedule_messages import FindSchedules, Schedules
+from ..storage import Storage
+from .joined import Reply, complete, has_ref, stranded, tallied
+from .transient import Transient, is_durable, lanes_of
 
 MOST_LEASES = 10_000
 """Leases of the storage that are looked through, where jobs in memory stand in lanes."""
-
-FIRST = 2**62
-"""The first sequence in memory: above all others, so that pages have one order."""
-
-
-def is_durable(request: JobRequest) -> bool:
-    """Whether a job is to survive its process."""
-    return request.details is None or request.details.durable
-
-
-class Transient(MemoryStorage):
-    """The part that is in memory."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._sequence = FIRST
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    def has(self, job_id: JobId) -> bool:
-        """Whether a job is here."""
-        return job_id in self._jobs
-
-    def live(self) -> int:
-        """How many jobs have not ended."""
-        return sum(not job.state.word.is_ended for job in self._jobs.values())
-
-    def ready(self, now: int) -> int:
-        """How many jobs are ready, or have been due since ``now``; more than can be claimed, perhaps."""
-        self._index.look_at(now)
-        return self._index.count_ready()
-
-    def has_lanes(self) -> bool:
-        """Whether a job in a lane is ready."""
-        return bool(self._index.lanes)
-
-    def leased_lanes(self) -> Sequence[str]:
-        """The lanes in which a job is leased."""
-        return _lanes(self._index.processing.values())
-
-    def forget(self, job_id: JobId) -> None:
-        """Keep a job no longer that has ended."""
-        job = self._jobs.get(job_id)
-        if job is not None and job.state.word.is_ended:
-            self._index.leave(job)
-            self._delete(job)
-
-    def mind(self, pauses: PausesFound) -> None:
-        """Claim nothing that is covered by these pauses."""
-        self._pauses.take_over(pauses.pauses)
 
 
 class Beside(Storage):
@@ -210,7 +153,7 @@ class Beside(Storage):
             case RequestCancel() if answer is None:
                 return memory.perform(write)
             case Complete():
-                return self._complete(write, answer)
+                return complete(self.memory, write, answer)
             case Renew():
                 own = [lease for lease in write.leases if self._has(lease[0])]
                 mine = memory.perform(attrs.evolve(write, leases=own))
@@ -243,32 +186,6 @@ class Beside(Storage):
         if isinstance(reply, Committed) and isinstance(answer, Inserted):
             return Committed((*reply.awaited, *answer.awaited), answer)
         return reply
-
-    def _complete(self, complete: Complete, answer: Reply | None) -> Reply:
-        if isinstance(answer, GustoError):
-            return answer
-        here: list[int] = []
-        there: list[int] = []
-        for position, claim in enumerate(complete.claims):
-            (here if self._has(claim.request.id) else there).append(position)
-        mine = self.memory.perform(
-            Complete(
-                [complete.claims[position] for position in here],
-                [complete.states[position] for position in here],
-            )
-        )
-        assert isinstance(mine, Completions)
-        refused: dict[int, Conflict | GustoError] = {}
-        awaited: tuple[JobId, ...] = mine.awaited
-        parts: list[tuple[Sequence[int], Mapping[int, Conflict | GustoError]]] = [
-            (here, mine.refused)
-        ]
-        if isinstance(answer, Completions):
-            parts.append((there, answer.refused))
-            awaited = (*answer.awaited, *awaited)
-        for positions, refusals in parts:
-            refused.update((positions[index], reply) for index, reply in refusals.items())
-        return Completions(refused, awaited)
 
     # --- claims -----------------------------------------------------------------------------------
 
@@ -317,7 +234,7 @@ class Beside(Storage):
     async def _leased_lanes(self) -> Sequence[str]:
         """The lanes in which the storage has leased a job, to whomever."""
         running = Find(MOST_LEASES, states=frozenset({JobState.PROCESSING}))
-        return _lanes((await self.main.read(running)).jobs)
+        return lanes_of((await self.main.read(running)).jobs)
 
     async def _mind_pauses(self, now: int) -> None:
         try:
@@ -355,10 +272,10 @@ class Beside(Storage):
             case ReadLog():
                 return await (memory if self._has(query.job_id) else self.main).read(query)
             case Tally():
-                return _both(await self.main.read(query), await memory.read(query))
+                return tallied(await self.main.read(query), await memory.read(query))
             case Stranded():
                 theirs, mine = await self.main.read(query), await memory.read(query)
-                return _stranded(theirs, mine)
+                return stranded(theirs, mine)
             case CancelRequests():
                 asked, own = await self.main.read(query), await memory.read(query)
                 return CancelsAsked([*asked.cancels, *own.cancels], asked.pauses)
@@ -367,7 +284,7 @@ class Beside(Storage):
 
     async def _get(self, get: Get) -> Found:
         mine = await self.memory.read(get)
-        if get.ref_id is not None and any(_has_ref(job, get.ref_id) for job in mine.jobs):
+        if get.ref_id is not None and any(has_ref(job, get.ref_id) for job in mine.jobs):
             get = attrs.evolve(get, ref_id=None)
         ids = [job_id for job_id in get.job_ids if not self._has(job_id)]
         if not ids and get.ref_id is None:
@@ -396,32 +313,3 @@ class Share:
 
     main: int
     memory: int
-
-
-def _lanes(jobs: Iterable[StoredJob]) -> Sequence[str]:
-    lanes = (lane_of(job.request) for job in jobs)
-    return tuple({lane for lane in lanes if lane is not None})
-
-
-def _has_ref(job: StoredJob, ref_id: str) -> bool:
-    details = job.request.details
-    return details is not None and details.ref_id == ref_id
-
-
-def _both(theirs: Tallied, mine: Tallied) -> Tallied:
-    counts = dict(theirs.counts)
-    for key, count in mine.counts.items():
-        counts[key] = counts.get(key, 0) + count
-    oldest = [due for due in (theirs.oldest_ready, mine.oldest_ready) if due is not None]
-    return Tallied(counts, min(oldest, default=None))
-
-
-def _stranded(theirs: StrandedJobs, mine: StrandedJobs) -> StrandedJobs:
-    instants = [at for at in (theirs.next_at, mine.next_at) if at is not None]
-    return StrandedJobs(
-        [*theirs.lost, *mine.lost],
-        [*theirs.overdue, *mine.overdue],
-        min(instants, default=None),
-        theirs.foreign,
-        theirs.stages,
-    )
