@@ -164,7 +164,7 @@ class Steps:
         if type(write) is Commit:
             holder = another_holder(self._connection, write)
             if holder is None and write.children is not None:
-                return refusal(self._connection, write.children, reply)
+                return self._refusal_of(write.children, reply)
             return holder or _unstorable(write, reply)
         return _unstorable(write, reply)
 
@@ -193,6 +193,13 @@ class Steps:
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("RELEASE step")
+
+    def _refusal_of(self, children: Insert, error: Exception) -> GustoError:
+        answer = admission_of(self._connection, children)
+        if isinstance(answer, DuplicateJob):
+            return answer
+        stored = Insert(*stored_requests(children.requests, children.states, answer))
+        return refusal(self._connection, stored, error)
 
     # --- both ways ---
 
