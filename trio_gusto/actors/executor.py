@@ -218,8 +218,8 @@ class Executors:
             try:
                 callback = self._workplace.call_back(lease.claimed, outcome.result)
             except GustoError as fault:  # handlers are declared otherwise where it was enqueued
-                error = Fail(f"its callback cannot be called here: {fault}")
-                return await self._fail(slot, lease, station, error, span)
+                failure = Fail(f"its callback cannot be called here: {fault}")
+                return await self._fail(slot, lease, station, failure, span)
         ended_at = self._vacate(slot, lease)
         if self._is_watched or lease.children is not None or callback is not None:
             await self._wind_up(lease, outcome, span, ended_at, callback=callback)
