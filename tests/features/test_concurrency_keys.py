@@ -134,7 +134,7 @@ async def test_what_makes_no_sense_is_refused(
 
     async with app.connected() as queue:
         with pytest.raises(OptionsError, match=told) as caught:
-            await queue.enqueue(serve, **options)  # type: ignore[call-overload]
+            await queue.enqueue(serve, **options)  # type: ignore[call-arg, call-overload]
         assert caught.value.key == key
     with pytest.raises(OptionsError, match=told):
         app.job(name="again", **options)(serve)  # type: ignore[call-overload]
