@@ -8,7 +8,9 @@ a docstring's blocks see the names of its module. A block that is not meant to r
 """
 
 import contextlib
+import logging
 import tempfile
+from collections.abc import Generator
 from typing import Any
 
 from sybil import Sybil
@@ -22,10 +24,27 @@ Namespace = dict[str, Any]
 _surroundings: dict[int, contextlib.ExitStack] = {}
 
 
+@contextlib.contextmanager
+def loggers_as_they_were() -> Generator[None]:
+    """Examples add handlers to loggers; nobody else is to hear of that."""
+    root = logging.getLogger()
+    before = {
+        name: list(logging.getLogger(name).handlers) for name in logging.Logger.manager.loggerDict
+    }
+    kept = list(root.handlers)
+    try:
+        yield
+    finally:
+        root.handlers[:] = kept
+        for name in logging.Logger.manager.loggerDict:
+            logging.getLogger(name).handlers[:] = before.get(name, [])
+
+
 def enter_temporary_directory(namespace: Namespace) -> None:
     stack = contextlib.ExitStack()
     directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="trio-gusto-docs-"))
     stack.enter_context(contextlib.chdir(directory))
+    stack.enter_context(loggers_as_they_were())
     _surroundings[id(namespace)] = stack
 
 

@@ -567,6 +567,31 @@ def test_records_of_libraries_go_to_the_log_of_the_job_they_are_made_in() -> Non
         library.removeHandler(handler)
 
 
+def test_a_record_that_several_handlers_hear_is_written_once() -> None:
+    app = make_app()
+    root, child = logging.getLogger("some"), logging.getLogger("some.library")
+    handlers = [(root, JobLogHandler()), (child, JobLogHandler())]
+    for logger, handler in handlers:
+        logger.addHandler(handler)
+
+    @app.job
+    async def task() -> None:
+        child.warning("from the child")
+        root.warning("from the parent")
+
+    async def scenario(queue: JobQueue) -> None:
+        ref = await queue.enqueue(task)
+        await ref.result()
+        messages = [one.message for one in await queue.logs(ref)]
+        assert messages == ["from the child", "from the parent"]
+
+    try:
+        run(app, scenario)
+    finally:
+        for logger, handler in handlers:
+            logger.removeHandler(handler)
+
+
 def test_what_an_abandoned_thread_says_is_left_out() -> None:
     app = make_app()
     contexts: list[Any] = []

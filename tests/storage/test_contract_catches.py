@@ -945,6 +945,23 @@ class LosesWhatIsStagedWhenItIsRefused(MemoryStorage):
         return reply
 
 
+class ForgetsWorkersOfStagedJobs(MemoryStorage):
+    def __init__(self) -> None:
+        super().__init__()
+        self._verbs = {**self._verbs, Stage: self._stage}
+
+    def _stage(self, stage: Stage) -> Staged | GustoError:
+        requests = [
+            attrs.evolve(request, details=attrs.evolve(request.details, worker=None))
+            if request.details is not None
+            else request
+            for request in stage.jobs.requests
+        ]
+        return self._staging.put(
+            attrs.evolve(stage, jobs=attrs.evolve(stage.jobs, requests=requests))
+        )
+
+
 class DiscardsEverything(MemoryStorage):
     def __init__(self) -> None:
         super().__init__()
@@ -1004,7 +1021,6 @@ BROKEN = [
     (ForgetsPriorities, "jobs of a named worker come in order"),
     (AsksQueuesInAnotherOrder, "named workers stand in several queues"),
     (NamesNobodyAtWork, "named workers are in nobodys way"),
-    (NamesNobodyAtWork, "staged jobs keep their named worker"),
     (NamesNobodyAtWork, "a concurrency key has room for its limit"),
     (ForgetsLimits, "a concurrency key has room for its limit"),
     (ForgetsLimits, "staged jobs keep their concurrency key"),
@@ -1015,6 +1031,7 @@ BROKEN = [
     (IgnoresTheDepth, "jobs leased in a row go to one node"),
     (LeasesLastAttemptsAhead, "a last attempt is not leased behind another"),
     (JoinsRows, "jobs with room for more do not join a row"),
+    (ForgetsWorkersOfStagedJobs, "staged jobs keep their named worker"),
     (ClaimsWhatIsPaused, "nothing that is paused is claimed"),
     (ClaimsWhatIsPaused, "paused queues take no share"),
     (pausing_with(TakesTheNewReason), "a pause stays as it was first"),
