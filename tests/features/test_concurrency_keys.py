@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 import trio
@@ -11,8 +12,10 @@ from trio.testing import MockClock
 
 from tests.storage.own_providers import MyRecord, Shelf
 from trio_gusto import (
+    Call,
     Gusto,
     JobFilter,
+    JobOptions,
     JobQueue,
     JobState,
     MemoryStorage,
@@ -39,7 +42,7 @@ class Shop:
             clock=VirtualClock(),
             options=Options(**settings),  # type: ignore[arg-type]
         )
-        self.begun: list[object] = []
+        self.begun: list[tuple[str, int]] = []
         self.running = Counter[str]()
         self.most = Counter[str]()
         self.serve = self.app.job(name="serve", retry=fixed(60))(self._serve)
@@ -55,8 +58,10 @@ class Shop:
         finally:
             self.running[kind] -= 1
 
-    def orders(self, count: int, kind: str = "acme", **options: object) -> list[object]:
-        return [call(self.serve, kind, number, **options) for number in range(count)]  # type: ignore[arg-type]
+    def orders(
+        self, count: int, kind: str = "acme", **options: Unpack[JobOptions[None]]
+    ) -> list[Call[None]]:
+        return [call(self.serve, kind, number, **options) for number in range(count)]
 
 
 @pytest.mark.parametrize("storage", ["memory", "sqlite"])
@@ -76,13 +81,13 @@ async def test_at_most_the_limit_run_at_once(
                 *shop.orders(7, concurrency_key="acme", concurrency_limit=3),
                 *shop.orders(2, "other", concurrency_key="other"),
                 *shop.orders(3, "plain"),
-            ]  # type: ignore[arg-type]
+            ]
         )
         for ref in refs:
             await ref.wait()
     assert shop.most == {"acme": 3, "other": 1, "plain": 3}
     assert trio.current_time() - started == pytest.approx(30, abs=1)
-    assert [number for kind, number in shop.begun if kind == "acme"] == [*range(7)]  # type: ignore[misc]
+    assert [number for kind, number in shop.begun if kind == "acme"] == [*range(7)]
 
 
 async def test_a_handler_may_have_a_key_and_a_call_another_or_none(
@@ -129,7 +134,7 @@ async def test_what_makes_no_sense_is_refused(
 
     async with app.connected() as queue:
         with pytest.raises(OptionsError, match=told) as caught:
-            await queue.enqueue(serve, **options)  # type: ignore[call-overload]
+            await queue.enqueue(serve, **options)  # type: ignore[call-arg, call-overload]
         assert caught.value.key == key
     with pytest.raises(OptionsError, match=told):
         app.job(name="again", **options)(serve)  # type: ignore[call-overload]
@@ -138,9 +143,7 @@ async def test_what_makes_no_sense_is_refused(
 async def test_explain_names_the_jobs_that_hold_the_lane(autojump_clock: MockClock) -> None:
     shop = Shop()
     async with shop.app.running() as queue:
-        refs = await queue.enqueue_many(
-            shop.orders(3, concurrency_key="acme", concurrency_limit=2)  # type: ignore[arg-type]
-        )
+        refs = await queue.enqueue_many(shop.orders(3, concurrency_key="acme", concurrency_limit=2))
         await trio.sleep(1)
         explanation = await queue.explain(refs[2].id)
         assert explanation.reason is Reason.CONCURRENCY_LIMIT
@@ -173,13 +176,13 @@ async def test_jobs_of_a_named_worker_are_leased_in_a_row_and_run_one_after_anot
 ) -> None:
     shop = Shop(prefetch=3)
     async with shop.app.running() as queue:
-        refs = await queue.enqueue_many(shop.orders(6, worker="acme"))  # type: ignore[arg-type]
+        refs = await queue.enqueue_many(shop.orders(6, worker="acme"))
         await trio.sleep(1)
         assert await leased(queue) == 4
         for ref in refs:
             await ref.wait()
     assert shop.most == {"acme": 1}
-    assert [number for _, number in shop.begun] == [*range(6)]  # type: ignore[misc]
+    assert [number for _, number in shop.begun] == [*range(6)]
 
 
 async def test_no_job_on_its_last_attempt_is_leased_behind_another(
@@ -187,7 +190,7 @@ async def test_no_job_on_its_last_attempt_is_leased_behind_another(
 ) -> None:
     shop = Shop(prefetch=3)
     async with shop.app.running() as queue:
-        await queue.enqueue_many(shop.orders(3, worker="acme", max_attempts=1))  # type: ignore[arg-type]
+        await queue.enqueue_many(shop.orders(3, worker="acme", max_attempts=1))
         await trio.sleep(1)
         assert await leased(queue) == 1
 
@@ -195,7 +198,7 @@ async def test_no_job_on_its_last_attempt_is_leased_behind_another(
 async def test_slow_jobs_are_not_leased_ahead(autojump_clock: MockClock) -> None:
     shop = Shop(prefetch=None)
     async with shop.app.running() as queue:
-        await queue.enqueue_many(shop.orders(6, worker="acme"))  # type: ignore[arg-type]
+        await queue.enqueue_many(shop.orders(6, worker="acme"))
         await trio.sleep(25)
         assert len(shop.begun) == 3
         assert await leased(queue) == 1
@@ -209,46 +212,46 @@ async def test_a_failed_job_of_a_row_lets_the_next_one_go_on(autojump_clock: Moc
         ]
         for ref in refs:
             await ref.wait()
-    assert [number for _, number in shop.begun] == [13, 1, 2, 13]  # type: ignore[misc]
+    assert [number for _, number in shop.begun] == [13, 1, 2, 13]
     assert shop.most == {"acme": 1}
 
 
 async def test_what_is_called_off_in_a_row_is_passed_over(autojump_clock: MockClock) -> None:
     shop = Shop(prefetch=3)
     async with shop.app.running() as queue:
-        refs = await queue.enqueue_many(shop.orders(4, worker="acme"))  # type: ignore[arg-type]
+        refs = await queue.enqueue_many(shop.orders(4, worker="acme"))
         await trio.sleep(1)
         await refs[1].cancel()
         await refs[0].cancel()
         for ref in refs:
             await ref.wait()
         states = [await ref.status() for ref in refs]
-    assert [number for _, number in shop.begun] == [0, 2, 3]  # type: ignore[misc]
+    assert [number for _, number in shop.begun] == [0, 2, 3]
     assert states == ["cancelled", "cancelled", "completed", "completed"]
 
 
 async def test_a_pause_gives_back_what_of_a_row_is_not_begun(autojump_clock: MockClock) -> None:
     shop = Shop(prefetch=3)
     async with shop.app.running() as queue:
-        await queue.enqueue_many(shop.orders(4, worker="acme"))  # type: ignore[arg-type]
+        await queue.enqueue_many(shop.orders(4, worker="acme"))
         await trio.sleep(1)
         await queue.pause()
         await trio.sleep(60)
-        assert [number for _, number in shop.begun] == [0]  # type: ignore[misc]
+        assert [number for _, number in shop.begun] == [0]
         held = (await queue.find(JobFilter(states=["ready"]))).items
         assert [job.attempt for job in held] == [0, 0, 0]
         await queue.resume()
         await trio.sleep(60)
-    assert [number for _, number in shop.begun] == [0, 1, 2, 3]  # type: ignore[misc]
+    assert [number for _, number in shop.begun] == [0, 1, 2, 3]
 
 
 async def test_a_stop_gives_back_what_of_a_row_is_not_begun(autojump_clock: MockClock) -> None:
     storage = MemoryStorage()
     shop = Shop(storage, prefetch=3)
     async with shop.app.running() as queue:
-        await queue.enqueue_many(shop.orders(4, worker="acme"))  # type: ignore[arg-type]
+        await queue.enqueue_many(shop.orders(4, worker="acme"))
         await trio.sleep(1)
-    assert [number for _, number in shop.begun] == [0]  # type: ignore[misc]
+    assert [number for _, number in shop.begun] == [0]
     async with Shop(storage).app.connected() as office:
         held = (await office.find(JobFilter(states=["ready"]))).items
         assert [job.attempt for job in held] == [0, 0, 0]

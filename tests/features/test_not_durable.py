@@ -235,10 +235,11 @@ async def test_where_it_cannot_be_is_said_at_the_caller(
 ) -> None:
     async with works.app.running() as queue:
         parent = await queue.enqueue(works.do, "a")
+        enqueue: Any = queue.enqueue
         wrong: list[Any] = [
-            partial(queue.enqueue, works.do, "a", durable=False, unique_key="k"),
-            partial(queue.enqueue, works.do, "a", durable=False, callback=works.do),
-            partial(queue.enqueue, works.do, "a", durable="no"),
+            partial(enqueue, works.do, "a", durable=False, unique_key="k"),
+            partial(enqueue, works.do, "a", durable=False, callback=works.do),
+            partial(enqueue, works.do, "a", durable="no"),
             partial(queue.continue_with, parent, works.do, "a", durable=False),
             partial(queue.enqueue_many, [call(works.do, "a"), call(works.do, "a", durable=False)]),
             partial(
@@ -344,8 +345,9 @@ async def test_it_keeps_within_concurrency_named_workers_and_pauses(
         works.most = 0
         async with trio.open_nursery() as nursery:
             await queue.enqueue(works.linger, 5, worker="smtp")
+            run: Any = queue.run
             for _ in range(3):
-                nursery.start_soon(partial(queue.run, works.linger, 1, worker="smtp"))
+                nursery.start_soon(partial(run, works.linger, 1, worker="smtp"))
         assert works.most == 1
         await queue.pause()
         with trio.move_on_after(60) as scope:

@@ -39,7 +39,7 @@ SELECT json_group_array(json_array(
   rank, due, seq, lane,
   (SELECT json_array(-priority, due, seq) {_OF_LANE} {_FIRST}),
   (SELECT json_group_array(json(found)) FROM (
-    SELECT {CANDIDATE} AS found {_OF_LANE} AND {TAKEABLE} ORDER BY priority DESC, due, seq LIMIT 2
+    SELECT {CANDIDATE} AS found {_OF_LANE} AND {TAKEABLE} ORDER BY priority DESC, due, seq LIMIT ?9
   ))
 )) FROM (
   SELECT * FROM lane_head WHERE queue = ?2 AND (rank, due, seq) > (?6, ?7, ?8)
@@ -69,6 +69,9 @@ _FORGET = "DELETE FROM lane_head WHERE lane IN (SELECT value FROM json_each(?)) 
 _FORGET_ALL = "DELETE FROM lane_head"
 
 _FORGET_EMPTY = f"DELETE FROM lane_head AS bound WHERE NOT EXISTS (SELECT 1 {_OF_LANE})"
+
+SOME = 8
+"""Jobs of a lane that are looked up when its first ones are not enough."""
 
 _BEFORE_ALL = (-(2**63), -(2**63), -(2**63))
 
@@ -101,12 +104,15 @@ class Heads:
         self._values = (claim.now, queue)
         self._skip = orjson.dumps(claim.skip_names).decode()
         self._most = max(1, min(claim.limit, 64))
+        self._width = 2 if claim.depth > 1 else 1
+        """So many jobs of a lane are looked up at once, as most lanes will have no room for more."""
 
     def candidates(self, after: Sequence[int], closed: Collection[str]) -> Iterator[Candidate]:
         """What stands behind the place ``after``, in claim order, in lanes that are not ``closed``."""
         lines: list[list[Candidate]] = []
         met: set[str] = set()
-        begin, is_all = _BEFORE_ALL, False
+        begin: tuple[int, int, int] = _BEFORE_ALL
+        is_all = False
         while True:
             while not is_all and (not lines or lines[0][0] > [*begin]):
                 heads = self._in_order(begin, closed)
@@ -127,15 +133,16 @@ class Heads:
             if line[0][3] in closed:
                 continue
             yield line[0]
-            if line[0][3] not in closed and len(line) > 1:
-                # It was not known whether there are more than two.
+            if line[0][3] not in closed and len(line) >= self._width:
+                # Of the last that is known it is not known what stands behind it.
                 rest = line[1:] if len(line) > 2 else self._behind(line[0][3], line[0])
-                heappush(lines, rest)
+                if rest:
+                    heappush(lines, rest)
 
     def _in_order(self, begin: Place, closed: Collection[str]) -> list[list[Any]]:
-        values = (*self._values, orjson.dumps([*closed]).decode(), self._most, self._skip, *begin)
+        values = (*self._values, orjson.dumps([*closed]).decode(), self._most, self._skip)
         heads: list[list[Any]] = orjson.loads(
-            self._connection.execute(_IN_ORDER, values).fetchone()[0]
+            self._connection.execute(_IN_ORDER, (*values, *begin, self._width)).fetchone()[0]
         )
         heads.sort()
         return heads
@@ -152,7 +159,7 @@ class Heads:
 
     def _behind(self, lane: str, place: Sequence[int]) -> list[Candidate]:
         """The next jobs of a lane."""
-        values = (*self._values, lane, self._most + 1, self._skip, *place[:3])
+        values = (*self._values, lane, SOME, self._skip, *place[:3])
         return [
             orjson.loads(text)
             for (text,) in self._connection.execute(_BEHIND_IN_ORDER, values).fetchall()

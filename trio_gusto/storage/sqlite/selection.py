@@ -116,8 +116,10 @@ class Selection:
         return [name for name in names if name not in self._closed]
 
     def _in_no_lane(self, queue: str | None, limit: int) -> Sequence[Row]:
-        names = _json(self._open(queue, READY_QUEUES))
-        values = (self._claim.now, names, limit, self._taken[queue], self._skip)
+        names = self._open(queue, READY_QUEUES)
+        if not names:
+            return ()
+        values = (self._claim.now, _json(names), limit, self._taken[queue], self._skip)
         return rows_of(self._connection, _IN_NO_LANE, values)
 
 
