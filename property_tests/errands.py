@@ -16,7 +16,7 @@ from property_tests.recount import Jobs, everything
 from trio_gusto import Fail, Gusto, JobQueue, JobRef, JobState, Options, Snooze, current_job, fixed
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.outcomes import AttemptOutcome
-from trio_gusto.model.states import AwaitingCallback, Completed, Failed
+from trio_gusto.model.states import AwaitingCallback, Completed, Failed, State
 from trio_gusto.storage.messages import Query, Write, WriteReply
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import Fault, FaultyStorage, VirtualClock
@@ -225,16 +225,23 @@ class Errands:
             self.expect(len(children) == wanted, "a success brings all children", number)
         has_callback = self.plans[number].failures is not None
         self.expect(len(callbacks) == has_callback, "a success brings its callback", number)
-        if isinstance(state, AwaitingCallback) and callbacks:
-            ((_, callback),) = callbacks
-            self.expect(state.callback == callback.request.id, "it waits for its callback", number)
-        if isinstance(state, Completed) and callbacks:
-            word = callbacks[0][1].state.word
-            self.expect(word is JobState.COMPLETED, "it completes when its callback has", number)
-        if isinstance(state, Failed) and callbacks:
-            word = callbacks[0][1].state.word
-            is_unhappy = word.is_ended and word is not JobState.COMPLETED
-            self.expect(is_unhappy, "it fails when its callback has not completed", number)
+        if len(callbacks) == 1:
+            self._check_callback(number, state, callbacks[0][1])
+
+    def _check_callback(self, number: int, state: State, callback: StoredJob) -> None:
+        word = callback.state.word
+        match state:
+            case AwaitingCallback():
+                is_it = state.callback == callback.request.id
+                self.expect(is_it, "it waits for its callback", number)
+            case Completed():
+                has_completed = word is JobState.COMPLETED
+                self.expect(has_completed, "it completes when its callback has", number)
+            case Failed():
+                is_unhappy = word.is_ended and word is not JobState.COMPLETED
+                self.expect(is_unhappy, "it fails when its callback has not completed", number)
+            case _:
+                pass
 
     def _check_ends(self) -> None:
         for job in self.jobs.values():

@@ -1,14 +1,23 @@
-"""Laws of callbacks and children."""
+"""Callback and children are stored exactly with the success, and a job ends as its callback does.
+
+- What a handler has brought, and the callback of its job, is there in whichever transaction its success
+  is there, and at no other time: all of it, and of that attempt only.
+- Once its success is there, a handler is not entered again, whatever becomes of the callback.
+- A job completes when its callback has completed, and fails when that has ended otherwise.
+
+First of two storages side by side, then of apps that die at any transaction; and the laws can fail.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
@@ -17,10 +26,22 @@ from property_tests.dying import Death, deaths
 from property_tests.errands import Errand, Errands, errands, faults
 from tests.storage.broken_children import (
     PROMISES,
+    ForgetsAllButTheFirstChild,
     ForgetsManyChildren,
+    ForgetsWhoWaitsForACallback,
     HoldsItForItsSchedule,
+    LosesTheResult,
+    StoresChildrenOfTheLate,
+    TakesAnyEndForCompleted,
 )
+from trio_gusto.actors.desk import StoreLetter
+from trio_gusto.actors.settler import Settler
+from trio_gusto.model.job import StoredJob
+from trio_gusto.model.lifecycle import TRANSITIONS, CallbackFailed, Settlement
+from trio_gusto.model.outcomes import Succeeded
+from trio_gusto.model.states import AwaitingCallback, Scheduled
 from trio_gusto.storage.memory import MemoryStorage
+from trio_gusto.storage.messages import Insert
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import Fault
@@ -89,3 +110,83 @@ def test_the_machine_that_compares_storages_catches(broken: type[MemoryStorage])
                 phases=[Phase.generate],
             ),
         )
+
+
+class StoresChildrenOfFailures(Settler):
+    def settle(self, lease: Any, outcome: Any, **more: Any) -> Any:
+        if lease.children and not isinstance(outcome, Succeeded):
+            self._desk.tell(StoreLetter(Insert(*zip(*lease.children, strict=True))))
+        return super().settle(lease, outcome, **more)
+
+
+class StoresChildrenBesideTheSuccess(Settler):
+    def settle(self, lease: Any, outcome: Any, **more: Any) -> Any:
+        if lease.children and isinstance(outcome, Succeeded):
+            self._desk.tell(StoreLetter(Insert(*zip(*lease.children, strict=True))))
+            lease.children = None
+        return super().settle(lease, outcome, **more)
+
+
+class CompletesWithoutWaiting(Settler):
+    def settle(self, lease: Any, outcome: Any, **more: Any) -> Any:
+        callback = more.pop("callback", None)
+        if callback is not None:
+            lease.children = [*(lease.children or ()), callback]
+        return super().settle(lease, outcome, **more)
+
+
+def begins_again(_job: StoredJob, happening: CallbackFailed) -> Settlement:
+    return Settlement(Scheduled(happening.now + 1_000_000), 0)
+
+
+def catches(make: Callable[[], Storage]) -> None:
+    @settings(
+        max_examples=500,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(plans=errands, dying=deaths(), trouble=faults)
+    def law(plans: list[Errand], dying: list[Death], trouble: list[Fault]) -> None:
+        play(make, plans, dying, trouble)
+
+    with pytest.raises(AssertionError):
+        law()
+
+
+@pytest.mark.parametrize(
+    "settler",
+    [StoresChildrenOfFailures, StoresChildrenBesideTheSuccess, CompletesWithoutWaiting],
+    ids=lambda settler: settler.__name__,
+)
+def test_the_law_of_apps_catches_a_settler(
+    settler: type[Settler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trio_gusto.actors.tree.Settler", settler)
+    catches(MemoryStorage)
+
+
+def test_the_law_of_apps_catches_a_handler_that_is_entered_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = (begins_again, (Scheduled,))
+    monkeypatch.setitem(TRANSITIONS, (AwaitingCallback, CallbackFailed), entry)
+    catches(MemoryStorage)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        StoresChildrenOfTheLate,
+        ForgetsAllButTheFirstChild,
+        ForgetsWhoWaitsForACallback,
+        TakesAnyEndForCompleted,
+        LosesTheResult,
+    ],
+    ids=lambda broken: broken.__name__,
+)
+def test_the_law_of_apps_catches_a_storage(broken: type[MemoryStorage]) -> None:
+    catches(broken)
