@@ -136,7 +136,7 @@ class CompletesWithoutWaiting(Settler):
 
 
 def begins_again(_job: StoredJob, happening: CallbackFailed) -> Settlement:
-    return Settlement(Scheduled(happening.now + 1_000_000), 0)
+    return Settlement(Scheduled(happening.now + 30_000_000), 0)
 
 
 def catches(make: Callable[[], Storage]) -> None:
