@@ -333,6 +333,7 @@ async def test_children_are_stored_once_whatever_reply_is_lost(
     async with family.app.running() as queue:
         ref = await queue.enqueue(family.parent, durable=durable)
         assert await ref.result(60) == "done"
-        await trio.sleep(120)  # a claim may have been lost with the reply, and its leases have to pass
+        # A claim may have been lost with the reply, and its leases have to pass.
+        await trio.sleep(120)
     assert len(storage.happened) == 1
     assert family.ran == ["parent", "a", "b"]
