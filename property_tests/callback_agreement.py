@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
-import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
+from property_tests.bringing import HARMLESS, HOPELESS, Bringing, kinds
 from property_tests.recount import ALL, claimable
-from property_tests.side_by_side import SideBySide
 from trio_gusto.model.batch import BatchRequest
 from trio_gusto.model.dependencies import Dependent, resolve
 from trio_gusto.model.errors import DuplicateJob, UnknownJob
@@ -25,7 +23,6 @@ from trio_gusto.model.outcomes import AttemptOutcome, Succeeded
 from trio_gusto.model.states import (
     AwaitingCallback,
     Completed,
-    Condition,
     Failed,
     JobState,
     Processing,
@@ -33,7 +30,7 @@ from trio_gusto.model.states import (
     State,
     Waiting,
 )
-from trio_gusto.model.uniqueness import OnConflict, key_of
+from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
 from trio_gusto.storage.messages import (
@@ -54,26 +51,12 @@ from trio_gusto.storage.retention_messages import Prune
 
 picks = st.integers(0, 30)
 keys = st.sampled_from([None, None, None, "k", "l"])
-ways = st.sampled_from(OnConflict)
-
-HARMLESS = ("plain", "plain", "later", "after the first", "after its job", "after another")
-"""Kinds of children that nothing can refuse, where the others are harmless, too."""
-
-HOPELESS = ("taken", "twice", "after nobody")
-"""Kinds of which one is enough for a refusal."""
-
-kinds = st.sampled_from([*HARMLESS, "key", "key", "ref"]) | st.sampled_from(HOPELESS)
 
 
-class CallbackAgreement(SideBySide):
+class CallbackAgreement(Bringing):
     """Children are there when the state is that they came with, and only then."""
 
     # --- jobs of other kinds ------------------------------------------------------------------
-
-    def request(self, details: Details | None = None, **changes: Any) -> JobRequest:
-        self.made += 1
-        job_id = uuid7(self.now * 1000, self.made)
-        return JobRequest(job_id, "f", "[[],{}]", self.now, 1_000_000, details=details, **changes)
 
     @rule(key=keys, worker=st.sampled_from([None, None, "w"]), life=st.sampled_from([None, 9]))
     def enqueue(self, key: str | None, worker: str | None, life: int | None) -> None:
@@ -199,55 +182,6 @@ class CallbackAgreement(SideBySide):
         _, reply = self.tell(Complete([alone], [done]), commit)
         if alone.request.id != lease.request.id:
             self.check_success(lease, commit, children, ["plain"], reply, before)
-
-    def children(
-        self, draw: Any, lease: ClaimedJob, drawn: Sequence[str]
-    ) -> list[tuple[JobRequest, State]]:
-        children: list[tuple[JobRequest, State]] = []
-        for kind in drawn:
-            new = self.request()
-            match kind:
-                case "later":
-                    new = attrs.evolve(new, execute_after=self.now + 3)
-                case "key":
-                    key, on_conflict = draw(st.sampled_from("kl")), draw(ways).value
-                    new = attrs.evolve(
-                        new, details=Details(unique_key=key, on_conflict=on_conflict)
-                    )
-                case "ref":
-                    ref = draw(st.sampled_from("rs"))
-                    new = attrs.evolve(new, details=Details(ref_id=ref))
-                case "taken":
-                    new = next(iter(self.jobs.values())).request
-                case "twice":
-                    new = children[-1][0] if children else lease.request
-                case _:
-                    pass
-            parent = (
-                {
-                    "after the first": children[0][0].id if children else None,
-                    "after its job": lease.request.id,
-                    "after another": draw(st.sampled_from([*self.jobs, *self.live_batches()])),
-                    "after nobody": uuid7(0, 7),
-                }.get(kind)
-                if kind.startswith("after")
-                else None
-            )
-            if parent is None:
-                children.append((new, admit(new)))
-            else:
-                waits = Waiting((parent,), draw(st.sampled_from(Condition)))
-                request = attrs.evolve(new, details=Details(parents=(parent,)))
-                children.append((request, waits))
-        return children
-
-    def live_batches(self) -> list[JobId]:
-        """Batches that have jobs still: others may be forgotten."""
-        kept = {
-            None if job.request.details is None else job.request.details.batch
-            for job in self.jobs.values()
-        }
-        return [batch for batch in self.batches if batch in kept]
 
     def success(
         self,
