@@ -63,11 +63,11 @@ def test_what_is_another_output_is_told_apart(shown: str, printed: str) -> None:
 
 
 def test_an_id_stands_for_one_printed_id_only() -> None:
-    learnt = same(ONE, TWO, {})
-    assert learnt == {ONE: TWO}
-    assert same(ONE, TWO, learnt) == {}
-    assert same(ONE, ONE, learnt) is None
-    assert same(TWO, TWO, learnt) is None, "two ids that are shown would be the same job"
+    assert same(ONE, TWO, {}) == {ONE: TWO}
+    known = {ONE: TWO}
+    assert same(ONE, TWO, known) == {}
+    assert same(ONE, ONE, known) is None
+    assert same(TWO, TWO, known) is None, "two ids that are shown would be the same job"
 
 
 def test_a_page_has_one_shell(shell: Shell) -> None:
