@@ -128,8 +128,8 @@ class Shell:
 
     def _run(self, command: Command) -> str:
         line = command.line
-        for shown, printed in self._ids.items():
-            line = line.replace(shown, printed)
+        for shown, own in self._ids.items():
+            line = line.replace(shown, own)
         stdin = self._process.stdin
         assert stdin is not None
         # The status is put back, so that the next command may ask for it.
