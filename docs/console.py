@@ -27,7 +27,7 @@ from typing import Self
 
 import attrs
 
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Seconds after which a command hangs. It is there for the day when one does."""
 
 END = "-- the command has ended --"
@@ -79,14 +79,22 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self._ids: dict[str, str] = {}  # shown -> printed
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        # What commands print to is a terminal, without colours and wide enough for a table.
-        screen = {"TERM": "dumb", "COLUMNS": "140", "LINES": "40"}
+        # Commands print to a terminal, without colours and wide enough for a table. What is set
+        # where the tests run does not reach them.
+        surroundings = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "HOME": str(folder),
+            "TERM": "dumb",
+            "COLUMNS": "140",
+            "LINES": "40",
+            "TZ": "UTC",
+            "PYTHONUTF8": "1",
+        }
         ours, theirs = os.openpty()
         self._process = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=folder,
-            env={**os.environ, **screen, "PATH": path, "TZ": "UTC", "PYTHONUTF8": "1"},
+            env=surroundings,
             stdin=subprocess.PIPE,
             stdout=theirs,
             stderr=theirs,
