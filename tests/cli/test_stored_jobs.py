@@ -149,6 +149,7 @@ def test_a_job_is_explained(
     assert code == 0
     assert said.startswith("It is due at ")
     assert "\nreason: not_due\nuntil: " in said
+    assert "blocking" not in said, "nothing blocks it, so nothing is said of that"
     code, said = command("jobs", "explain", str(uuid4()), "--db", str(database))
     assert code == 1
     assert said.startswith("trio-gusto: no job has the id ")
