@@ -212,7 +212,7 @@ class Sweeper:
         number, cut = self._cuts[0]
         mark = self._marks.get(number)
         prune = Prune(cut.ended_before, PRUNED, cut.only, cut.but, mark)
-        pruned = await self._desk.ask(prune)
+        pruned = await self._desk.prune(prune)
         self._marks[number] = pruned.mark
         if not pruned.more:
             del self._cuts[0]
