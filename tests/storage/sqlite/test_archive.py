@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,8 +80,23 @@ async def fill(subject: Subject) -> list[JobRequest]:
     return requests
 
 
-async def prune(subject: Subject, limit: int = 100) -> Pruned:
+Pruning = Callable[..., Awaitable[Pruned]]
+
+
+async def in_a_group(subject: Subject, limit: int = 100) -> Pruned:
     return await subject.expect(Pruned, Prune(DECEMBER + 1000, limit))
+
+
+async def apart(subject: Subject, limit: int = 100) -> Pruned:
+    reply = await subject.storage.prune_apart(Prune(DECEMBER + 1000, limit))
+    return await in_a_group(subject, limit) if reply is None else reply
+
+
+@pytest.fixture(params=[in_a_group, apart], ids=["in a group", "apart"])
+def prune(request: pytest.FixtureRequest) -> Pruning:
+    """A storage with an archive does it in both ways."""
+    way: Pruning = request.param
+    return way
 
 
 async def found(subject: Subject, find: Find) -> list[JobId]:
@@ -97,7 +112,9 @@ def rows(path: Path, question: str = "SELECT count(*) FROM job") -> list[tuple[o
         return connection.execute(question).fetchall()
 
 
-async def test_old_jobs_move_to_the_months_in_which_they_were_made(tmp_path: Path) -> None:
+async def test_old_jobs_move_to_the_months_in_which_they_were_made(
+    tmp_path: Path, prune: Pruning
+) -> None:
     async with opened(tmp_path) as subject:
         requests = await fill(subject)
         before = list((await subject.storage.read(Get([one.id for one in requests]))).jobs)
@@ -124,7 +141,7 @@ async def test_old_jobs_move_to_the_months_in_which_they_were_made(tmp_path: Pat
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])
-async def test_pages_span_the_files(tmp_path: Path, limit: int) -> None:
+async def test_pages_span_the_files(tmp_path: Path, prune: Pruning, limit: int) -> None:
     async with opened(tmp_path) as subject:
         requests = await fill(subject)
         await prune(subject, 4)
@@ -137,7 +154,7 @@ async def test_pages_span_the_files(tmp_path: Path, limit: int) -> None:
 
 
 async def test_months_that_cannot_match_are_not_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, prune: Pruning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened_months: list[str] = []
 
@@ -164,7 +181,9 @@ async def test_months_that_cannot_match_are_not_opened(
             assert opened_months == wanted, find
 
 
-async def test_the_newest_job_stays_so_that_no_sequence_is_given_twice(tmp_path: Path) -> None:
+async def test_the_newest_job_stays_so_that_no_sequence_is_given_twice(
+    tmp_path: Path, prune: Pruning
+) -> None:
     async with opened(tmp_path) as subject:
         requests = [subject.request(created_at=NOVEMBER + n) for n in range(3)]
         await subject.insert(*requests, states=[Failed(NOVEMBER, "")] * 3)
@@ -179,12 +198,12 @@ async def test_the_newest_job_stays_so_that_no_sequence_is_given_twice(tmp_path:
 
 
 async def test_a_job_that_is_in_both_files_is_shown_once_as_the_main_file_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, prune: Pruning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(tmp_path) as subject:
         requests = await fill(subject)
-        moved = archive.Archive.move
-        monkeypatch.setattr(archive.Archive, "move", lambda *given: moved(*given) and [])
+        copying = archive.Archive.copy
+        monkeypatch.setattr(archive.Archive, "copy", lambda *given: copying(*given) and {})
         assert (await prune(subject)).count == 0  # copied, and then not deleted
         assert rows(tmp_path / "jobs-2026-11.db") == [(2,)]
         assert (await found(subject, Find(99)))[1:] == ids(requests)
@@ -194,13 +213,13 @@ async def test_a_job_that_is_in_both_files_is_shown_once_as_the_main_file_has_it
         assert [job.state for job in (await subject.storage.read(failed)).jobs].count(
             Failed(1, "new")
         ) == 1
-        monkeypatch.setattr(archive.Archive, "move", moved)
+        monkeypatch.setattr(archive.Archive, "copy", copying)
         assert (await prune(subject)).count == 6
         assert await found(subject, failed) == ids(requests)
         assert (await subject.get(requests[2].id)).state == Failed(1, "new")
 
 
-async def test_an_archived_job_that_runs_again_comes_back(tmp_path: Path) -> None:
+async def test_an_archived_job_that_runs_again_comes_back(tmp_path: Path, prune: Pruning) -> None:
     async with opened(tmp_path) as subject:
         requests = await fill(subject)
         await prune(subject)
@@ -225,7 +244,9 @@ async def test_an_archived_job_that_runs_again_comes_back(tmp_path: Path) -> Non
         assert (await found(subject, Find(99)))[1:] == ids(requests)
 
 
-async def test_an_archived_job_that_runs_again_holds_its_unique_key(tmp_path: Path) -> None:
+async def test_an_archived_job_that_runs_again_holds_its_unique_key(
+    tmp_path: Path, prune: Pruning
+) -> None:
     async with opened(tmp_path) as subject:
         old = subject.request(created_at=OCTOBER, details=Details(unique_key="key"))
         await subject.insert(old, states=[Failed(OCTOBER + 9, "")])
@@ -263,7 +284,7 @@ def make_foreign(path: Path) -> None:
     [(spoil, "not a database"), (make_newer, "version"), (make_foreign, "no month")],
 )
 async def test_a_month_that_cannot_be_read_is_passed_over_with_a_warning(
-    tmp_path: Path, harm: object, word: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, prune: Pruning, harm: object, word: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert callable(harm)
     async with opened(tmp_path) as subject:
@@ -289,7 +310,7 @@ async def test_a_month_that_cannot_be_read_is_passed_over_with_a_warning(
 
 
 async def test_a_month_that_was_taken_away_is_missed_by_nobody(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, prune: Pruning, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(tmp_path) as subject:
         requests = await fill(subject)
@@ -303,7 +324,7 @@ async def test_a_month_that_was_taken_away_is_missed_by_nobody(
 
 
 async def test_another_life_of_the_main_file_overwrites_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, prune: Pruning, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(tmp_path) as subject:
         await fill(subject)
@@ -331,7 +352,7 @@ def test_a_month_is_from_its_first_instant_to_before_the_next(month: str) -> Non
     assert month_of(first - 1) < month
 
 
-async def test_what_a_job_said_moves_with_it_and_comes_back(tmp_path: Path) -> None:
+async def test_what_a_job_said_moves_with_it_and_comes_back(tmp_path: Path, prune: Pruning) -> None:
     async with opened(tmp_path) as subject:
         request = await subject.enqueue(created_at=OCTOBER)
         await subject.enqueue(created_at=DECEMBER, execute_after=DECEMBER + 9)
