@@ -43,8 +43,10 @@ class Load:
 
 
 def make_many_old(scale: Scale) -> None:
-    """A table of jobs that were made and completed last month, some seconds apart."""
+    """A table of jobs that were made and completed last month, some seconds apart; once in a run."""
     path = scale.kept_database("old")
+    if path.exists():
+        return
     jobs = NoOpJobs(SqliteStorage(path))
 
     async def main() -> None:
