@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.storage.sqlite.moving import (
+    DECEMBER,
+    NOVEMBER,
+    OCTOBER,
+    Pruning,
+    fill,
+    found,
+    ids,
+    opened,
+    rows,
+)
 from trio_gusto import DuplicateJob, OptionsError
 from trio_gusto.model.ids import JobId, to_uuid
-from trio_gusto.model.instants import to_instant
-from trio_gusto.model.job import Details, JobRequest, Progress
+from trio_gusto.model.job import Details, Progress
 from trio_gusto.model.joblog import LogLine
 from trio_gusto.model.states import Failed, JobState, Ready
 from trio_gusto.storage.messages import Commit, Committed, Find, Get, Insert
 from trio_gusto.storage.report_messages import LogFound, ReadLog, Report, Reported, Saying
-from trio_gusto.storage.retention_messages import Prune, Pruned
-from trio_gusto.storage.sqlite import SqliteStorage, archive, months
+from trio_gusto.storage.retention_messages import Pruned
+from trio_gusto.storage.sqlite import SqliteStorage, archive
 from trio_gusto.storage.sqlite.months import Months, bounds_of, month_of
-from trio_gusto.testing.storage_contract import STORAGE_CHECKS, Subject, run_check
+from trio_gusto.testing.storage_contract import STORAGE_CHECKS, run_check
 from trio_gusto.testing.storage_contract.runner import Check
-
-OCTOBER, NOVEMBER, DECEMBER = (
-    to_instant(datetime(2026, month, 10, tzinfo=UTC)) for month in (10, 11, 12)
-)
 
 
 @pytest.mark.parametrize("check", STORAGE_CHECKS, ids=lambda check: check.__name__)
@@ -54,62 +56,6 @@ EXCEPT = {
     "a_success_of_a_job_that_is_gone_is_refused_alone",
     "successes_stand_in_a_group_in_order",
 }
-
-
-@asynccontextmanager
-async def opened(
-    path: Path, node: str = "node", *, archived: bool = True
-) -> AsyncGenerator[Subject]:
-    storage = SqliteStorage(path / "jobs.db", archive=archived)
-    await storage.attach(node)
-    try:
-        yield Subject(storage, node)
-    finally:
-        await storage.detach(node)
-
-
-async def fill(subject: Subject) -> list[JobRequest]:
-    """Two jobs of each month, all of them failed, and a newer one that is ready."""
-    requests = [
-        subject.request(created_at=at + n, details=Details(ref_id=f"{at}-{n}", tags=("x",)))
-        for at in (OCTOBER, NOVEMBER, DECEMBER)
-        for n in range(2)
-    ]
-    await subject.insert(*requests, states=[Failed(one.created_at + 9, "") for one in requests])
-    await subject.insert(subject.request(created_at=DECEMBER + 5), states=[Ready(DECEMBER)])
-    return requests
-
-
-Pruning = Callable[..., Awaitable[Pruned]]
-
-
-async def in_a_group(subject: Subject, limit: int = 100) -> Pruned:
-    return await subject.expect(Pruned, Prune(DECEMBER + 1000, limit))
-
-
-async def apart(subject: Subject, limit: int = 100) -> Pruned:
-    reply = await subject.storage.prune_apart(Prune(DECEMBER + 1000, limit))
-    return await in_a_group(subject, limit) if reply is None else reply
-
-
-@pytest.fixture(params=[in_a_group, apart], ids=["in a group", "apart"])
-def prune(request: pytest.FixtureRequest) -> Pruning:
-    """A storage with an archive does it in both ways."""
-    way: Pruning = request.param
-    return way
-
-
-async def found(subject: Subject, find: Find) -> list[JobId]:
-    return [job.request.id for job in (await subject.storage.read(find)).jobs]
-
-
-def ids(requests: Sequence[JobRequest]) -> list[JobId]:
-    return [request.id for request in reversed(requests)]
-
-
-def rows(path: Path, question: str = "SELECT count(*) FROM job") -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(question).fetchall()
 
 
 async def test_old_jobs_move_to_the_months_in_which_they_were_made(
@@ -263,64 +209,6 @@ async def test_an_archived_job_that_runs_again_holds_its_unique_key(
         await subject.expect(Committed, again)
         third = subject.request(created_at=DECEMBER, details=Details(unique_key="key"))
         await subject.expect(DuplicateJob, Insert([third], [Ready(DECEMBER)]))
-
-
-def spoil(path: Path) -> None:
-    path.write_bytes(b"not a database" * 1000)
-
-
-def make_newer(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {months.VERSION + 1}")
-
-
-def make_foreign(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA application_id = 7")
-
-
-@pytest.mark.parametrize(
-    ("harm", "word"),
-    [(spoil, "not a database"), (make_newer, "version"), (make_foreign, "no month")],
-)
-async def test_a_month_that_cannot_be_read_is_passed_over_with_a_warning(
-    tmp_path: Path, prune: Pruning, harm: object, word: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert callable(harm)
-    async with opened(tmp_path) as subject:
-        requests = await fill(subject)
-        await prune(subject)
-        harm(tmp_path / "jobs-2026-11.db")
-        with caplog.at_level(logging.WARNING):
-            for _ in range(2):
-                shown = await found(subject, Find(99))
-                assert shown[1:] == ids([*requests[:2], *requests[4:]])
-        (warning,) = caplog.messages
-        assert "jobs-2026-11.db" in warning
-        assert word in warning
-        # Jobs that should go there stay, and hold up no others.
-        more = [
-            subject.request(created_at=at)
-            for at in (NOVEMBER, NOVEMBER, OCTOBER, OCTOBER, DECEMBER)
-        ]
-        await subject.insert(*more, states=[Failed(at, "") for at in range(4)] + [Ready(DECEMBER)])
-        pruned = [await prune(subject, 2) for _ in range(3)]
-        assert [(one.count, one.more) for one in pruned] == [(0, True), (2, True), (0, False)]
-        assert rows(tmp_path / "jobs.db") == [(4,)]
-
-
-async def test_a_month_that_was_taken_away_is_missed_by_nobody(
-    tmp_path: Path, prune: Pruning, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with opened(tmp_path) as subject:
-        requests = await fill(subject)
-        await prune(subject)
-        (tmp_path / "jobs-2026-11.db").rename(tmp_path / "away")
-        assert (await found(subject, Find(99)))[1:] == ids([*requests[:2], *requests[4:]])
-        assert (await subject.storage.read(Get([requests[2].id]))).jobs == []
-        (tmp_path / "away").rename(tmp_path / "jobs-2026-11.db")
-        assert (await found(subject, Find(99)))[1:] == ids(requests)
-        assert caplog.messages == []
 
 
 async def test_another_life_of_the_main_file_overwrites_nothing(
