@@ -10,6 +10,7 @@ from ..actors.tree import Workers
 from ..model.explanation import WorkersHere
 from ..model.ids import JobId
 from ..model.pauses import StoredPause
+from ..storage.messages import Inserted
 
 
 class Ears:
@@ -23,6 +24,14 @@ class Ears:
 
     def expiring(self) -> None:
         """A job with an ``expire_on`` was stored."""
+
+    def heed_expiring(self, reply: object) -> None:
+        """`expiring`, when ``reply`` says that it was: for a letter, whose sender may be gone then.
+
+        Not sooner, because a sweep reads what is committed.
+        """
+        if isinstance(reply, Inserted):
+            self.expiring()
 
     def called_off(self, job_id: JobId, reason: str) -> None:
         """The cancellation of a processing job was asked for."""

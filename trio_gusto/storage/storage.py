@@ -37,6 +37,7 @@ from .messages import (
 )
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .report_messages import LogFound, ReadLog
+from .retention_messages import Prune, Pruned
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
 NEWS = (
@@ -121,6 +122,20 @@ class Storage(ABC):
             StorageError: as `apply`; ``answer`` is not called then.
         """
         return False
+
+    async def prune_apart(self, prune: Prune) -> Pruned | None:  # noqa: ARG002 - for subclasses
+        """Perform a `Prune` by itself, beside the groups, because it takes long.
+
+        A subclass that overrides only `apply`, to put something between, is asked through that.
+
+        Returns:
+            ``None`` when the storage has no such way: nothing was done, and it is applied like any
+            other write.
+
+        Raises:
+            StorageBusy, StorageError: as `apply`.
+        """
+        return None
 
     @overload
     async def read(self, query: Get | Find) -> Found: ...
