@@ -35,6 +35,7 @@ from .pausing import Pausing
 from .reading import Reader
 from .ref import JobRef, id_of
 from .retrying import Retrying
+from .scaling import Scaling
 from .schedules import ScheduleVerbs
 from .signatures import AnyMethod, Method, R, Ts
 from .unique import store_unique
@@ -44,7 +45,7 @@ TURN = 64
 for each would cost more than the job. Counted, not timed, so that runs can be repeated."""
 
 
-class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
+class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing, Scaling):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
