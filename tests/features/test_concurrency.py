@@ -244,32 +244,29 @@ async def test_a_last_attempt_is_not_held_for_an_executor_that_has_gone(
 
 async def test_threads_follow(make_storage: MakeStorage) -> None:
     app = Gusto(make_storage(), clock=VirtualClock(), options=Options(concurrency=1))
-    together = threading.Barrier(3, timeout=30)
-    running, most = 0, 0
-    lock = threading.Lock()
+    three, two = threading.Barrier(3, timeout=10), threading.Barrier(2, timeout=10)
+    running: list[int] = []
+    most: list[int] = []
 
-    @app.job
+    @app.job(max_attempts=1)
     def meet() -> None:
-        together.wait()
+        three.wait()
 
-    @app.job
-    def count() -> None:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        threading.Event().wait(0.005)
-        with lock:
-            running -= 1
+    @app.job(max_attempts=1)
+    def pair(number: int) -> None:
+        running.append(number)
+        most.append(len(running))
+        two.wait()
+        running.remove(number)
 
     async with app.running() as queue:
         await queue.set_concurrency(3)
         for ref in await queue.enqueue_many([call(meet) for _ in range(3)]):
-            await ref.result()
+            await ref.result(timeout=60)
         await queue.set_concurrency(2)
-        for ref in await queue.enqueue_many([call(count) for _ in range(8)]):
-            await ref.result()
-        assert most == 2
+        for ref in await queue.enqueue_many([call(pair, number) for number in range(8)]):
+            await ref.result(timeout=60)
+        assert max(most) == 2
 
 
 async def test_a_handler_may_change_it(make_storage: MakeStorage) -> None:
@@ -277,13 +274,13 @@ async def test_a_handler_may_change_it(make_storage: MakeStorage) -> None:
 
     async with app.running() as queue:
 
-        @app.job
+        @app.job(max_attempts=1)
         async def scale(size: int) -> int:
             await queue.set_concurrency(size)
             return queue.concurrency
 
         for size in (1, 4, 2):
-            assert await (await queue.enqueue(scale, size)).result() == size
+            assert await (await queue.enqueue(scale, size)).result(timeout=60) == size
 
 
 async def test_named_workers_keep_their_order(
@@ -303,7 +300,7 @@ async def test_named_workers_keep_their_order(
             await trio.sleep(1.5)
             await queue.set_concurrency(size)
         for ref in refs:
-            await ref.result()
+            await ref.result(timeout=60)
     assert order == list(range(9))
 
 
