@@ -24,6 +24,8 @@ DAY = 86_400.0
 MIB = 1_048_576
 GIB = 1_073_741_824
 MAX_WEIGHT = 1_000
+MOST_AT_ONCE = 10_000
+"""Jobs that one process may run at once, at most."""
 
 TenantOrder = Literal["due", "fair"]
 QueueOrder = Literal["weighted", "strict"]
@@ -136,9 +138,10 @@ class Options:
     """
 
     concurrency: int = attrs.field(
-        factory=lambda: os.cpu_count() or 1, validator=_integer(1, 10_000)
+        factory=lambda: os.cpu_count() or 1, validator=_integer(1, MOST_AT_ONCE)
     )
-    """Jobs that run at once in this process. Default: the number of processors."""
+    """Jobs that run at once in this process. Default: the number of processors.
+    `JobQueue.set_concurrency` changes it while the app runs."""
 
     batch_size: int = attrs.field(default=10, validator=_integer(1, 10_000))
     """Jobs that one claim takes at most, unless more executors are free."""

@@ -44,6 +44,7 @@ from .reading import Reader
 from .ref import JobRef, id_of
 from .retrying import Retrying
 from .running import Running
+from .scaling import Scaling
 from .schedules import ScheduleVerbs
 from .signatures import AnyMethod, Method, R, Ts
 from .storing import store
@@ -53,7 +54,7 @@ TURN = 64
 for each would cost more than the job. Counted, not timed, so that runs can be repeated."""
 
 
-class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, Pausing):
+class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, Pausing, Scaling):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
