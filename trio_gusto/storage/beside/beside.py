@@ -16,7 +16,7 @@ from typing import cast, overload
 
 import attrs
 
-from ...model.errors import GustoError, NotSupported
+from ...model.errors import DuplicateJob, GustoError, NotSupported
 from ...model.ids import JobId
 from ...model.states import JobState
 from ..batch_messages import Batches, BatchesFound
@@ -121,7 +121,10 @@ class Beside(Storage):
             case Insert():
                 return write if all(map(is_durable, write.requests)) else None
             case Commit():
-                return write.children if self._has(write.job_id) else write
+                if not self._has(write.job_id):
+                    return write
+                is_valid = self.memory.is_at(write.job_id, write.version)
+                return write.children if is_valid else None
             case RequestCancel():
                 return None if self._has(write.job_id) else write
             case Complete():
@@ -180,6 +183,8 @@ class Beside(Storage):
 
     def _commit(self, commit: Commit, answer: Reply | None) -> Reply:
         """A job in memory; its children are in the storage already, or were refused there."""
+        if isinstance(answer, DuplicateJob) and answer.key == "id":
+            answer = Inserted()  # they were stored by an earlier try, whose reply was lost
         if isinstance(answer, GustoError):
             return answer
         reply = self.memory.perform(attrs.evolve(commit, children=None))

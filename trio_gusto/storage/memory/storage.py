@@ -310,15 +310,16 @@ class MemoryStorage(ImmediateStorage):
     ) -> Committed | Conflict | GustoError:
         if (conflict := _conflict(job, commit)) is not None:
             return conflict
+        awaited: tuple[JobId, ...] = ()
         if commit.state.word.is_ended:
+            awaited = self._awaited.of(job)  # children may wait for it, too, but were not there
             self._keys.set_aside(job)
         inserted = self._insert(children)
         if isinstance(inserted, GustoError):
             self._keys.follow(job)
             return inserted
-        committed = self._commit(commit)
-        assert isinstance(committed, Committed)
-        return Committed((*committed.awaited, *inserted.awaited), inserted)
+        self._commit(commit)
+        return Committed((*awaited, *inserted.awaited), inserted)
 
     def _commit(self, commit: Commit) -> Committed | Conflict:
         job = self._jobs.get(commit.job_id)

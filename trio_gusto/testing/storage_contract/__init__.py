@@ -5,6 +5,8 @@ the whole scheduler. The checks speak messages only, so they hold for anybody's 
 """
 
 from .batching import BATCHING_CHECKS
+from .callbacks import CALLBACK_CHECKS
+from .children import CHILDREN_CHECKS
 from .claiming import CLAIMING_CHECKS
 from .completing import COMPLETING_CHECKS
 from .depending import DEPENDING_CHECKS
@@ -30,6 +32,8 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *PAUSING_CHECKS,
     *LANE_CHECKS,
     *DEPENDING_CHECKS,
+    *CHILDREN_CHECKS,
+    *CALLBACK_CHECKS,
     *BATCHING_CHECKS,
     *STAGING_CHECKS,
     *LOOKING_CHECKS,
