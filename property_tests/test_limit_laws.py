@@ -10,7 +10,7 @@ Handlers themselves note when they begin and end; those of a node that crashed h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -296,7 +296,7 @@ FAULTS: dict[str, tuple[type, str, Callable[..., Any], str]] = {
 
 
 @contextmanager
-def planted(fault: str) -> Iterator[None]:
+def planted(fault: str) -> Generator[None]:
     where, name, what, _ = FAULTS[fault]
     with patch.object(where, name, what):
         yield

@@ -281,8 +281,6 @@ class MemoryStorage(ImmediateStorage):
             job.attempt += 1
             job.version += 1
             processing[request.id] = job
-            if any_in_lanes:
-                index.lease(job, node)
             if request.expire_on is not None:
                 index.expiring.lose(job)
             jobs.append(ClaimedJob(request, job.attempt, job.version, state.due, node, now))
@@ -290,6 +288,8 @@ class MemoryStorage(ImmediateStorage):
         due = None if first is None else first[0]
         if not any_in_lanes:
             return ClaimReply(jobs, more, due)
+        for job in found[:reach]:
+            index.lease(job, node)
         return ClaimReply(jobs, more, due, index.holds_back(now), in_lanes(found[:reach]))
 
     def _claimable(self, claim: ClaimDue) -> list[StoredJob]:

@@ -111,7 +111,8 @@ class Heads:
         """What stands behind the place ``after``, in claim order, in lanes that are not ``closed``."""
         lines: list[list[Candidate]] = []
         met: set[str] = set()
-        begin, is_all = _BEFORE_ALL, False
+        begin: Place = _BEFORE_ALL
+        is_all = False
         while True:
             while not is_all and (not lines or lines[0][0] > [*begin]):
                 heads = self._in_order(begin, closed)
