@@ -16,6 +16,7 @@ from property_tests.report_agreement import ReportAgreement
 from property_tests.schedule_agreement import ScheduleAgreement
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
+from trio_gusto.model.lanes import lane_of
 from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
 from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
@@ -288,13 +289,12 @@ def test_the_machine_catches(fault: type[MemoryStorage]) -> None:
 
 class FreesAWorkerWithItsLease(MemoryStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
-        kept = self._index.processing
-        self._index.processing = {
-            job_id: job for job_id, job in kept.items() if lease_of(job).lease_until > claim.now
-        }
-        reply = super()._claim_due(claim)
-        self._index.processing = {**kept, **self._index.processing}
-        return reply
+        for job in self._index.processing.values():
+            lane = lane_of(job.request)
+            if lane is not None and lease_of(job).lease_until <= claim.now:
+                self._index.lanes._leases.pop(lane, None)
+                self._index.lanes._unpark(lane)
+        return super()._claim_due(claim)
 
 
 class ClaimsWhatIsPaused(MemoryStorage):

@@ -211,6 +211,30 @@ async def test_an_archived_job_that_runs_again_holds_its_unique_key(
         await subject.expect(DuplicateJob, Insert([third], [Ready(DECEMBER)]))
 
 
+@pytest.mark.parametrize(
+    ("details", "at_once"),
+    [
+        (Details(worker="smtp"), 1),
+        (Details(concurrency_key="acme", concurrency_limit=2), 2),
+        (Details(tags=("red",)), 3),
+    ],
+)
+async def test_an_archived_job_that_runs_again_is_in_its_lane(
+    details: Details, at_once: int, tmp_path: Path, prune: Pruning
+) -> None:
+    async with opened(tmp_path) as subject:
+        old = [subject.request(created_at=OCTOBER, details=details) for _ in range(3)]
+        await subject.insert(*old, states=[Failed(OCTOBER + 9, "")] * 3)
+        await fill(subject)
+        await prune(subject)
+        for request in old:
+            version = (await subject.get(request.id)).version
+            await subject.expect(Committed, Commit(request.id, version, Ready(OCTOBER), 0))
+        claimed = (await subject.claim(DECEMBER, limit=3)).jobs
+        assert [job.request.id in ids(old) for job in claimed][:at_once] == [True] * at_once
+        assert len([job for job in claimed if job.request.id in ids(old)]) == at_once
+
+
 async def test_another_life_of_the_main_file_overwrites_nothing(
     tmp_path: Path, prune: Pruning, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 
 from ...model.job import JobRequest, StoredJob
-from ...model.lanes import Lanes, lane_of, room_of
+from ...model.lanes import Lanes, room_of
 from .agenda import Agenda
 from .lanes import Heads, Place
 
@@ -81,8 +81,3 @@ def _first_of(agendas: Mapping[PlainKey, Agenda], now: int) -> tuple[Place, Agen
         if heads:
             return min(heads, key=lambda head: head[0])
     return None
-
-
-def in_lanes(jobs: Iterable[StoredJob]) -> bool:
-    """Whether any of these jobs is in a lane."""
-    return any(lane_of(job.request) is not None for job in jobs)

@@ -65,7 +65,6 @@ from .pauses import PauseShelf
 from .reports import ReportShelf
 from .retention import old_jobs
 from .schedules import ScheduleShelf
-from .selection import in_lanes
 from .staging import Staging
 from .uniqueness import UNCONTESTED, Keys, duplicate
 
@@ -263,7 +262,6 @@ class MemoryStorage(ImmediateStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
         index = self._index
         index.look_at(claim.now)
-        any_in_lanes = bool(index.lanes)
         found = self._claimable(claim)
         spent = ((job.attempt, job.request.max_attempts) for job in found)
         reach = len(found) if len(found) <= claim.free else within_reach(spent, claim.free)
@@ -281,16 +279,12 @@ class MemoryStorage(ImmediateStorage):
             job.attempt += 1
             job.version += 1
             processing[request.id] = job
-            if any_in_lanes:
-                index.lease(job, node)
             if request.expire_on is not None:
                 index.expiring.lose(job)
             jobs.append(ClaimedJob(request, job.attempt, job.version, state.due, node, now))
         first = index.scheduled.first()
-        due = None if first is None else first[0]
-        if not any_in_lanes:
-            return ClaimReply(jobs, more, due)
-        return ClaimReply(jobs, more, due, index.holds_back(now), in_lanes(found[:reach]))
+        of_lanes = index.note_leases(found[:reach], node, now)
+        return ClaimReply(jobs, more, None if first is None else first[0], *of_lanes)
 
     def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
         return claimable(self._index, self._pauses, claim)
@@ -360,8 +354,7 @@ class MemoryStorage(ImmediateStorage):
             del processing[claimed.request.id]
             state = complete.states[position]
             if job.request.details is not None:
-                assert isinstance(job.state, Processing)
-                self._index.free(job, job.state)
+                self._index.free(job)
                 self._shelf.change(job, state)
             job.state = state
             if job.request.details is not None:
