@@ -324,7 +324,7 @@ class Found:
 
 @attrs.define
 class Tally:
-    """Count all jobs. Reply: `Tallied`."""
+    """Count all jobs, but for those in an archive. Reply: `Tallied`."""
 
 
 @attrs.define

@@ -19,6 +19,7 @@ import orjson
 
 from ...model.errors import NotOurDatabase, SchemaTooNew
 from ...model.ids import JobId
+from .counts import touch
 from .months import Months, bounds_of, month_of
 from .names import Names
 from .reports import LOG_COLUMNS, PROGRESS_COLUMNS, Told, bring_back_reports, reports_of
@@ -161,6 +162,7 @@ class Archive:
                 number = None if node is None else names.node_number(node)
                 values = (*row[:_WIDTH], handler, number, *columns)
                 connection.execute(_BRING_BACK, values)
+                touch(connection, row[0])
                 connection.executemany(_KEEP_ATTEMPT, attempts)
                 bring_back_reports(connection, told)
                 return True

@@ -30,6 +30,7 @@ from .rows import ATTEMPT_COLUMNS, STATE_COLUMNS, attempt_values, state_values
 _WAITING = 0
 
 _FIND = "SELECT seq, version, state, due, reason FROM job WHERE id = ?"
+# It names ``expire_on`` always: so a trigger hears of ended jobs that change (`counts`).
 _SETTLE = (
     f"UPDATE job SET ({STATE_COLUMNS}) = ({', '.join('?' * 9)}), version = version + 1, "
     "attempt = ?, expire_on = iif(?, NULL, expire_on) WHERE seq = ?"

@@ -13,14 +13,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from ..messages import ClaimDue, Write
 from .archive import Archive
 from .claiming import nothing_due
+from .counts import Piece, keep
 from .errors import MessageErrors
 from .leases import Leases
 from .names import Names
 from .steps import Reply, Steps
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 
 class Writer:
@@ -61,12 +67,18 @@ class Writer:
             replies.append(reply)
         return replies
 
-    def _transact(
-        self, perform: Callable[[Sequence[Write]], Sequence[Reply]], writes: Sequence[Write]
-    ) -> Sequence[Reply]:
+    def keep_counts(self, pieces: Sequence[Piece]) -> None:
+        """Write down what the reader has counted.
+
+        Raises:
+            sqlite3.Error: the storage failed; nothing was done.
+        """
+        self._transact(partial(keep, self.connection), pieces)
+
+    def _transact(self, perform: Callable[[A], R], what: A) -> R:
         self.connection.execute("BEGIN IMMEDIATE")
         try:
-            replies = perform(writes)
+            replies = perform(what)
             self.connection.execute("COMMIT")
         except BaseException:
             self._leases.undo()
