@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import attrs
 import trio
 
+from ..model.estimating import RUNS, Estimate, estimate
 from ..model.explaining import explain
 from ..model.explanation import Explanation
 from ..model.facts import Fact
 from ..model.instants import to_optional_datetime
-from ..model.job import Attempt, Job
+from ..model.job import Attempt, Job, StoredJob
 from ..model.joblog import JobLog
+from ..model.lanes import worker_of
 from ..model.lifecycle import attempts_of
-from ..model.states import JobState
+from ..model.states import JobState, Processing
 from ..serialization.views import attempt_view
 from ..storage.messages import Tally
 from ..storage.report_messages import ReadLog
+from ..storage.run_messages import PastRuns
 from .batching import page_mark
 from .events import Overflow, heard
 from .part import QueuePart
@@ -29,6 +33,10 @@ from .surroundings import surroundings
 
 if TYPE_CHECKING:
     from .ref import JobRef
+
+
+LOOK = 10_000
+"""Jobs that ended last, among which earlier runs are looked for."""
 
 
 class Looking(QueuePart):
@@ -92,6 +100,38 @@ class Looking(QueuePart):
         now = self._clock.instant()
         around = await surroundings(self._desk, self._ears, stored, self._node, now)
         return explain(stored, around)
+
+    async def estimate(self, job: JobRef[Any] | Job | UUID) -> Estimate | None:
+        """How long a job will take, and how far it is if it runs, by how long earlier ones took.
+
+        Earlier ones are up to 100 completed jobs of the same handler and the same named worker, or of none. They
+        are looked for among the 10,000 jobs that ended last; for a job of a schedule first among those
+        that the schedule made last. A running job that has reported its progress is as far as it says.
+
+        Returns:
+            ``None`` when there are no earlier runs.
+
+        Raises:
+            UnknownJob: there is no such job.
+        """
+        stored = await self.reader.known(id_of(job))
+        durations = await self._durations(stored)
+        state, elapsed = stored.state, None
+        if isinstance(state, Processing):
+            elapsed = max(0, self._clock.instant() - state.claimed_at)
+        progress = stored.progress
+        return estimate(durations, elapsed, None if progress is None else progress.percent)
+
+    async def _durations(self, job: StoredJob) -> Sequence[int]:
+        """How long earlier runs took, newest first."""
+        details = job.request.details
+        query = PastRuns(job.request.name, worker_of(job.request), RUNS, LOOK)
+        if details is not None and details.schedule_name is not None:
+            of_schedule = attrs.evolve(query, schedule=details.schedule_name)
+            durations = (await self._desk.read(of_schedule)).durations
+            if durations:
+                return durations
+        return (await self._desk.read(query)).durations
 
     async def stats(self) -> QueueStats:
         """How many jobs there are, by state, queue and tenant.

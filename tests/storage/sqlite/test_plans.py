@@ -20,6 +20,7 @@ from trio_gusto.storage.sqlite import (
     fusing,
     ready,
     retention,
+    runs,
     schedules,
     selection,
     settling,
@@ -59,6 +60,8 @@ HOT = {
     "jobs of a schedule that have not ended": (schedules._UNFINISHED, "job_unfinished"),
     "jobs that are held": (schedules._HELD, "job_held"),
     "jobs that hold one": (schedules._BEHIND, "job_unfinished"),
+    "earlier runs": (runs.OF_ALL, "job_ended"),
+    "earlier runs of a schedule": (runs.OF_SCHEDULE, "job_of_schedule"),
     "who is awaited": (dependencies._AWAITED, "INTEGER PRIMARY KEY"),
 }
 

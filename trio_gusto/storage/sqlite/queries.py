@@ -28,6 +28,7 @@ from ..messages import (
 )
 from ..pause_messages import Pauses
 from ..report_messages import ReadLog
+from ..run_messages import PastRuns
 from ..schedule_messages import FindSchedules
 from .batches import find_batches
 from .counts import Counted, count_jobs
@@ -37,6 +38,7 @@ from .pauses import find_pauses, kept_pauses
 from .presence import IsGone
 from .reports import find_log
 from .rows import ATTEMPT_COLUMNS, WHOLE_JOB, attempt_of, stored_job
+from .runs import past_runs
 from .schedules import find_schedules
 from .staging import left_behind
 
@@ -67,6 +69,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return find_batches(connection, query)
             case ReadLog():
                 return find_log(connection, query)
+            case PastRuns():
+                return past_runs(connection, query)
             case Pauses():
                 return find_pauses(connection, query)
 

@@ -37,6 +37,7 @@ from ..messages import (
 )
 from ..pause_messages import Pauses, PausesFound
 from ..report_messages import LogFound, ReadLog
+from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Schedules
 from ..storage import NEWS, Answer, Storage
 from .connection import Location, Synchronous
@@ -179,6 +180,8 @@ class SqliteStorage(Storage):
     async def read(self, query: Batches) -> BatchesFound: ...
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:

@@ -8,6 +8,7 @@ from .batching import BATCHING_CHECKS
 from .claiming import CLAIMING_CHECKS
 from .completing import COMPLETING_CHECKS
 from .depending import DEPENDING_CHECKS
+from .estimating import ESTIMATING_CHECKS
 from .inserting import INSERTING_CHECKS
 from .leasing import LEASING_CHECKS
 from .looking import LOOKING_CHECKS
@@ -33,6 +34,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *LOOKING_CHECKS,
     *SCHEDULING_CHECKS,
     *REPORTING_CHECKS,
+    *ESTIMATING_CHECKS,
     *UNIQUENESS_CHECKS,
 )
 """Every check, for test suites that want one test for each."""
