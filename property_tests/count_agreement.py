@@ -48,7 +48,7 @@ from trio_gusto.storage.messages import (
     WriteReply,
 )
 from trio_gusto.storage.retention_messages import Prune
-from trio_gusto.storage.sqlite import SqliteStorage, counts, schema
+from trio_gusto.storage.sqlite import SqliteStorage, counts, pieces, schema
 from trio_gusto.storage.sqlite.rows import WORDS
 
 NODE = "node-0"
@@ -61,9 +61,9 @@ Groups = dict[tuple[JobState, str, str], int]
 
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of four jobs, four marks, and every count kept."""
-    monkeypatch.setattr(counts, "SHIFT", 2)
-    monkeypatch.setattr(counts, "SLOT", 3)
-    monkeypatch.setattr(counts, "ENOUGH", 1)
+    monkeypatch.setattr(pieces, "SHIFT", 2)
+    monkeypatch.setattr(pieces, "SLOT", 3)
+    monkeypatch.setattr(pieces, "ENOUGH", 1)
     read_script = schema.read_script
 
     def read(name: str) -> str:

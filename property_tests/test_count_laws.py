@@ -10,7 +10,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from property_tests.count_agreement import CountAgreement
-from trio_gusto.storage.sqlite import archive, counts, ready, schema
+from trio_gusto.storage.sqlite import archive, counts, pieces, ready, schema
 
 TestCounts = CountAgreement.TestCase
 
@@ -47,7 +47,7 @@ def does_not_see_what_has_ended(patches: pytest.MonkeyPatch) -> None:
 
 
 def adds_to_what_it_has_kept_before(patches: pytest.MonkeyPatch) -> None:
-    patches.setattr(counts, "_COUNTS_OF", f"{counts._COUNTS_OF} AND FALSE")
+    patches.setattr(pieces, "_COUNTS_OF", f"{pieces._COUNTS_OF} AND FALSE")
 
 
 def takes_all_unfinished_for_the_most_frequent(patches: pytest.MonkeyPatch) -> None:

@@ -48,9 +48,11 @@ def _read_value(key: str, value: object, kind: str) -> object:
                 return reader(key, written)
         return written
     if isinstance(value, Mapping):
+        table = cast("Mapping[str, object]", value)
         for word, read_table in _TABLES.items():
             if word in kind:
-                return read_table(key, cast("Mapping[str, object]", value))
+                return read_table(key, table)
+        return table
     return value
 
 

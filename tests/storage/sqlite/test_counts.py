@@ -14,7 +14,8 @@ import pytest
 from trio_gusto.model.states import Cancelled, JobState, Ready, State
 from trio_gusto.storage.messages import Insert, Tallied, Tally
 from trio_gusto.storage.sqlite import SqliteStorage
-from trio_gusto.storage.sqlite.counts import ENOUGH, SIZE, SLICE, Counted, Piece, count_jobs
+from trio_gusto.storage.sqlite.counts import Counted, count_jobs
+from trio_gusto.storage.sqlite.pieces import ENOUGH, SIZE, SLICE, Piece
 from trio_gusto.testing.storage_contract.subject import NOW, Subject
 
 MANY = (ENOUGH + 1) * SIZE

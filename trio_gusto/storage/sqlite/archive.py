@@ -19,9 +19,9 @@ import orjson
 
 from ...model.errors import NotOurDatabase, SchemaTooNew
 from ...model.ids import JobId
-from .counts import touch
 from .months import Months, bounds_of, month_of
 from .names import Names
+from .pieces import touch
 from .reports import LOG_COLUMNS, PROGRESS_COLUMNS, Told, bring_back_reports, reports_of
 from .rows import ATTEMPT_COLUMNS, Row
 

@@ -19,10 +19,10 @@ from typing import TypeVar
 from ..messages import ClaimDue, Write
 from .archive import Archive
 from .claiming import nothing_due
-from .counts import Piece, keep
 from .errors import MessageErrors
 from .leases import Leases
 from .names import Names
+from .pieces import Piece, keep
 from .steps import Reply, Steps
 
 A = TypeVar("A")
