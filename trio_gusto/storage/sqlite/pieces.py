@@ -17,10 +17,10 @@ from .rows import Row
 
 SHIFT = 11
 SIZE = 1 << SHIFT
-"""Sequences of a piece; the triggers have it, too."""
+"""Sequences of a piece; the trigger has it, too."""
 
 SLOT = 4095
-"""Distant pieces share a mark, so that there are few; the triggers have this, too."""
+"""Distant pieces share a mark, so that there are few; the trigger has this, too."""
 
 ENOUGH = 4
 """Changed pieces for which it is worth while to write."""
@@ -81,7 +81,10 @@ def keep(connection: sqlite3.Connection, pieces: Sequence[Piece]) -> None:
 
 
 def touch(connection: sqlite3.Connection, seq: int) -> None:
-    """Raise the mark of a job's piece, where no trigger does it."""
+    """Raise the mark of a job's piece, because it has changed after it had ended, or has come back.
+
+    When a job is deleted, a trigger does it.
+    """
     connection.execute(_TOUCH, ((seq >> SHIFT) & SLOT,))
 
 

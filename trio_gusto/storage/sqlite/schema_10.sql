@@ -24,14 +24,8 @@ CREATE TABLE piece_mark (
   changes INTEGER NOT NULL
 ) STRICT;
 
+-- What else raises a mark is the writer's own doing; jobs may be deleted by others.
 CREATE TRIGGER job_deleted AFTER DELETE ON job BEGIN
-  INSERT INTO piece_mark (slot, changes) VALUES ((OLD.seq >> 11) & 4095, 1)
-  ON CONFLICT (slot) DO UPDATE SET changes = changes + 1;
-END;
-
--- The one statement that changes ended jobs names this column (settling.py); claims and successes, which
--- are many, do not, and so are not asked.
-CREATE TRIGGER ended_job_changed AFTER UPDATE OF expire_on ON job WHEN OLD.state > 3 BEGIN
   INSERT INTO piece_mark (slot, changes) VALUES ((OLD.seq >> 11) & 4095, 1)
   ON CONFLICT (slot) DO UPDATE SET changes = changes + 1;
 END;

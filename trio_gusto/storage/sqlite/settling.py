@@ -25,12 +25,12 @@ from .errors import StaleLease
 from .inserting import chunks
 from .leases import Leases
 from .names import Names
+from .pieces import touch
 from .rows import ATTEMPT_COLUMNS, STATE_COLUMNS, attempt_values, state_values
 
-_WAITING = 0
+_WAITING, _PROCESSING = 0, 3
 
 _FIND = "SELECT seq, version, state, due, reason FROM job WHERE id = ?"
-# It names ``expire_on`` always: so a trigger hears of ended jobs that change (`counts`).
 _SETTLE = (
     f"UPDATE job SET ({STATE_COLUMNS}) = ({', '.join('?' * 9)}), version = version + 1, "
     "attempt = ?, expire_on = iif(?, NULL, expire_on) WHERE seq = ?"
@@ -105,6 +105,8 @@ def settle(
     if number == 3 and reason is not None and not commit.state.word.is_ended:
         return Conflict(reason)
     connection.execute(_SETTLE, (*values, commit.attempt, commit.forget_expiry, seq))
+    if number > _PROCESSING:
+        touch(connection, seq)
     if commit.record is not None:
         connection.execute(_RECORD, (seq, *attempt_values(commit.record)))
     leases.drop(commit.job_id)
