@@ -19,16 +19,16 @@ from .scale import Scale
 from .workload import NoOpJobs, drained
 
 
-def make_many_ready(scale: Scale) -> None:
+def make_many_ready(scale: Scale, name: str = "ready") -> None:
     """A table of ready jobs."""
-    path = scale.kept_database("ready")
+    path = scale.kept_database(name)
     trio.run(NoOpJobs(SqliteStorage(path)).fill, 1)
     copy_first_row(path, scale.big)
 
 
-def make_many_finished(scale: Scale) -> None:
+def make_many_finished(scale: Scale, name: str = "finished") -> None:
     """A table of completed jobs."""
-    path = scale.kept_database("finished")
+    path = scale.kept_database(name)
     jobs = NoOpJobs(SqliteStorage(path))
 
     async def main() -> None:

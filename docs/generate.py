@@ -31,6 +31,7 @@ from trio_gusto.storage import (
     pause_messages,
     report_messages,
     retention_messages,
+    run_messages,
     schedule_messages,
 )
 
@@ -278,6 +279,7 @@ def message_page() -> str:
         dependency_messages: dependency_messages.Dependents,
         pause_messages: pause_messages.Pauses,
         report_messages: report_messages.ReadLog,
+        run_messages: run_messages.PastRuns,
     }
     writes: list[type] = []
     queries: list[type] = []

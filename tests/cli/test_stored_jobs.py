@@ -217,7 +217,7 @@ def test_schedules_are_listed_paused_resumed_triggered_and_removed(
 
 def test_jobs_are_counted(command: Command, database: Path, ask: Ask) -> None:
     counts = {"completed": 2, "failed": 2, "scheduled": 1}
-    assert ask("queues", "list") == {"queues": {"billing": counts}}
+    assert ask("queues", "list") == {"queues": {"billing": counts}, "pauses": []}
     counted = ask("stats")
     assert counted["by_state"] == counts
     assert counted["by_tenant"] == {"acme": {"completed": 2, "failed": 2}, "": {"scheduled": 1}}

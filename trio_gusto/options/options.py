@@ -269,7 +269,8 @@ class Options:
 
         Names may have dashes and upper case. Numbers may be text (``"8"``), durations also
         ``"HH:MM:SS"``, and ``"none"`` stands for ``None``. ``queues`` may be ``"mail, reports"`` or
-        ``"mail=3, reports=1"``; ``default_retry`` is a table like ``{"fixed": {"delay": 5}}``.
+        ``"mail=3, reports=1"``; ``default_retry`` is a table like ``{"fixed": {"delay": 5}}``, and
+        ``retention`` may be one like ``{"default": 86400, "rules": [{"keep-for": 60, "tags": ["x"]}]}``.
 
         Raises:
             OptionsError: a key is unknown or comes twice, or a value is out of range.

@@ -68,7 +68,9 @@ class Batching(QueuePart):
     ) -> Page[BatchStatus]:
         """Batches, of one tenant or of all, newest first, ``limit`` of them at most.
 
-        ``after`` is the ``next`` of the page before.
+        ``after`` is the ``next`` of the page before. Jobs that were deleted, or moved to an archive
+        (``SqliteStorage(archive=True)``), are not counted, and a batch of which none is left is not
+        shown any more.
 
         Raises:
             ArgumentError: the limit or the page mark is not of its kind.

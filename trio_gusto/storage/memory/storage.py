@@ -53,6 +53,7 @@ from ..messages import (
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from ..report_messages import LogFound, ReadLog, Report
 from ..retention_messages import Prune, Pruned
+from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import NEWS, ImmediateStorage
 from .batches import Shelf
@@ -64,6 +65,7 @@ from .leases import cancel_requests, note_cancel, renew_held, stranded
 from .pauses import PauseShelf
 from .reports import ReportShelf
 from .retention import old_jobs
+from .runs import past_runs
 from .schedules import ScheduleShelf
 from .staging import Staging
 from .uniqueness import UNCONTESTED, Keys, duplicate
@@ -145,6 +147,8 @@ class MemoryStorage(ImmediateStorage):
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
     @overload
+    async def read(self, query: PastRuns) -> RunsFound: ...
+    @overload
     async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:
         await trio.lowlevel.checkpoint()
@@ -169,6 +173,8 @@ class MemoryStorage(ImmediateStorage):
                 return self._pauses.find(query, self._index.processing.values())
             case ReadLog():
                 return self._reports.log_of(query)
+            case PastRuns():
+                return past_runs(self._jobs.values(), query)
 
     async def wait_changed(self, node: str) -> None:
         news = self._nodes.get(node)

@@ -24,6 +24,7 @@ from ...model.errors import NotOurDatabase, SchemaTooNew
 from ...model.ids import JobId
 from .months import Months, bounds_of, month_of
 from .names import Names
+from .pieces import touch
 from .reports import LOG_COLUMNS, PROGRESS_COLUMNS, Told, bring_back_reports, reports_of
 from .rows import ATTEMPT_COLUMNS, LANE_AND_ROOM, Row
 
@@ -173,6 +174,7 @@ class Archive:
                 number = None if node is None else names.node_number(node)
                 values = (*row[:_WIDTH], handler, number, *columns)
                 connection.execute(_BRING_BACK, values)
+                touch(connection, row[0])
                 connection.executemany(_KEEP_ATTEMPT, attempts)
                 bring_back_reports(connection, told)
                 return True

@@ -15,6 +15,7 @@ from .archive import Archive, Copied
 from .archived import answer_with_archive
 from .bells import Bells
 from .connection import Location, open_reader, open_writer
+from .counts import Counted
 from .months import Months
 from .presence import IS_SUPPORTED, Presence
 from .queries import answer
@@ -49,6 +50,7 @@ class Session:
         if location.archive:
             self._months = Months(location.path, _ARCHIVE_WAIT)
             self._archive = Archive(self._months)
+        self._is_closing = False
         self.bells = Bells()
         self._token = trio.lowlevel.current_trio_token()
         self.presence = None
@@ -73,6 +75,7 @@ class Session:
 
     async def close(self) -> None:
         """Close what is open, and end the threads. Safe to call when cancelled."""
+        self._is_closing = True
         if self._reader is not None:
             self._reader.interrupt()  # nobody waits for its answers any more
         if self._reading is not self.writing:
@@ -82,7 +85,21 @@ class Session:
 
     async def ask(self, query: Query) -> QueryReply:
         """Answer a question where the reading connection lives."""
-        return await self._reading.run(partial(self._answer, query), question=True)
+        reply = await self._reading.run(partial(self._answer, query), question=True)
+        if isinstance(reply, Counted):
+            await self._keep(reply)
+            return reply.tallied
+        return reply
+
+    async def _keep(self, counted: Counted) -> None:
+        """Write down what was counted; when that fails, it is counted again the next time."""
+        try:
+            for pieces in counted.slices():
+                if self._is_closing:
+                    return
+                await self.writing.run(partial(self.writer.keep_counts, pieces))
+        except sqlite3.Error:
+            pass  # the answer is known, and whoever writes next meets the fault, and is told
 
     @property
     def has_archive(self) -> bool:
@@ -148,7 +165,7 @@ class Session:
         except trio.RunFinishedError:
             pass  # the loop was torn down, and nobody waits any more
 
-    def _answer(self, query: Query) -> QueryReply:
+    def _answer(self, query: Query) -> QueryReply | Counted:
         connection = self.writer.connection
         if not self._location.is_memory:
             if self._reader is None:

@@ -38,6 +38,7 @@ from ..messages import (
 from ..pause_messages import Pauses, PausesFound
 from ..report_messages import LogFound, ReadLog
 from ..retention_messages import Prune, Pruned
+from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Schedules
 from ..storage import NEWS, Answer, Storage
 from .connection import Location, Synchronous
@@ -194,6 +195,8 @@ class SqliteStorage(Storage):
     async def read(self, query: Batches) -> BatchesFound: ...
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:

@@ -23,6 +23,7 @@ from .claiming import nothing_due
 from .errors import MessageErrors
 from .leases import Leases
 from .names import Names
+from .pieces import Piece, keep
 from .steps import Reply, Steps
 
 A = TypeVar("A")
@@ -75,10 +76,18 @@ class Writer:
             replies.append(reply)
         return replies
 
-    def _transact(self, perform: Callable[[A], T], argument: A) -> T:
+    def keep_counts(self, pieces: Sequence[Piece]) -> None:
+        """Write down what the reader has counted.
+
+        Raises:
+            sqlite3.Error: the storage failed; nothing was done.
+        """
+        self._transact(partial(keep, self.connection), pieces)
+
+    def _transact(self, perform: Callable[[A], T], what: A) -> T:
         self.connection.execute("BEGIN IMMEDIATE")
         try:
-            replies = perform(argument)
+            replies = perform(what)
             self.connection.execute("COMMIT")
         except BaseException:
             self._leases.undo()

@@ -10,6 +10,7 @@ from .children import CHILDREN_CHECKS
 from .claiming import CLAIMING_CHECKS
 from .completing import COMPLETING_CHECKS
 from .depending import DEPENDING_CHECKS
+from .estimating import ESTIMATING_CHECKS
 from .inserting import INSERTING_CHECKS
 from .lanes import LANE_CHECKS
 from .leasing import LEASING_CHECKS
@@ -39,6 +40,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *LOOKING_CHECKS,
     *SCHEDULING_CHECKS,
     *REPORTING_CHECKS,
+    *ESTIMATING_CHECKS,
     *UNIQUENESS_CHECKS,
 )
 """Every check, for test suites that want one test for each."""
