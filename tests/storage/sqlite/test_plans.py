@@ -44,7 +44,7 @@ HOT = {
     "claim but some": (claiming._TOP_NOT_SKIPPED, "job_ready"),
     "claim from several queues": (claiming._TOP_OF_QUEUES, "job_ready"),
     "oldest ready": (ready._OLDEST[0], "job_ready"),
-    "oldest ready of named workers": (ready._OLDEST[1], "job_of_worker"),
+    "oldest ready in lanes": (ready._OLDEST[1], "job_lane_ready"),
     "queues with work": (ready.READY_QUEUES, "job_ready"),
     "is there work in these queues": (claiming._ANYTHING_IN, "job_ready"),
     "what else is there to claim": (fusing._WHAT_ELSE, "job_ready"),
