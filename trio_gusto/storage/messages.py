@@ -153,7 +153,7 @@ class Commit:
 @attrs.define
 class Committed:
     """The state is recorded. ``awaited``: the job, and its batch, if it has ended and others wait
-    for them. ``inserted`` is what became of its ``children``, if it had any."""
+    for them, its own children not counted. ``inserted`` is what became of its ``children``, if it had any."""
 
     awaited: tuple[JobId, ...] = ()
     inserted: Inserted | None = None
