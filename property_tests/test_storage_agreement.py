@@ -268,6 +268,7 @@ FAULTS = (
 )
 
 
+@pytest.mark.timeout(3600)  # some faults are rare, and draws change with every constant
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_the_machine_catches(fault: type[MemoryStorage]) -> None:
     class Caught(Agreement):
@@ -278,7 +279,7 @@ def test_the_machine_catches(fault: type[MemoryStorage]) -> None:
         run_state_machine_as_test(
             Caught,
             settings=settings(
-                max_examples=1000,
+                max_examples=5000,
                 stateful_step_count=40,
                 derandomize=True,
                 database=None,
@@ -308,6 +309,7 @@ class SaysThatEveryoneHasHeard(MemoryStorage):
         return attrs.evolve(reply, unheard=()) if isinstance(query, Pauses) else reply
 
 
+@pytest.mark.timeout(3600)  # some faults are rare, and draws change with every constant
 @pytest.mark.parametrize(
     "fault",
     [FreesAWorkerWithItsLease, ClaimsWhatIsPaused, SaysThatEveryoneHasHeard],
@@ -322,7 +324,7 @@ def test_the_machine_with_pauses_catches(fault: type[MemoryStorage]) -> None:
         run_state_machine_as_test(
             CaughtPausing,
             settings=settings(
-                max_examples=1000,
+                max_examples=5000,
                 stateful_step_count=40,
                 derandomize=True,
                 database=None,
@@ -331,6 +333,7 @@ def test_the_machine_with_pauses_catches(fault: type[MemoryStorage]) -> None:
         )
 
 
+@pytest.mark.timeout(3600)  # some faults are rare, and draws change with every constant
 @pytest.mark.parametrize(
     "fault",
     [FiresLate, ForgetsToAdvance],
