@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from property_tests.dying import NODES, Death, Stage, deaths, serve
+from property_tests.dying import NODES, Death, Doomed, Stage, deaths, serve
 from property_tests.hearing import Hearing
 from property_tests.unique_rules import UniqueRules
 from trio_gusto import (
@@ -56,7 +56,7 @@ ROUNDS = 60
 
 @attrs.frozen
 class Ask:
-    """Somebody enqueues a job with a key, and then may cancel or retry what he got."""
+    """Somebody enqueues a job with a key, and then may cancel it, or retry the first that had it."""
 
     key: str
     on_conflict: Literal["raise", "return_existing", "replace"]
@@ -91,11 +91,13 @@ class Callers:
         self.clock = VirtualClock()
         self.storage = Hearing(storage, self.rules)
         self.stage = Stage(self.storage, self._make)
-        self.at_work: list[str] = []
+        self.first: dict[str, JobRef[None]] = {}
+        """For each key the first job that had it."""
+        self.at_work: list[tuple[str, Doomed]] = []
 
     async def play(self, asked: Sequence[Ask], dying: Sequence[Death]) -> None:
         office = Gusto(self.storage, clock=self.clock)
-        act = office.job(name="act")(self._act)
+        act = office.job(name="act")(_never)
         async with trio.open_nursery() as nursery, office.connected() as queue:
             for node in range(NODES):
                 fate = [death for death in dying if death.node == node]
@@ -125,12 +127,12 @@ class Callers:
             )
         except DuplicateJob:
             return
+        self.first.setdefault(ask.key, ref)
         try:
             if ask.then == "cancel":
                 await ref.cancel()
             elif ask.then == "retry":
-                await trio.sleep(1)
-                await queue.retry(ref)
+                await queue.retry(self.first.get(ask.key, ref))
         except (DuplicateJob, StorageError):
             pass
 
@@ -141,13 +143,14 @@ class Callers:
             except DuplicateJob:
                 self.rules.expect(False, "a key is free when its job has ended", key)
 
-    async def _act(self, key: str, end: str) -> None:
-        self.rules.expect(key not in self.at_work, "of a key one job runs at a time", key)
-        self.at_work.append(key)
+    async def _act(self, node: Doomed, key: str, end: str) -> None:
+        others = [each for each, its in self.at_work if each == key and not its.died.is_set()]
+        self.rules.expect(not others, "of a key one job runs at a time", key)
+        self.at_work.append((key, node))
         try:
             await trio.sleep(1)
         finally:
-            self.at_work.remove(key)
+            self.at_work.remove((key, node))
         if end == "fail":
             raise Fail("as planned")
         if end == "retry":
@@ -156,8 +159,17 @@ class Callers:
     def _make(self, storage: Storage) -> Gusto:
         options = Options(concurrency=2, drain_timeout=1, lease=10, retention=None)
         app = Gusto(storage, clock=self.clock, options=options)
-        app.job(name="act")(self._act)
+        assert isinstance(storage, Doomed)
+
+        @app.job(name="act")
+        async def act(key: str, end: str) -> None:
+            await self._act(storage, key, end)
+
         return app
+
+
+async def _never(key: str, end: str) -> None:
+    raise AssertionError("the office runs nothing")
 
 
 def play(make: Callable[[], Storage], asked: list[Ask], dying: list[Death]) -> None:
@@ -208,11 +220,7 @@ class ForgetsKeysOfRetries(MemoryStorage):
 
 class LetsTheRetriedTakeItsKeyBack(MemoryStorage):
     def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | DuplicateJob:
-        held, self._keys._held = self._keys._held, {}
-        try:
-            return super()._commit_or_refuse(commit)
-        finally:
-            self._keys._held = {**held, **self._keys._held}
+        return self._commit(commit)
 
 
 class AnswersWithTheFirst(MemoryStorage):
