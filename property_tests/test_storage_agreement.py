@@ -7,10 +7,11 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from property_tests.agreement import Agreement
+from property_tests.aiming import Planted, check_is_caught, planted
 from property_tests.pause_agreement import PauseAgreement
 from property_tests.report_agreement import ReportAgreement
 from property_tests.schedule_agreement import ScheduleAgreement
@@ -243,51 +244,6 @@ class SweepsBlocksThatAreOpen(MemoryStorage):
         return attrs.evolve(super()._stranded(query), stages=tuple(self._staging._piles))
 
 
-FAULTS = (
-    HoldsKeysForEver,
-    ForgetsKeysOfClaimedJobs,
-    LosesTheLastThatWasStaged,
-    StoresWhatIsLeftOfABlock,
-    SweepsBlocksThatAreOpen,
-    CountsAJobTwice,
-    ForgetsFailuresOfBatches,
-    ForgetsWhoIsAwaited,
-    KeepsWaitingForOne,
-    AcceptsStaleLeases,
-    AcceptsStaleSuccesses,
-    RefusesTheNeighbours,
-    LosesAResultAmongOthers,
-    LosesAnAttempt,
-    ClaimsInOrderOfInsertion,
-    StartsEarly,
-    RenewsWhatHasPassed,
-    ForgetsWhoLeft,
-    SeesDeadlinesLate,
-    DeletesTooMuch,
-    ForgetsWhatIsShielded,
-)
-
-
-@pytest.mark.timeout(3600)  # some faults are rare, and draws change with every constant
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_the_machine_catches(fault: type[MemoryStorage]) -> None:
-    class Caught(Agreement):
-        def make_storage(self, path: Path) -> Storage:
-            return fault()
-
-    with pytest.raises(AssertionError):
-        run_state_machine_as_test(
-            Caught,
-            settings=settings(
-                max_examples=5000,
-                stateful_step_count=40,
-                derandomize=True,
-                database=None,
-                phases=[Phase.generate],
-            ),
-        )
-
-
 class FreesAWorkerWithItsLease(MemoryStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
         for job in self._index.processing.values():
@@ -309,49 +265,36 @@ class SaysThatEveryoneHasHeard(MemoryStorage):
         return attrs.evolve(reply, unheard=()) if isinstance(query, Pauses) else reply
 
 
-@pytest.mark.timeout(3600)  # some faults are rare, and draws change with every constant
-@pytest.mark.parametrize(
-    "fault",
-    [FreesAWorkerWithItsLease, ClaimsWhatIsPaused, SaysThatEveryoneHasHeard],
-    ids=lambda fault: fault.__name__,
+PLANTED = (
+    planted(AcceptsStaleLeases, Agreement, "enqueue write_with_a_wrong_version"),
+    planted(AcceptsStaleSuccesses, Agreement, "enqueue claim succeed_under_a_wrong_token"),
+    planted(RefusesTheNeighbours, Agreement, "enqueue claim settle_successes"),
+    planted(LosesAResultAmongOthers, Agreement, "enqueue claim settle_successes"),
+    planted(LosesAnAttempt, Agreement, "enqueue claim settle"),
+    planted(ClaimsInOrderOfInsertion, Agreement, "enqueue claim time_passes"),
+    planted(StartsEarly, Agreement, "enqueue claim"),
+    planted(RenewsWhatHasPassed, Agreement, "enqueue claim renew"),
+    planted(ForgetsWhoLeft, Agreement, "enqueue claim a_node_vanishes sweep"),
+    planted(SeesDeadlinesLate, Agreement, "enqueue time_passes sweep"),
+    planted(DeletesTooMuch, Agreement, "enqueue cancel time_passes prune"),
+    planted(ForgetsWhatIsShielded, Agreement, "enqueue cancel time_passes prune_some"),
+    planted(ForgetsWhoIsAwaited, Agreement, "enqueue enqueue_continuations claim settle_successes"),
+    planted(KeepsWaitingForOne, Agreement, "enqueue_continuations cancel resolve"),
+    planted(CountsAJobTwice, Agreement, "store_a_batch look_at_batches"),
+    planted(ForgetsFailuresOfBatches, Agreement, "store_a_batch cancel resolve"),
+    planted(HoldsKeysForEver, Agreement, "enqueue_with_unique_keys claim settle_successes"),
+    planted(ForgetsKeysOfClaimedJobs, Agreement, "enqueue_with_unique_keys claim"),
+    planted(LosesTheLastThatWasStaged, Agreement, "open_a_block pour_into_a_block end_a_block"),
+    planted(StoresWhatIsLeftOfABlock, Agreement, "open_a_block discard_of_a_block end_a_block"),
+    planted(SweepsBlocksThatAreOpen, Agreement, "open_a_block look_for_blocks_left_behind"),
+    planted(FreesAWorkerWithItsLease, PauseAgreement, "enqueue claim time_passes"),
+    planted(ClaimsWhatIsPaused, PauseAgreement, "enqueue pause claim"),
+    planted(SaysThatEveryoneHasHeard, PauseAgreement, "enqueue claim pause"),
+    planted(FiresLate, ScheduleAgreement, "register instants_come fire_what_is_due"),
+    planted(ForgetsToAdvance, ScheduleAgreement, "register instants_come fire_what_is_due"),
 )
-def test_the_machine_with_pauses_catches(fault: type[MemoryStorage]) -> None:
-    class CaughtPausing(PauseAgreement):
-        def make_storage(self, path: Path) -> Storage:
-            return fault()
-
-    with pytest.raises(AssertionError):
-        run_state_machine_as_test(
-            CaughtPausing,
-            settings=settings(
-                max_examples=5000,
-                stateful_step_count=40,
-                derandomize=True,
-                database=None,
-                phases=[Phase.generate],
-            ),
-        )
 
 
-@pytest.mark.timeout(3600)  # some faults are rare, and draws change with every constant
-@pytest.mark.parametrize(
-    "fault",
-    [FiresLate, ForgetsToAdvance],
-    ids=lambda fault: fault.__name__,
-)
-def test_the_machine_with_schedules_catches(fault: type[MemoryStorage]) -> None:
-    class CaughtFiring(ScheduleAgreement):
-        def make_storage(self, path: Path) -> Storage:
-            return fault()
-
-    with pytest.raises(AssertionError):
-        run_state_machine_as_test(
-            CaughtFiring,
-            settings=settings(
-                max_examples=5_000,
-                stateful_step_count=40,
-                derandomize=True,
-                database=None,
-                phases=[Phase.generate],
-            ),
-        )
+@pytest.mark.parametrize("fault", PLANTED, ids=lambda fault: fault.name)
+def test_the_machine_catches(fault: Planted) -> None:
+    check_is_caught(fault)
