@@ -246,12 +246,21 @@ class SweepsBlocksThatAreOpen(MemoryStorage):
 
 class FreesAWorkerWithItsLease(MemoryStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
-        for job in self._index.processing.values():
-            lane = lane_of(job.request)
-            if lane is not None and lease_of(job).lease_until <= claim.now:
-                self._index.lanes._leases.pop(lane, None)
-                self._index.lanes._unpark(lane)
-        return super()._claim_due(claim)
+        lanes = self._index.lanes
+        passed = {
+            lane_of(job.request)
+            for job in self._index.processing.values()
+            if lease_of(job).lease_until <= claim.now
+        }
+        hidden = {lane: lanes._leases.pop(lane) for lane in passed if lane in lanes._leases}
+        for lane in hidden:
+            lanes._unpark(lane)
+        reply = super()._claim_due(claim)
+        for lane, leases in hidden.items():
+            kept = lanes._leases.setdefault(lane, {})
+            for holder, count in leases.items():
+                kept[holder] = kept.get(holder, 0) + count
+        return reply
 
 
 class ClaimsWhatIsPaused(MemoryStorage):
