@@ -141,6 +141,11 @@ class RenewsWhatHasPassed(MemoryStorage):
         return super()._renew(attrs.evolve(renew, now=0))
 
 
+class ShortensLeases(MemoryStorage):
+    def _renew(self, renew: Renew) -> Renewed:
+        return super()._renew(attrs.evolve(renew, lease_until=renew.lease_until - 1))
+
+
 class ForgetsWhoLeft(MemoryStorage):
     async def detach(self, node: str) -> None:
         pass
@@ -283,6 +288,7 @@ PLANTED = (
     planted(ClaimsInOrderOfInsertion, Agreement, "enqueue claim time_passes"),
     planted(StartsEarly, Agreement, "enqueue claim"),
     planted(RenewsWhatHasPassed, Agreement, "enqueue claim renew"),
+    planted(ShortensLeases, Agreement, "enqueue claim renew"),
     planted(ForgetsWhoLeft, Agreement, "enqueue claim a_node_vanishes sweep"),
     planted(SeesDeadlinesLate, Agreement, "enqueue time_passes sweep"),
     planted(DeletesTooMuch, Agreement, "enqueue cancel time_passes prune"),

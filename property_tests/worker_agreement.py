@@ -186,3 +186,7 @@ class WorkerAgreement(ProducerAgreement):
                 and self.now < state.lease_until
             )
             assert (job_id in reply.lost) is not holds
+            if holds:
+                renewed = self.jobs[job_id].state
+                assert isinstance(renewed, Processing)
+                assert renewed.lease_until == self.now + LEASE
