@@ -19,6 +19,7 @@ from property_tests.recount import (
     claimable,
 )
 from property_tests.strategies import NOW, outcomes
+from trio_gusto.model.attempts import claimed_again
 from trio_gusto.model.dependencies import resolve
 from trio_gusto.model.errors import DuplicateJob
 from trio_gusto.model.ids import JobId, uuid7
@@ -31,7 +32,6 @@ from trio_gusto.model.lifecycle import (
     Settlement,
     admit,
     advance,
-    claimed_again,
     may,
     settle,
 )

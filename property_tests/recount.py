@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import attrs
@@ -11,7 +12,7 @@ from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import JobRequest, StoredJob
 from trio_gusto.model.lifecycle import within_reach
 from trio_gusto.model.pauses import StoredPause
-from trio_gusto.model.states import JobState, Ready, Scheduled
+from trio_gusto.model.states import JobState, Processing, Ready, Scheduled
 from trio_gusto.storage.batch_messages import BatchesFound
 from trio_gusto.storage.dependency_messages import DependentJobs
 from trio_gusto.storage.messages import (
@@ -64,21 +65,30 @@ def claimable(jobs: Jobs, claim: ClaimDue, pauses: Sequence[StoredPause] = ()) -
         and job.request.name not in claim.skip_names
         and not any(is_held(job.request, pause) for pause in pauses)
     )
-    at_work = {worker_of(job) for job in jobs.values() if job.state.word is JobState.PROCESSING}
+    leased: dict[str, list[tuple[int, bool]]] = defaultdict(list)
+    for job in jobs.values():
+        if isinstance(job.state, Processing) and (lane := lane_of(job)) is not None:
+            leased[lane].append((limit_of(job), job.state.node == claim.node))
+    closed: set[str] = set()
     found: list[JobId] = []
 
     def take(queue: str | None, most: int) -> None:
         for *_, job_id in eligible:
             job = jobs[job_id]
-            worker = worker_of(job)
+            lane = lane_of(job)
             if most <= 0 or len(found) >= claim.limit:
                 return
             if queue not in (None, job.request.queue) or job_id in found:
                 continue
-            if worker is None or worker not in at_work:
-                at_work.add(worker)
+            if lane in closed:
+                continue
+            if lane is None or has_room(leased[lane], job, claim.depth):
                 found.append(job_id)
                 most -= 1
+                if lane is not None:
+                    leased[lane].append((limit_of(job), True))
+            else:
+                closed.add(lane)
 
     if claim.queues is None:
         take(None, claim.limit)
@@ -89,6 +99,30 @@ def claimable(jobs: Jobs, claim: ClaimDue, pauses: Sequence[StoredPause] = ()) -
             take(queue, claim.limit)
     spent = [(jobs[job_id].attempt, jobs[job_id].request.max_attempts) for job_id in found]
     return found[: within_reach(spent, claim.free)]
+
+
+def has_room(leased: Sequence[tuple[int, bool]], job: StoredJob, depth: int) -> bool:
+    """Whether a job may join the leases of its lane: their limits, and whether they are the claimer's."""
+    if not leased:
+        return True
+    if limit_of(job) > 1:
+        return len(leased) < limit_of(job) and [limit for limit, _ in leased].count(1) <= 1
+    in_line = all(limit == 1 and is_own for limit, is_own in leased) and len(leased) < depth
+    return in_line and job.attempt + 1 < job.request.max_attempts
+
+
+def lane_of(job: StoredJob) -> str | None:
+    """What its named worker or its concurrency key is called, told apart."""
+    details = job.request.details
+    if details is None or details.worker is None:
+        key = None if details is None else details.concurrency_key
+        return None if key is None else f"key:{key}"
+    return f"worker:{details.worker}"
+
+
+def limit_of(job: StoredJob) -> int:
+    """How many jobs of its lane may run at once when it does."""
+    return 1 if job.request.details is None else job.request.details.concurrency_limit
 
 
 def worker_of(job: StoredJob) -> str | None:
@@ -121,7 +155,7 @@ def comparable(reply: object) -> object:
         case DuplicateJob():
             return ("duplicate", reply.key, reply.value, reply.existing_id)
         case ClaimReply():
-            return (list(reply.jobs), reply.more, reply.next_due, reply.held)
+            return (list(reply.jobs), reply.more, reply.next_due, reply.held, reply.in_lanes)
         case PausesFound():
             return (list(reply.pauses), list(reply.unheard))
         case Completions():

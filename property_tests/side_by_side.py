@@ -22,7 +22,7 @@ from property_tests.recount import (
     comparable,
     differences,
     everything,
-    worker_of,
+    lane_of,
 )
 from property_tests.strategies import NOW
 from trio_gusto.model.errors import BatchError, DuplicateJob, GustoError, UnknownJob
@@ -140,13 +140,14 @@ class SideBySide(RuleBasedStateMachine):
         assert [job.request.id for job in reply.jobs] == claimable(before, claim, self.pauses)
         claimed = {job.request.id for job in reply.jobs}
         assert reply.held == any(
-            worker_of(job) is not None
+            lane_of(job) is not None
             and job.request.id not in claimed
             and isinstance(job.state, Ready)
             and job.state.due <= claim.now
             and (job.request.expire_on is None or claim.now < job.request.expire_on)
             for job in self.jobs.values()
         )
+        assert reply.in_lanes == any(lane_of(self.jobs[job_id]) for job_id in claimed)
         for job in reply.jobs:
             request = job.request
             assert job.due <= claim.now

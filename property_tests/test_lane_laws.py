@@ -282,8 +282,11 @@ class NamesNobodyAtWork(MemoryStorage):
         super().__init__()
 
         class ForgetfulIndex(Index):
-            def lanes_at_work(self) -> Lanes | None:
-                return None if super().lanes_at_work() is None else Lanes(())
+            def leased_lanes(self, node: str, depth: int) -> Lanes | None:
+                for lane in tuple(self.lanes._lines):
+                    self.lanes._unpark(lane)
+                lanes = super().leased_lanes(node, depth)
+                return None if lanes is None else Lanes(lambda _: None, depth)
 
         self._index = ForgetfulIndex()
 

@@ -20,6 +20,7 @@ from property_tests.strategies import (
     reasons,
     requests,
 )
+from trio_gusto.model.attempts import claimed_again
 from trio_gusto.model.errors import IllegalTransition
 from trio_gusto.model.job import ClaimedJob, JobRequest, StoredJob
 from trio_gusto.model.lifecycle import (
@@ -30,7 +31,6 @@ from trio_gusto.model.lifecycle import (
     Settlement,
     admit,
     advance,
-    claimed_again,
     may,
     settle,
     within_reach,

@@ -4,8 +4,6 @@ Compose a `Gusto` from a storage and options, declare handlers with ``@app.job``
 ``async with app.running() as queue``, and enqueue with ``await queue.enqueue(handler, *args)``.
 """
 
-from .actors.context import JobContext as JobContext
-from .actors.context import current_job as current_job
 from .actors.log_handler import JobLogHandler as JobLogHandler
 from .actors.workplace import Proceed as Proceed
 from .app import Gusto as Gusto
@@ -46,6 +44,7 @@ from .model.explanation import Reason as Reason
 from .model.facts import ActorRestarted as ActorRestarted
 from .model.facts import Fact as Fact
 from .model.facts import FactsMissed as FactsMissed
+from .model.facts import JobAwaitsCallback as JobAwaitsCallback
 from .model.facts import JobClaimed as JobClaimed
 from .model.facts import JobEnqueued as JobEnqueued
 from .model.facts import JobFact as JobFact
@@ -91,6 +90,9 @@ from .queue.batch import Batch as Batch
 from .queue.batch import OpenBatch as OpenBatch
 from .queue.call import Call as Call
 from .queue.call import call as call
+from .queue.children import JobChildren as JobChildren
+from .queue.current import JobContext as JobContext
+from .queue.current import current_job as current_job
 from .queue.jobqueue import JobQueue as JobQueue
 from .queue.middleware import CarryContext as CarryContext
 from .queue.middleware import LoadUser as LoadUser

@@ -21,6 +21,7 @@ from .clock import Clock, SystemClock
 from .job_options import HandlerOptions, Resolver
 from .model.errors import AlreadyRunning, BackendError, OptionsError
 from .options import Options
+from .queue.callbacks import Callbacks
 from .queue.draft import Drafter
 from .queue.ears import WorkersEars
 from .queue.hooked_draft import HookedDrafter
@@ -31,6 +32,7 @@ from .serialization.codec import Codec
 from .serialization.handler import AsyncHandler, Declare, ThreadHandler
 from .serialization.registry import Registry
 from .services import Lifetime, ServiceResolver, Services
+from .storage.beside import Transient
 from .storage.memory import MemoryStorage
 from .storage.messages import Tallied, Tally
 from .storage.storage import Storage
@@ -96,6 +98,8 @@ class Gusto:
         )
         self._calls = Calls(self._codec)
         self._resolver = Resolver(self.options, decides_retries=self.storage.decides_retries)
+        self._in_memory = Transient()
+        self._callbacks = Callbacks(self._registry, self._resolver, self._clock)
         self._is_running = False
 
     # --- declare ---
@@ -233,7 +237,9 @@ class Gusto:
             [] if telemetry is None else [Child("telemetry", partial(telemetry.run, self._tally))]
         )
         node = _node_name(self.options.node_name)
-        return Tree(node, self.storage, probe, self._clock, self.options, workplace, beside)
+        return Tree(
+            node, self.storage, probe, self._clock, self.options, workplace, beside, self._in_memory
+        )
 
     async def _tally(self) -> Tallied:
         return await self.storage.read(Tally())
@@ -245,6 +251,7 @@ class Gusto:
             self._calls,
             self._services,
             self.options.default_retry,
+            self._callbacks.job,
             around_execution(self._middleware),
         )
 
@@ -256,6 +263,7 @@ class Gusto:
             self._codec,
             self._calls,
             self._resolver,
+            self._callbacks,
             self._clock,
             tree.probe,
             telemetry.carrier if isinstance(telemetry, Telemetry) else None,
@@ -265,11 +273,14 @@ class Gusto:
         ears = WorkersEars(tree.workers, tree.resolver.note)
 
         async def work_until_idle() -> None:
-            await self._work_until_idle(tree, ears)
+            await self._work_until_idle(tree, ears, queue)
 
-        return JobQueue(tree.desk, tree.waiters, drafter, ears, work_until_idle, tree.node)
+        queue = JobQueue(tree.desk, tree.waiters, drafter, ears, work_until_idle, tree.node)
+        if tree.workers is not None:
+            tree.workers.workplace.queue = queue
+        return queue
 
-    async def _work_until_idle(self, tree: Tree, ears: WorkersEars) -> None:
+    async def _work_until_idle(self, tree: Tree, ears: WorkersEars, queue: JobQueue) -> None:
         """Have everything due run: by the workers that are there, or by some hired for the while."""
         while ears.workers is not None:
             ears.workers.cron.wake()
@@ -281,6 +292,7 @@ class Gusto:
                 nursery.cancel_scope.cancel()
                 return
         workers = ears.workers = tree.hire(self._workplace())
+        workers.workplace.queue = queue
         budget = RestartBudget(tree.options.restart_limit, tree.options.restart_period)
         supervisor = Supervisor(budget, tree.probe, tree.clock)
         try:

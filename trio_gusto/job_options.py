@@ -8,9 +8,9 @@ A level replaces what the level above said; tags and metadata are not merged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Generic, Literal, Protocol, TypedDict, TypeVar
 
 import attrs
 
@@ -23,8 +23,10 @@ from .options import Options
 from .options.job_values import NAMING, READERS, Moment, policy
 from .options.values import texts, unknown
 
+R = TypeVar("R")
 
-class JobOptions(TypedDict, total=False):
+
+class JobOptions(TypedDict, Generic[R], total=False):
     """The options of a job. A duration is seconds or a ``timedelta``, an instant an aware
     ``datetime``; ``None`` takes back what the handler declared.
 
@@ -35,6 +37,9 @@ class JobOptions(TypedDict, total=False):
     - ``tenant``: whom it is for; default ``""``.
     - ``worker``: a named worker: its jobs run one at a time, in order, across all processes; ``None``
       (the default): as many at once as there is room for.
+    - ``concurrency_key``: of the jobs with one key, at most ``concurrency_limit`` (default 1) run at
+      once, across all processes, and they begin in order; not together with ``worker``. The limit goes
+      with each job: it begins when fewer than its own are running.
     - ``max_attempts``: attempts it has in all; default `Options.default_max_attempts`.
     - ``retry``: when a failed attempt is followed by another; default `Options.default_retry`. In
       a call it must be storable: `exponential`, `fixed`, `no_retry`, `retry_on`.
@@ -47,6 +52,11 @@ class JobOptions(TypedDict, total=False):
       it has not begun.
     - ``tags``, ``created_by``, ``user_id``, ``metadata`` (JSON values): stored, filterable, and
       visible to the handler.
+    - ``callback``: a handler that is called with the result, as a job of its own, once the job's handler
+      has returned. Until it has ended the job is ``waiting``; then it is ``completed``, or
+      ``failed`` if the callback did not complete.
+    - ``durable``: ``False`` keeps it in the memory of this process only; default ``True``. It runs
+      like others, and is lost with the process. It can have no ``unique_key`` and no ``callback``.
     """
 
     execute_after: datetime | timedelta | float | None
@@ -55,6 +65,8 @@ class JobOptions(TypedDict, total=False):
     priority: int
     tenant: str
     worker: str | None
+    concurrency_key: str | None
+    concurrency_limit: int
     max_attempts: int
     retry: RetryPolicy
     timeout: timedelta | float | None
@@ -65,9 +77,11 @@ class JobOptions(TypedDict, total=False):
     created_by: str | None
     user_id: str | None
     metadata: Mapping[str, object] | None
+    callback: Callable[[R], object] | None
+    durable: bool
 
 
-class HandlerOptions(JobOptions, total=False):
+class HandlerOptions(JobOptions[Any], total=False):
     """The options of ``@app.job``: the defaults of its jobs, and how the handler itself is known.
 
     - ``name``: what stored jobs call it; default: module and qualified name.
@@ -224,7 +238,10 @@ class Resolver:
             else:
                 setattr(changed, key, read(key, value))
         if details is not None:
+            _agree_on_lane(details, options)
             changed.details = None if details == _NO_DETAILS else details
+            if not details.durable:
+                _require_no_promise(details)
         return changed
 
     def _require_retries(self, key: str) -> None:
@@ -256,7 +273,42 @@ def _copy(details: Details | None) -> Details:
         details.on_conflict,
         details.worker,
         details.context,
+        details.callback,
+        details.durable,
+        details.errand,
+        details.concurrency_key,
+        details.concurrency_limit,
     )
+
+
+def _require_no_promise(details: Details) -> None:
+    """What is kept in memory cannot promise what only a storage can keep."""
+    for key in ("unique_key", "callback"):
+        value = getattr(details, key)
+        if value is not None:
+            raise OptionsError(
+                key, value, "a job that is not durable cannot have one; leave durable out, or this"
+            )
+
+
+def _agree_on_lane(details: Details, options: Mapping[str, Any]) -> None:
+    """See that the options of all levels together put a job into one lane at most."""
+    key = details.concurrency_key
+    if key is not None and details.worker is not None:
+        raise OptionsError(
+            "concurrency_key",
+            key,
+            f"the job has the named worker {details.worker!r} already, and cannot stand in two lines "
+            "at once; leave one of them out, or give worker=None",
+        )
+    if key is None and "concurrency_limit" in options:
+        raise OptionsError(
+            "concurrency_limit",
+            options["concurrency_limit"],
+            "without a key there is nothing to limit; give concurrency_key too",
+        )
+    if key is None:
+        details.concurrency_limit = 1  # a call took back the key that its handler had
 
 
 def _require_reachable(expiry: int, due: int | None, now: int) -> None:
@@ -284,6 +336,10 @@ _DETAILS = frozenset(
         "unique_key",
         "on_conflict",
         "worker",
+        "callback",
+        "durable",
+        "concurrency_key",
+        "concurrency_limit",
     }
 )
 _RETRIES = frozenset({"retry", "max_attempts"})

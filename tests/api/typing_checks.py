@@ -61,6 +61,15 @@ def count(path: str) -> int:
     return len(path)
 
 
+@app.job(callback=count)
+async def count_up(number: int) -> int:
+    return number + 1
+
+
+@app.job
+async def anything(value: object) -> None: ...
+
+
 async def undecorated(email: str, name: str = "friend") -> str:
     return email + name
 
@@ -258,6 +267,26 @@ async def wrong_options_are_found(queue: JobQueue) -> None:
     await queue.enqueue(resize, "a", 1, width=1)  # WRONG: an argument given as an option
     app.job(quue="q")  # WRONG: no such option
     app.job(max_attempts="5")  # WRONG: an option of the wrong type
+
+
+async def callbacks_are_found_right(queue: JobQueue) -> None:
+    assert_type(await queue.enqueue(count, "a", callback=count_up), JobRef[int])
+    assert_type(await queue.enqueue(count, "a", callback=anything), JobRef[int])
+    assert_type(await queue.enqueue(send_welcome, "a", callback=count), JobRef[str])
+    assert_type(await queue.enqueue(count, "a", callback=None), JobRef[int])
+    await queue.schedule("a", count, "a", trigger="* * * * *", callback=count_up)
+    async with queue.batch() as batch:
+        assert_type(batch.enqueue(count, "a", callback=count_up), JobRef[int])
+
+
+async def wrong_callbacks_are_found(queue: JobQueue) -> None:
+    await queue.enqueue(count, "a", callback=send_welcome)  # WRONG: it takes a text, not a number
+    await queue.enqueue(send_welcome, "a", callback=count_up)  # WRONG: it takes a number
+    await queue.enqueue(count, "a", callback=resize)  # WRONG: it takes two arguments
+    await queue.enqueue(count, "a", callback=nothing)  # WRONG: it takes none
+    await queue.enqueue(count, "a", callback="count_up")  # WRONG: a name is no handler
+    await queue.schedule("a", count, "a", trigger="* * * * *", callback=nothing)  # WRONG: the same
+    call(count, "a", callback=send_welcome)  # WRONG: it takes a text, not a number
 
 
 async def wrong_schedules_are_found(queue: JobQueue) -> None:

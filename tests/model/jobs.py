@@ -7,6 +7,7 @@ from typing import Any
 from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import ClaimedJob, JobRequest, StoredJob
 from trio_gusto.model.states import (
+    AwaitingCallback,
     Cancelled,
     Completed,
     Expired,
@@ -22,8 +23,11 @@ from trio_gusto.model.states import (
 NOW = 1_700_000_000_000_000
 SECOND = 1_000_000
 
+CALLBACK = uuid7(NOW * 1000, 2)
+
 EVERY_STATE: tuple[State, ...] = (
     Waiting(),
+    AwaitingCallback(CALLBACK, NOW, NOW, "node-0", "1"),
     Scheduled(NOW + SECOND),
     Ready(NOW),
     Processing("node-0", NOW, NOW + 60 * SECOND),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.model.jobs import EVERY_STATE, NOW, SECOND, stored
+from tests.model.jobs import CALLBACK, EVERY_STATE, NOW, SECOND, stored
 from trio_gusto.model import explaining
 from trio_gusto.model.explaining import RULES, Rule, explain
 from trio_gusto.model.explanation import Explanation, Reason, Surroundings, WorkersHere
@@ -21,6 +21,7 @@ from trio_gusto.model.job import AttemptRecord, Details, StoredJob
 from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.pauses import StoredPause
 from trio_gusto.model.states import (
+    AwaitingCallback,
     Cancelled,
     Completed,
     Condition,
@@ -72,6 +73,12 @@ EXAMPLES: Sequence[tuple[Reason, StoredJob, Surroundings, str]] = [
         stored(Waiting(PARENTS)),
         now(),
         "All that it waited for has ended, so it is about to be released or cancelled.",
+    ),
+    (
+        Reason.WAITING_FOR_CALLBACK,
+        stored(AwaitingCallback(CALLBACK, NOW, NOW, "node-0")),
+        now(),
+        "Its handler has returned; it waits for its callback, a job of its own, to end.",
     ),
     (
         Reason.WAITING_FOR_EARLIER,
@@ -127,16 +134,37 @@ EXAMPLES: Sequence[tuple[Reason, StoredJob, Surroundings, str]] = [
     (
         Reason.PAUSED,
         stored(Ready(NOW), details=Details(worker="smtp")),
-        now(workers=ABLE, pause=StoredPause(None, None, "", NOW), at_work=PARENTS[0]),
+        now(workers=ABLE, pause=StoredPause(None, None, "", NOW), in_lane=PARENTS[:1]),
         "It is due since 2023-11-14 22:13:20 UTC, and everything is paused since "
         "2023-11-14 22:13:20 UTC.",
     ),
     (
         Reason.WORKER_BUSY,
         stored(Ready(NOW), details=Details(worker="smtp")),
-        now(workers=attrs.evolve(ABLE, free=0), at_work=PARENTS[0]),
+        now(workers=attrs.evolve(ABLE, free=0), in_lane=PARENTS[:1]),
         "It is due since 2023-11-14 22:13:20 UTC, and its named worker 'smtp' runs job "
         f"{to_uuid(PARENTS[0])}.",
+    ),
+    (
+        Reason.WORKER_BUSY,
+        stored(Ready(NOW), details=Details(worker="smtp")),
+        now(workers=ABLE, in_lane=PARENTS[:2]),
+        "It is due since 2023-11-14 22:13:20 UTC, and its named worker 'smtp' runs job "
+        f"{to_uuid(PARENTS[0])}, and 1 more are leased in a row to its node.",
+    ),
+    (
+        Reason.CONCURRENCY_LIMIT,
+        stored(Ready(NOW), details=Details(concurrency_key="acme", concurrency_limit=2)),
+        now(workers=ABLE, in_lane=PARENTS[:2]),
+        "It is due since 2023-11-14 22:13:20 UTC, and 2 jobs with the concurrency key 'acme' run or "
+        f"are leased, of 2 at once; they are {to_uuid(PARENTS[0])}, {to_uuid(PARENTS[1])}.",
+    ),
+    (
+        Reason.READY,
+        stored(Ready(NOW), details=Details(concurrency_key="acme", concurrency_limit=2)),
+        now(workers=ABLE, in_lane=PARENTS[:1]),
+        "It is due since 2023-11-14 22:13:20 UTC, and the next free worker that serves the queue "
+        "'default' and knows the handler 'say_hello' takes it.",
     ),
     (
         Reason.UNKNOWN_HANDLER,

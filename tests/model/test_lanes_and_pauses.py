@@ -5,31 +5,60 @@ from __future__ import annotations
 import pytest
 
 from trio_gusto.model.job import Details
-from trio_gusto.model.lanes import Lanes, worker_of
+from trio_gusto.model.lanes import Lanes, lane_of, room_of
 from trio_gusto.model.pauses import StoredPause, covered, unheard, view
 
 from .jobs import request
 
 
+def admitted(lanes: Lanes, *jobs: tuple[str, int]) -> list[bool]:
+    return [lanes.admit(lane, room, spends_last=False) for lane, room in jobs]
+
+
+SMTP, PRINTER, KEY = "worker smtp", "worker printer", "key acme"
+
+
 def test_a_worker_that_is_not_at_work_is_admitted_once() -> None:
-    lanes = Lanes(["smtp"])
-    admitted = [lanes.admit(worker) for worker in ("smtp", "printer", "printer", None, None)]
-    assert admitted == [False, True, False, True, True]
+    lanes = Lanes.of([(SMTP, 1, 1, 0)], 1)
+    assert lanes.closed == {SMTP}
+    assert admitted(lanes, (SMTP, 1), (PRINTER, 1), (PRINTER, 1)) == [False, True, False]
+    assert lanes.closed == {SMTP, PRINTER}
 
 
-def test_asking_whether_a_worker_is_free_does_not_take_it() -> None:
-    lanes = Lanes([])
-    assert lanes.is_free("smtp")
-    assert lanes.is_free("smtp")
-    assert lanes.admit("smtp")
-    assert not lanes.is_free("smtp")
-    assert lanes.is_free(None)
+def test_a_key_has_room_for_its_limit_and_each_job_says_its_own() -> None:
+    assert admitted(Lanes.of([(KEY, 1, 0, 0)], 1), *[(KEY, 3)] * 3) == [True, True, False]
+    assert admitted(Lanes.of([(KEY, 2, 0, 0)], 1), (KEY, 2)) == [False]
+    assert admitted(Lanes.of([(KEY, 2, 0, 0)], 1), (KEY, 3)) == [True]
 
 
-def test_most_jobs_have_no_worker() -> None:
-    assert worker_of(request()) is None
-    assert worker_of(request(details=Details())) is None
-    assert worker_of(request(details=Details(worker="smtp"))) == "smtp"
+def test_what_stands_behind_a_job_that_has_to_wait_does_not_overtake_it() -> None:
+    lanes = Lanes.of([(KEY, 1, 0, 0)], 1)
+    assert admitted(lanes, (KEY, 1), (KEY, 5), (SMTP, 1)) == [False, False, True]
+
+
+def test_jobs_that_run_alone_are_leased_in_a_row_to_one_node() -> None:
+    assert admitted(Lanes.of([(SMTP, 1, 1, 1)], 3), *[(SMTP, 1)] * 3) == [True, True, False]
+    assert admitted(Lanes.of([(SMTP, 1, 1, 0)], 3), (SMTP, 1)) == [False]
+    assert admitted(Lanes.of([(KEY, 2, 1, 1)], 3), (KEY, 1)) == [False], (
+        "not beside one that does not"
+    )
+    assert admitted(Lanes.of([(KEY, 2, 2, 2)], 3), (KEY, 3)) == [False], "and nothing beside a row"
+    assert admitted(Lanes.of([(KEY, 1, 1, 1)], 3), (KEY, 3)) == [True]
+
+
+def test_no_last_attempt_stands_behind_another_job() -> None:
+    lanes = Lanes.of([], 3)
+    assert lanes.admit(SMTP, 1, spends_last=True)
+    assert not lanes.admit(SMTP, 1, spends_last=True)
+    assert not lanes.admit(SMTP, 1, spends_last=False), "nor does what is behind overtake it"
+
+
+def test_most_jobs_are_in_no_lane() -> None:
+    assert lane_of(request()) is None
+    assert lane_of(request(details=Details())) is None
+    assert lane_of(request(details=Details(worker="smtp"))) == SMTP
+    keyed = request(details=Details(concurrency_key="acme", concurrency_limit=3))
+    assert (lane_of(keyed), room_of(keyed), room_of(request())) == (KEY, 3, 1)
 
 
 @pytest.mark.parametrize(

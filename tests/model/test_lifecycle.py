@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.model.jobs import EVERY_STATE, NOW, SECOND, claimed, request, stored
+from trio_gusto.model.attempts import attempts_of, claimed_again
 from trio_gusto.model.failure import JobError
 from trio_gusto.model.job import AttemptRecord, ClaimedJob
 from trio_gusto.model.lifecycle import (
@@ -18,8 +19,6 @@ from trio_gusto.model.lifecycle import (
     Settlement,
     admit,
     advance,
-    attempts_of,
-    claimed_again,
     settle,
     within_reach,
 )

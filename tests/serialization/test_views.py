@@ -9,10 +9,10 @@ from uuid import UUID
 import attrs
 import pytest
 
+from trio_gusto.model.attempts import attempts_of
 from trio_gusto.model.failure import JobError
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import AttemptRecord, Details, JobRequest, StoredJob
-from trio_gusto.model.lifecycle import attempts_of
 from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.states import (
     Cancelled,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -10,7 +10,7 @@ import pytest
 
 from trio_gusto.model.errors import DuplicateJob, GustoError, UnknownJob
 from trio_gusto.model.job import StoredJob
-from trio_gusto.model.lanes import Lanes
+from trio_gusto.model.lanes import Lanes, Occupancy
 from trio_gusto.model.schedule import StoredSchedule
 from trio_gusto.model.states import Cancelled, Processing, Ready, Waiting
 from trio_gusto.storage.batch_messages import (
@@ -686,23 +686,131 @@ class ReplacesInSilence(MemoryStorage):
 
 
 class LiveAgainWithoutTheKey(MemoryStorage):
-    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | DuplicateJob:
+    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | GustoError:
         if isinstance(commit.state, Ready):
             self._keys._held.clear()
         return super()._commit_or_refuse(commit)
 
 
+class Everywhere(Lanes):
+    """With room for everybody."""
+
+    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
+        return True
+
+
 class OtherIndex(Index):
     """With a fault in what it says of named workers."""
 
-    def lanes_at_work(self) -> Lanes | None:
-        return None if super().lanes_at_work() is None else Lanes(())
+    def leased_lanes(self, node: str, depth: int) -> Lanes | None:
+        for lane in tuple(self.lanes._lines):
+            self.lanes._unpark(lane)
+        return None if super().leased_lanes(node, depth) is None else Everywhere(lambda _: None)
 
 
 class NamesNobodyAtWork(MemoryStorage):
     def __init__(self) -> None:
         super().__init__()
         self._index = OtherIndex()
+
+
+class ForgetsLimits(MemoryStorage):
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
+        for request in insert.requests:
+            if request.details is not None:
+                request.details.concurrency_limit = 1
+        return super()._insert(insert)
+
+
+class TakesNamesForOne(MemoryStorage):
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
+        for request in insert.requests:
+            if request.details is not None:
+                request.details.worker = request.details.worker or request.details.concurrency_key
+        return super()._insert(insert)
+
+
+class FindsAnyConcurrencyKey(MemoryStorage):
+    def _find(self, find: Find) -> Found:
+        return super()._find(attrs.evolve(find, concurrency_keys=frozenset()))
+
+
+class OtherLanes(Lanes):
+    """With a fault in which jobs it admits."""
+
+    def __init__(self, find: Callable[[str], Occupancy | None], depth: int) -> None:
+        super().__init__(lambda lane: self.seen(find(lane)), depth)
+
+    def seen(self, leased: Occupancy | None) -> Occupancy | None:
+        return leased
+
+
+class ByTheWidest(OtherLanes):
+    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
+        return super().admit(lane, max(room, 3), spends_last=spends_last)
+
+
+class Anybodys(OtherLanes):
+    def seen(self, leased: Occupancy | None) -> Occupancy | None:
+        return leased and attrs.evolve(leased, own=leased.singles)
+
+
+class Carefree(OtherLanes):
+    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
+        return super().admit(lane, room, spends_last=False)
+
+
+class Mixed(OtherLanes):
+    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
+        occupancy = self._met.get(lane)
+        if occupancy is not None and room > 1:
+            occupancy.singles = 0
+        return super().admit(lane, room, spends_last=spends_last)
+
+
+class OtherLanesIndex(Index):
+    lanes_of: type[OtherLanes]
+
+    def leased_lanes(self, node: str, depth: int) -> Lanes | None:
+        lanes = super().leased_lanes(node, depth)
+        for lane in tuple(self.lanes._lines):
+            self.lanes._unpark(lane)
+        return lanes and self.lanes_of(lanes._find, depth)
+
+
+def with_lanes(lanes: type[OtherLanes]) -> Index:
+    index = OtherLanesIndex()
+    index.lanes_of = lanes
+    return index
+
+
+class AdmitsByTheLimitOfOthers(MemoryStorage):
+    def __init__(self) -> None:
+        super().__init__()
+        self._index = with_lanes(ByTheWidest)
+
+
+class LeasesInARowToAnybody(MemoryStorage):
+    def __init__(self) -> None:
+        super().__init__()
+        self._index = with_lanes(Anybodys)
+
+
+class LeasesLastAttemptsAhead(MemoryStorage):
+    def __init__(self) -> None:
+        super().__init__()
+        self._index = with_lanes(Carefree)
+
+
+class JoinsRows(MemoryStorage):
+    def __init__(self) -> None:
+        super().__init__()
+        self._index = with_lanes(Mixed)
+
+
+class IgnoresTheDepth(MemoryStorage):
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        return super()._claim_due(attrs.evolve(claim, depth=claim.depth and 9))
 
 
 class ForgetsPriorities(MemoryStorage):
@@ -713,13 +821,11 @@ class ForgetsPriorities(MemoryStorage):
 
 class FreesAWorkerWithItsLease(MemoryStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
-        kept = self._index.processing
-        self._index.processing = {
-            job_id: job for job_id, job in kept.items() if lease_of(job).lease_until > claim.now
-        }
-        reply = super()._claim_due(claim)
-        self._index.processing = {**kept, **self._index.processing}
-        return reply
+        for job in self._index.processing.values():
+            lease = lease_of(job)
+            if lease.lease_until <= claim.now:
+                self._index.free(job, lease)
+        return super()._claim_due(claim)
 
 
 class HidesThatJobsAreHeld(MemoryStorage):
@@ -916,6 +1022,16 @@ BROKEN = [
     (AsksQueuesInAnotherOrder, "named workers stand in several queues"),
     (NamesNobodyAtWork, "named workers are in nobodys way"),
     (ForgetsWorkersOfStagedJobs, "staged jobs keep their named worker"),
+    (NamesNobodyAtWork, "a concurrency key has room for its limit"),
+    (ForgetsLimits, "a concurrency key has room for its limit"),
+    (ForgetsLimits, "staged jobs keep their concurrency key"),
+    (AdmitsByTheLimitOfOthers, "a limit goes with each job"),
+    (TakesNamesForOne, "a worker and a key of one name are apart"),
+    (FindsAnyConcurrencyKey, "a worker and a key of one name are apart"),
+    (LeasesInARowToAnybody, "jobs leased in a row go to one node"),
+    (IgnoresTheDepth, "jobs leased in a row go to one node"),
+    (LeasesLastAttemptsAhead, "a last attempt is not leased behind another"),
+    (JoinsRows, "jobs with room for more do not join a row"),
     (ClaimsWhatIsPaused, "nothing that is paused is claimed"),
     (ClaimsWhatIsPaused, "paused queues take no share"),
     (pausing_with(TakesTheNewReason), "a pause stays as it was first"),

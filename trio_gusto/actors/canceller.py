@@ -16,7 +16,7 @@ from ..model.ids import JobId, to_uuid
 from ..model.instants import to_datetime
 from ..model.job import StoredJob
 from ..model.lifecycle import CalledOff, ParentsEnded, RetriedByHand, Settlement, advance, may
-from ..model.states import Processing, Ready, Scheduled
+from ..model.states import AwaitingCallback, Processing, Ready, Scheduled
 from ..storage.messages import Commit, Committed, Get, RequestCancel
 from .desk import Heed, Reply, StorageDesk
 from .probe import Probe
@@ -68,7 +68,16 @@ class Canceller:
             else:
                 then = partial(self._waiters.notify, job_id)
                 if await self.change(stored, CalledOff(self._clock.instant(), reason), then):
+                    await self.cancel_callback(stored, reason)
                     return True
+
+    async def cancel_callback(self, stored: StoredJob, reason: str) -> None:
+        """Call off the callback of a job that waited for it, and was called off."""
+        if isinstance(stored.state, AwaitingCallback):
+            try:
+                await self.cancel(stored.state.callback, reason)
+            except UnknownJob:
+                pass  # retention was quicker
 
     async def change(
         self,

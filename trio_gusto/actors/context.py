@@ -1,29 +1,31 @@
-"""What a running job sees of itself: `current_job()`."""
+"""What a running job sees of itself: the part of `current_job` that needs no queue."""
 
 from __future__ import annotations
 
 import contextvars
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
+from typing import TypeVar
 from uuid import UUID
 
 from ..model.dependencies import Parent
 from ..model.errors import ArgumentError, NoCurrentJob, NotSupported
 from ..model.ids import to_uuid
 from ..model.instants import to_datetime
-from ..model.job import ClaimedJob, Job
+from ..model.job import Job
 from .joblog import JobLogger, Note
 from .reports import Reports
 from .roster import Lease, Roster
+from .workplace import Workplace
 
-View = Callable[[ClaimedJob], Job]
+J = TypeVar("J", bound="RunningJob")
 
 _lease: contextvars.ContextVar[Lease] = contextvars.ContextVar("trio_gusto.lease")
-_node: contextvars.ContextVar[tuple[Roster, View, Reports]] = contextvars.ContextVar(
+_node: contextvars.ContextVar[tuple[Roster, Workplace, Reports]] = contextvars.ContextVar(
     "trio_gusto.node"
 )
 
@@ -36,15 +38,17 @@ make_current = _lease.set
 """Make the job under a lease the current one, in the current context."""
 
 
-class JobContext:
-    """The job that runs here. Get it with `current_job`; it is gone when the handler has ended."""
+class RunningJob:
+    """The job that runs here."""
 
-    __slots__ = ("_lease", "_reports", "_roster", "_view")
+    __slots__ = ("_lease", "_reports", "_roster", "_workplace")
 
-    def __init__(self, lease: Lease, roster: Roster, view: View, reports: Reports) -> None:
+    def __init__(
+        self, lease: Lease, roster: Roster, workplace: Workplace, reports: Reports
+    ) -> None:
         self._lease = lease
         self._roster = roster
-        self._view = view
+        self._workplace = workplace
         self._reports = reports
 
     @property
@@ -60,7 +64,7 @@ class JobContext:
     @property
     def job(self) -> Job:
         """A snapshot of the job, taken as it was claimed."""
-        return self._view(self._lease.claimed)
+        return self._workplace.view(self._lease.claimed)
 
     @property
     def parents(self) -> tuple[Parent, ...]:
@@ -127,7 +131,7 @@ class JobContext:
             ArgumentError: ``percent`` is no number between 0 and 100, or the message no text.
             NotSupported: the storage keeps no progress.
 
-        >>> from trio_gusto import Gusto
+        >>> from trio_gusto import Gusto, current_job
         >>> app = Gusto()
         >>> @app.job
         ... async def pack(boxes: int) -> None:
@@ -184,18 +188,21 @@ def _text(message: str) -> str:
     return message
 
 
-def current_job() -> JobContext:
-    """The job that the calling code runs in.
-
-    Works in the handler's task, in tasks it has started, and in its worker thread.
+def running_job(kind: type[J]) -> J:
+    """The job that the calling code runs in, as a ``kind``.
 
     Raises:
         NoCurrentJob: no job runs here.
     """
     try:
-        return JobContext(_lease.get(), *_node.get())
+        return kind(_lease.get(), *_node.get())
     except LookupError:
         raise NoCurrentJob from None
+
+
+def is_in_job() -> bool:
+    """Whether the calling code runs in a job."""
+    return _lease.get(None) is not None
 
 
 def job_log() -> Note | None:
@@ -207,8 +214,8 @@ def job_log() -> Note | None:
     return partial(reports.log, lease) if reports.is_kept else None
 
 
-def node_context(roster: Roster, view: View, reports: Reports) -> contextvars.Context:
+def node_context(roster: Roster, workplace: Workplace, reports: Reports) -> contextvars.Context:
     """What the host has set up for the current task, as every job of this node may see it."""
     context = contextvars.copy_context()
-    context.run(_node.set, (roster, view, reports))
+    context.run(_node.set, (roster, workplace, reports))
     return context

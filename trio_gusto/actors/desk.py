@@ -13,7 +13,9 @@ from typing import Any, overload
 import trio
 
 from ..model.errors import GustoError, StorageError
+from ..model.ids import JobId
 from ..storage.batch_messages import Discard, Discarded, InsertBatch, Stage, Staged
+from ..storage.beside import Beside, Transient
 from ..storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -67,15 +69,16 @@ class StorageDesk:
     ``tell`` hands in a letter without waiting, ``read`` is the storage's own.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
-        self.read = storage.read
+    def __init__(self, storage: Storage, memory: Transient | None = None) -> None:
+        self._memory = Transient() if memory is None else memory
+        self.storage = Beside(storage, self._memory) if self._memory.live() else storage
+        self.read = self.storage.read
         self.mailbox = Mailbox[StoreLetter]()
         self.tell = self.mailbox.tell
         self.tell_last = self.mailbox.tell_last
-        self.perform = _performing(storage)
+        self.perform = _performing(self.storage)
         """Performs a write at once, if the storage can, and answers ``None`` if it cannot."""
-        self._submits = _submits(storage)
+        self._submits = _submits(self.storage)
         """Whether the storage may be handed groups in their callers' steps."""
         self.kept: list[StoreLetter] = []
         """Letters that insist, taken out of the mailbox but not done yet."""
@@ -143,6 +146,26 @@ class StorageDesk:
         letter = StoreLetter(write) if heed is None else HeededLetter(write, heed)
         self.tell(letter)
         return letter
+
+    def keep_in_memory(self) -> None:
+        """From now on jobs may be in memory, too, beside those of the storage."""
+        if not isinstance(self.storage, Beside):
+            self.storage = Beside(self.storage, self._memory)
+            self.read = self.storage.read
+            self.perform, self._submits = _perform_nothing, False
+
+    def forget(self, job_id: JobId) -> None:
+        """Keep a job in memory no longer that has ended."""
+        self._memory.forget(job_id)
+
+    def left_in_memory(self) -> int:
+        """How many jobs in memory have not ended."""
+        return self._memory.live()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is taken any more."""
+        return self._closed
 
     def is_at_rest(self) -> bool:
         """Whether whoever comes now may `submit` what he hands in.

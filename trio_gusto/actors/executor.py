@@ -26,7 +26,7 @@ from ..model.facts import JobStarted
 from ..model.failure import leaves
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
-from ..model.job import ClaimedJob
+from ..model.job import ClaimedJob, Details
 from ..model.outcomes import RETURNED, Outcome
 from ..serialization.handler import Handler
 from .context import node_context
@@ -36,7 +36,7 @@ from .judge import Judge
 from .parents import Parents, has_parents
 from .probe import Probe
 from .reports import Reports
-from .roster import Lease, Roster, Slot
+from .roster import Lease, NewJob, Roster, Slot
 from .settler import Settler
 from .workplace import Station, Workplace
 
@@ -79,7 +79,7 @@ class Executors:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run jobs until cancelled."""
         self._monotonic = trio.lowlevel.current_clock().current_time
-        self._context = node_context(self._roster, self._workplace.view, self._reports)
+        self._context = node_context(self._roster, self._workplace, self._reports)
         async with trio.open_nursery() as nursery:
             for slot in self._roster.slots:
                 nursery.start_soon(self._serve, slot)
@@ -136,7 +136,11 @@ class Executors:
         if station is None or lease.cause is not None:
             return self._turn_down(lease, station, now)
         details = request.details
-        if self._is_watched or not station.is_plain or (details is not None and details.parents):
+        if (
+            self._is_watched
+            or not station.is_plain
+            or (details is not None and _is_linked(details))
+        ):
             return self._attempt(slot, lease, station, now)
         lease.started_at = now
         if self._probe.listening:
@@ -160,7 +164,10 @@ class Executors:
         outcome = RETURNED if result is None else self._workplace.success(station.handler, result)
         ended_at = self._nanoseconds() // 1000
         self._roster.note_duration(ended_at - now)
-        self._settler.succeed(lease, outcome, now, ended_at)
+        if lease.children is not None:
+            self._settler.settle(lease, outcome, now=ended_at)
+        else:
+            self._settler.succeed(lease, outcome, now, ended_at)
         return ended_at
 
     @trio.lowlevel.enable_ki_protection
@@ -201,10 +208,17 @@ class Executors:
             result = await rest
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything
             return await self._fail(slot, lease, station, error, span)
+        details = lease.claimed.request.details
+        if details is not None and details.errand is not None:
+            details.errand.result, details.errand.error = result, None
+            result = None  # it goes by hand, and is not stored
         outcome = RETURNED if result is None else self._workplace.success(station.handler, result)
         ended_at = self._vacate(slot, lease)
-        if self._is_watched:
-            await self._wind_up(lease, outcome, span, ended_at)
+        callback = None
+        if details is not None and details.callback is not None:
+            callback = self._workplace.call_back(lease.claimed, outcome.result)
+        if self._is_watched or lease.children is not None or callback is not None:
+            await self._wind_up(lease, outcome, span, ended_at, callback=callback)
         else:
             assert lease.started_at is not None
             self._settler.succeed(lease, outcome, lease.started_at, ended_at)
@@ -220,6 +234,9 @@ class Executors:
         span: object = None,
     ) -> int:
         """Have the outcome of a handler recorded that has raised ``error``; returns the instant."""
+        details = lease.claimed.request.details
+        if details is not None and details.errand is not None:
+            details.errand.error = error
         outcome = self._judge.outcome_of(slot, lease, error)
         ended_at = self._vacate(slot, lease)
         delay = self._judge.retry_delay(station.handler, lease.claimed, outcome)
@@ -259,12 +276,13 @@ class Executors:
         ended_at: int,
         error: BaseException | None = None,
         delay: int | None = None,
+        callback: NewJob | None = None,
     ) -> None:
         """Settle what is no plain success, or is watched."""
         if self._probe.gate is not None and lease.cause is None:
             # Nobody can stand in a scope that was cancelled; then the settler notes the passing.
             lease.recorded = trio.Event()
-        state = self._settler.settle(lease, outcome, now=ended_at, delay=delay)
+        state = self._settler.settle(lease, outcome, now=ended_at, delay=delay, callback=callback)
         if span is not None and self._probe.observer is not None:
             self._probe.observer.job_ended(span, outcome.word, state.word, error)
         if error is not None:
@@ -345,3 +363,9 @@ class Executors:
                 node_id=claimed.node,
             )
         )
+
+
+def _is_linked(details: Details) -> bool:
+    """Whether somebody has to be seen to, before the handler is entered or after."""
+    linked = details.callback is not None or details.errand is not None
+    return linked or bool(details.parents)

@@ -70,7 +70,7 @@ class Heart:
         self.on_paused: Callable[[Sequence[StoredPause]], object] = _nobody_listens
         """Told of the pauses that hold, when others have changed something."""
         self._has_missed = False
-        self._watchdog = Watchdog(node, desk.storage, roster, probe, options, fence_after)
+        self._watchdog = Watchdog(node, desk, roster, probe, options, fence_after)
 
     @trio.lowlevel.enable_ki_protection
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

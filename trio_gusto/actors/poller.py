@@ -208,6 +208,7 @@ class Poller:
             self._roster.free(),
             self._queues(room),
             tuple(filterfalse(self._knows, self._roster.unknown_names)),
+            self._depth(),
         )
 
     def answered(self, claim: ClaimLetter, reply: Reply) -> None:
@@ -253,7 +254,7 @@ class Poller:
     def _room(self) -> int:
         """How many jobs to claim now; none while the backlog is more than half full."""
         roster = self._roster
-        ahead = self._ahead()
+        ahead = self._ahead(len(roster.slots))
         waiting = len(roster.backlog)
         roster.backlog.low_water = ahead // 2
         if waiting > ahead // 2:
@@ -263,15 +264,25 @@ class Poller:
         most = 2 * len(roster.slots) + 4 * ahead - len(roster.leases)
         return max(0, min(wanted, most, max(self._options.batch_size, ahead)))
 
-    def _ahead(self) -> int:
+    def _ahead(self, executors: int) -> int:
         """Jobs to hold beyond the number of executors: what these finish during one round."""
         if self._options.prefetch is not None:
             return self._options.prefetch
         mean = self._roster.mean_duration
         if mean is None:
             return 0
-        finished = len(self._roster.slots) * self._round_seconds * MICROSECONDS / max(mean, 1.0)
+        finished = executors * self._round_seconds * MICROSECONDS / max(mean, 1.0)
         return min(MOST_AHEAD, int(2 * finished))
+
+    def _depth(self) -> int:
+        """How many jobs that run alone in one lane to hold: one, and what one executor finishes in a
+        round; as many again may have ended without the storage knowing yet.
+
+        Barriers stand between a claim and its executors, and a line would hand jobs past them.
+        """
+        if self._probe.gate is not None:
+            return 1
+        return 1 + (self._options.prefetch or 2 * self._ahead(1))
 
     def _queues(self, limit: int) -> tuple[tuple[str, int], ...] | None:
         weights = self._options.queue_weights
@@ -297,8 +308,10 @@ class Poller:
             if former is not lease:
                 # Its own lease was lost without a word, or this claim could not have been made.
                 former.interrupt(Cause.FENCE)
-                former.successor, lease.follows = lease, former
+                self._roster.follow(lease, former)
                 held[job_id] = lease
+        if reply.in_lanes:
+            self._roster.stand_in_lanes(leases)
         self._roster.watch(fence)
         if self._probe.listening:
             self._announce(reply)
@@ -353,8 +366,8 @@ class Poller:
 
 
 def _unhindered(leases: list[Lease]) -> list[Lease]:
-    """What was won back follows its lost attempt, so that no job runs twice at once here."""
-    return [lease for lease in leases if lease.follows is None]
+    """Those that need not wait in a line for others, which would hand them to the executors."""
+    return [lease for lease in leases if not lease.is_behind]
 
 
 class ClaimLetter(StoreLetter):

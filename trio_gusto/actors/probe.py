@@ -11,17 +11,29 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from ..model.facts import Fact
-from ..model.ids import JobId
+from ..model.facts import Fact, JobEnqueued
+from ..model.ids import JobId, to_uuid
+from ..model.instants import to_datetime
 
 if TYPE_CHECKING:
-    from ..model.job import ClaimedJob
+    from ..model.job import ClaimedJob, JobRequest
     from ..model.outcomes import AttemptOutcome
-    from ..model.states import JobState
+    from ..model.states import JobState, State
 
 logger = logging.getLogger("trio_gusto")
 
 Listener = Callable[[Fact], None]
+
+
+def enqueued(request: JobRequest, state: State) -> JobEnqueued:
+    """What is announced of a new job."""
+    return JobEnqueued(
+        at=to_datetime(request.created_at),
+        job_id=to_uuid(request.id),
+        name=request.name,
+        queue=request.queue,
+        state=state.word,
+    )
 
 
 class Gate(Protocol):

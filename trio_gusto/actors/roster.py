@@ -21,9 +21,14 @@ import trio
 
 from ..model.dependencies import Parent
 from ..model.ids import JobId
-from ..model.job import ClaimedJob
-from ..model.states import JobState
+from ..model.job import ClaimedJob, JobRequest
+from ..model.lanes import lane_of, room_of
+from ..model.states import JobState, State
+from .line import Line
 from .probe import BatchRecord
+
+NewJob = tuple[JobRequest, State]
+"""A job that is not stored yet, and its first state."""
 
 
 class Cause(Enum):
@@ -43,16 +48,17 @@ class Lease:
         "batch",
         "cancel_reason",
         "cause",
+        "children",
         "claimed",
         "fence",
-        "follows",
+        "is_behind",
+        "line",
         "over",
         "parents",
         "recorded",
         "slot",
         "started_at",
         "state",
-        "successor",
         "waited",
     )
 
@@ -68,11 +74,14 @@ class Lease:
         """Whether its outcome is on its way to the storage."""
         self.parents: tuple[Parent, ...] = ()
         """The jobs that this one waited for, read before its handler is entered."""
+        self.children: list[NewJob] | None = None
+        """The jobs that its handler wants stored with its success."""
         self.waited = False
         """Whether the handler has let the event loop have its turn."""
-        self.follows: Lease | None = None
-        """A lost attempt of the same job that has not ended here yet; this one waits for it."""
-        self.successor: Lease | None = None
+        self.line: Line | None = None
+        """Where it stands, if others have to wait for it, or it for them."""
+        self.is_behind = False
+        """Whether it was claimed to wait in a line, which then hands it to the executors."""
         self.recorded: trio.Event | None = None
         """Set when the outcome is recorded; there only while barriers are in use."""
         self.state: JobState | None = None
@@ -154,6 +163,11 @@ class Backlog:
         self._size += len(leases)
         if leases:
             self.wake(1)
+
+    def put_first(self, lease: Lease) -> None:
+        """Add one that was claimed before most that wait; the executor that asks next takes it."""
+        self._lane(lease.claimed.request.priority).appendleft(lease)
+        self._size += 1
 
     def _lane(self, priority: int) -> deque[Lease]:
         lane = self._lanes.get(-priority)
@@ -241,6 +255,7 @@ class Roster:
         "deadline_alarm",
         "has_let_go",
         "leases",
+        "lines",
         "mean_duration",
         "next_deadline",
         "slots",
@@ -250,6 +265,8 @@ class Roster:
 
     def __init__(self, concurrency: int) -> None:
         self.leases: dict[JobId, Lease] = {}
+        self.lines: dict[str, Line] = {}
+        """Of the lanes whose jobs run alone, and of which any is here."""
         self.slots = [Slot() for _ in range(concurrency)]
         self.changed = Alarm()
         """Rings for the poller when leases were let go of, and when the backlog runs low."""
@@ -262,7 +279,7 @@ class Roster:
         self.mean_duration: float | None = None
         """Microseconds a job takes, averaged over the recent ones; ``None`` before the first."""
         self.has_let_go = False
-        """Whether a lease was let go of since the last claim was made."""
+        """Whether a lease was let go of since the last claim was made, so that a lane may have room."""
         self.stopping = False
         """Whether this node is going down, and running jobs should come to an end."""
         self.unknown_names: set[str] = set()
@@ -295,28 +312,82 @@ class Roster:
         # A handler that outlived its lease may find a later attempt of its job here.
         if self.leases.get(lease.claimed.request.id) is lease:
             del self.leases[lease.claimed.request.id]
-        successor, lease.successor = lease.successor, None
-        if successor is not None:
-            self.backlog.put([successor])
+        if lease.line is not None:
+            self.step_out(lease)
+            self.backlog.wake(1)
         self.has_let_go = True
         self.changed.ring()
 
-    def let_go_all(self, leases: Sequence[Lease]) -> None:
-        """`let_go` of many at once."""
+    def let_go_all(self, leases: Sequence[Lease], *, frees_lanes: bool) -> None:
+        """`let_go` of many at once, whose handlers have returned. ``frees_lanes``: as `step_out` said."""
         held = self.leases
         for lease in leases:
             lease.batch.outstanding -= 1
             job_id = lease.claimed.request.id
             if held.get(job_id) is lease:
                 del held[job_id]
-            if lease.successor is not None:
-                self.backlog.put([lease.successor])
-                lease.successor = None
-        self.has_let_go = True
+        if frees_lanes:
+            self.has_let_go = True
         self.changed.ring()
+
+    def stand_in_lanes(self, leases: Sequence[Lease]) -> None:
+        """See to it that those just claimed wait for what must not run beside them in their lanes.
+
+        A job in a lane with more room stands in a line of its own: its end makes room for another.
+        """
+        for lease in leases:
+            request = lease.claimed.request
+            if lease.line is not None or request.details is None:
+                continue
+            lane = lane_of(request)
+            if lane is None:
+                continue
+            line = self.lines.get(lane) if room_of(request) == 1 else Line(lease)
+            if line is None:
+                lease.line = self.lines[lane] = Line(lease, lane)
+            elif line.front is lease:
+                lease.line = line
+            else:
+                line.join(lease)
+                line.low_water = len(line.waiting) // 2
+
+    def follow(self, lease: Lease, former: Lease) -> None:
+        """Let ``lease``, just won back, wait for the end of the lost attempt of its job.
+
+        That one may stand in the line of a lane, and then so does this.
+        """
+        if former.over:
+            return
+        if former.line is None:
+            former.line = Line(former)
+        former.line.join(lease)
+
+    def step_out(self, lease: Lease) -> bool:
+        """Its handler has ended, or will not be entered: let the next in its line go on.
+
+        Nobody is woken for that: an executor whose job has ended takes the next one itself.
+
+        Returns:
+            Whether it is worth while to claim more of its lane when its end is recorded.
+        """
+        line, lease.line = lease.line, None
+        assert line is not None
+        following = line.leave(lease)
+        left = len(line.waiting)
+        if following is not None:
+            self.backlog.put_first(following)
+            if left == line.low_water:
+                self.has_let_go = True  # so that more are claimed in time
+                self.changed.ring()
+        elif line.front is None and line.lane is not None:
+            self.lines.pop(line.lane, None)
+        return left <= line.low_water
 
     def take_unbegun(self) -> list[Lease]:
         """All that no executor has taken, in order: for giving them back."""
-        held = self.leases.values()
-        followers = [one for one in held if one.follows and one.follows.successor is one]
-        return [*self.backlog.take_all(), *followers]
+        waiting: list[Lease] = []
+        for lease in self.leases.values():
+            if lease.line is not None and lease.line.waiting:
+                waiting += lease.line.waiting
+                lease.line.waiting.clear()
+        return [*self.backlog.take_all(), *waiting]

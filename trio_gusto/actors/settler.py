@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from ..clock import Clock
 from ..model.errors import GustoError
-from ..model.facts import JobFinished, JobRetrying, LeaseRefused
+from ..model.facts import JobAwaitsCallback, JobFinished, JobRetrying, LeaseRefused
 from ..model.ids import JobId, to_uuid
 from ..model.instants import to_datetime
 from ..model.lifecycle import Ending, complete, settle
@@ -27,12 +27,20 @@ from ..model.outcomes import (
     TimedOut,
     describe,
 )
-from ..model.states import Completed, Failed, Ready, Scheduled, State
-from ..storage.messages import Commit, Committed, Complete, Completions, Conflict
+from ..model.states import AwaitingCallback, Completed, Failed, Ready, Scheduled, State
+from ..storage.messages import (
+    Commit,
+    Committed,
+    Complete,
+    Completions,
+    Conflict,
+    Insert,
+    Inserted,
+)
 from .desk import Reply, StorageDesk, StoreLetter
 from .probe import Probe
 from .reports import Reports
-from .roster import Lease, Roster
+from .roster import Cause, Lease, NewJob, Roster
 from .waiters import Waiters
 
 logger = logging.getLogger("trio_gusto")
@@ -46,6 +54,10 @@ def _nobody_cares(_due: int) -> None:
 
 def _nobody_waits(_parents: Sequence[JobId]) -> None:
     """Where there is no resolver to tell."""
+
+
+def _nobody_hears(_insert: Insert, _inserted: Inserted) -> None:
+    """Where there is nobody to tell of new jobs."""
 
 
 class Settler:
@@ -69,20 +81,30 @@ class Settler:
         self.on_due: Callable[[int], None] = _nobody_cares
         self.on_awaited: Callable[[Sequence[JobId]], None] = _nobody_waits
         """Told of jobs that have ended and that others wait for."""
+        self.on_children: Callable[[Insert, Inserted], None] = _nobody_hears
+        """Told of jobs that were stored with a success."""
         self._successes: SuccessLetter | None = None
         """The letter that takes up successes until it is on its way."""
 
     def settle(
-        self, lease: Lease, outcome: Outcome, *, now: int | None = None, delay: int | None = None
+        self,
+        lease: Lease,
+        outcome: Outcome,
+        *,
+        now: int | None = None,
+        delay: int | None = None,
+        callback: NewJob | None = None,
     ) -> State:
         """Record that the attempt under ``lease`` ended with ``outcome``; returns the new state.
 
-        ``delay`` (microseconds) is what the retry policy allowed.
+        ``delay`` (microseconds) is what the retry policy allowed. A success is recorded with the jobs
+        that its handler has enqueued, and with its ``callback``, if it has one.
         """
         if now is None:
             now = self._clock.instant()
         claimed = lease.claimed
-        ending = Ending(outcome, now, lease.started_at, delay, lease.cancel_reason)
+        called = None if callback is None else callback[0].id
+        ending = Ending(outcome, now, lease.started_at, delay, lease.cancel_reason, called)
         settlement = settle(claimed, ending)
         commit = Commit(
             claimed.request.id,
@@ -93,8 +115,14 @@ class Settler:
             exception=(
                 outcome.exception if isinstance(outcome, AttemptFailed | TimedOut) else None
             ),
+            forget_expiry=settlement.forget_expiry,
         )
+        if isinstance(settlement.state, Completed | AwaitingCallback):
+            commit.children = _children(lease, callback)
         lease.over = True
+        if lease.line is not None:
+            self._roster.step_out(lease)
+            self._roster.backlog.wake(1)
         if self.reports is not None:
             self.reports.go_before()
         self._desk.tell(SettlementLetter(commit, self, lease, outcome, now))
@@ -109,6 +137,8 @@ class Settler:
                 self.reports.go_before()
             letter = self._successes = SuccessLetter(self)
             self._desk.tell(letter)
+        if lease.line is not None and self._roster.step_out(lease):
+            letter.frees_lanes = True
         letter.leases.append(lease)
         letter.states.append(complete(lease.claimed, outcome, started_at, now))
 
@@ -121,7 +151,7 @@ class Settler:
         if isinstance(reply, Completions) and reply.awaited:
             self.on_awaited(reply.awaited)
         if isinstance(reply, Completions) and not reply.refused and not self._is_watched():
-            self._roster.let_go_all(letter.leases)
+            self._roster.let_go_all(letter.leases, frees_lanes=letter.frees_lanes)
             if self._waiters.are_there():
                 for lease in letter.leases:
                     self._waiters.notify(lease.claimed.request.id)
@@ -160,6 +190,16 @@ class Settler:
             )
             self._let_go(lease)
 
+    def refused(self, lease: Lease, now: int, error: GustoError) -> None:
+        """What the handler has enqueued could not be stored, so its success could not either.
+
+        It would be refused again, so there is no other attempt; nothing is lost, for the job can be
+        retried by hand.
+        """
+        reason = f"what it enqueued was refused: {error}"
+        lease.children = None
+        self.settle(lease, AttemptFailed(error, final=True, reason=reason), now=now)
+
     def _let_go(self, lease: Lease) -> None:
         self._roster.let_go(lease)
         batch = lease.batch
@@ -175,7 +215,7 @@ class Settler:
     def _tell_the_world(self, lease: Lease, outcome: Outcome, now: int, state: State) -> None:
         if isinstance(state, Scheduled | Ready):
             self.on_due(state.due)
-        else:
+        elif not isinstance(state, AwaitingCallback):
             self._waiters.notify(lease.claimed.request.id)
         if self._probe.listening:
             self._probe.announce(_fact(lease, outcome, now, state))
@@ -214,8 +254,8 @@ class Settler:
         """Settle an attempt whose handler was never entered: this node will not run it."""
         if lease.over:
             return  # called off while it waited its turn
-        if lease.follows is not None:
-            lease.follows.successor = None
+        if lease.cause is None:
+            lease.cause = Cause.SHUTDOWN  # it may have come to the backlog, and must not be entered
         if lease.cancel_reason is not None:
             self.settle(lease, AttemptCancelled(lease.cancel_reason))
         else:
@@ -225,14 +265,14 @@ class Settler:
 class SettlementLetter(StoreLetter):
     """An outcome on its way to the storage; it insists, and calls the settler back."""
 
-    __slots__ = ("_settler", "lease", "now", "outcome", "state")
+    __slots__ = ("_commit", "_settler", "lease", "now", "outcome", "state")
 
     insist = True
 
     def __init__(
         self, commit: Commit, settler: Settler, lease: Lease, outcome: Outcome, now: int
     ) -> None:
-        self.message = commit
+        self.message = self._commit = commit
         self.state = commit.state
         self.lease = lease
         self.outcome = outcome
@@ -241,13 +281,19 @@ class SettlementLetter(StoreLetter):
 
     def deliver(self, reply: Reply) -> None:
         """Hand the reply to the settler."""
+        children = self._commit.children
+        if children is not None and isinstance(reply, GustoError):
+            self._settler.refused(self.lease, self.now, reply)
+            return
+        if children is not None and isinstance(reply, Committed) and reply.inserted is not None:
+            self._settler.on_children(children, reply.inserted)
         self._settler.recorded(self.lease, self.outcome, self.now, self.state, reply)
 
 
 class SuccessLetter(StoreLetter):
     """The successes since the last letter of its kind was on its way; it insists, too."""
 
-    __slots__ = ("_sealed", "_settler", "leases", "states")
+    __slots__ = ("_sealed", "_settler", "frees_lanes", "leases", "states")
 
     insist = True
 
@@ -256,6 +302,8 @@ class SuccessLetter(StoreLetter):
         self.states: list[Completed] = []
         self._settler = settler
         self._sealed: Complete | None = None
+        self.frees_lanes = False
+        """Whether it is worth while to claim for a lane when this is recorded."""
 
     @property
     def size(self) -> int:
@@ -274,8 +322,27 @@ class SuccessLetter(StoreLetter):
         self._settler.succeeded(self, reply)
 
 
-def _fact(lease: Lease, outcome: Outcome, now: int, state: State) -> JobRetrying | JobFinished:
+def _children(lease: Lease, callback: NewJob | None) -> Insert | None:
+    """The jobs to be stored with a success, if there are any; the callback is the last."""
+    new = [*(lease.children or ()), *(() if callback is None else (callback,))]
+    if not new:
+        return None
+    return Insert([request for request, _ in new], [state for _, state in new])
+
+
+def _fact(
+    lease: Lease, outcome: Outcome, now: int, state: State
+) -> JobRetrying | JobFinished | JobAwaitsCallback:
     claimed = lease.claimed
+    if isinstance(state, AwaitingCallback):
+        return JobAwaitsCallback(
+            at=to_datetime(now),
+            job_id=to_uuid(claimed.request.id),
+            name=claimed.request.name,
+            queue=claimed.request.queue,
+            attempt=claimed.attempt,
+            callback_id=to_uuid(state.callback),
+        )
     error = describe(outcome)
     if isinstance(state, Scheduled | Ready):
         return JobRetrying(

@@ -13,20 +13,14 @@ import logging
 import trio
 
 from ..clock import Clock
+from ..model.attempts import claimed_again
 from ..model.errors import GustoError
 from ..model.facts import JobFinished, LeaseExpired
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
 from ..model.job import StoredJob
-from ..model.lanes import worker_of
-from ..model.lifecycle import (
-    Ending,
-    Overdue,
-    Settlement,
-    advance,
-    claimed_again,
-    settle,
-)
+from ..model.lanes import lane_of
+from ..model.lifecycle import Ending, Overdue, Settlement, advance, settle
 from ..model.outcomes import Lost
 from ..model.retention import Cut, Retention
 from ..model.states import Processing, Ready
@@ -155,8 +149,8 @@ class Sweeper:
             )
             if isinstance(settlement.state, Ready):
                 self._settler.on_due(settlement.state.due)
-            elif worker_of(job.request) is not None:
-                self._settler.on_due(now)  # its named worker is free for the next
+            elif lane_of(job.request) is not None:
+                self._settler.on_due(now)  # there is room for the next in its lane
             if self._probe.listening:
                 self._probe.announce(
                     LeaseExpired(

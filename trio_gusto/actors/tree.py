@@ -18,7 +18,10 @@ from ..clock import Clock
 from ..model.errors import StuckHandler
 from ..model.explanation import WorkersHere
 from ..model.ids import JobId, to_uuid
+from ..model.states import Ready, Scheduled, Waiting
 from ..options import Options
+from ..storage.beside import Transient
+from ..storage.messages import Insert, Inserted
 from ..storage.storage import Storage
 from .canceller import Canceller
 from .cron import Cron
@@ -29,7 +32,7 @@ from .holder import Holder
 from .listener import Listener
 from .parents import Parents
 from .poller import Poller, fence_after
-from .probe import Probe
+from .probe import Probe, enqueued
 from .reporter import Reporter
 from .reports import Reports
 from .resolver import Resolver
@@ -63,7 +66,9 @@ class Workers:
     ) -> None:
         self._probe = probe
         self._options = options
-        self._knows = workplace.knows
+        self._waiters = waiters
+        self._resolver = resolver
+        self.workplace = workplace
         self.roster = Roster(options.concurrency)
         self.settler = Settler(desk, self.roster, waiters, probe, clock)
         reports = self.settler.reports = Reports(desk, clock, options)
@@ -101,6 +106,7 @@ class Workers:
         self.heart.on_paused = self.poller.hold
         self.settler.on_due = self.poller.note_due
         self.settler.on_awaited = resolver.note
+        self.settler.on_children = self._hear_of
 
     def children(self) -> list[Child]:
         """In the order to start them: whoever supplies comes after those who are supplied."""
@@ -117,11 +123,29 @@ class Workers:
         """What they can do for a job of this handler and queue."""
         queues = self._options.queues
         return WorkersHere(
-            knows_handler=self._knows(name),
+            knows_handler=self.workplace.knows(name),
             serves_queue=queues is None or queue in queues,
             free=self.roster.free(),
             concurrency=len(self.roster.slots),
         )
+
+    def _hear_of(self, insert: Insert, inserted: Inserted) -> None:
+        """New jobs were stored with a success."""
+        for replaced in inserted.replaced:
+            self._waiters.notify(replaced)
+        for position, (request, state) in enumerate(
+            zip(insert.requests, insert.states, strict=True)
+        ):
+            if position in inserted.existing:
+                continue
+            if isinstance(state, Ready | Scheduled):
+                self.poller.note_due(state.due)
+            elif isinstance(state, Waiting):
+                self._resolver.note(state.parents)  # they may have ended already
+            if request.expire_on is not None:
+                self.sweeper.news.ring()
+            if self._probe.listening:
+                self._probe.announce(enqueued(request, state))
 
     async def until_idle(self) -> None:
         """Wait until nothing is due, nothing is held, and nothing has been heard of."""
@@ -196,6 +220,7 @@ class Tree:
         options: Options,
         workplace: Workplace | None,
         beside: Sequence[Child] = (),
+        memory: Transient | None = None,
     ) -> None:
         self.node = node
         self.storage = storage
@@ -206,7 +231,7 @@ class Tree:
         self.up = trio.Event()
         """Set when every actor is ready."""
         self._beside = beside
-        self.desk = StorageDesk(storage)
+        self.desk = StorageDesk(storage, memory)
         self.waiters = Waiters()
         self.resolver = Resolver(self.desk, self.waiters, probe, clock)
         self.workers = None if workplace is None else self.hire(workplace)
@@ -259,10 +284,21 @@ class Tree:
                     await self.supervisor.stop()
             finally:
                 self.desk.close()
+                self.waiters.notify_all()
+                self._complain_of_what_is_left()
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + CLEANUP):
                     await self.storage.detach(self.node)
         if self.supervisor.fault is not None:
             raise self.supervisor.fault
+
+    def _complain_of_what_is_left(self) -> None:
+        left = self.desk.left_in_memory()
+        if left:
+            logger.warning(
+                "%d jobs that are not durable have not ended, and are lost with this process unless "
+                "the app runs again in it",
+                left,
+            )
 
     async def _serve(self) -> None:
         """Until asked to come down, or an actor has died for good."""

@@ -25,7 +25,7 @@ from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
 from ..options import Options
 from ..storage.messages import Renew
-from ..storage.storage import Storage
+from .desk import StorageDesk
 from .probe import Probe
 from .roster import Lease, Roster
 
@@ -41,14 +41,14 @@ class Watchdog:
     def __init__(
         self,
         node: str,
-        storage: Storage,
+        desk: StorageDesk,
         roster: Roster,
         probe: Probe,
         options: Options,
         fence_after: float,
     ) -> None:
         self._node = node
-        self._storage = storage
+        self._desk = desk
         self._roster = roster
         self._probe = probe
         self._options = options
@@ -124,7 +124,7 @@ class Watchdog:
         now = time.time_ns() // 1000
         until = now + round(self._options.lease * MICROSECONDS)
         held = [(lease.claimed.request.id, lease.claimed.token) for lease in leases]
-        renewed = self._storage.renew_blocking(Renew(self._node, now, until, held))
+        renewed = self._desk.storage.renew_blocking(Renew(self._node, now, until, held))
         if renewed is not None:
             for lease in leases:
                 if lease.claimed.request.id not in renewed.lost:

@@ -22,9 +22,13 @@ from ..serialization.handler import Handler
 from ..serialization.registry import Registry
 from ..serialization.views import view
 from ..services import Scope, ServiceResolver
+from .roster import NewJob
 
 Proceed = Callable[[], Awaitable[object]]
 """Runs the handler, and answers what it returned."""
+
+CallBack = Callable[[ClaimedJob, str | None], NewJob]
+"""The callback of a job, to be given the (wire form of the) result."""
 
 Around = Callable[[Proceed], Coroutine[Any, Any, object]]
 """Runs a handler with what is around it."""
@@ -56,6 +60,8 @@ class Workplace:
         "_registry",
         "_services",
         "around",
+        "call_back",
+        "queue",
         "stations",
     )
 
@@ -66,6 +72,7 @@ class Workplace:
         calls: Calls,
         services: ServiceResolver,
         default_retry: RetryPolicy,
+        call_back: CallBack,
         around: Around | None = None,
     ) -> None:
         self._registry = registry
@@ -73,6 +80,9 @@ class Workplace:
         self._calls = calls
         self._services = services
         self._default_retry = default_retry
+        self.call_back = call_back
+        self.queue: object = None
+        """The queue whose workers these are, for `current_job`; nothing here looks at it."""
         self.around = around
         """What is around every handler, if anything is."""
         self.stations: dict[str, Station] = {}

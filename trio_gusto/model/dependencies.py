@@ -3,7 +3,9 @@
 Rule 1: a condition is judged from how many of the parents are in which state, and from nothing else.
 Rule 2: `FAILURE` and `FINISH` are judged when all parents have ended. `SUCCESS` is lost with the first
         parent that ends otherwise; then nobody has to wait for the rest.
-Rule 3: a verdict is final. What happens to a parent afterwards (a retry by hand) changes nothing.
+Rule 3: a job whose handler has returned waits for its callback as for a parent that has to complete;
+        where a continuation would be cancelled, it has failed.
+Rule 4: a verdict is final. What happens to a parent afterwards (a retry by hand) changes nothing.
 
 An order in which jobs wait for each other in a circle cannot come up: a job may wait only for jobs
 that were stored before it.
@@ -18,8 +20,8 @@ import attrs
 
 from .failure import JobError
 from .job import StoredJob
-from .lifecycle import CalledOff, ParentsEnded, Settlement, advance
-from .states import Condition, JobState, Waiting
+from .lifecycle import CallbackFailed, CalledOff, ParentsEnded, Settlement, advance
+from .states import AwaitingCallback, Condition, JobState, Waiting
 
 PARENTS_FAILED = "not all of its parents completed"
 """The reason of a continuation that wanted success."""
@@ -89,10 +91,13 @@ def judge(condition: Condition, parents: Mapping[JobState, int]) -> Verdict:
 def resolve(dependent: Dependent, now: int) -> Settlement | None:
     """What becomes of a waiting job at ``now``; ``None`` while it has to wait on."""
     state = dependent.job.state
-    assert isinstance(state, Waiting)
+    assert isinstance(state, Waiting | AwaitingCallback)
     match judge(state.condition, dependent.parents):
         case Release():
             return advance(dependent.job, ParentsEnded(now))
+        case GiveUp() if isinstance(state, AwaitingCallback):
+            (word,) = dependent.parents
+            return advance(dependent.job, CallbackFailed(now, word))
         case GiveUp(reason=reason):
             return advance(dependent.job, CalledOff(now, reason))
         case WaitOn():

@@ -18,9 +18,9 @@ from .explanation import Explanation, Reason, Surroundings
 from .ids import JobId, to_uuid
 from .instants import to_datetime
 from .job import StoredJob
-from .lanes import worker_of
 from .outcomes import AttemptOutcome
 from .states import (
+    AwaitingCallback,
     Cancelled,
     Completed,
     Condition,
@@ -67,6 +67,19 @@ def _overdue(job: StoredJob, _state: object, around: Surroundings) -> Explanatio
         "the next sweep of a worker records its end.",
         reason=Reason.OVERDUE,
         details={"expire_on": to_datetime(expire_on)},
+    )
+
+
+def _behind_callback(
+    _job: StoredJob, state: Waiting | AwaitingCallback, _around: Surroundings
+) -> Explanation | None:
+    if not isinstance(state, AwaitingCallback):
+        return None
+    return Explanation(
+        sentence="Its handler has returned; it waits for its callback, a job of its own, to end.",
+        reason=Reason.WAITING_FOR_CALLBACK,
+        blocking=(to_uuid(state.callback),),
+        details={"started_at": to_datetime(state.started_at), "node_id": state.node},
     )
 
 
@@ -168,17 +181,40 @@ def _paused(job: StoredJob, state: Ready, around: Surroundings) -> Explanation |
 
 
 def _worker_busy(job: StoredJob, state: Ready, around: Surroundings) -> Explanation | None:
-    if around.at_work is None:
+    details = job.request.details
+    if details is None or details.worker is None or not around.in_lane:
         return None
-    worker, running = worker_of(job.request), to_uuid(around.at_work)
+    told = f"runs job {to_uuid(around.in_lane[0])}"
+    if len(around.in_lane) > 1:
+        told += f", and {len(around.in_lane) - 1} more are leased in a row to its node"
     explanation = _due(
         job,
         state,
         Reason.WORKER_BUSY,
-        f"its named worker {worker!r} runs job {running}",
-        worker=worker,
+        f"its named worker {details.worker!r} {told}",
+        worker=details.worker,
     )
-    return attrs.evolve(explanation, blocking=(running,))
+    return attrs.evolve(explanation, blocking=_named(around.in_lane))
+
+
+def _at_its_limit(job: StoredJob, state: Ready, around: Surroundings) -> Explanation | None:
+    details = job.request.details
+    if details is None or details.concurrency_key is None:
+        return None
+    key, limit, leased = details.concurrency_key, details.concurrency_limit, around.in_lane
+    if len(leased) < limit:
+        return None
+    explanation = _due(
+        job,
+        state,
+        Reason.CONCURRENCY_LIMIT,
+        f"{_count(leased, 'job')} with the concurrency key {key!r} run or are leased, "
+        f"of {limit} at once; they are {', '.join(str(to_uuid(one)) for one in leased[:3])}"
+        f"{' and others' if len(leased) > 3 else ''}",
+        concurrency_key=key,
+        concurrency_limit=limit,
+    )
+    return attrs.evolve(explanation, blocking=_named(leased))
 
 
 def _unknown_handler(job: StoredJob, state: Ready, around: Surroundings) -> Explanation | None:
@@ -335,12 +371,19 @@ def _ended(
 
 
 RULES: Mapping[JobState, Sequence[Rule]] = {
-    JobState.WAITING: (_overdue, _behind_its_schedule, _behind_parents, _about_to_be_released),
+    JobState.WAITING: (
+        _overdue,
+        _behind_callback,
+        _behind_its_schedule,
+        _behind_parents,
+        _about_to_be_released,
+    ),
     JobState.SCHEDULED: (_overdue, _after_an_attempt, _not_due),
     JobState.READY: (
         _overdue,
         _paused,
         _worker_busy,
+        _at_its_limit,
         _unknown_handler,
         _queue_not_served,
         _executors_busy,

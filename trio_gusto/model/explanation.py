@@ -22,6 +22,9 @@ class Reason(StrEnum):
     WAITING_FOR_RELEASE = "waiting_for_release"
     """Nothing keeps it any more, and it is about to be released, or cancelled."""
 
+    WAITING_FOR_CALLBACK = "waiting_for_callback"
+    """Its handler has returned, and its callback has not ended."""
+
     WAITING_FOR_EARLIER = "waiting_for_earlier"
     """Earlier jobs of its schedule have not ended."""
 
@@ -42,6 +45,9 @@ class Reason(StrEnum):
 
     WORKER_BUSY = "worker_busy"
     """Its named worker runs another job."""
+
+    CONCURRENCY_LIMIT = "concurrency_limit"
+    """As many jobs with its concurrency key run as its limit allows."""
 
     UNKNOWN_HANDLER = "unknown_handler"
     """This process runs jobs, and does not know its handler."""
@@ -104,7 +110,7 @@ class Surroundings:
     ``live`` are the parents, or the earlier jobs of its schedule, that have not ended. ``is_lost``:
     its lease has passed, or its node is known to be gone. ``workers`` is ``None`` in a process that
     runs no jobs; what other processes do is not known. ``pause`` is one that covers it, and
-    ``at_work`` the job that its named worker runs.
+    ``in_lane`` the leased jobs of its named worker or concurrency key.
     """
 
     now: int
@@ -112,4 +118,4 @@ class Surroundings:
     is_lost: bool = False
     workers: WorkersHere | None = None
     pause: StoredPause | None = None
-    at_work: JobId | None = None
+    in_lane: Sequence[JobId] = ()

@@ -72,6 +72,14 @@ class JobReleased(JobFact):
 
 
 @attrs.frozen(kw_only=True)
+class JobAwaitsCallback(JobFact):
+    """The handler has returned; the job ends when its callback, ``callback_id``, has ended."""
+
+    attempt: int
+    callback_id: UUID
+
+
+@attrs.frozen(kw_only=True)
 class JobFinished(JobFact):
     """The job has ended, and that is recorded."""
 

@@ -32,7 +32,11 @@ class Details:
     ``batch`` is the one that it belongs to. ``on_conflict`` is a word of `uniqueness.OnConflict`:
     what is done when another live job has the ``unique_key``. ``worker`` is the
     named worker that runs it. ``context`` are JSON values that middleware had it carry from where it
-    was enqueued.
+    was enqueued. ``callback`` is the name of the handler that is called with its result.
+    At most ``concurrency_limit`` jobs with its ``concurrency_key`` run while it does.
+
+    Two are never stored: a job that is not ``durable`` is kept in memory only, and an ``errand`` is what
+    hands the handler's very result or exception to somebody who waits for it in this process.
     """
 
     ref_id: str | None = None
@@ -50,6 +54,19 @@ class Details:
     on_conflict: str = "raise"
     worker: str | None = None
     context: Mapping[str, object] | None = None
+    callback: str | None = None
+    durable: bool = True
+    errand: Errand | None = None
+    concurrency_key: str | None = None
+    concurrency_limit: int = 1
+
+
+@attrs.define
+class Errand:
+    """What came out of a handler last: its result, and what it raised, if it raised anything."""
+
+    result: object = None
+    error: BaseException | None = None
 
 
 @attrs.define
@@ -146,7 +163,8 @@ class Job:
     ``attempt`` counts the attempts spent so far. ``args`` are the stored positional arguments and
     ``kwargs`` the keyword ones, as plain JSON values. ``reason`` says why the job is cancelled,
     skipped, expired or failed; ``error`` is the exception of its last attempt while that has not
-    been made good by a later one. ``progress`` is what its handler reported last, in this attempt or
+    been made good by a later one. ``concurrency_limit`` is ``None`` without a ``concurrency_key``.
+    ``progress`` is what its handler reported last, in this attempt or
     an earlier one.
     """
 
@@ -177,6 +195,8 @@ class Job:
     metadata: Mapping[str, object]
     timeout: float | None
     worker: str | None = None
+    concurrency_key: str | None = None
+    concurrency_limit: int | None = None
     progress: Progress | None = None
     unique_key: str | None = None
     batch_id: UUID | None = None

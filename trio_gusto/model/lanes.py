@@ -1,36 +1,109 @@
-"""Named workers: the jobs of one run one at a time, in order, wherever they run.
+"""Lanes: of the jobs of one lane only so many run at once, in order, wherever they run.
 
-A named worker is a lane with room for one. It is at work as long as a job of it is processing, so it
-is free again exactly when that lease is: settled, given back or recovered. Nothing is remembered.
+A named worker is a lane with room for one. A concurrency key is one whose room each job says for itself.
+A lane is occupied by the leases of its jobs and by nothing else, so it is free again exactly when they
+are: settled, given back or recovered. Nothing is remembered.
+
+Where there is room for one, a node may be given several jobs in a row. It runs them strictly one after
+another, so one of them at most is running; and until all of them are settled, no other node gets any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+import attrs
 
 from .job import JobRequest
 
+_OF_WORKER, _OF_KEY = "worker ", "key "
+
+
+def lane_of(request: JobRequest) -> str | None:
+    """The name of the lane a job is in; most are in none. Workers and keys of one name are apart."""
+    details = request.details
+    if details is None:
+        return None
+    if details.worker is not None:
+        return _OF_WORKER + details.worker
+    return None if details.concurrency_key is None else _OF_KEY + details.concurrency_key
+
+
+def room_of(request: JobRequest) -> int:
+    """How many jobs of its lane may run at once for this one to be among them."""
+    return 1 if request.details is None else request.details.concurrency_limit
+
+
+@attrs.define
+class Occupancy:
+    """The leases in one lane: how many, how many of them on jobs that run alone, and of those the
+    ones that the claiming node holds."""
+
+    leases: int = 0
+    singles: int = 0
+    own: int = 0
+
+    def add(self, room: int, count: int = 1, *, is_own: bool) -> None:
+        """So many leases more, on jobs with this ``room``."""
+        self.leases += count
+        if room == 1:
+            self.singles += count
+            if is_own:
+                self.own += count
+
+    def takes(self, room: int, depth: int, *, spends_last: bool = False) -> bool:
+        """Whether a job with this ``room`` may be leased besides.
+
+        Behind another, a job waits for its turn; so none is put there that would spend its last
+        attempt, and no more than ``depth`` are leased ahead to one node.
+        """
+        if not self.leases:
+            return True
+        if room > 1:
+            return self.leases < room and self.singles <= 1
+        return self.own == self.leases and self.own < depth and not spends_last
+
 
 class Lanes:
-    """Which named workers are at work, while a claim is filled."""
+    """What is leased in each lane, while a claim is filled.
 
-    def __init__(self, at_work: Iterable[str]) -> None:
-        self._at_work = set(at_work)
+    A lane whose next job may not be taken is closed for the rest of the claim: those behind it must
+    not overtake it. ``find`` tells what is leased in a lane already, and gives it away. ``depth`` is the
+    number of jobs that run alone which the claiming node may hold of one lane.
+    """
 
-    def is_free(self, worker: str | None) -> bool:
-        """Whether a job of this worker may be taken; of none, any may."""
-        return worker is None or worker not in self._at_work
+    def __init__(self, find: Callable[[str], Occupancy | None], depth: int = 1) -> None:
+        self.closed: set[str] = set()
+        self._find = find
+        self._depth = depth
+        self._met: dict[str, Occupancy] = {}
 
-    def admit(self, worker: str | None) -> bool:
-        """Whether the next job in claim order may be taken; if so, it is, and others have to wait."""
-        if worker is None:
-            return True
-        if worker in self._at_work:
+    @classmethod
+    def of(cls, leased: Iterable[tuple[str, int, int, int]], depth: int) -> Lanes:
+        """``leased``: each lane with what an `Occupancy` holds."""
+        occupied = {lane: Occupancy(*numbers) for lane, *numbers in leased}
+        lanes = cls(occupied.get, depth)
+        lanes.closed.update(
+            lane for lane, occupancy in occupied.items() if _is_full(lane, occupancy, depth)
+        )
+        return lanes
+
+    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
+        """Whether the next job of a lane in claim order may be taken; if so, it is."""
+        if lane in self.closed:
             return False
-        self._at_work.add(worker)
+        occupancy = self._met.get(lane)
+        if occupancy is None:
+            occupancy = self._met[lane] = self._find(lane) or Occupancy()
+        if not occupancy.takes(room, self._depth, spends_last=spends_last):
+            self.closed.add(lane)
+            return False
+        occupancy.add(room, is_own=True)
+        if occupancy.own >= self._depth and _is_full(lane, occupancy, self._depth):
+            self.closed.add(lane)
         return True
 
 
-def worker_of(request: JobRequest) -> str | None:
-    """The named worker of a job; most have none."""
-    return None if request.details is None else request.details.worker
+def _is_full(lane: str, occupancy: Occupancy, depth: int) -> bool:
+    """Whether it is known that no other job may be taken: all jobs of a named worker run alone."""
+    return lane.startswith(_OF_WORKER) and not occupancy.takes(1, depth)

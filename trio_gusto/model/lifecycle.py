@@ -13,11 +13,12 @@ its table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import attrs
 
 from .errors import IllegalTransition
+from .ids import JobId
 from .job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
 from .outcomes import (
     AttemptCancelled,
@@ -31,10 +32,12 @@ from .outcomes import (
     describe,
 )
 from .states import (
+    AwaitingCallback,
     Cancelled,
     Completed,
     Expired,
     Failed,
+    JobState,
     Processing,
     Ready,
     Scheduled,
@@ -57,6 +60,14 @@ class ParentsEnded:
     """Everything it waited for has ended, the way it wanted."""
 
     now: int
+
+
+@attrs.define
+class CallbackFailed:
+    """Its callback has ended otherwise than completed: as ``word``."""
+
+    now: int
+    word: JobState
 
 
 @attrs.define
@@ -96,7 +107,8 @@ class Ending:
 
     ``delay`` (microseconds) is what the retry policy answered, ``None`` for "no more attempts";
     ``cancel_reason`` is set when its cancellation was asked for meanwhile; ``started_at`` is
-    ``None`` when its handler was never entered.
+    ``None`` when its handler was never entered. ``callback`` is the job that is to be given the result,
+    if there is one.
     """
 
     outcome: Outcome
@@ -104,6 +116,7 @@ class Ending:
     started_at: int | None
     delay: int | None = None
     cancel_reason: str | None = None
+    callback: JobId | None = None
 
 
 @attrs.define
@@ -185,7 +198,43 @@ def _complete(job: ClaimedJob, ending: Ending) -> Settlement:
     outcome = ending.outcome
     assert isinstance(outcome, Succeeded)
     assert ending.started_at is not None
+    if ending.callback is not None:
+        return _await_callback(job, ending, ending.callback, outcome)
     return Settlement(complete(job, outcome, ending.started_at, ending.now), job.attempt)
+
+
+def _await_callback(
+    job: ClaimedJob, ending: Ending, callback: JobId, outcome: Succeeded
+) -> Settlement:
+    """Its ``expire_on`` holds no more: it has been started in time."""
+    if outcome.result_error is not None:
+        reason = f"its result could not be stored for its callback: {outcome.result_error}"
+        return _end(job, ending, Failed(ending.now, reason))
+    assert ending.started_at is not None
+    state = AwaitingCallback(callback, ending.started_at, job.claimed_at, job.node, outcome.result)
+    return Settlement(state, job.attempt, _record(job, ending), forget_expiry=True)
+
+
+def _called_back(job: StoredJob, happening: ParentsEnded) -> Settlement:
+    state = job.state
+    assert isinstance(state, AwaitingCallback)
+    completed = Completed(
+        happening.now, state.started_at, state.claimed_at, state.node, state.result
+    )
+    return Settlement(completed, job.attempt)
+
+
+_HOW = {
+    JobState.FAILED: "failed",
+    JobState.CANCELLED: "was cancelled",
+    JobState.SKIPPED: "was skipped",
+    JobState.EXPIRED: "expired",
+}
+
+
+def _miss_callback(job: StoredJob, happening: CallbackFailed) -> Settlement:
+    reason = f"its callback {_HOW[happening.word]}"
+    return Settlement(Failed(happening.now, reason), job.attempt)
 
 
 def complete(job: ClaimedJob, outcome: Succeeded, started_at: int, now: int) -> Completed:
@@ -301,7 +350,10 @@ TRANSITIONS: dict[tuple[type, type], tuple[Rule, tuple[type, ...]]] = {
     (Ready, Claimed): (_claim, (Processing,)),
     **{(state, CalledOff): (_call_off, (Cancelled,)) for state in PENDING},
     **{(state, Overdue): (_expire, (Expired, Failed)) for state in PENDING},
-    (Processing, Succeeded): (_complete, (Completed,)),
+    (AwaitingCallback, ParentsEnded): (_called_back, (Completed,)),
+    (AwaitingCallback, CallbackFailed): (_miss_callback, (Failed,)),
+    (AwaitingCallback, CalledOff): (_call_off, (Cancelled,)),
+    (Processing, Succeeded): (_complete, (Completed, AwaitingCallback, Failed)),
     (Processing, AttemptFailed): (_fail, (Scheduled, Ready, Failed, Cancelled)),
     (Processing, TimedOut): (_time_out, (Scheduled, Ready, Failed, Cancelled)),
     (Processing, Snoozed): (_snooze, (Scheduled, Ready, Failed, Cancelled)),
@@ -318,7 +370,13 @@ TRANSITIONS: dict[tuple[type, type], tuple[Rule, tuple[type, ...]]] = {
 
 def advance(
     job: StoredJob,
-    happening: FellDue | ParentsEnded | Claimed | CalledOff | Overdue | RetriedByHand,
+    happening: FellDue
+    | ParentsEnded
+    | CallbackFailed
+    | Claimed
+    | CalledOff
+    | Overdue
+    | RetriedByHand,
 ) -> Settlement:
     """What becomes of a job that is not running.
 
@@ -339,25 +397,3 @@ def settle(job: ClaimedJob, ending: Ending) -> Settlement:
 def may(state: State, happening: type) -> bool:
     """Whether the table lists ``happening`` for a job in ``state``."""
     return (type(state), happening) in TRANSITIONS
-
-
-def attempts_of(job: StoredJob) -> Sequence[AttemptRecord | Processing | Completed]:
-    """All attempts of a job: those recorded, then the one that its state itself records."""
-    state = job.state
-    if isinstance(state, Processing | Completed):
-        return (*job.history, state)
-    return job.history
-
-
-def claimed_again(job: StoredJob) -> ClaimedJob:
-    """The claim that a processing job is under, read back from the storage.
-
-    Used to settle an attempt in its node's place, when that has vanished. The instant it was due
-    at is not kept while a job runs; what it was first due at serves for it, or the claim itself if
-    that came sooner (a job retried by hand does not wait for its `execute_after`).
-    """
-    state, request = job.state, job.request
-    assert isinstance(state, Processing)
-    due = request.created_at if request.execute_after is None else request.execute_after
-    due = min(due, state.claimed_at)
-    return ClaimedJob(request, job.attempt, job.version, due, state.node, state.claimed_at)

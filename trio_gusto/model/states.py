@@ -62,6 +62,28 @@ class Waiting:
 
 
 @attrs.define
+class AwaitingCallback:
+    """The handler returned, and ``callback``, the job that is given its result, has not ended yet.
+
+    The attempt is over and recorded; the rest is what `Completed` will say.
+    """
+
+    callback: JobId
+    started_at: int
+    claimed_at: int
+    node: str
+    result: str | None = None
+
+    word = JobState.WAITING
+    condition = Condition.SUCCESS
+
+    @property
+    def parents(self) -> tuple[JobId, ...]:
+        """What it waits for."""
+        return (self.callback,)
+
+
+@attrs.define
 class Scheduled:
     """Not due before ``due``: an `execute_after` ahead, a retry's delay, or a snooze."""
 
@@ -152,7 +174,10 @@ class Expired:
     word = JobState.EXPIRED
 
 
-Live = Waiting | Scheduled | Ready | Processing
+AWAITING = (Waiting, AwaitingCallback)
+"""States of a job that waits for others; both have ``parents`` and a ``condition``."""
+
+Live = Waiting | AwaitingCallback | Scheduled | Ready | Processing
 """States of a job that has not ended."""
 
 Ended = Completed | Failed | Cancelled | Skipped | Expired

@@ -46,6 +46,10 @@ def _max_attempts(key: str, value: object) -> int:
     return check.integer(key, value, 1, 1_000_000)
 
 
+def _concurrency_limit(key: str, value: object) -> int:
+    return check.integer(key, value, 1, 1_000_000)
+
+
 def _tenant(key: str, value: object) -> str:
     return check.text(key, value, may_be_empty=True)
 
@@ -73,6 +77,13 @@ def policy(key: str, value: object) -> object:
     return value
 
 
+def _callback(key: str, value: object) -> object:
+    """The function itself; which handler that is, the registry knows."""
+    if value is not None and not callable(value):
+        raise OptionsError(key, value, "give a handler of this app, or None")
+    return value
+
+
 def _stored_policy(key: str, value: Any) -> Mapping[str, object]:
     policy(key, value)
     return retry.to_wire(value)
@@ -91,6 +102,8 @@ READERS: Mapping[str, Callable[[str, Any], object]] = {
     "priority": _priority,
     "tenant": _tenant,
     "worker": _optional_text,
+    "concurrency_key": _optional_text,
+    "concurrency_limit": _concurrency_limit,
     "max_attempts": _max_attempts,
     "retry": _stored_policy,
     "timeout": _timeout,
@@ -101,6 +114,8 @@ READERS: Mapping[str, Callable[[str, Any], object]] = {
     "created_by": _optional_text,
     "user_id": _optional_text,
     "metadata": _metadata,
+    "callback": _callback,
+    "durable": _flag,
 }
 NAMING: Mapping[str, Callable[[str, Any], object]] = {
     "name": check.text,

@@ -29,7 +29,7 @@ from .ref import JobRef, unhappy
 from .signatures import AnyMethod, Method, R, Ts
 from .staging import SLICE as STAGED_AT_ONCE
 from .staging import Staging
-from .unique import require_own
+from .unique import require_durable, require_own
 
 if TYPE_CHECKING:
     from .jobqueue import JobQueue
@@ -123,7 +123,7 @@ class Batch:
             before = jobs[-1].sequence
 
     async def _stored(self) -> StoredBatch:
-        found = (await self._queue.reader.read(Batches(1, batch_id=self._id))).batches
+        found = (await self._queue.reader.desk.read(Batches(1, batch_id=self._id))).batches
         if not found:
             raise BatchError.unknown(self.id)
         return found[0]
@@ -132,7 +132,7 @@ class Batch:
         self, states: frozenset[JobState], *, before: int | None = None, limit: int = SLICE
     ) -> list[StoredJob]:
         query = Find(limit, before, states=states, batch=self._id)
-        return list((await self._queue.reader.read(query)).jobs)
+        return list((await self._queue.reader.desk.read(query)).jobs)
 
     async def _every(self, states: frozenset[JobState]) -> list[StoredJob]:
         jobs = page = await self._jobs(states)
@@ -168,7 +168,7 @@ class OpenBatch(Batch):
 
     @overload
     def enqueue(
-        self, fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     @overload
     def enqueue(
@@ -176,19 +176,19 @@ class OpenBatch(Batch):
         fn: Callable[[Any, *Ts], Coroutine[Any, Any, R]],
         /,
         *args: *Ts,
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     def enqueue(
-        self, fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     @overload
     def enqueue(
-        self, fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     @overload
     def enqueue(
-        self, fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     def enqueue(self, fn: Callable[..., Any], /, *args: object, **options: Any) -> JobRef[Any]:
         """Add a job; it is stored when the block ends. The same arguments as `JobQueue.enqueue`.
@@ -276,7 +276,7 @@ class OpenBatch(Batch):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     def continue_with(
@@ -285,7 +285,7 @@ class OpenBatch(Batch):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     def continue_with(
@@ -294,7 +294,7 @@ class OpenBatch(Batch):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     def continue_with(
@@ -303,7 +303,7 @@ class OpenBatch(Batch):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     def continue_with(
@@ -312,7 +312,7 @@ class OpenBatch(Batch):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     def continue_with(
         self, fn: Callable[..., Any], /, *args: object, on: On = "success", **options: Any
@@ -375,6 +375,7 @@ class OpenBatch(Batch):
             options = {"tenant": self._tenant, **options}
         request = self._queue.draft(fn, args, options)
         require_own(request, "a batch")
+        require_durable(request, "a job of a batch")
         return request
 
     def _check_open(self) -> None:

@@ -151,6 +151,7 @@ class Batching(QueuePart):
                 self._ears.called_off(job.request.id, reason)
             else:
                 self._waiters.notify(job.request.id)
+                await self._canceller.cancel_callback(job, reason)
         if awaited:
             self._ears.awaited(tuple(awaited))
         return called_off

@@ -29,18 +29,21 @@ class Call(Generic[R_co]):
 
 @overload
 def call(
-    fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+    fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, **options: Unpack[JobOptions[R]]
 ) -> Call[R]: ...
 @overload
 def call(
-    fn: Callable[[Any, *Ts], Coroutine[Any, Any, R]], /, *args: *Ts, **options: Unpack[JobOptions]
+    fn: Callable[[Any, *Ts], Coroutine[Any, Any, R]],
+    /,
+    *args: *Ts,
+    **options: Unpack[JobOptions[R]],
 ) -> Call[R]: ...
 @overload
-def call(fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions]) -> Call[R]: ...
+def call(fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions[R]]) -> Call[R]: ...
 @overload
-def call(fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]) -> Call[R]: ...
+def call(fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions[R]]) -> Call[R]: ...
 @overload
-def call(fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]) -> Call[R]: ...
+def call(fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions[R]]) -> Call[R]: ...
 def call(fn: Callable[..., Any], /, *args: object, **options: Any) -> Call[Any]:
     """Describe a call without enqueuing it; the same arguments as `JobQueue.enqueue`."""
     return Call(fn, args, options)

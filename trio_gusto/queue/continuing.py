@@ -18,7 +18,7 @@ from .conditions import On, condition_of, with_parents
 from .part import QueuePart
 from .ref import JobRef
 from .signatures import AnyMethod, Method, R, Ts
-from .unique import store_unique
+from .unique import require_durable, store_unique
 
 Parent = JobRef[Any] | Job | Batch | UUID
 """What names a job or batch that others wait for."""
@@ -35,7 +35,7 @@ class Continuing(QueuePart):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     async def continue_with(
@@ -45,7 +45,7 @@ class Continuing(QueuePart):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     async def continue_with(
@@ -55,7 +55,7 @@ class Continuing(QueuePart):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     async def continue_with(
@@ -65,7 +65,7 @@ class Continuing(QueuePart):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     async def continue_with(
@@ -75,7 +75,7 @@ class Continuing(QueuePart):
         /,
         *args: *Ts,
         on: On = "success",
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     async def continue_with(
         self,
@@ -124,6 +124,7 @@ class Continuing(QueuePart):
         """
         state = Waiting(parent_ids(parents), condition_of(on))
         request = with_parents(self._drafter.draft(fn, args, options), state.parents)
+        require_durable(request, "a continuation")
         if key_of(request) is None:
             await self._desk.ask(Insert((request,), (state,)))
         else:

@@ -5,8 +5,6 @@ Nothing here is stored; everything that can be wrong with a call comes out here.
 
 from __future__ import annotations
 
-import os
-import struct
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -16,7 +14,7 @@ from ..actors.probe import Probe
 from ..clock import Clock
 from ..job_options import Resolved, Resolver
 from ..model.errors import OptionsError
-from ..model.ids import RANDOM_BITS, IdSource, JobId
+from ..model.ids import JobId
 from ..model.instants import to_datetime
 from ..model.job import JobRequest
 from ..options.job_values import Moment
@@ -24,20 +22,12 @@ from ..serialization.calls import Calls, Encode
 from ..serialization.codec import Codec
 from ..serialization.handler import Handler
 from ..serialization.registry import Registry
+from .callbacks import Callbacks
 
 Recipe = tuple[Handler[..., Any], Encode, Resolved]
 Straight = Callable[[tuple[object, ...]], JobRequest]
 
 NO_KEYWORDS: Mapping[str, object] = MappingProxyType({})
-
-
-_POOL = struct.Struct(">512Q")
-
-
-def _random_bits() -> list[int]:
-    """A few kilobytes from the operating system at a time."""
-    spare = 64 - RANDOM_BITS
-    return [word >> spare for word in _POOL.unpack(os.urandom(_POOL.size))]
 
 
 class Drafter:
@@ -49,6 +39,7 @@ class Drafter:
         codec: Codec,
         calls: Calls,
         resolver: Resolver,
+        callbacks: Callbacks,
         clock: Clock,
         probe: Probe,
         carrier: Callable[[], dict[str, str] | None] | None,
@@ -60,8 +51,9 @@ class Drafter:
         self._encoder = calls.encoder
         self._nanoseconds = clock.nanoseconds
         self._resolver = resolver
+        self._callbacks = callbacks
         self._carrier = carrier
-        self._make_id = IdSource(_random_bits).make
+        self._make_id = callbacks.ids.make
         self._known: dict[Callable[..., Any], Recipe] = {}
         """What was found out about functions that were enqueued before."""
         self._straight: dict[Callable[..., Any], Straight] = {}
@@ -92,10 +84,12 @@ class Drafter:
             handler, args, kwargs = self.registry.call_of(fn, args)
             encode = self._encoder(handler)
             resolved = self._resolver.resolve(handler.options)
+            resolved = self._callbacks.named(handler, resolved)
             if not isinstance(fn, partial):
                 self._remember(fn, (handler, encode, resolved))
         if options:
             resolved = self._resolver.override(resolved, options)
+            resolved = self._callbacks.named(handler, resolved)
         now = self._nanoseconds()
         return resolved.request(
             self._make_id(now),
@@ -119,6 +113,7 @@ class Drafter:
         handler, args, kwargs = self.registry.call_of(fn, args)
         encoded = self._encoder(handler)(args, kwargs)
         resolved = self._resolver.override(self._resolver.resolve(handler.options), options)
+        resolved = self._callbacks.named(handler, resolved)
         for key in ("execute_after", "expire_on"):
             moment: Moment | None = getattr(resolved, key)
             if moment is not None and not moment.is_relative:
@@ -128,6 +123,10 @@ class Drafter:
                     "that is the same for all jobs of a schedule; "
                     "give a duration, which counts from each job's instant",
                 )
+        if resolved.details is not None and not resolved.details.durable:
+            raise OptionsError(
+                "durable", False, "the jobs of a schedule are stored with it; leave durable out"
+            )
         if resolved.details is not None and resolved.details.ref_id is not None:
             raise OptionsError(
                 "ref_id",

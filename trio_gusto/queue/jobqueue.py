@@ -6,7 +6,15 @@ job is stored. It owns no I/O: writes go to the storekeeper's desk, queries to t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import Any, Unpack, overload
 from uuid import UUID
 
@@ -14,16 +22,16 @@ import trio
 
 from ..actors.canceller import Canceller
 from ..actors.desk import StorageDesk, StoreLetter
+from ..actors.probe import enqueued
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
-from ..model.errors import GustoError, NotSupported
-from ..model.facts import JobEnqueued
-from ..model.ids import JobId, to_job_id, to_uuid
-from ..model.instants import to_datetime
+from ..model.errors import GustoError, NotSupported, OptionsError
+from ..model.ids import JobId, to_job_id
 from ..model.job import Job, JobRequest, StoredJob
 from ..model.lifecycle import CalledOff, admit, advance
 from ..model.states import Cancelled, Processing, Ready, Scheduled, State
 from ..model.uniqueness import has_keys
+from ..storage.beside import is_durable
 from ..storage.messages import Commit, Committed, Get, Insert
 from .batching import Batching
 from .call import Call, checked
@@ -35,6 +43,7 @@ from .pausing import Pausing
 from .reading import Reader
 from .ref import JobRef, id_of
 from .retrying import Retrying
+from .running import Running
 from .schedules import ScheduleVerbs
 from .signatures import AnyMethod, Method, R, Ts
 from .unique import store_unique
@@ -44,7 +53,7 @@ TURN = 64
 for each would cost more than the job. Counted, not timed, so that runs can be repeated."""
 
 
-class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
+class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, Pausing):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
@@ -72,12 +81,14 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
             desk, waiters, drafter.clock, ears.called_off, ears.awaited, drafter.probe
         )
         self._stored_at_once = 0
+        self.keeps_children = desk.storage.keeps_children
+        """Whether handlers may enqueue through `JobContext.queue`; not for users."""
 
     # --- enqueue ---
 
     @overload
     async def enqueue(
-        self, fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     @overload
     async def enqueue(
@@ -85,19 +96,19 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
         fn: Callable[[Any, *Ts], Coroutine[Any, Any, R]],
         /,
         *args: *Ts,
-        **options: Unpack[JobOptions],
+        **options: Unpack[JobOptions[R]],
     ) -> JobRef[R]: ...
     @overload
     async def enqueue(
-        self, fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     @overload
     async def enqueue(
-        self, fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: Method[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     @overload
     async def enqueue(
-        self, fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions]
+        self, fn: AnyMethod[*Ts, R], /, *args: *Ts, **options: Unpack[JobOptions[R]]
     ) -> JobRef[R]: ...
     async def enqueue(
         self, fn: Callable[..., Any], /, *args: object, **options: Any
@@ -116,9 +127,12 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
         """
         request = self._drafter.draft(fn, args, options)
         state = admit(request)
-        if request.details is not None and request.details.unique_key is not None:
-            (ref,) = await self._store_unique([request], [state])
-            return ref
+        if request.details is not None:
+            if request.details.unique_key is not None:
+                (ref,) = await self._store_unique([request], [state])
+                return ref
+            if not request.details.durable:
+                self._desk.keep_in_memory()
         letter = self._hand_in(Insert((request,), (state,)))
         if letter is not None:
             reply = await letter.answer()
@@ -151,6 +165,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
         states = [admit(request) for request in requests]
         if not requests:
             return []
+        self._require_one_place(requests)
         if has_keys(requests):
             return await self._store_unique(requests, states)
         letter = self._hand_in(Insert(requests, states))
@@ -166,6 +181,18 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
             for request, state in zip(requests, states, strict=True):
                 self._announce(request, state)
         return [JobRef(self, request.id) for request in requests]
+
+    def _require_one_place(self, requests: Sequence[JobRequest]) -> None:
+        """All durable, or none."""
+        places = {is_durable(request) for request in requests}
+        if len(places) > 1:
+            raise OptionsError(
+                "durable",
+                False,
+                "these jobs are stored in one transaction; give it to all or to none",
+            )
+        if places == {False}:
+            self._desk.keep_in_memory()
 
     async def _store_unique(
         self, requests: Sequence[JobRequest], states: Sequence[State]
@@ -216,6 +243,12 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
         checked(call)
         return self._drafter.draft(call.fn, call.args, call.options)
 
+    def drafted(
+        self, fn: Callable[..., Any], args: tuple[object, ...], options: Mapping[str, Any]
+    ) -> JobRequest:
+        """The request of a job that somebody else stores; not for users."""
+        return self._drafter.draft(fn, args, options)
+
     def _announce_if_heard(self, request: JobRequest, state: State) -> None:
         if self._probe.listening:
             self._announce(request, state)
@@ -226,15 +259,7 @@ class JobQueue(ScheduleVerbs, Continuing, Batching, Retrying, Looking, Pausing):
             self._canceller.announce(job, advance(job, happening), happening)
 
     def _announce(self, request: JobRequest, state: State) -> None:
-        self._probe.announce(
-            JobEnqueued(
-                at=to_datetime(request.created_at),
-                job_id=to_uuid(request.id),
-                name=request.name,
-                queue=request.queue,
-                state=state.word,
-            )
-        )
+        self._probe.announce(enqueued(request, state))
 
     # --- manage ---
 

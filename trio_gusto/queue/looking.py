@@ -9,13 +9,13 @@ from uuid import UUID
 
 import trio
 
+from ..model.attempts import attempts_of
 from ..model.explaining import explain
 from ..model.explanation import Explanation
 from ..model.facts import Fact
 from ..model.instants import to_optional_datetime
 from ..model.job import Attempt, Job
 from ..model.joblog import JobLog
-from ..model.lifecycle import attempts_of
 from ..model.states import JobState
 from ..serialization.views import attempt_view
 from ..storage.messages import Tally

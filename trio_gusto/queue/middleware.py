@@ -13,10 +13,11 @@ from typing import Any
 
 import attrs
 
-from ..actors.context import JobContext, current_job, set_user
+from ..actors.context import set_user
 from ..actors.workplace import Around, Proceed
 from ..model.errors import OptionsError
 from .call import Call
+from .current import JobContext, current_job
 
 OnEnqueue = Callable[[Call[Any]], Call[Any]]
 

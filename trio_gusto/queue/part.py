@@ -14,6 +14,7 @@ from ..clock import Clock
 from .draft import Drafter
 
 if TYPE_CHECKING:
+    from ..actors.canceller import Canceller
     from ..actors.probe import Probe
     from ..model.job import JobRequest, StoredJob
     from ..model.states import State
@@ -29,6 +30,7 @@ class QueuePart:
     _drafter: Drafter
     _ears: Ears
     _waiters: Waiters
+    _canceller: Canceller
     _clock: Clock
     _node: str
     _probe: Probe

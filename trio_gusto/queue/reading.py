@@ -20,16 +20,14 @@ class Reader:
     def __init__(
         self, desk: StorageDesk, waiters: Waiters, registry: Registry, codec: Codec
     ) -> None:
-        self._desk = desk
         self._waiters = waiters
         self._registry = registry
         self._codec = codec
-        self.read = desk.read
-        """Ask the storage."""
+        self.desk = desk
 
     async def find(self, job_id: JobId) -> StoredJob | None:
         """The job as it is stored now, if there is one."""
-        found = await self._desk.read(Get([job_id]))
+        found = await self.desk.read(Get([job_id]))
         return found.jobs[0] if found.jobs else None
 
     async def known(self, job_id: JobId) -> StoredJob:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Literal, Required
+from typing import Generic, Literal, Required
 
 from ..job_options import JobOptions
 from ..model.triggers import Trigger
+from .signatures import R
 
 
-class ScheduleOptions(JobOptions, total=False):
+class ScheduleOptions(JobOptions[R], Generic[R], total=False):
     """The options of a schedule, and of its jobs (`JobOptions`).
 
     - ``trigger``: a cron expression, a ``timedelta``, or what `cron`, `every` and `every_after` give.

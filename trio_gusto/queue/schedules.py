@@ -6,7 +6,7 @@ was looked at; when somebody else was quicker, it is looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Unpack, overload
 
 from ..model.errors import ScheduleError, UnknownSchedule
@@ -21,7 +21,7 @@ from ..storage.schedule_messages import FindSchedules, PutSchedule
 from .part import QueuePart
 from .ref import JobRef
 from .schedule_keywords import OF_SCHEDULES, ScheduleOptions
-from .signatures import AnyMethod, Method, Ts
+from .signatures import AnyMethod, Method, R, Ts
 
 PAGE = 500
 """Schedules read in one go."""
@@ -34,37 +34,46 @@ class ScheduleVerbs(QueuePart):
     async def schedule(
         self,
         name: str,
-        fn: Callable[[*Ts], object],
+        fn: Callable[[*Ts], Awaitable[R]],
         /,
         *args: *Ts,
-        **options: Unpack[ScheduleOptions],
+        **options: Unpack[ScheduleOptions[R]],
     ) -> Schedule: ...
     @overload
     async def schedule(
         self,
         name: str,
-        fn: Callable[[Any, *Ts], Coroutine[Any, Any, object]],
+        fn: Callable[[Any, *Ts], Coroutine[Any, Any, R]],
         /,
         *args: *Ts,
-        **options: Unpack[ScheduleOptions],
+        **options: Unpack[ScheduleOptions[R]],
     ) -> Schedule: ...
     @overload
     async def schedule(
         self,
         name: str,
-        fn: Method[*Ts, object],
+        fn: Callable[[*Ts], R],
         /,
         *args: *Ts,
-        **options: Unpack[ScheduleOptions],
+        **options: Unpack[ScheduleOptions[R]],
     ) -> Schedule: ...
     @overload
     async def schedule(
         self,
         name: str,
-        fn: AnyMethod[*Ts, object],
+        fn: Method[*Ts, R],
         /,
         *args: *Ts,
-        **options: Unpack[ScheduleOptions],
+        **options: Unpack[ScheduleOptions[R]],
+    ) -> Schedule: ...
+    @overload
+    async def schedule(
+        self,
+        name: str,
+        fn: AnyMethod[*Ts, R],
+        /,
+        *args: *Ts,
+        **options: Unpack[ScheduleOptions[R]],
     ) -> Schedule: ...
     async def schedule(
         self, name: str, fn: Callable[..., Any], /, *args: object, **options: Any

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
+
 from ..actors.desk import StorageDesk
 from ..model.errors import NotSupported
+from ..model.explaining import MOST_NAMED
 from ..model.explanation import Surroundings
 from ..model.ids import JobId
 from ..model.job import StoredJob
-from ..model.lanes import worker_of
+from ..model.lanes import lane_of
 from ..model.pauses import StoredPause, covered
 from ..model.states import JobState, Processing, Ready, Waiting
 from ..storage.batch_messages import Batches
@@ -41,7 +44,7 @@ async def surroundings(
                 now=now,
                 workers=ears.offer(job.request.name, job.request.queue),
                 pause=await _pause(desk, job, now),
-                at_work=await _at_work(desk, job),
+                in_lane=await _in_lane(desk, job),
             )
         case _:
             return Surroundings(now=now)
@@ -84,14 +87,23 @@ async def _pause(desk: StorageDesk, job: StoredJob, now: int) -> StoredPause | N
     return next((pause for pause in pauses if covered([pause], job.request)), None)
 
 
-async def _at_work(desk: StorageDesk, job: StoredJob) -> JobId | None:
-    """The job that its named worker runs."""
-    worker = worker_of(job.request)
-    if worker is None:
-        return None
-    running = Find(1, states=frozenset({JobState.PROCESSING}), workers=frozenset({worker}))
-    found = (await desk.read(running)).jobs
-    return found[0].request.id if found else None
+async def _in_lane(desk: StorageDesk, job: StoredJob) -> Sequence[JobId]:
+    """The jobs that hold its lane, the first one first."""
+    details = job.request.details
+    if details is None or lane_of(job.request) is None:
+        return ()
+    leased = Find(MOST_NAMED, states=frozenset({JobState.PROCESSING}))
+    if details.worker is not None:
+        leased = attrs.evolve(leased, workers=frozenset({details.worker}))
+    elif details.concurrency_key is not None:
+        leased = attrs.evolve(leased, concurrency_keys=frozenset({details.concurrency_key}))
+    found = (await desk.read(leased)).jobs
+    return [each.request.id for each in sorted(found, key=_claim_order)]
+
+
+def _claim_order(job: StoredJob) -> tuple[int, int, int]:
+    assert isinstance(job.state, Processing)
+    return job.state.claimed_at, -job.request.priority, job.sequence
 
 
 async def _is_lost(desk: StorageDesk, job: StoredJob, node: str, now: int) -> bool:

@@ -43,6 +43,20 @@ async def store_unique(
     ]
 
 
+def require_durable(request: JobRequest, where: str) -> None:
+    """See that ``request`` may be kept with others in the storage.
+
+    Raises:
+        OptionsError: it is to be kept in memory only.
+    """
+    if request.details is not None and not request.details.durable:
+        raise OptionsError(
+            "durable",
+            False,
+            f"{where} is stored with others; leave durable out, or enqueue it alone",
+        )
+
+
 def require_own(request: JobRequest, where: str) -> None:
     """See that ``request`` is stored or refused, and no other job takes its part.
 

@@ -14,6 +14,7 @@ from ..model.instants import MICROSECONDS, to_datetime, to_optional_datetime
 from ..model.job import Attempt, AttemptRecord, Details, Job, JobRequest, StoredJob
 from ..model.outcomes import AttemptOutcome
 from ..model.states import (
+    AwaitingCallback,
     Cancelled,
     Completed,
     Expired,
@@ -68,6 +69,8 @@ def view(job: StoredJob, registry: Registry, codec: Codec) -> Job:
         user_id=details.user_id,
         metadata=MappingProxyType(dict(details.metadata or {})),
         worker=details.worker,
+        concurrency_key=details.concurrency_key,
+        concurrency_limit=(None if details.concurrency_key is None else details.concurrency_limit),
         batch_id=None if details.batch is None else to_uuid(details.batch),
         parent_ids=tuple(map(to_uuid, details.parents)),
         timeout=None if request.timeout is None else request.timeout / MICROSECONDS,
@@ -78,7 +81,7 @@ def view(job: StoredJob, registry: Registry, codec: Codec) -> Job:
 
 
 def attempt_view(attempt: AttemptRecord | Processing | Completed, job: StoredJob) -> Attempt:
-    """The public record of one attempt, of those that `lifecycle.attempts_of` lists."""
+    """The public record of one attempt, of those that `attempts.attempts_of` lists."""
     match attempt:
         case AttemptRecord():
             return Attempt(
@@ -112,7 +115,7 @@ def attempt_view(attempt: AttemptRecord | Processing | Completed, job: StoredJob
             )
 
 
-_LIVE = (Waiting, Scheduled, Ready, Processing)
+_LIVE = (Waiting, AwaitingCallback, Scheduled, Ready, Processing)
 _WITH_REASON = (Failed, Cancelled, Skipped, Expired)
 
 
@@ -140,7 +143,7 @@ def _path(request: JobRequest, registry: Registry) -> tuple[str, str]:
 
 def _started_at(job: StoredJob) -> int | None:
     state = job.state
-    if isinstance(state, Completed):
+    if isinstance(state, Completed | AwaitingCallback):
         return state.started_at
     if isinstance(state, Processing):
         return state.claimed_at

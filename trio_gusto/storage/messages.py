@@ -80,8 +80,9 @@ class ClaimDue:
     order of ``queues`` if given (name, share): up to each share first, then what is left of
     ``limit`` from the same queues in the same order; from all queues in one order if ``None``.
     Jobs whose handler's name is in ``skip_names`` (nearly always empty) are passed over.
-    What a pause covers is passed over (`pauses.covered`). Of the jobs of a named worker the first is
-    taken, and none while one of them is processing (`lanes.Lanes`).
+    What a pause covers is passed over (`pauses.covered`). Of the jobs in one lane as many are taken as
+    `lanes.Lanes` admits; of those that run alone ``node`` may hold ``depth`` per lane. None is
+    taken in ``closed_lanes``, which are at work elsewhere.
     The jobs found are cut with `lifecycle.within_reach(…, free)`. Each one taken becomes
     ``Processing``, spends an attempt and gets its version raised by one: the token of its lease.
     Reply: `ClaimReply`.
@@ -94,6 +95,8 @@ class ClaimDue:
     free: int
     queues: Sequence[tuple[str, int]] | None = None
     skip_names: Sequence[str] = ()
+    depth: int = 1
+    closed_lanes: Sequence[str] = ()
 
 
 @attrs.define
@@ -102,14 +105,16 @@ class ClaimReply:
 
     ``more``: the limit (or ``within_reach``) was hit, so there may be more ready jobs.
     ``next_due``: the earliest instant at which a job that is scheduled now falls due, or ``None``.
-    ``held``: a job of a named worker could have been claimed by its due instant and ``expire_on``, but was
-    not, so that it is worth while to claim again when a lease was let go of.
+    ``held``: a job in a lane could have been claimed by its due instant and ``expire_on``, but was
+    not, so that it is worth while to claim again when a lease was let go of. ``in_lanes``: some of the
+    jobs are in lanes.
     """
 
     jobs: Sequence[ClaimedJob]
     more: bool
     next_due: int | None
     held: bool = False
+    in_lanes: bool = False
 
 
 @attrs.define
@@ -121,7 +126,9 @@ class Commit:
     and ``record`` (if any) is added to the job's attempts, all at once. An ended job that is to be
     live again is answered with `DuplicateJob` if a live one holds its ``unique_key``. ``forget_expiry`` removes
     the job's ``expire_on``. ``exception`` is the handler's own, for storages that hand it on; it
-    is not stored.
+    is not stored. ``children`` are stored with it, after it, as an `Insert` would: refused, they leave
+    everything as it was, and the answer is that refusal. The callback of a job that is to wait for
+    it is among them.
 
     A job that is processing and has a cancellation request takes only an ended state.
 
@@ -135,14 +142,16 @@ class Commit:
     record: AttemptRecord | None = None
     forget_expiry: bool = False
     exception: BaseException | None = None
+    children: Insert | None = None
 
 
 @attrs.define
 class Committed:
     """The state is recorded. ``awaited``: the job, and its batch, if it has ended and others wait
-    for them."""
+    for them. ``inserted`` is what became of its ``children``, if it had any."""
 
     awaited: tuple[JobId, ...] = ()
+    inserted: Inserted | None = None
 
 
 @attrs.define
@@ -292,7 +301,8 @@ class Find:
     ``tags_any`` wants one of the tags at least, ``tags_all`` all of them; ``metadata`` wants each
     key to have that (JSON) value; ``created_after`` is inclusive, ``created_before`` exclusive.
     ``parent`` is a job or batch that a job waited for, or still waits for, ``batch`` the one that
-    it belongs to. ``workers`` are the named workers that jobs were enqueued for.
+    it belongs to. ``workers`` and ``concurrency_keys`` are those that jobs were
+    enqueued with.
     Reply: `Found`, at most ``limit`` jobs, each with the last record of its history at most.
     """
 
@@ -303,6 +313,7 @@ class Find:
     queues: frozenset[str] = frozenset()
     tenants: frozenset[str] = frozenset()
     workers: frozenset[str] = frozenset()
+    concurrency_keys: frozenset[str] = frozenset()
     tags_any: frozenset[str] = frozenset()
     tags_all: frozenset[str] = frozenset()
     schedule_name: str | None = None

@@ -6,7 +6,8 @@ change its meaning.
 
 from __future__ import annotations
 
-from typing import TypedDict, cast
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict, cast
 
 import orjson
 
@@ -44,6 +45,8 @@ def details_to_json(details: Details) -> str:
         "unique_key",
         "worker",
         "context",
+        "callback",
+        "concurrency_key",
     ):
         value: object = getattr(details, key)
         if value is not None:
@@ -58,21 +61,30 @@ def details_to_json(details: Details) -> str:
         kept["batch"] = details.batch.hex()
     if details.on_conflict != "raise":
         kept["on_conflict"] = details.on_conflict
+    if details.concurrency_limit != 1:
+        kept["concurrency_limit"] = details.concurrency_limit
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def details_from_json(text: str, ref_id: str | None) -> Details:
     """The inverse of `details_to_json`."""
-    kept = orjson.loads(text)
-    parents = tuple([JobId(bytes.fromhex(parent)) for parent in kept.pop("parents", ())])
-    batch = kept.pop("batch", None)
-    return Details(
-        ref_id,
-        tuple(kept.pop("tags", ())),
-        parents=parents,
-        batch=None if batch is None else JobId(bytes.fromhex(batch)),
-        **kept,
-    )
+    details = Details(ref_id)
+    for key, value in orjson.loads(text).items():
+        read = _READ.get(key)
+        setattr(details, key, value if read is None else read(value))
+    return details
+
+
+def _job_id(text: str) -> JobId:
+    return JobId(bytes.fromhex(text))
+
+
+_READ: Mapping[str, Callable[[Any], object]] = {
+    "tags": tuple,
+    "batch": _job_id,
+    "parents": lambda texts: tuple(map(_job_id, texts)),
+}
+"""How what JSON has no type for is read."""
 
 
 def error_to_json(error: JobError | None) -> str | None:

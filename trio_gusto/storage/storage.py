@@ -70,6 +70,9 @@ class Storage(ABC):
     keeps_reports = True
     """Whether it keeps progress and logs of running jobs (`report_messages`)."""
 
+    keeps_children = True
+    """Whether jobs can be stored together with the success of another."""
+
     remembers_presence = False
     """Whether a node that vanished is noticed by the storage before its leases have passed."""
 

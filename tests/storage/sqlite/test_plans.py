@@ -18,11 +18,13 @@ from trio_gusto.storage.sqlite import (
     claiming,
     dependencies,
     fusing,
+    heads,
     ready,
     retention,
     schedules,
     selection,
     settling,
+    walking,
 )
 from trio_gusto.storage.sqlite.connection import MEMORY
 from trio_gusto.storage.sqlite.queries import answer
@@ -43,11 +45,19 @@ HOT = {
     "queues with work": (ready.READY_QUEUES, "job_ready"),
     "is there work in these queues": (claiming._ANYTHING_IN, "job_ready"),
     "what else is there to claim": (fusing._WHAT_ELSE, "job_ready"),
-    "is there work for a named worker": (claiming._STANDING, "job_of_worker"),
-    "is there work left for a named worker": (claiming._HELD, "job_of_worker"),
-    "named workers at work": (selection._AT_WORK, "job_of_worker"),
-    "first of named workers": (selection._FIRST_OF_WORKERS, "job_of_worker"),
-    "claim beside named workers and pauses": (selection._OF_NOBODY, "job_ready"),
+    "is there work in a lane": (claiming._STANDING, "job_of_lane"),
+    "is there work left in a lane": (claiming._HELD, "job_of_lane"),
+    "leases in lanes": (selection._LEASED, "COVERING INDEX job_lane_leased"),
+    "queues with work in a lane": (ready.LANE_QUEUES, "job_lane_ready"),
+    "first piece of a walk": (walking._IN_TURN[2][0], "job_lane_ready (queue=? AND priority<?"),
+    "next piece of a walk": (
+        walking._IN_TURN[0][0],
+        "job_lane_ready (queue=? AND priority=? AND due=? AND rowid>?",
+    ),
+    "heads of lanes": (heads._IN_ORDER, "lane_head_order (queue=? AND (rank,due,seq)>(?,?,?)"),
+    "what is behind in a lane": (heads._BEHIND_IN_ORDER, "job_of_lane"),
+    "heads to be lowered": (heads._NOTE_DUE, "job_lane_scheduled"),
+    "claim beside lanes and pauses": (selection._IN_NO_LANE, "job_ready"),
     "first scheduled": (claiming._FIRST_SCHEDULED, "job_scheduled"),
     "promotion": (claiming._PROMOTE, "job_scheduled"),
     "lease": (claiming._LEASE, "INTEGER PRIMARY KEY"),
@@ -146,8 +156,8 @@ def test_an_index_is_used_for(name: str, connection: sqlite3.Connection) -> None
         except sqlite3.ProgrammingError:
             values.pop()
     on_jobs = [
-        step for step in steps if any(word in step.split() for word in ("job", "best", "head"))
+        step for step in steps if any(word in step.split() for word in ("job", "best", "lane_head"))
     ]
     assert on_jobs
-    assert not any(step in ("SCAN job", "SCAN best", "SCAN head") for step in steps), steps
+    assert not any(step in ("SCAN job", "SCAN best", "SCAN lane_head") for step in steps), steps
     assert any(index in step for step in on_jobs), steps

@@ -29,14 +29,22 @@ def claimable(index: Index, pauses: PauseShelf, claim: ClaimDue) -> list[StoredJ
 
 def _taking(index: Index, pauses: PauseShelf, claim: ClaimDue) -> Take:
     now, skip = claim.now, claim.skip_names
-    lanes = index.lanes_at_work()
+    lanes = index.leased_lanes(claim.node, claim.depth)
     if lanes is None and not pauses:
         return lambda queue, limit: index.take_ready(queue, now, limit, skip)
     if pauses.cover_everything():
         return lambda _queue, _limit: []
-    workers, closed = lanes or Lanes(()), pauses.closed_queues()
+    if lanes is not None:
+        index.lanes.shut(claim.closed_lanes)
+    lanes = lanes or Lanes(_nothing)
+    lanes.closed.update(claim.closed_lanes)
+    closed = pauses.closed_queues()
 
     def is_wanted(request: JobRequest) -> bool:
         return request.name not in skip and not pauses.covers(request)
 
-    return lambda queue, limit: index.take_selected(queue, closed, now, limit, workers, is_wanted)
+    return lambda queue, limit: index.take_selected(queue, closed, now, limit, lanes, is_wanted)
+
+
+def _nothing(_lane: str) -> None:
+    """What is leased in a lane when no job in any is ready does not matter."""

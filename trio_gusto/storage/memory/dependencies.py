@@ -12,7 +12,7 @@ from ...model.dependencies import Dependent
 from ...model.errors import UnknownJob
 from ...model.ids import JobId, to_uuid
 from ...model.job import StoredJob
-from ...model.states import Condition, JobState, Waiting
+from ...model.states import AwaitingCallback, Condition, JobState, Waiting
 from ..dependency_messages import Dependents
 from ..messages import Insert
 from .batches import Shelf, is_unhappy
@@ -39,14 +39,14 @@ class Awaited:
         return None
 
     def enter(self, job: StoredJob) -> None:
-        """``job`` is new, and may have to wait."""
-        if type(job.state) is Waiting:
+        """``job`` is new, or its callback is, and it may have to wait."""
+        if isinstance(job.state, Waiting | AwaitingCallback):
             for parent in job.state.parents:
                 self.by.setdefault(parent, {})[job.request.id] = job
 
     def leave(self, job: StoredJob) -> None:
         """``job`` is about to change its state, and waits no more if it did."""
-        if type(job.state) is not Waiting:
+        if not isinstance(job.state, Waiting | AwaitingCallback):
             return
         for parent in job.state.parents:
             waiting = self.by.get(parent)
@@ -98,7 +98,7 @@ class Awaited:
 
     def _is_decidable(self, job: StoredJob, parent: JobId) -> bool:
         state = job.state
-        assert type(state) is Waiting
+        assert isinstance(state, Waiting | AwaitingCallback)
         if state.condition is Condition.SUCCESS and self._has_failed(parent):
             return True
         # Parents mostly end in their order, so one that is live is found at once from the end.
@@ -109,7 +109,7 @@ class Awaited:
     ) -> Dependent:
         """``counted`` has the batches that were counted before, for other jobs."""
         counted = {} if counted is None else counted
-        assert type(job.state) is Waiting
+        assert isinstance(job.state, Waiting | AwaitingCallback)
         parents: Sequence[JobId] = tuple(dict.fromkeys(job.state.parents))
         words: Counter[JobState] = Counter()
         for parent in parents:

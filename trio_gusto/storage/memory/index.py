@@ -6,11 +6,11 @@ where that cannot wait. All else is found out late, by agendas that check what t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 
 from ...model.ids import JobId
 from ...model.job import JobRequest, StoredJob
-from ...model.lanes import Lanes, worker_of
+from ...model.lanes import Lanes, lane_of
 from ...model.states import (
     Cancelled,
     Completed,
@@ -22,7 +22,8 @@ from ...model.states import (
     Skipped,
 )
 from .agenda import Agenda, take_in_one_order
-from .selection import LaneKey, any_claimable, take_selected
+from .lanes import LaneShelf
+from .selection import PlainKey, take_selected
 
 ENDED = (Completed, Failed, Cancelled, Skipped, Expired)
 
@@ -38,21 +39,15 @@ class Index:
         self.expiring = Agenda(_expires_at)
         self.overdue: dict[JobId, StoredJob] = {}
         self._looked_at = 0
-        # A lane for each priority (negated, so that the highest sorts first), queue and worker.
-        self._lanes: dict[LaneKey, Agenda] = {}
-        self._are_named = False
-        """Whether there may be a lane of a named worker."""
+        # By priority (negated, so that the highest sorts first) and queue.
+        self._plain: dict[PlainKey, Agenda] = {}
+        self.lanes = LaneShelf()
 
     def enter(self, job: StoredJob) -> None:
         """Write ``job`` down under its state."""
         state = job.state
         if type(state) is Ready:
-            request = job.request
-            lane = None
-            if request.details is None:
-                lane = self._lanes.get((-request.priority, request.queue, ""))
-            lane = lane or self._lane(job)
-            lane.add(job, state.due)
+            self._enter_ready(job, state.due)
         elif type(state) is Scheduled:
             self.scheduled.add(job, state.due)
         elif type(state) is Processing:
@@ -69,12 +64,17 @@ class Index:
         state = job.state
         if isinstance(state, Processing):
             del self.processing[job.request.id]
+            self.free(job, state)
             return
         if isinstance(state, ENDED):
             self.ended.lose(job)
             return
         if isinstance(state, Ready):
-            self._lane(job).lose(job)
+            lane = lane_of(job.request)
+            if lane is not None:
+                self.lanes.lose(job, lane)
+            else:
+                self._agenda(job).lose(job)
         elif isinstance(state, Scheduled):
             self.scheduled.lose(job)
         if job.request.expire_on is not None and not self.overdue.pop(job.request.id, None):
@@ -87,7 +87,7 @@ class Index:
             assert isinstance(state, Scheduled)
             due.state = Ready(state.due)
             due.version += 1
-            self._lane(due).add(due, state.due)
+            self._enter_ready(due, state.due)
         self.look_at_deadlines(now)
 
     def look_at_deadlines(self, now: int) -> None:
@@ -109,11 +109,11 @@ class Index:
             return []
         taken: list[StoredJob] = []
         passed_over: list[StoredJob] = []
-        keys = sorted(key for key in self._lanes if queue is None or key[1] == queue)
+        keys = sorted(key for key in self._plain if queue is None or key[1] == queue)
         for priority in dict.fromkeys(key[0] for key in keys):
-            lanes = [self._lanes[key] for key in keys if key[0] == priority]
+            agendas = [self._plain[key] for key in keys if key[0] == priority]
             while len(taken) < limit:
-                ready = take_in_one_order(lanes, limit - len(taken), now)
+                ready = take_in_one_order(agendas, limit - len(taken), now)
                 if not ready:
                     break
                 for job in ready:
@@ -126,7 +126,7 @@ class Index:
                         taken.append(job)
         for job in passed_over:
             self.put_back(job)
-        self._forget_empty_lanes()
+        self._forget_empty_agendas()
         return taken
 
     def take_selected(
@@ -138,52 +138,70 @@ class Index:
         lanes: Lanes,
         is_wanted: Callable[[JobRequest], bool],
     ) -> list[StoredJob]:
-        """`take_ready` where named workers have jobs, or only some are wanted, of queues not closed."""
+        """`take_ready` where jobs are in lanes, or only some are wanted, of queues not closed."""
         if limit <= 0:
             return []
         among = {
-            key: lane
-            for key, lane in self._lanes.items()
+            key: agenda
+            for key, agenda in self._plain.items()
             if queue in (None, key[1]) and key[1] not in closed
         }
-        taken, passed_over = take_selected(among, now, limit, lanes, is_wanted)
+        heads = self.lanes.heads(None if queue is None else [queue], closed, now)
+        taken, passed_over = take_selected(among, heads, now, limit, lanes, is_wanted)
         for job in passed_over:
             self.put_back(job)
-        self._forget_empty_lanes()
+        self._forget_empty_agendas()
         return taken
 
-    def lanes_at_work(self) -> Lanes | None:
-        """The named workers with a job that is processing; ``None`` if no job of any is ready."""
-        if not self._are_named:
-            return None
-        at_work = (worker_of(job.request) for job in self.processing.values())
-        return Lanes(worker for worker in at_work if worker is not None)
+    def leased_lanes(self, node: str, depth: int) -> Lanes | None:
+        """What is leased in each lane, as this node sees it; ``None`` if no job in any is ready."""
+        return self.lanes.lanes(node, depth) if self.lanes else None
 
     def holds_back(self, now: int) -> bool:
-        """Whether a job of a named worker could be claimed, for all that its instants say."""
-        return self._are_named and any(any_claimable(lane, now) for lane in self._named_lanes())
+        """Whether a job in a lane could be claimed, for all that its instants say."""
+        return bool(self.lanes) and self.lanes.any_claimable(now)
 
-    def _named_lanes(self) -> Iterator[Agenda]:
-        return (lane for key, lane in self._lanes.items() if key[2])
+    def lease(self, job: StoredJob, node: str) -> None:
+        """A job was claimed that may be in a lane."""
+        lane = lane_of(job.request)
+        if lane is not None:
+            self.lanes.lease(job, lane, node)
 
-    def _forget_empty_lanes(self) -> None:
-        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.first() is not None}
-        if self._are_named:
-            self._are_named = any(key[2] for key in self._lanes)
+    def free(self, job: StoredJob, lease: Processing) -> None:
+        """The lease on a job is no more."""
+        lane = lane_of(job.request)
+        if lane is not None:
+            self.lanes.free(job, lane, lease.node)
+
+    def count_ready(self) -> int:
+        """How many jobs are ready; some more, perhaps, that are not any longer."""
+        return sum(map(len, self._plain.values())) + self.lanes.count()
 
     def put_back(self, job: StoredJob) -> None:
-        """Put a ready job back into its lane, where it was."""
-        self._lane(job).add(job, due_of(job))
+        """Put a ready job back where it was."""
+        self._enter_ready(job, due_of(job))
 
-    def _lane(self, job: StoredJob) -> Agenda:
+    def _enter_ready(self, job: StoredJob, due: int) -> None:
         request = job.request
-        worker = worker_of(request) or ""
-        key = (-request.priority, request.queue, worker)
-        lane = self._lanes.get(key)
+        lane = None if request.details is None else lane_of(request)
         if lane is None:
-            lane = self._lanes[key] = Agenda(_ready_since)
-            self._are_named |= worker != ""
-        return lane
+            agenda = self._plain.get((-request.priority, request.queue)) or self._agenda(job)
+            agenda.add(job, due)
+        else:
+            self.lanes.add(job, lane, due)
+
+    def _agenda(self, job: StoredJob) -> Agenda:
+        """Where it stands while it is ready and in no lane."""
+        key = (-job.request.priority, job.request.queue)
+        agenda = self._plain.get(key)
+        if agenda is None:
+            agenda = self._plain[key] = Agenda(_ready_since)
+        return agenda
+
+    def _forget_empty_agendas(self) -> None:
+        self._plain = {
+            key: agenda for key, agenda in self._plain.items() if agenda.first() is not None
+        }
 
 
 def due_of(job: StoredJob) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import attrs
 
@@ -46,6 +46,10 @@ class PauseShelf:
         """A node has heard."""
         self._heard[heard.node] = max(heard.number, self._heard.get(heard.node, 0))
         return _COMMITTED
+
+    def take_over(self, pauses: Iterable[StoredPause]) -> None:
+        """Keep these pauses, which another storage keeps, and no others."""
+        self._pauses = {(pause.queue, pause.tenant): pause for pause in pauses}
 
     def covers(self, request: JobRequest) -> bool:
         """Whether a job is not to be claimed."""

@@ -19,7 +19,7 @@ from ...model.errors import BatchError, DuplicateJob, GustoError, UnknownJob
 from ...model.ids import JobId
 from ...model.job import ClaimedJob, StoredJob
 from ...model.lifecycle import within_reach
-from ...model.states import Processing, Ready, Waiting
+from ...model.states import AWAITING, AwaitingCallback, Processing, Ready, Waiting
 from ...model.uniqueness import Replacement, stored_requests
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
 from ..dependency_messages import DependentJobs, Dependents
@@ -65,6 +65,7 @@ from .pauses import PauseShelf
 from .reports import ReportShelf
 from .retention import old_jobs
 from .schedules import ScheduleShelf
+from .selection import in_lanes
 from .staging import Staging
 from .uniqueness import UNCONTESTED, Keys, duplicate
 
@@ -262,6 +263,7 @@ class MemoryStorage(ImmediateStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
         index = self._index
         index.look_at(claim.now)
+        any_in_lanes = bool(index.lanes)
         found = self._claimable(claim)
         spent = ((job.attempt, job.request.max_attempts) for job in found)
         reach = len(found) if len(found) <= claim.free else within_reach(spent, claim.free)
@@ -279,37 +281,53 @@ class MemoryStorage(ImmediateStorage):
             job.attempt += 1
             job.version += 1
             processing[request.id] = job
+            if any_in_lanes:
+                index.lease(job, node)
             if request.expire_on is not None:
                 index.expiring.lose(job)
             jobs.append(ClaimedJob(request, job.attempt, job.version, state.due, node, now))
         first = index.scheduled.first()
-        held = index.holds_back(now)
-        return ClaimReply(jobs, more, None if first is None else first[0], held)
+        due = None if first is None else first[0]
+        if not any_in_lanes:
+            return ClaimReply(jobs, more, due)
+        return ClaimReply(jobs, more, due, index.holds_back(now), in_lanes(found[:reach]))
 
     def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
         return claimable(self._index, self._pauses, claim)
 
-    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | DuplicateJob:
+    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | GustoError:
         job = self._jobs.get(commit.job_id)
         if job is not None and job.version == commit.version:
             refusal = self._keys.refusal(job, commit.state)
             if refusal is not None:
                 return refusal
+            if commit.children is not None:
+                return self._commit_with_children(commit, job, commit.children)
         return self._commit(commit)
+
+    def _commit_with_children(
+        self, commit: Commit, job: StoredJob, children: Insert
+    ) -> Committed | Conflict | GustoError:
+        if (conflict := _conflict(job, commit)) is not None:
+            return conflict
+        if commit.state.word.is_ended:
+            self._keys.set_aside(job)
+        inserted = self._insert(children)
+        if isinstance(inserted, GustoError):
+            self._keys.follow(job)
+            return inserted
+        committed = self._commit(commit)
+        assert isinstance(committed, Committed)
+        return Committed((*committed.awaited, *inserted.awaited), inserted)
 
     def _commit(self, commit: Commit) -> Committed | Conflict:
         job = self._jobs.get(commit.job_id)
         if job is None or job.version != commit.version:
             return _CONFLICT
-        lease = job.state
-        if (
-            isinstance(lease, Processing)
-            and lease.cancel_reason is not None
-            and not isinstance(commit.state, ENDED)
-        ):
-            return Conflict(lease.cancel_reason)
+        if (conflict := _conflict(job, commit)) is not None:
+            return conflict
         self._index.leave(job)
-        if type(lease) is Waiting:
+        if type(job.state) in AWAITING:
             self._awaited.leave(job)
         if commit.forget_expiry:
             job.request = attrs.evolve(job.request, expire_on=None)
@@ -324,6 +342,8 @@ class MemoryStorage(ImmediateStorage):
         if job.request.details is not None:
             self._keys.follow(job)
             self._schedules.add(job)
+        if type(job.state) is AwaitingCallback:
+            self._awaited.enter(job)
         if self._awaited.by and isinstance(job.state, ENDED):
             return Committed(self._awaited.of(job))
         return _COMMITTED
@@ -339,6 +359,8 @@ class MemoryStorage(ImmediateStorage):
             del processing[claimed.request.id]
             state = complete.states[position]
             if job.request.details is not None:
+                assert isinstance(job.state, Processing)
+                self._index.free(job, job.state)
                 self._shelf.change(job, state)
             job.state = state
             if job.request.details is not None:
@@ -396,3 +418,11 @@ class MemoryStorage(ImmediateStorage):
 
     def _stranded(self, query: Stranded) -> StrandedJobs:
         return stranded(self._index, self._staging, query, {*self._nodes, query.node})
+
+
+def _conflict(job: StoredJob, commit: Commit) -> Conflict | None:
+    """A processing job whose cancellation has been asked for takes only an ended state."""
+    lease = job.state
+    if not isinstance(lease, Processing) or lease.cancel_reason is None:
+        return None
+    return None if isinstance(commit.state, ENDED) else Conflict(lease.cancel_reason)

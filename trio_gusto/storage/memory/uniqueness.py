@@ -41,6 +41,12 @@ class Keys:
             return None
         return DuplicateJob("unique_key", key, to_uuid(holder.request.id))
 
+    def set_aside(self, job: StoredJob) -> None:
+        """``job`` is about to end, and lets go of its key; `follow` gives it back."""
+        key = key_of(job.request)
+        if key is not None and self._held.get(key) is job:
+            del self._held[key]
+
     def follow(self, job: StoredJob) -> None:
         """``job`` is new, or has another state."""
         key = key_of(job.request)

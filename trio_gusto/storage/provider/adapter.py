@@ -21,7 +21,7 @@ from ...model.errors import GustoError, NotSupported
 from ...model.ids import JobId, to_uuid
 from ...model.instants import to_datetime
 from ...model.job import ClaimedJob
-from ...model.lanes import worker_of
+from ...model.lanes import lane_of
 from ...model.states import Ready, Scheduled, Waiting
 from ...model.uniqueness import has_keys
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
@@ -121,6 +121,7 @@ class ProviderStorage(Storage, Generic[R]):
 
     decides_retries = True
     keeps_reports = False
+    keeps_children = False
 
     def __init__(
         self,
@@ -202,8 +203,10 @@ class ProviderStorage(Storage, Generic[R]):
         if has_keys(insert.requests):
             raise NotSupported("unique keys", "", "use another storage for them")
         self._ledger.refuse_known(insert.requests)
-        if any(worker_of(request) is not None for request in insert.requests):
-            raise NotSupported("named workers", "SupportsWorkers")
+        if any(request.details and request.details.callback for request in insert.requests):
+            raise NotSupported("callbacks", "SupportsContinuations")
+        if any(lane_of(request) is not None for request in insert.requests):
+            raise NotSupported("named workers and concurrency keys", "SupportsWorkers")
         for state in insert.states:
             if isinstance(state, Waiting):
                 raise NotSupported("continuations", "SupportsContinuations")

@@ -22,7 +22,7 @@ from ...model.ids import JobId
 from .months import Months, bounds_of, month_of
 from .names import Names
 from .reports import LOG_COLUMNS, PROGRESS_COLUMNS, Told, bring_back_reports, reports_of
-from .rows import ATTEMPT_COLUMNS, Row
+from .rows import ATTEMPT_COLUMNS, LANE_AND_ROOM, Row
 
 SET_ASIDE = 300.0
 """Seconds for which a month is left alone that could not be written to."""
@@ -76,12 +76,13 @@ _REMEMBER = (
 
 _KEPT = (
     f"SELECT {_PLAIN}, name, job_type, method_name, node_name, details ->> '$.batch', "
-    "details ->> '$.unique_key', details ->> '$.worker' FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node) WHERE id = ?"
+    f"details ->> '$.unique_key', {LANE_AND_ROOM} "
+    "FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node) WHERE id = ?"
 )
 _BRING_BACK = (
-    f"INSERT INTO job ({_PLAIN}, handler, node, batch, unique_key, worker) "
+    f"INSERT INTO job ({_PLAIN}, handler, node, batch, unique_key, lane, room) "
     f"VALUES ({', '.join('?' * (_WIDTH + 2))}, "
-    "(SELECT number FROM batch WHERE hex(id) = upper(?)), ?, ?)"
+    "(SELECT number FROM batch WHERE hex(id) = upper(?)), ?, ?, ?)"
 )
 
 _READ_ATTEMPTS = f"SELECT seq, {ATTEMPT_COLUMNS} FROM attempt WHERE seq = ?"

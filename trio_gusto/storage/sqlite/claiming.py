@@ -15,36 +15,37 @@ from collections.abc import Callable, Sequence
 import orjson
 
 from ...model.ids import JobId
-from ...model.job import ClaimedJob, JobRequest
+from ...model.job import ClaimedJob, Details, JobRequest
 from ...model.lifecycle import within_reach
 from ..messages import ClaimDue, ClaimReply
+from .heads import forget_heads, note_due
 from .leases import Leases
 from .names import Names
 from .ready import (
     CLAIMABLE,
+    LANE_READY,
     NOT_SKIPPED,
     READY_QUEUES,
     ROW,
-    WORKER_READY,
     Row,
     rows_of,
 )
 from .rows import details_of
 from .selection import Selection
 
-_CLAIMABLE = f"state = 2 AND worker IS NULL AND {CLAIMABLE}"
+_CLAIMABLE = f"state = 2 AND lane IS NULL AND {CLAIMABLE}"
 
 _FIRST_SCHEDULED = "SELECT min(due) FROM job WHERE state = 1"
-_WORKERS_READY = f"EXISTS (SELECT 1 FROM job WHERE {WORKER_READY})"
-_STANDING = f"SELECT ({_FIRST_SCHEDULED}), {_WORKERS_READY}, EXISTS (SELECT 1 FROM pause)"
-_HELD = f"SELECT EXISTS (SELECT 1 FROM job WHERE {WORKER_READY} AND {CLAIMABLE})"
+_LANES_READY = f"EXISTS (SELECT 1 FROM job WHERE {LANE_READY})"
+_STANDING = f"SELECT ({_FIRST_SCHEDULED}), {_LANES_READY}, EXISTS (SELECT 1 FROM pause)"
+_HELD = f"SELECT {_LANES_READY}, EXISTS (SELECT 1 FROM job WHERE {LANE_READY} AND {CLAIMABLE})"
 _ANYTHING = (
-    f"SELECT ({_FIRST_SCHEDULED}), EXISTS (SELECT 1 FROM job WHERE {_CLAIMABLE}), {_WORKERS_READY}"
+    f"SELECT ({_FIRST_SCHEDULED}), EXISTS (SELECT 1 FROM job WHERE {_CLAIMABLE}), {_LANES_READY}"
 )
 _ANYTHING_IN = (
     f"SELECT ({_FIRST_SCHEDULED}), "
     f"EXISTS (SELECT 1 FROM json_each(?2), job WHERE queue = value AND {_CLAIMABLE}), "
-    f"{_WORKERS_READY}"
+    f"{_LANES_READY}"
 )
 _PROMOTE = "UPDATE job SET state = 2, version = version + 1 WHERE state = 1 AND due <= ?"
 
@@ -85,8 +86,8 @@ def nothing_due(connection: sqlite3.Connection, claim: ClaimDue) -> ClaimReply |
     else:
         names = _json([name for name, _ in claim.queues])
         found = connection.execute(_ANYTHING_IN, (claim.now, names))
-    scheduled, any_ready, any_of_worker = found.fetchone()
-    if any_ready or any_of_worker or (scheduled is not None and scheduled <= claim.now):
+    scheduled, any_ready, any_in_lanes = found.fetchone()
+    if any_ready or any_in_lanes or (scheduled is not None and scheduled <= claim.now):
         return None
     return ClaimReply([], claim.limit <= 0, scheduled)
 
@@ -95,12 +96,14 @@ def claim_due(
     connection: sqlite3.Connection, names: Names, leases: Leases, claim: ClaimDue
 ) -> ClaimReply:
     """Perform a claim inside a transaction."""
-    scheduled, any_of_worker, any_pause = connection.execute(_STANDING).fetchone()
+    scheduled, any_in_lanes, any_pause = connection.execute(_STANDING).fetchone()
     if scheduled is not None and scheduled <= claim.now:
+        note_due(connection, claim.now)
         connection.execute(_PROMOTE, (claim.now,))
-        scheduled, any_of_worker, any_pause = connection.execute(_STANDING).fetchone()
-    if any_of_worker or any_pause:
-        rows = _shared_out(Selection(connection, claim).take, claim)
+        scheduled, any_in_lanes, any_pause = connection.execute(_STANDING).fetchone()
+    selection = Selection(connection, claim) if any_in_lanes or any_pause else None
+    if selection is not None:
+        rows = _shared_out(selection.take, claim)
     else:
         rows = _found(connection, claim)
     spent = ((row[_ATTEMPT], row[_MAX_ATTEMPTS]) for row in rows)
@@ -111,10 +114,17 @@ def claim_due(
         taken = _json([row[2] for row in rows])
         node = names.node_number(claim.node)
         connection.execute(_LEASE, (node, claim.now, claim.lease_until, taken))
-    jobs = [_claimed(row, names, claim) for row in rows]
+    seen: dict[str, Details] = {}
+    jobs = [_claimed(row, names, claim, seen) for row in rows]
     leases.take_all([(row[2], job) for row, job in zip(rows, jobs, strict=True)])
-    held = any_of_worker and connection.execute(_HELD, (claim.now,)).fetchone()[0]
-    return ClaimReply(jobs, more, scheduled, bool(held))
+    if not any_in_lanes:
+        return ClaimReply(jobs, more, scheduled)
+    assert selection is not None
+    any_left, held = connection.execute(_HELD, (claim.now,)).fetchone()
+    if not any_left:
+        forget_heads(connection)
+    in_lanes = not selection.in_lanes.isdisjoint(row[2] for row in rows)
+    return ClaimReply(jobs, more, scheduled, bool(held), in_lanes)
 
 
 def _found(connection: sqlite3.Connection, claim: ClaimDue) -> list[Row]:
@@ -169,7 +179,19 @@ def _top_of(
     return rows_of(connection, _TOP_NOT_SKIPPED, values)
 
 
-def _claimed(row: Row, names: Names, claim: ClaimDue) -> ClaimedJob:
+def _claimed(row: Row, names: Names, claim: ClaimDue, seen: dict[str, Details]) -> ClaimedJob:
+    text, ref_id = row[17], row[16]
+    details = None
+    if text is not None:
+        # Jobs of one lane often have the same, and reading them costs as much as all the rest.
+        details = seen.get(text)
+        if details is None:
+            details = details_of(text, ref_id)
+            assert details is not None
+            if ref_id is None and details.metadata is None and details.context is None:
+                seen[text] = details
+        elif ref_id is not None:
+            details = details_of(text, ref_id)
     name, job_type, method_name = names.handler(row[6])
     request = JobRequest(
         JobId(bytes.fromhex(row[5])),
@@ -183,7 +205,7 @@ def _claimed(row: Row, names: Names, claim: ClaimDue) -> ClaimedJob:
         row[13],
         row[14],
         row[15],
-        details_of(row[17], row[16]),
+        details,
         job_type,
         method_name,
     )

@@ -33,6 +33,10 @@ _ADD_BATCH = (
     "INSERT INTO dependency (parent, child) SELECT -number, ?1 FROM batch WHERE id = ?2 "
     "ON CONFLICT DO NOTHING"
 )
+_ADD_CALLBACK = (
+    "INSERT INTO dependency (parent, child) SELECT callback.seq, job.seq "
+    "FROM job, job AS callback WHERE job.id = ? AND callback.id = ?"
+)
 _AWAITED = (
     "SELECT json_group_array(hex(id)) FROM (SELECT id FROM job WHERE seq IN "
     "(SELECT parent FROM dependency WHERE parent IN (SELECT value FROM json_each(?1))) "
@@ -106,6 +110,11 @@ class Dependencies:
                         break
                 else:
                     raise UnknownParent
+
+    def await_callback(self, child: JobId, callback: JobId) -> None:
+        """A job has to wait for its callback, which is stored after it; both are."""
+        self._is_empty = False
+        self._connection.execute(_ADD_CALLBACK, (child, callback))
 
     def leave(self, child: int) -> None:
         """A job that waited does so no more."""

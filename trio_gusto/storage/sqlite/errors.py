@@ -7,6 +7,7 @@ import sqlite3
 import orjson
 
 from ...model.errors import (
+    GustoError,
     NotOurDatabase,
     StorageBusy,
     StorageError,
@@ -26,7 +27,16 @@ class UnknownParent(Exception):
     """A job is to wait for one that is not stored before it."""
 
 
+class Refused(Exception):
+    """A message whose first part is done cannot have its second: ``error`` says why."""
+
+    def __init__(self, error: GustoError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 MessageErrors = (
+    Refused,
     StaleLease,
     UnknownParent,
     sqlite3.IntegrityError,

@@ -17,7 +17,7 @@ import orjson
 
 from ...model.states import JobState
 from ..messages import Find
-from .ready import WORKER_READY
+from .ready import LANE_READY
 from .rows import NUMBERS
 
 _IN_BATCH = "batch IS NOT NULL AND batch = (SELECT number FROM batch WHERE id = :batch)"
@@ -31,8 +31,8 @@ _SORTED = {NUMBERS[state] for state in (JobState.SCHEDULED, JobState.READY, JobS
 """States whose index has another order than that of insertion."""
 
 _READY = NUMBERS[JobState.READY]
-_ANY_READY = [[f"state = {_READY}", "worker IS NULL"], [WORKER_READY]]
-"""Ready jobs stand in two indexes, by whether they have a named worker."""
+_ANY_READY = [[f"state = {_READY}", "lane IS NULL"], [LANE_READY]]
+"""Ready jobs stand in two indexes, by whether they are in a lane."""
 
 
 def _json(values: Iterable[object]) -> str:
@@ -72,6 +72,11 @@ CRITERIA = (
     _Criterion("queues", _among("queue", "queues"), _json),
     _Criterion("tenants", _among("tenant", "tenants"), _json),
     _Criterion("workers", _among("details ->> '$.worker'", "workers"), _json),
+    _Criterion(
+        "concurrency_keys",
+        _among("details ->> '$.concurrency_key'", "concurrency_keys"),
+        _json,
+    ),
     _Criterion(
         "tags_any",
         "EXISTS (SELECT 1 FROM json_each(details, '$.tags') AS had "

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import attrs
 
 from ...model.job import ClaimedJob, JobRequest
+from ...model.lanes import lane_of
 from ...model.lifecycle import within_reach
 from ...model.states import Processing, Ready
 from ..messages import ClaimDue, ClaimReply, Insert
@@ -24,12 +25,12 @@ from ..rows import details_from_json, details_to_json
 from .inserting import NewJob, insert_jobs, new_jobs
 from .leases import Leases
 from .names import Names
-from .ready import WORKER_READY
+from .ready import LANE_READY
 
 _WHAT_ELSE = (
     "SELECT (SELECT min(due) FROM job WHERE state = 1), "
-    "EXISTS (SELECT 1 FROM job WHERE state = 2 AND worker IS NULL) "
-    f"OR EXISTS (SELECT 1 FROM job WHERE {WORKER_READY}) OR EXISTS (SELECT 1 FROM pause)"
+    "EXISTS (SELECT 1 FROM job WHERE state = 2 AND lane IS NULL) "
+    f"OR EXISTS (SELECT 1 FROM job WHERE {LANE_READY}) OR EXISTS (SELECT 1 FROM pause)"
 )
 
 
@@ -94,7 +95,7 @@ def _are_claimable(jobs: Sequence[NewJob], claim: ClaimDue) -> bool:
             return False
         if request.expire_on is not None and request.expire_on <= now:
             return False
-        if request.details is not None and request.details.worker is not None:
+        if request.details is not None and lane_of(request) is not None:
             return False
     return True
 

@@ -17,9 +17,11 @@ from itertools import chain, groupby
 from ...model.errors import ArgumentError, DuplicateJob, GustoError
 from ...model.ids import JobId, to_uuid
 from ...model.job import JobRequest
+from ...model.lanes import lane_of
 from ...model.states import Processing, Ready, State, Waiting
 from ..messages import Insert
 from .dependencies import Dependencies, unknown_parent
+from .heads import note_rows
 from .names import Names
 from .rows import REQUEST_COLUMNS, STATE_COLUMNS, request_values, state_values
 
@@ -34,7 +36,7 @@ _ALIKE = 6
 _OWN = 4
 _LEASE_COLUMNS = "node, claimed_at, lease_until, attempt, version"
 _LEASE = 3  # the values of a lease, given once for all rows
-_WHOLE_ROW = f"({', '.join('?' * 27)}"
+_WHOLE_ROW = f"({', '.join('?' * 28)}"
 
 NewJob = tuple[JobRequest, State]
 
@@ -67,6 +69,9 @@ def insert_jobs(
         for first, size in chunks(len(same_kind)):
             last = insert(connection, names, same_kind[first : first + size], lease).lastrowid
         states = [state for _, state in same_kind]
+        if not plain and any(lane_of(request) is not None for request, _ in same_kind):
+            assert last is not None
+            note_rows(connection, last - len(states) + 1, last)
         if not plain and any(type(state) is Waiting and state.parents for state in states):
             assert last is not None
             assert dependencies is not None

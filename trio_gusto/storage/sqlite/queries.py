@@ -35,7 +35,7 @@ from .dependencies import dependents
 from .finding import find_rows
 from .pauses import find_pauses, kept_pauses
 from .presence import IsGone
-from .ready import WORKER_READY
+from .ready import LANE_READY
 from .reports import find_log
 from .rows import ATTEMPT_COLUMNS, WHOLE_JOB, WORDS, attempt_of, stored_job
 from .schedules import find_schedules
@@ -113,8 +113,8 @@ def _tally(connection: sqlite3.Connection) -> Tallied:
         )
     }
     (oldest,) = connection.execute(
-        "SELECT min(due) FROM (SELECT min(due) AS due FROM job WHERE state = 2 AND worker IS NULL "
-        f"UNION ALL SELECT min(due) FROM job WHERE {WORKER_READY})"
+        "SELECT min(due) FROM (SELECT min(due) AS due FROM job WHERE state = 2 AND lane IS NULL "
+        f"UNION ALL SELECT min(due) FROM job WHERE {LANE_READY})"
     ).fetchone()
     return Tallied(counts, oldest)
 

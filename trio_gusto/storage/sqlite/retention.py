@@ -17,6 +17,7 @@ from ...model.retention import Selection
 from ..retention_messages import Prune, Pruned
 from .archive import Archive
 from .batches import forget_empty
+from .heads import forget_empty_heads
 from .reports import forget_reports
 from .rows import NUMBERS
 
@@ -73,6 +74,7 @@ def prune(connection: sqlite3.Connection, archive: Archive | None, ask: Prune) -
         forget_reports(connection, *rows)
         connection.execute(f"DELETE FROM job WHERE {_AMONG}", rows)
     forget_empty(connection, ask.ended_before)
+    forget_empty_heads(connection)
     return pruned
 
 

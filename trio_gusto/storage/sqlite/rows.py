@@ -14,8 +14,10 @@ import orjson
 
 from ...model.ids import JobId
 from ...model.job import AttemptRecord, Details, JobRequest, Progress, StoredJob
+from ...model.lanes import lane_of, room_of
 from ...model.outcomes import AttemptOutcome
 from ...model.states import (
+    AwaitingCallback,
     Cancelled,
     Completed,
     Condition,
@@ -49,10 +51,16 @@ WORDS = {number: word for word, number in NUMBERS.items()}
 
 OWN_COLUMNS = (
     "id, handler, args, created_at, max_attempts, timeout, execute_after, expire_on, "
-    "queue, priority, tenant, ref_id, details, schedule, fire_time, unique_key, worker"
+    "queue, priority, tenant, ref_id, details, schedule, fire_time, unique_key, lane, room"
 )
 REQUEST_COLUMNS = f"{OWN_COLUMNS}, batch"
 STATE_COLUMNS = "state, due, node, claimed_at, lease_until, started_at, ended_at, result, reason"
+
+LANE_AND_ROOM = (
+    "coalesce('worker ' || (details ->> '$.worker'), 'key ' || (details ->> '$.concurrency_key')), "
+    "coalesce(details ->> '$.concurrency_limit', 1)"
+)
+"""The columns ``lane`` and ``room`` by the details, as `request_values` gives them."""
 
 WHOLE_JOB = (
     "SELECT seq, attempt, version, "
@@ -77,6 +85,7 @@ def request_values(
 ) -> tuple[object, ...]:
     """The values of `REQUEST_COLUMNS`; not ``in_batch``, its batch need not be stored."""
     details = request.details
+    lane = None if details is None else lane_of(request)
     return (
         request.id,
         names.handler_number((request.name, request.job_type, request.method_name)),
@@ -95,7 +104,8 @@ def request_values(
         None if details is None else details.schedule_name,
         None if details is None else details.fire_time,
         None if details is None else details.unique_key,
-        None if details is None else details.worker,
+        lane,
+        None if lane is None else room_of(request),
         None
         if details is None or details.batch is None or not in_batch
         else names.batch_number(details.batch),
@@ -109,6 +119,11 @@ def state_values(state: State, due: int, names: Names) -> tuple[object, ...]:
         case Waiting():
             parents = orjson.dumps([parent.hex() for parent in state.parents]).decode()
             return (number, due, None, None, None, None, None, parents, state.condition.value)
+        case AwaitingCallback():
+            node = names.node_number(state.node)
+            callback = state.callback.hex()
+            begun = (node, state.claimed_at, None, state.started_at, None)
+            return (number, due, *begun, state.result, callback)
         case Scheduled() | Ready():
             return (number, state.due, None, None, None, None, None, None, None)
         case Processing():
@@ -161,6 +176,9 @@ def state_of(row: Row) -> State:
     number, due, node, claimed_at, lease_until, started_at, ended_at, result, reason = row
     match WORDS[number]:
         case JobState.WAITING:
+            if claimed_at is not None:
+                callback = JobId(bytes.fromhex(reason))
+                return AwaitingCallback(callback, started_at, claimed_at, node, result)
             # Before version 3 nothing was written here.
             parents = tuple([JobId(bytes.fromhex(one)) for one in orjson.loads(result or "[]")])
             return Waiting(parents, Condition(reason or Condition.SUCCESS))

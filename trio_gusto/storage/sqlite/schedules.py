@@ -41,7 +41,7 @@ _NEXT = "SELECT min(next_at) FROM schedule WHERE next_at IS NOT NULL AND next_at
 _HELD = (
     # Jobs that wait for others have an index too, and there may be many of them.
     "SELECT id, schedule, fire_time FROM job INDEXED BY job_held WHERE fire_time IS NOT NULL AND state = 0 "
-    "ORDER BY schedule, fire_time"
+    "AND claimed_at IS NULL ORDER BY schedule, fire_time"
 )
 _BEHIND = (
     "SELECT id FROM job WHERE schedule = ? AND fire_time IS NOT NULL AND fire_time < ? "

@@ -1,7 +1,6 @@
-"""A claim that cannot take whatever is ready: named workers have jobs, or there are pauses.
+"""A claim that cannot take whatever is ready: jobs in lanes are, or there are pauses.
 
-What no worker and no pause is about is found as ever. Of each named worker that is free the first job is
-looked up in an index of its own, one step for each worker, however many jobs wait behind it.
+What is in no lane and not paused is found as ever. Jobs in lanes come from walks, one for each queue.
 """
 
 # ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
@@ -10,53 +9,44 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from heapq import merge
 
 import orjson
 
 from ...model.lanes import Lanes
 from ..messages import ClaimDue
 from .pauses import kept_pauses
-from .ready import CLAIMABLE, NOT_SKIPPED, READY_QUEUES, ROW, WORKER_READY, Row, rows_of
-
-_NOT_PAUSED = (
-    "NOT EXISTS (SELECT 1 FROM pause WHERE (pause.queue IS NULL OR pause.queue = job.queue) "
-    "AND (pause.tenant IS NULL OR pause.tenant = job.tenant))"
+from .ready import (
+    CLAIMABLE,
+    LANE_QUEUES,
+    NOT_PAUSED,
+    NOT_SKIPPED,
+    READY_QUEUES,
+    ROW,
+    Candidate,
+    Row,
+    rows_of,
 )
-_ORDER = "priority DESC, due, seq"
+from .walking import walk
 
-_OF_NOBODY = f"""
+_IN_NO_LANE = f"""
 SELECT json_group_array({ROW}) FROM (
   SELECT best.* FROM json_each(?2) AS wanted, job AS best WHERE best.seq IN (
-    SELECT seq FROM job WHERE queue = wanted.value AND state = 2 AND worker IS NULL
-    AND {CLAIMABLE} AND {NOT_SKIPPED} AND {_NOT_PAUSED} ORDER BY {_ORDER} LIMIT ?3 + ?4
+    SELECT seq FROM job WHERE queue = wanted.value AND state = 2 AND lane IS NULL
+    AND {CLAIMABLE} AND {NOT_SKIPPED} AND {NOT_PAUSED} ORDER BY priority DESC, due, seq
+    LIMIT ?3 + ?4
   )
   ORDER BY best.priority DESC, best.due, best.seq LIMIT ?3 OFFSET ?4
 )
 """
-
-_READY_WORKERS = f"""
-WITH RECURSIVE ready(found) AS (
-  SELECT min(worker) FROM job WHERE {WORKER_READY}
-  UNION ALL
-  SELECT (SELECT min(worker) FROM job WHERE {WORKER_READY} AND worker > ready.found) FROM ready
-  WHERE ready.found IS NOT NULL
+_THESE = f"SELECT json_group_array({ROW}) FROM job WHERE seq IN (SELECT value FROM json_each(?))"
+_LEASED = (
+    "SELECT json_group_array(json_array(lane, leases, singles, own)) FROM ("
+    "SELECT lane, count(*) AS leases, count(room = 1 OR NULL) AS singles, "
+    "count(room = 1 AND node = (SELECT node FROM node WHERE node_name = ?) OR NULL) AS own "
+    "FROM job WHERE lane IS NOT NULL AND state = 3 GROUP BY lane)"
 )
-"""
-
-_FIRST_OF_WORKERS = f"""
-{_READY_WORKERS}
-SELECT json_group_array(json_array({ROW}, worker)) FROM (
-  SELECT head.* FROM ready JOIN job AS head ON head.seq = (
-    SELECT seq FROM job WHERE worker = ready.found AND {WORKER_READY} AND {CLAIMABLE}
-    AND (?2 IS NULL OR queue = ?2) AND {NOT_SKIPPED} AND {_NOT_PAUSED}
-    ORDER BY {_ORDER} LIMIT 1
-  )
-  ORDER BY head.priority DESC, head.due, head.seq
-)
-"""
-
-_AT_WORK = "SELECT DISTINCT worker FROM job WHERE worker IS NOT NULL AND state < 4 AND state = 3"
 
 
 class Selection:
@@ -64,47 +54,73 @@ class Selection:
 
     def __init__(self, connection: sqlite3.Connection, claim: ClaimDue) -> None:
         self._connection = connection
-        self._now = claim.now
+        self._claim = claim
         self._skip = _json(claim.skip_names)
-        self._lanes = Lanes(worker for (worker,) in connection.execute(_AT_WORK).fetchall())
+        leased = orjson.loads(connection.execute(_LEASED, (claim.node,)).fetchone()[0])
+        self._lanes = Lanes.of(leased, claim.depth)
+        self._lanes.closed.update(claim.closed_lanes)
         self._taken = Counter[str | None]()
-        """How many jobs of no worker were taken, by queue."""
-        self._pauses = kept_pauses(connection)
+        """How many jobs in no lane were taken, by queue."""
+        self.in_lanes: set[int] = set()
+        """The sequences of jobs in lanes that were taken."""
+        self._closed = {pause.queue for pause in kept_pauses(connection) if pause.tenant is None}
 
     def take(self, queue: str | None, limit: int) -> list[Row]:
         """Up to ``limit`` rows of a queue, or of all, in claim order, that were not taken yet."""
-        if limit <= 0:
+        if limit <= 0 or None in self._closed:
             return []
-        rows: list[tuple[Row, str | None]] = [
-            *((row, None) for row in self._of_nobody(queue, limit)),
-            *((row, worker) for row, worker in self._first_of_workers(queue)),
-        ]
-        rows.sort(key=lambda found: found[0])
+        plain = iter(self._in_no_lane(queue, limit))
+        in_lanes = self._walk(queue)
+        row, candidate = next(plain, None), next(in_lanes, None)
         taken: list[Row] = []
-        for row, worker in rows:
-            if len(taken) == limit:
-                break
-            if self._lanes.admit(worker):
-                self._taken[queue] += worker is None
+        chosen: list[int] = []
+        while limit and (row is not None or candidate is not None):
+            if candidate is None or (row is not None and row < candidate):
+                assert row is not None
                 taken.append(row)
+                self._taken[queue] += 1
+                row = next(plain, None)
+            elif self._admits(candidate):
+                chosen.append(candidate[2])
+                candidate = next(in_lanes, None) if limit > 1 else None
+            else:
+                candidate = next(in_lanes, None)
+                continue
+            limit -= 1
+        if chosen:
+            self.in_lanes.update(chosen)
+            taken += rows_of(self._connection, _THESE, (_json(chosen),))
+            taken.sort()
         return taken
 
-    def _of_nobody(self, queue: str | None, limit: int) -> Sequence[Row]:
-        closed = {pause.queue for pause in self._pauses if pause.tenant is None}
-        if None in closed:
-            return ()
-        names = [queue]
-        if queue is None:
-            names = orjson.loads(self._connection.execute(READY_QUEUES).fetchone()[0])
-        open_queues = _json([name for name in names if name not in closed])
-        values = (self._now, open_queues, limit, self._taken[queue], self._skip)
-        return rows_of(self._connection, _OF_NOBODY, values)
+    def _walk(self, queue: str | None) -> Iterator[Candidate]:
+        """Jobs in lanes, in claim order; closed lanes are left out as far as they are known by then."""
+        closed = self._lanes.closed
+        walks = [
+            walk(self._connection, self._claim, name, closed)
+            for name in self._open(queue, LANE_QUEUES)
+        ]
+        return walks[0] if len(walks) == 1 else merge(*walks)
 
-    def _first_of_workers(self, queue: str | None) -> Sequence[tuple[Row, str]]:
-        """The first job of each named worker that is free."""
-        values = (self._now, queue, None, None, self._skip)
-        found = self._connection.execute(_FIRST_OF_WORKERS, values).fetchone()[0]
-        return [(row, worker) for row, worker in orjson.loads(found) if self._lanes.is_free(worker)]
+    def _admits(self, candidate: Candidate) -> bool:
+        _, _, seq, lane, room, spends_last, *_ = candidate
+        if seq in self.in_lanes:  # taken as part of another share
+            return False
+        return self._lanes.admit(lane, room, spends_last=bool(spends_last))
+
+    def _open(self, queue: str | None, ready_queues: str) -> list[str]:
+        """The queues to look into: those that are not paused."""
+        names: list[str] = [] if queue is None else [queue]
+        if queue is None:
+            names = orjson.loads(self._connection.execute(ready_queues).fetchone()[0])
+        return [name for name in names if name not in self._closed]
+
+    def _in_no_lane(self, queue: str | None, limit: int) -> Sequence[Row]:
+        names = self._open(queue, READY_QUEUES)
+        if not names:
+            return ()
+        values = (self._claim.now, _json(names), limit, self._taken[queue], self._skip)
+        return rows_of(self._connection, _IN_NO_LANE, values)
 
 
 def _json(values: Sequence[object]) -> str:

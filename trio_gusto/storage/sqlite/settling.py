@@ -22,6 +22,7 @@ from ..messages import (
 )
 from .dependencies import Dependencies
 from .errors import StaleLease
+from .heads import note_rows
 from .inserting import chunks
 from .leases import Leases
 from .names import Names
@@ -29,7 +30,7 @@ from .rows import ATTEMPT_COLUMNS, STATE_COLUMNS, attempt_values, state_values
 
 _WAITING = 0
 
-_FIND = "SELECT seq, version, state, due, reason FROM job WHERE id = ?"
+_FIND = "SELECT seq, version, state, due, reason, lane FROM job WHERE id = ?"
 _SETTLE = (
     f"UPDATE job SET ({STATE_COLUMNS}) = ({', '.join('?' * 9)}), version = version + 1, "
     "attempt = ?, expire_on = iif(?, NULL, expire_on) WHERE seq = ?"
@@ -99,13 +100,15 @@ def settle(
     row = connection.execute(_FIND, (commit.job_id,)).fetchone()
     if row is None or row[1] != commit.version:
         return CONFLICT
-    seq, _, number, due, reason = row
+    seq, _, number, due, reason, lane = row
     values = state_values(commit.state, due, names)
     if number == 3 and reason is not None and not commit.state.word.is_ended:
         return Conflict(reason)
     connection.execute(_SETTLE, (*values, commit.attempt, commit.forget_expiry, seq))
     if commit.record is not None:
         connection.execute(_RECORD, (seq, *attempt_values(commit.record)))
+    if lane is not None:
+        note_rows(connection, seq, seq)
     leases.drop(commit.job_id)
     if number == _WAITING:
         dependencies.leave(seq)

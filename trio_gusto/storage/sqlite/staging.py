@@ -18,6 +18,7 @@ from ...model.errors import BatchError
 from ...model.ids import JobId, to_uuid
 from ..batch_messages import Discard, Discarded, InsertBatch, Stage, Staged
 from ..messages import Stranded
+from .heads import note_rows
 from .inserting import Key, chunks
 from .names import Names
 from .presence import IsGone
@@ -91,7 +92,9 @@ def publish(connection: sqlite3.Connection, names: Names, write: InsertBatch) ->
     if write.stage is None:
         return
     (number, _) = connection.execute(_FIND, (write.stage,)).fetchone()
-    connection.execute(_PUBLISH, (number, names.batch_number(write.batch.id)))
+    cursor = connection.execute(_PUBLISH, (number, names.batch_number(write.batch.id)))
+    assert cursor.lastrowid is not None
+    note_rows(connection, cursor.lastrowid - cursor.rowcount + 1, cursor.lastrowid)
     connection.execute(_CLEAR, (number,))
     connection.execute(_DROP, (number,))
 

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import TypeVar, cast
 
 from ...model.errors import ArgumentError, BatchError, DuplicateJob, GustoError
+from ...model.states import AwaitingCallback
 from ...model.uniqueness import Admission, has_keys, stored_requests
 from ..batch_messages import Discard, InsertBatch, Stage
 from ..messages import (
@@ -38,7 +39,7 @@ from .archive import Archive
 from .batches import refusal_of
 from .claiming import claim_due
 from .dependencies import Dependencies
-from .errors import MessageErrors
+from .errors import MessageErrors, Refused
 from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
@@ -152,6 +153,8 @@ class Steps:
         reply = self._protected(self._perform, write)
         if not isinstance(reply, Exception) or isinstance(reply, GustoError):
             return reply
+        if isinstance(reply, Refused):
+            return reply.error
         if type(write) is Insert:
             return self._insert_or_meet(write, reply)
         if type(write) is InsertBatch:
@@ -159,7 +162,10 @@ class Steps:
             refused = taken_key(self._connection, write)
             return refused or refusal(self._connection, write.jobs, reply, staged)
         if type(write) is Commit:
-            return another_holder(self._connection, write) or _unstorable(write, reply)
+            holder = another_holder(self._connection, write)
+            if holder is None and write.children is not None:
+                return refusal(self._connection, write.children, reply)
+            return holder or _unstorable(write, reply)
         return _unstorable(write, reply)
 
     def _insert_or_meet(self, insert: Insert, error: Exception) -> Reply:
@@ -229,7 +235,22 @@ class Steps:
             and self._archive.bring_back(self._connection, self._names, commit.job_id)
         ):
             return another_holder(self._connection, commit) or self._settle(commit)
+        if commit.children is not None and isinstance(settled, Committed):
+            return self._add_children(commit, commit.children, settled)
         return settled
+
+    def _add_children(self, commit: Commit, children: Insert, settled: Committed) -> Committed:
+        inserted = _INSERTED
+        if has_keys(children.requests):
+            answer = admission_of(self._connection, children)
+            if isinstance(answer, DuplicateJob):
+                raise Refused(answer)
+            inserted = self._insert_unique(answer, children)
+        else:
+            self._insert_one(children)
+        if isinstance(commit.state, AwaitingCallback):
+            self._dependencies.await_callback(commit.job_id, commit.state.callback)
+        return Committed((*settled.awaited, *inserted.awaited), inserted)
 
     def _perform(self, write: Write) -> Reply:
         match write:

@@ -9,6 +9,7 @@ from .claiming import CLAIMING_CHECKS
 from .completing import COMPLETING_CHECKS
 from .depending import DEPENDING_CHECKS
 from .inserting import INSERTING_CHECKS
+from .lanes import LANE_CHECKS
 from .leasing import LEASING_CHECKS
 from .looking import LOOKING_CHECKS
 from .pausing import PAUSING_CHECKS
@@ -27,6 +28,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *COMPLETING_CHECKS,
     *LEASING_CHECKS,
     *PAUSING_CHECKS,
+    *LANE_CHECKS,
     *DEPENDING_CHECKS,
     *BATCHING_CHECKS,
     *STAGING_CHECKS,

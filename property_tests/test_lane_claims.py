@@ -1,0 +1,88 @@
+"""What claims take of lanes: SQLite as memory does, and both as a plain recount; and that this can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from property_tests.lane_agreement import LaneAgreement
+from trio_gusto.model.lanes import Lanes, Occupancy
+from trio_gusto.storage.sqlite import SqliteStorage, heads, walking
+from trio_gusto.storage.storage import Storage
+
+
+class InSqlite(LaneAgreement):
+    def make_storage(self, path: Path) -> Storage:
+        return SqliteStorage(path, inline=True, synchronous="NORMAL")
+
+
+@pytest.fixture(autouse=True)
+def short_pieces() -> Iterator[None]:
+    """Walks step over what is closed after a few rows."""
+    with patch.object(walking, "LEAST", 1):
+        yield
+
+
+@pytest.mark.timeout(3600)
+def test_sqlite_and_memory_take_the_same_of_lanes() -> None:
+    run_state_machine_as_test(InSqlite, settings=settings(deadline=None))
+
+
+def _always(_self: Occupancy, *_: object, **__: object) -> bool:
+    return True
+
+
+def _one_more(self: Occupancy, room: int, depth: int, *, spends_last: bool = False) -> bool:
+    return self.leases < room or _TAKES(self, room, depth, spends_last=spends_last)
+
+
+def _behind_the_last(self: Occupancy, room: int, depth: int, *, spends_last: bool = False) -> bool:
+    del spends_last
+    return _TAKES(self, room, depth, spends_last=False)
+
+
+def _keep_open(self: Lanes, lane: str, room: int, *, spends_last: bool) -> bool:
+    admitted = _ADMIT(self, lane, room, spends_last=spends_last)
+    self.closed.discard(lane)
+    return admitted
+
+
+def _nowhere(*_: object) -> Iterator[object]:
+    return iter(())
+
+
+_TAKES, _ADMIT = Occupancy.takes, Lanes.admit
+
+FAULTS: dict[str, tuple[object, str, Callable[..., object] | str]] = {
+    "lanes are never full": (Occupancy, "takes", _always),
+    "a line is joined from beside": (Occupancy, "takes", _one_more),
+    "a last attempt stands in line": (Occupancy, "takes", _behind_the_last),
+    "what is behind overtakes": (Lanes, "admit", _keep_open),
+    "a walk ends where lanes are closed": (heads.Heads, "candidates", _nowhere),
+    "heads are not lowered": (heads, "_NOTE_ROWS", "SELECT ?, ?"),
+    "heads are not lowered in time": (heads, "_NOTE_DUE", "SELECT ?"),
+}
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_machine_catches(fault: str) -> None:
+    where, name, what = FAULTS[fault]
+    with patch.object(where, name, what), pytest.raises((AssertionError, ExceptionGroup)):
+        run_state_machine_as_test(
+            InSqlite,
+            settings=settings(
+                max_examples=500,
+                stateful_step_count=40,
+                derandomize=True,
+                database=None,
+                deadline=None,
+                phases=[Phase.generate],
+                report_multiple_bugs=False,
+            ),
+        )

@@ -1,0 +1,140 @@
+"""Callbacks: which handler is called with the result of a job, and the job that does it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from ..clock import Clock
+from ..job_options import Resolved, Resolver
+from ..model.errors import ArgumentError
+from ..model.ids import RANDOM_BITS, IdSource
+from ..model.job import ClaimedJob, Details, JobRequest
+from ..model.lifecycle import admit
+from ..model.states import Ready, Scheduled
+from ..serialization.handler import Handler
+from ..serialization.registry import Registry
+
+NOTHING = "null"
+"""The wire form of the result of a handler that returned ``None``."""
+
+
+_POOL = struct.Struct(">512Q")
+
+
+class Callbacks:
+    """The callbacks of one app."""
+
+    def __init__(self, registry: Registry, resolver: Resolver, clock: Clock) -> None:
+        self._registry = registry
+        self._resolver = resolver
+        self._clock = clock
+        self.ids = IdSource(_random_bits)
+        """Where the ids of this app's jobs come from."""
+
+    def named(self, handler: Handler[..., Any], resolved: Resolved) -> Resolved:
+        """The same options, with the name of the callback in place of the function.
+
+        Raises:
+            UnknownHandler: the callback is declared with no app, or with another.
+            ArgumentError: it cannot be called with what ``handler`` returns.
+        """
+        details = resolved.details
+        if details is None or not callable(details.callback):
+            return resolved
+        name = self._name_of(handler, details.callback)
+        named = resolved.copy()
+        named.details = attrs.evolve(details, callback=name)
+        return named
+
+    def job(self, claimed: ClaimedJob, result: str | None) -> tuple[JobRequest, Ready | Scheduled]:
+        """The job that calls back; ``result`` is the wire form of what the handler returned.
+
+        It has the options that its own handler was declared with, and the tenant and user of the job
+        whose callback it is.
+        """
+        source = claimed.request
+        assert source.details is not None
+        assert source.details.callback is not None
+        name = source.details.callback
+        handler = self._registry.find(name)
+        options: Mapping[str, Any] = {} if handler is None else handler.options
+        resolved = self._resolver.resolve(options)
+        if handler is not None:
+            resolved = self.named(handler, resolved)
+        job_type, _, method_name = name.rpartition(".")
+        now = self._clock.nanoseconds()
+        request = JobRequest(
+            self.ids.make(now),
+            name if handler is None else handler.name,
+            f"[{NOTHING if result is None else result}]",
+            now // 1000,
+            resolved.max_attempts,
+            resolved.timeout,
+            None if resolved.execute_after is None else resolved.execute_after.instant(now // 1000),
+            None if resolved.expire_on is None else resolved.expire_on.instant(now // 1000),
+            resolved.queue,
+            resolved.priority,
+            source.tenant,
+            _with_user(resolved.details, source.details.user_id),
+            job_type if handler is None else handler.job_type,
+            method_name if handler is None else handler.method_name,
+        )
+        return request, admit(request)
+
+    def _name_of(self, handler: Handler[..., Any], fn: Callable[..., Any]) -> str:
+        callback, args, kwargs = self._registry.call_of(fn, ())
+        if args or kwargs:
+            raise ArgumentError(
+                f"the callback {callback.name} carries arguments, and only its name is stored; "
+                "give the handler itself, which is called with the result"
+            )
+        try:
+            bound = callback.signature.bind(None)
+        except TypeError as error:
+            raise ArgumentError(
+                f"{callback.name}{callback.signature} cannot be a callback: {error}; "
+                "a callback is called with one argument, the result"
+            ) from error
+        (parameter,) = bound.arguments
+        _require_fit(handler, callback, parameter)
+        return callback.name
+
+
+def _random_bits() -> list[int]:
+    """A few kilobytes from the operating system at a time."""
+    spare = 64 - RANDOM_BITS
+    return [word >> spare for word in _POOL.unpack(os.urandom(_POOL.size))]
+
+
+def _with_user(details: Details | None, user_id: str | None) -> Details | None:
+    if user_id is None or (details is not None and details.user_id is not None):
+        return details
+    return attrs.evolve(details or Details(), user_id=user_id)
+
+
+def _require_fit(handler: Handler[..., Any], callback: Handler[..., Any], parameter: str) -> None:
+    """Classes that have nothing to do with each other do not fit; more is not looked at here."""
+    given, wanted = handler.hints.get("return", Any), callback.hints.get(parameter, Any)
+    if given is None:
+        given = type(None)
+    if not inspect.isclass(given) or not inspect.isclass(wanted) or _fits(given, wanted):
+        return
+    raise ArgumentError(
+        f"{callback.name} takes {wanted.__qualname__}, and {handler.name} returns "
+        f"{given.__qualname__}, so it cannot be its callback; give one that takes the result"
+    )
+
+
+def _fits(given: type, wanted: type) -> bool:
+    if given is int and wanted is float:
+        return True
+    try:
+        return issubclass(given, wanted) or issubclass(wanted, given)
+    except TypeError:  # such as a protocol, which has no say at run time
+        return True

@@ -1,0 +1,315 @@
+"""Jobs in memory, beside those of a storage: for one process, and for as long as it lives.
+
+Whoever speaks to the two speaks to one `Storage`. A message about a job goes to the one that has it;
+claims, counts and pages are put together from both. It comes between only once there is something in
+memory, so that an app without such jobs never meets it.
+
+Claims are shared: while both have something to do neither keeps the other waiting for long. Jobs of one
+lane (a named worker, a concurrency key) are never taken from both at once by this node; what other
+processes keep in their memory nobody can know of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast, overload
+
+import attrs
+
+from ...model.errors import GustoError, NotSupported
+from ...model.ids import JobId
+from ...model.states import JobState
+from ..batch_messages import Batches, BatchesFound
+from ..dependency_messages import DependentJobs, Dependents
+from ..messages import (
+    CancelRequests,
+    CancelsAsked,
+    ClaimDue,
+    ClaimReply,
+    Commit,
+    Committed,
+    Complete,
+    Find,
+    Found,
+    Get,
+    Insert,
+    Inserted,
+    Query,
+    QueryReply,
+    Renew,
+    Renewed,
+    RequestCancel,
+    Stranded,
+    StrandedJobs,
+    Tallied,
+    Tally,
+    Write,
+)
+from ..pause_messages import Pauses, PausesFound
+from ..report_messages import LogFound, ReadLog, Report, Reported
+from ..retention_messages import Prune, Pruned
+from ..schedule_messages import FindSchedules, Schedules
+from ..storage import Storage
+from .joined import Reply, complete, has_ref, stranded, tallied
+from .transient import Transient, is_durable, lanes_of
+
+MOST_LEASES = 10_000
+"""Leases of the storage that are looked through, where jobs in memory stand in lanes."""
+
+
+class Beside(Storage):
+    """A storage, and jobs in memory beside it. Nodes are attached to the storage itself."""
+
+    def __init__(self, main: Storage, memory: Transient) -> None:
+        self.main = main
+        self.memory = memory
+        self.decides_retries = main.decides_retries
+        self.keeps_reports = main.keeps_reports
+        self.keeps_children = main.keeps_children
+        self.remembers_presence = main.remembers_presence
+        self._memory_first = False
+        """Whose turn it is where a claim has room for one."""
+
+    async def attach(self, node: str) -> None:
+        await self.main.attach(node)
+
+    async def detach(self, node: str) -> None:
+        await self.main.detach(node)
+
+    async def wait_changed(self, node: str) -> None:
+        await self.main.wait_changed(node)
+
+    def renew_blocking(self, renew: Renew) -> Renewed | None:
+        """Nobody else can take what is in memory, so that need not be renewed."""
+        return self.main.renew_blocking(
+            attrs.evolve(renew, leases=[lease for lease in renew.leases if not self._has(lease[0])])
+        )
+
+    # --- writes -----------------------------------------------------------------------------------
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[Reply]:
+        """The storage first: while that can fail, nothing in memory has changed."""
+        claims = {
+            position: self._reserve(write)
+            for position, write in enumerate(writes)
+            if isinstance(write, ClaimDue)
+        }
+        theirs = [
+            attrs.evolve(
+                cast("ClaimDue", write),
+                limit=claims[position].main,
+                closed_lanes=self.memory.leased_lanes(),
+            )
+            if position in claims
+            else self._for_main(write)
+            for position, write in enumerate(writes)
+        ]
+        asked = [write for write in theirs if write is not None]
+        answers = iter(await self.main.apply(asked) if asked else ())
+        replies: list[Reply] = []
+        for write, their in zip(writes, theirs, strict=True):
+            answer = None if their is None else next(answers)
+            if isinstance(write, ClaimDue):
+                replies.append(await self._claim(write, cast("ClaimDue", their), answer))
+            else:
+                replies.append(self._perform(write, answer))
+        return replies
+
+    def _for_main(self, write: Write) -> Write | None:
+        """The part of a write that is about the storage; ``None`` if no part is."""
+        match write:
+            case Insert():
+                return write if all(map(is_durable, write.requests)) else None
+            case Commit():
+                return write.children if self._has(write.job_id) else write
+            case RequestCancel():
+                return None if self._has(write.job_id) else write
+            case Complete():
+                pairs = [
+                    (claim, state)
+                    for claim, state in zip(write.claims, write.states, strict=True)
+                    if not self._has(claim.request.id)
+                ]
+                if not pairs:
+                    return None
+                return Complete([claim for claim, _ in pairs], [state for _, state in pairs])
+            case Renew():
+                leases = [lease for lease in write.leases if not self._has(lease[0])]
+                return attrs.evolve(write, leases=leases) if leases else None
+            case Report():
+                sayings = [each for each in write.sayings if not self._has(each.job_id)]
+                return attrs.evolve(write, sayings=sayings) if sayings else None
+            case _:
+                return write
+
+    def _perform(self, write: Write, answer: Reply | None) -> Reply:
+        """Do what is about memory, and put it together with what the storage has answered."""
+        memory = self.memory
+        match write:
+            case Insert() if answer is None:
+                return memory.perform(write)
+            case Commit() if self._has(write.job_id):
+                return self._commit(write, answer)
+            case RequestCancel() if answer is None:
+                return memory.perform(write)
+            case Complete():
+                return complete(self.memory, write, answer)
+            case Renew():
+                own = [lease for lease in write.leases if self._has(lease[0])]
+                mine = memory.perform(attrs.evolve(write, leases=own))
+                assert isinstance(mine, Renewed)
+                if not isinstance(answer, Renewed):
+                    return mine if answer is None else answer
+                return Renewed([*answer.lost, *mine.lost], [*answer.cancels, *mine.cancels])
+            case Report():
+                sayings = [each for each in write.sayings if self._has(each.job_id)]
+                mine = memory.perform(attrs.evolve(write, sayings=sayings))
+                assert isinstance(mine, Reported)
+                if not isinstance(answer, Reported):
+                    return mine if answer is None else answer
+                return Reported([*answer.refused, *mine.refused])
+            case Prune():
+                mine = memory.perform(attrs.evolve(write, mark=None))
+                if not isinstance(answer, Pruned) or not isinstance(mine, Pruned):
+                    return answer or mine
+                is_more = answer.more or mine.more
+                return attrs.evolve(answer, count=answer.count + mine.count, more=is_more)
+            case _:
+                assert answer is not None
+                return answer
+
+    def _commit(self, commit: Commit, answer: Reply | None) -> Reply:
+        """A job in memory; its children are in the storage already, or were refused there."""
+        if isinstance(answer, GustoError):
+            return answer
+        reply = self.memory.perform(attrs.evolve(commit, children=None))
+        if isinstance(reply, Committed) and isinstance(answer, Inserted):
+            return Committed((*reply.awaited, *answer.awaited), answer)
+        return reply
+
+    # --- claims -----------------------------------------------------------------------------------
+
+    def _reserve(self, claim: ClaimDue) -> Share:
+        """How the limit is divided while both may have something to do."""
+        ready = self.memory.ready(claim.now)
+        if not ready or claim.limit <= 0:
+            return Share(claim.limit, 0)
+        if claim.limit == 1:
+            self._memory_first = not self._memory_first
+            return Share(0, 1) if self._memory_first else Share(1, 0)
+        mine = min(ready, claim.limit // 2)
+        return Share(claim.limit - mine, mine)
+
+    async def _claim(self, claim: ClaimDue, their: ClaimDue, answer: Reply | None) -> Reply:
+        """What the storage gave, then what there is in memory, then what is left in the storage."""
+        if not isinstance(answer, ClaimReply):
+            assert answer is not None
+            return answer
+        jobs = list(answer.jobs)
+        if not self.memory.ready(claim.now):
+            return answer
+        await self._mind_pauses(claim.now)
+        rest_of_claim = self._rest(claim, len(jobs))
+        if self.memory.has_lanes():
+            rest_of_claim.closed_lanes = await self._leased_lanes()
+        mine = self.memory.perform(rest_of_claim)
+        assert isinstance(mine, ClaimReply)
+        jobs += mine.jobs
+        dues = [due for due in (answer.next_due, mine.next_due) if due is not None]
+        is_more = mine.more or (answer.more and their.limit > 0)
+        is_held = mine.held or answer.held
+        if their.limit < claim.limit and len(jobs) < claim.limit:
+            again = self._rest(claim, len(jobs))
+            again.closed_lanes = self.memory.leased_lanes()
+            (rest,) = await self.main.apply([again])
+            if isinstance(rest, ClaimReply):
+                jobs += rest.jobs
+                is_more, is_held = mine.more or rest.more, mine.held or rest.held
+        return ClaimReply(jobs, is_more, min(dues, default=None), is_held)
+
+    def _rest(self, claim: ClaimDue, taken: int) -> ClaimDue:
+        limit, free = claim.limit - taken, max(0, claim.free - taken)
+        return attrs.evolve(claim, limit=limit, free=free)
+
+    async def _leased_lanes(self) -> Sequence[str]:
+        """The lanes in which the storage has leased a job, to whomever."""
+        running = Find(MOST_LEASES, states=frozenset({JobState.PROCESSING}))
+        return lanes_of((await self.main.read(running)).jobs)
+
+    async def _mind_pauses(self, now: int) -> None:
+        try:
+            self.memory.mind(await self.main.read(Pauses(now)))
+        except NotSupported:
+            pass  # then there are none
+
+    # --- queries ----------------------------------------------------------------------------------
+
+    @overload
+    async def read(self, query: Get | Find) -> Found: ...
+    @overload
+    async def read(self, query: Tally) -> Tallied: ...
+    @overload
+    async def read(self, query: Stranded) -> StrandedJobs: ...
+    @overload
+    async def read(self, query: CancelRequests) -> CancelsAsked: ...
+    @overload
+    async def read(self, query: FindSchedules) -> Schedules: ...
+    @overload
+    async def read(self, query: Dependents) -> DependentJobs: ...
+    @overload
+    async def read(self, query: Batches) -> BatchesFound: ...
+    @overload
+    async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: Pauses) -> PausesFound: ...
+    async def read(self, query: Query) -> QueryReply:
+        memory = self.memory
+        match query:
+            case Get():
+                return await self._get(query)
+            case Find():
+                return await self._find(query)
+            case ReadLog():
+                return await (memory if self._has(query.job_id) else self.main).read(query)
+            case Tally():
+                return tallied(await self.main.read(query), await memory.read(query))
+            case Stranded():
+                theirs, mine = await self.main.read(query), await memory.read(query)
+                return stranded(theirs, mine)
+            case CancelRequests():
+                asked, own = await self.main.read(query), await memory.read(query)
+                return CancelsAsked([*asked.cancels, *own.cancels], asked.pauses)
+            case _:
+                return await self.main.read(query)
+
+    async def _get(self, get: Get) -> Found:
+        mine = await self.memory.read(get)
+        if get.ref_id is not None and any(has_ref(job, get.ref_id) for job in mine.jobs):
+            get = attrs.evolve(get, ref_id=None)
+        ids = [job_id for job_id in get.job_ids if not self._has(job_id)]
+        if not ids and get.ref_id is None:
+            return mine
+        theirs = await self.main.read(attrs.evolve(get, job_ids=ids))
+        by_id = {job.request.id: job for job in (*theirs.jobs, *mine.jobs)}
+        asked = [by_id.pop(job_id) for job_id in get.job_ids if job_id in by_id]
+        return Found([*asked, *by_id.values()])
+
+    async def _find(self, find: Find) -> Found:
+        """Those in memory are the newest."""
+        mine = await self.memory.read(find)
+        left = find.limit - len(mine.jobs)
+        if not left:
+            return mine
+        theirs = await self.main.read(attrs.evolve(find, limit=left))
+        return Found([*mine.jobs, *theirs.jobs])
+
+    def _has(self, job_id: JobId) -> bool:
+        return self.memory.has(job_id)
+
+
+@attrs.define
+class Share:
+    """Of a claim's limit, what goes to the storage, and what to memory."""
+
+    main: int
+    memory: int
