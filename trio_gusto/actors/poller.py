@@ -209,6 +209,7 @@ class Poller:
             self._queues(room),
             tuple(filterfalse(self._knows, self._roster.unknown_names)),
             self._depth(),
+            tenant_weights=self._options.turns_of_tenants,
         )
 
     def answered(self, claim: ClaimLetter, reply: Reply) -> None:

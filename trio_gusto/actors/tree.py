@@ -127,6 +127,7 @@ class Workers:
             serves_queue=queues is None or queue in queues,
             free=self.roster.free(),
             concurrency=len(self.roster.slots),
+            takes_turns=self._options.tenant_order == "fair",
         )
 
     def _hear_of(self, insert: Insert, inserted: Inserted) -> None:

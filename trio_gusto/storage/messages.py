@@ -83,6 +83,9 @@ class ClaimDue:
     What a pause covers is passed over (`pauses.covered`). Of the jobs in one lane as many are taken as
     `lanes.Lanes` admits; of those that run alone ``node`` may hold ``depth`` per lane. None is
     taken in ``closed_lanes``, which are at work elsewhere.
+    With ``tenant_weights`` (those not named have 1) tenants take turns within a queue, or within all if
+    ``queues`` is ``None``, at each priority (`fairness.Turns`), and what that takes is remembered with
+    the claim; jobs in lanes stand in one line for all tenants.
     The jobs found are cut with `lifecycle.within_reach(…, free)`. Each one taken becomes
     ``Processing``, spends an attempt and gets its version raised by one: the token of its lease.
     Reply: `ClaimReply`.
@@ -97,6 +100,7 @@ class ClaimDue:
     skip_names: Sequence[str] = ()
     depth: int = 1
     closed_lanes: Sequence[str] = ()
+    tenant_weights: Mapping[str, int] | None = None
 
 
 @attrs.define

@@ -30,7 +30,10 @@ def claimable(index: Index, pauses: PauseShelf, claim: ClaimDue) -> list[StoredJ
 def _taking(index: Index, pauses: PauseShelf, claim: ClaimDue) -> Take:
     now, skip = claim.now, claim.skip_names
     lanes = index.leased_lanes(claim.node, claim.depth)
-    if lanes is None and not pauses:
+    is_fair = claim.tenant_weights is not None
+    if is_fair or pauses.name_tenants():
+        index.sort_by_tenant()
+    if lanes is None and not pauses and not is_fair:
         return lambda queue, limit: index.take_ready(queue, now, limit, skip)
     if pauses.cover_everything():
         return lambda _queue, _limit: []
@@ -38,12 +41,16 @@ def _taking(index: Index, pauses: PauseShelf, claim: ClaimDue) -> Take:
         index.lanes.shut(claim.closed_lanes)
     lanes = lanes or Lanes(_nothing)
     lanes.closed.update(claim.closed_lanes)
-    closed = pauses.closed_queues()
+    if is_fair:
+        return lambda queue, limit: index.take_fairly(queue, limit, claim, lanes, pauses)
+    closed, covers_tenant = pauses.closed_queues(), pauses.cover_tenant
 
     def is_wanted(request: JobRequest) -> bool:
         return request.name not in skip and not pauses.covers(request)
 
-    return lambda queue, limit: index.take_selected(queue, closed, now, limit, lanes, is_wanted)
+    return lambda queue, limit: index.take_selected(
+        queue, closed, now, limit, lanes, is_wanted, covers_tenant
+    )
 
 
 def _nothing(_lane: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from ...model.fairness import Turns
 from ...model.ids import JobId
 from ...model.job import JobRequest, StoredJob
 from ...model.lanes import Lanes, lane_of
@@ -21,9 +22,12 @@ from ...model.states import (
     Scheduled,
     Skipped,
 )
+from ..messages import ClaimDue
 from .agenda import Agenda, take_in_one_order
+from .fairness import FairShares
 from .lanes import LaneShelf
-from .selection import PlainKey, take_selected
+from .pauses import PauseShelf
+from .selection import PlainKey, take_selected, tenant_of
 
 ENDED = (Completed, Failed, Cancelled, Skipped, Expired)
 
@@ -39,8 +43,11 @@ class Index:
         self.expiring = Agenda(_expires_at)
         self.overdue: dict[JobId, StoredJob] = {}
         self._looked_at = 0
-        # By priority (negated, so that the highest sorts first) and queue.
+        # By priority (negated, so that the highest sorts first), queue, and tenant where that matters.
         self._plain: dict[PlainKey, Agenda] = {}
+        self._is_by_tenant = False
+        self.turns: dict[tuple[str, int], Turns] = {}
+        """Whose turn it is, in a queue (an empty name stands for all) at a priority."""
         self.lanes = LaneShelf()
 
     def enter(self, job: StoredJob) -> None:
@@ -137,6 +144,7 @@ class Index:
         limit: int,
         lanes: Lanes,
         is_wanted: Callable[[JobRequest], bool],
+        covers_tenant: Callable[[str, str], bool],
     ) -> list[StoredJob]:
         """`take_ready` where jobs are in lanes, or only some are wanted, of queues not closed."""
         if limit <= 0:
@@ -144,10 +152,56 @@ class Index:
         among = {
             key: agenda
             for key, agenda in self._plain.items()
-            if queue in (None, key[1]) and key[1] not in closed
+            if queue in (None, key[1])
+            and key[1] not in closed
+            and not (key[2] and covers_tenant(key[1], tenant_of(key)))
         }
         heads = self.lanes.heads(None if queue is None else [queue], closed, now)
         taken, passed_over = take_selected(among, heads, now, limit, lanes, is_wanted)
+        for job in passed_over:
+            self.put_back(job)
+        self._forget_empty_agendas()
+        return taken
+
+    def sort_by_tenant(self) -> None:
+        """From now on each tenant's ready jobs have agendas of their own."""
+        if self._is_by_tenant:
+            return
+        self._is_by_tenant = True
+        agendas, self._plain = self._plain, {}
+        for agenda in agendas.values():
+            while (entry := agenda.first()) is not None:
+                agenda.take(entry[0])
+                self.put_back(entry[2])
+
+    def take_fairly(
+        self,
+        queue: str | None,
+        limit: int,
+        claim: ClaimDue,
+        lanes: Lanes,
+        pauses: PauseShelf,
+    ) -> list[StoredJob]:
+        """Take jobs so that tenants have their turns."""
+        if limit <= 0:
+            return []
+        assert claim.tenant_weights is not None
+        closed = pauses.closed_queues()
+        among = {
+            key: agenda
+            for key, agenda in self._plain.items()
+            if queue in (None, key[1]) and not pauses.cover_tenant(key[1], tenant_of(key))
+        }
+        heads = self.lanes.heads(None if queue is None else [queue], closed, claim.now)
+        shares = FairShares(self.turns, queue or "", claim.tenant_weights)
+        taken, passed_over = shares.take(
+            among,
+            heads,
+            claim.now,
+            limit,
+            lanes,
+            lambda request: request.name not in claim.skip_names and not pauses.covers(request),
+        )
         for job in passed_over:
             self.put_back(job)
         self._forget_empty_agendas()
@@ -185,14 +239,16 @@ class Index:
         request = job.request
         lane = None if request.details is None else lane_of(request)
         if lane is None:
-            agenda = self._plain.get((-request.priority, request.queue)) or self._agenda(job)
+            agenda = self._plain.get((-request.priority, request.queue, "")) or self._agenda(job)
             agenda.add(job, due)
         else:
             self.lanes.add(job, lane, due)
 
     def _agenda(self, job: StoredJob) -> Agenda:
         """Where it stands while it is ready and in no lane."""
-        key = (-job.request.priority, job.request.queue)
+        request = job.request
+        tenant = f"of {request.tenant}" if self._is_by_tenant else ""
+        key = (-request.priority, request.queue, tenant)
         agenda = self._plain.get(key)
         if agenda is None:
             agenda = self._plain[key] = Agenda(_ready_since)

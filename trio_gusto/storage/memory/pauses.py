@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable
 
 import attrs
 
-from ...model.job import JobRequest
+from ...model.job import JobRequest, StoredJob
 from ...model.pauses import StoredPause, covered, unheard
+from ...model.states import Processing
 from ..messages import Committed
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
-from .index import Index, lease_of
 
 _COMMITTED = Committed()
 
@@ -63,15 +63,23 @@ class PauseShelf:
         """Queues of which no job is to be claimed, whosever it is."""
         return [queue for queue, tenant in self._pauses if queue is not None and tenant is None]
 
+    def name_tenants(self) -> bool:
+        """Whether any of them is about a tenant."""
+        return any(tenant is not None for _, tenant in self._pauses)
+
+    def cover_tenant(self, queue: str, tenant: str) -> bool:
+        """Whether no job of this tenant in this queue is to be claimed."""
+        return any(pause.covers(queue, tenant) for pause in self._pauses.values())
+
     def kept(self) -> tuple[StoredPause, ...]:
         """All of them, by number."""
         return tuple([attrs.evolve(pause) for pause in self._pauses.values()])
 
-    def find(self, query: Pauses, index: Index) -> PausesFound:
+    def find(self, query: Pauses, processing: Iterable[StoredJob]) -> PausesFound:
         """Answer a query."""
         running = [
-            (lease_of(job).node, job.request.queue, job.request.tenant)
-            for job in index.processing.values()
-            if lease_of(job).lease_until > query.now
+            (job.state.node, job.request.queue, job.request.tenant)
+            for job in processing
+            if isinstance(job.state, Processing) and job.state.lease_until > query.now
         ]
         return PausesFound(self.kept(), unheard(self._pauses.values(), running, self._heard))

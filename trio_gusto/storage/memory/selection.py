@@ -10,8 +10,13 @@ from ...model.lanes import Lanes, lane_of, room_of
 from .agenda import Agenda
 from .lanes import Heads, Place
 
-PlainKey = tuple[int, str]
-"""The negated priority and the queue of jobs that are in no lane."""
+PlainKey = tuple[int, str, str]
+"""The negated priority and the queue of jobs that are in no lane, and whose they are, where that matters."""
+
+
+def tenant_of(key: PlainKey) -> str:
+    """The tenant whose jobs stand there."""
+    return key[2].removeprefix("of ")
 
 
 def take_selected(
@@ -37,12 +42,12 @@ def take_selected(
             job = plain[1].take(now)
             assert job is not None
             plain = _first_of(agendas, now)
-            if not _is_over(job, now):
+            if not is_over(job, now):
                 (taken if is_wanted(job.request) else passed_over).append(job)
             continue
         place, job, line = in_lane
         request = job.request
-        if _is_over(job, now):
+        if is_over(job, now):
             heads.take(place, line)
         elif not is_wanted(request):
             heads.take(place, line)
@@ -59,7 +64,7 @@ def take_selected(
     return taken, passed_over
 
 
-def _is_over(job: StoredJob, now: int) -> bool:
+def is_over(job: StoredJob, now: int) -> bool:
     """Whether it is past its ``expire_on``; then it is written down as overdue."""
     expire_on = job.request.expire_on
     return expire_on is not None and expire_on <= now

@@ -167,7 +167,7 @@ class MemoryStorage(ImmediateStorage):
             case Batches():
                 return BatchesFound(self._shelf.find(query))
             case Pauses():
-                return self._pauses.find(query, self._index)
+                return self._pauses.find(query, self._index.processing.values())
             case ReadLog():
                 return self._reports.log_of(query)
 

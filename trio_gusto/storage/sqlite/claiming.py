@@ -101,9 +101,11 @@ def claim_due(
         note_due(connection, claim.now)
         connection.execute(_PROMOTE, (claim.now,))
         scheduled, any_in_lanes, any_pause = connection.execute(_STANDING).fetchone()
-    selection = Selection(connection, claim) if any_in_lanes or any_pause else None
-    if selection is not None:
+    selection: Selection | None = None
+    if any_in_lanes or any_pause or claim.tenant_weights is not None:
+        selection = Selection(connection, claim)
         rows = _shared_out(selection.take, claim)
+        selection.remember()
     else:
         rows = _found(connection, claim)
     spent = ((row[_ATTEMPT], row[_MAX_ATTEMPTS]) for row in rows)
