@@ -12,7 +12,7 @@ then only those are looked at again of whom something may be taken.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge, nsmallest
 
 import orjson

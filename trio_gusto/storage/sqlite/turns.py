@@ -19,7 +19,7 @@ _SET_TIME = (
     "ON CONFLICT DO UPDATE SET now = excluded.now"
 )
 _FORGET = "DELETE FROM turn WHERE scope = ? AND priority = ? AND pass <= ?"
-_SET_PASS = (
+_ADVANCE = (
     "INSERT INTO turn (scope, priority, tenant, pass) VALUES (?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET pass = excluded.pass"
 )
@@ -89,7 +89,9 @@ class FairShares:
             ranks = [each for each in ranks if each < rank]
             turns = self._turns_of(scope, rank)
             want = limit - len(taken)
-            taken += self._take_of(turns, self._streams(turns, queues, rank, want), in_lanes, rank, want)
+            taken += self._take_of(
+                turns, self._streams(turns, queues, rank, want), in_lanes, rank, want
+            )
         return taken
 
     def remember(self, rows: Sequence[Row]) -> None:
@@ -103,7 +105,7 @@ class FairShares:
             self._connection.execute(_SET_TIME, (scope, rank, turns.now))
             self._connection.execute(_FORGET, (scope, rank, turns.now))
             self._connection.executemany(
-                _SET_PASS, [(scope, rank, tenant, place) for tenant, place in ahead.items()]
+                _ADVANCE, [(scope, rank, tenant, place) for tenant, place in ahead.items()]
             )
 
     def _streams(
@@ -152,12 +154,15 @@ class FairShares:
             place, _, seq, number = heap[0]
             source = sources[number]
             if place == turns.place(source.tenant):
-                if isinstance(source, InLanes):
-                    is_new, job = source.take(), seq
-                else:
-                    is_new, job = seq not in met, source.take()
-                    met.add(seq)
-                if is_new:
+                job: Row | int | None = None
+                if not isinstance(source, InLanes):
+                    row = source.take()
+                    if seq not in met:
+                        met.add(seq)
+                        job = row
+                elif source.take():
+                    job = seq
+                if job is not None:
                     taken.append(job)
                     turns.serve(source.tenant)
             # Otherwise its tenant was served out of another queue meanwhile.
