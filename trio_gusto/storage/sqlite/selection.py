@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import merge
 
 import orjson
 
 from ...model.lanes import Lanes
 from ..messages import ClaimDue
-from .pauses import kept_pauses
 from .ready import (
     CLAIMABLE,
     LANE_QUEUES,
@@ -49,6 +48,9 @@ _LEASED = (
     "count(room = 1 AND node = (SELECT node FROM node WHERE node_name = ?) OR NULL) AS own "
     "FROM job WHERE lane IS NOT NULL AND state = 3 GROUP BY lane)"
 )
+_PAUSES = (
+    "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0 FROM pause"
+)
 
 
 class Selection:
@@ -65,15 +67,14 @@ class Selection:
         """How many jobs in no lane were taken, by queue."""
         self.in_lanes: set[int] = set()
         """The sequences of jobs in lanes that were taken."""
-        pauses = kept_pauses(connection)
-        self._closed = {pause.queue for pause in pauses if pause.tenant is None}
+        closed, any_of_tenant = connection.execute(_PAUSES).fetchone()
+        self._closed: Collection[str | None] = orjson.loads(closed)
         self._by_tenant: ByTenant | None = None
         """There where it matters whose jobs those in no lane are."""
         self._fair: FairShares | None = None
-        of_tenants = [pause for pause in pauses if pause.tenant is not None]
-        if of_tenants or claim.tenant_weights is not None:
+        if any_of_tenant or claim.tenant_weights is not None:
             make_index(connection)
-            self._by_tenant = ByTenant(connection, claim, of_tenants)
+            self._by_tenant = ByTenant(connection, claim)
             if claim.tenant_weights is not None:
                 self._fair = FairShares(connection, claim, self._by_tenant)
 

@@ -17,7 +17,6 @@ from heapq import merge, nsmallest
 
 import orjson
 
-from ...model.pauses import StoredPause
 from ..messages import ClaimDue
 from .ready import CLAIMABLE, NOT_SKIPPED, ROW, Row, rows_of
 
@@ -31,6 +30,7 @@ _DROP = (
     "AND NOT EXISTS (SELECT 1 FROM turn_time)"
 )
 _READY = "state = 2 AND lane IS NULL AND queue = ?2"
+_PAUSED = "(SELECT tenant FROM pause WHERE tenant IS NOT NULL AND (queue IS NULL OR queue = ?2))"
 _PRIORITIES = f"""
 WITH RECURSIVE ready(found) AS (
   SELECT max(priority) FROM job INDEXED BY job_ready WHERE {_READY}
@@ -58,7 +58,7 @@ SELECT json_group_array(json(head)) FROM (
   SELECT (
     SELECT json_array(due, seq, tenant) {_OF_TENANT.format("found")} LIMIT 1
   ) AS head FROM ready
-  WHERE found IS NOT NULL AND found NOT IN (SELECT value FROM json_each(?4))
+  WHERE found IS NOT NULL AND found NOT IN {_PAUSED}
 ) WHERE head IS NOT NULL
 """
 _FIRST_OF_MANY = f"""
@@ -78,13 +78,20 @@ WITH near AS MATERIALIZED (
   WHERE {_READY} AND {CLAIMABLE} AND {NOT_SKIPPED} ORDER BY priority DESC, due, seq LIMIT ?3
 )
 SELECT json_array((SELECT count(*) FROM near), json_group_array({ROW})) FROM job WHERE seq IN (
-  SELECT seq FROM near WHERE tenant NOT IN (SELECT value FROM json_each(?4))
+  SELECT seq FROM near WHERE tenant NOT IN {_PAUSED}
   ORDER BY priority DESC, due, seq LIMIT ?6
 )
 """
 
-PIECE = 32
-"""Rows that are looked at in plain order, besides twice as many as are wanted."""
+_ANY_NEAR = f"""
+SELECT count(*), ifnull(sum(tenant NOT IN {_PAUSED}), 0) FROM (
+  SELECT tenant FROM job INDEXED BY job_ready
+  WHERE {_READY} AND {CLAIMABLE} AND {NOT_SKIPPED} ORDER BY priority DESC, due, seq LIMIT ?3
+)
+"""
+
+PIECE = 16
+"""So many of the first rows in plain order are looked at to see whether to go on like this."""
 
 
 def make_index(connection: sqlite3.Connection) -> None:
@@ -145,13 +152,10 @@ class Stream:
 class ByTenant:
     """Finds the ready jobs of a claim that are in no lane, for tenants that are not paused."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, claim: ClaimDue, pauses: Sequence[StoredPause]
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, claim: ClaimDue) -> None:
         self._connection = connection
         self._now = claim.now
         self._skip = _json(claim.skip_names)
-        self._pauses = pauses
         self.taken: set[int] = set()
         """Sequences of jobs that were taken for another share of the claim."""
 
@@ -169,7 +173,7 @@ class ByTenant:
 
     def heads(self, queue: str, rank: int) -> Sequence[Head]:
         """Where the jobs of each tenant begin."""
-        values = (self._now, queue, rank, self._paused(queue), self._skip)
+        values = (self._now, queue, rank, None, self._skip)
         return [(due, seq, tenant) for due, seq, tenant in self._list(_HEADS, values)]
 
     def streams(self, queue: str, rank: int, tenants: Sequence[str], want: int) -> Sequence[Stream]:
@@ -190,12 +194,15 @@ class ByTenant:
     def _first_of(self, queue: str, limit: int) -> list[Row]:
         """The first of one queue: mostly those that stand first anyway."""
         want = limit + len(self.taken)
-        look = 2 * want + PIECE
-        values = (self._now, queue, look, self._paused(queue), self._skip, want)
-        met, rows = self._list(_NEAR, values)
-        if met < look or len(rows) >= want:
-            rows.sort()
-            return self._left(rows, limit)
+        values = (self._now, queue, PIECE, None, self._skip)
+        met, wanted = self._connection.execute(_ANY_NEAR, values).fetchone()
+        if wanted or met < PIECE:
+            look = 2 * want + PIECE
+            values = (self._now, queue, look, None, self._skip)
+            met, rows = self._list(_NEAR, (*values, want))
+            if met < look or len(rows) >= want:
+                rows.sort()
+                return self._left(rows, limit)
         found: list[Row] = []
         for rank in self.ranks([queue]):
             first = [tenant for *_, tenant in nsmallest(want, self.heads(queue, rank))]
@@ -209,9 +216,6 @@ class ByTenant:
         if self.taken:
             rows = [row for row in rows if row[2] not in self.taken]
         return rows[:limit]
-
-    def _paused(self, queue: str) -> str:
-        return _json([pause.tenant for pause in self._pauses if pause.queue in (None, queue)])
 
     def _list(self, statement: str, values: tuple[object, ...]) -> list:  # type: ignore[type-arg]
         found: list = orjson.loads(  # type: ignore[type-arg]

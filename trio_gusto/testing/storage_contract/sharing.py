@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from ...model.job import ClaimedJob, Details
 from ...storage.messages import Committed
@@ -11,7 +12,7 @@ from ...storage.pause_messages import LiftPauses, PutPause
 from .subject import NOW, Subject, ids, same
 
 
-async def put(subject: Subject, *tenants: str, **parts: object) -> None:
+async def put(subject: Subject, *tenants: str, **parts: Any) -> None:
     """Enqueue a job of each of these tenants, in this order."""
     await subject.insert(*[subject.request(tenant=tenant, **parts) for tenant in tenants])
 
