@@ -13,7 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from property_tests.tenant_agreement import TenantAgreement
 from trio_gusto.model.fairness import STRIDE, Turns
-from trio_gusto.storage.sqlite import SqliteStorage, tenants
+from trio_gusto.storage.sqlite import SqliteStorage, turns
 from trio_gusto.storage.storage import Storage
 
 weights = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 16))
@@ -80,7 +80,7 @@ def _credit(self: Turns, tenant: str) -> int:
     return self._passes.get(tenant, 0)
 
 
-def _nothing(_self: tenants.FairShares) -> None:
+def _nothing(_self: turns.FairShares, _rows: object) -> None:
     """Whose turn it is is not written down."""
 
 
@@ -88,7 +88,7 @@ FAULTS: dict[str, tuple[type, str, Callable[..., object]]] = {
     "tenants have no turns": (Turns, "place", _due_first),
     "weights are forgotten": (Turns, "serve", _without_weights),
     "idleness earns turns": (Turns, "place", _credit),
-    "turns are not remembered": (tenants.FairShares, "remember", _nothing),
+    "turns are not remembered": (turns.FairShares, "remember", _nothing),
 }
 
 

@@ -42,6 +42,14 @@ class Turns:
         stride = max(1, STRIDE // self._weights.get(tenant, 1))
         self._passes[tenant] = self.now + stride
 
+    def replay(self, tenants: Iterable[str]) -> Mapping[str, int]:
+        """These have been served, in this order. Returns the passes of them that are ahead then."""
+        served = set[str]()
+        for tenant in tenants:
+            self.serve(tenant)
+            served.add(tenant)
+        return {tenant: place for tenant in served if (place := self._passes[tenant]) > self.now}
+
     def ahead(self) -> Mapping[str, int]:
         """The passes that are to be remembered."""
         return {tenant: place for tenant, place in self._passes.items() if place > self.now}

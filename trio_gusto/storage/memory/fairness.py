@@ -1,45 +1,84 @@
-"""A claim in which tenants take turns."""
+"""Claims in which tenants take turns, and what is remembered of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heapreplace
 
 from ...model.fairness import Turns
 from ...model.job import JobRequest, StoredJob
 from ...model.lanes import Lanes, room_of
+from ..messages import ClaimDue
 from .agenda import Agenda
-from .lanes import Heads, Line, Place
-from .selection import PlainKey, is_over, tenant_of
+from .lanes import Heads
+from .pauses import PauseShelf
+from .selection import PlainKey, is_over
 
-Entry = tuple[int, int, int, str, "Agenda | None"]
-"""The pass of a tenant, the due instant and sequence of its first job, its name, and where it stands:
-``None`` stands for the line of all jobs in lanes."""
+Scope = tuple[str, int]
+"""A queue (an empty name stands for all) and a negated priority."""
+
+Entry = tuple[int, int, int, int, str, "Agenda | None"]
+"""The pass of a tenant, the due instant and sequence of its first job, a number, its name, and where that
+job stands: ``None`` stands for the line of all jobs in lanes."""
+
+
+class TurnShelf:
+    """Whose turn it is."""
+
+    def __init__(self) -> None:
+        self._now: dict[Scope, int] = {}
+        self._ahead: defaultdict[Scope, dict[str, int]] = defaultdict(dict)
+
+    def turns(self, scope: Scope, weights: Mapping[str, int]) -> Turns:
+        """As it is now, for somebody who gives tenants these weights."""
+        return Turns(weights, self._now.get(scope, 0), self._ahead[scope].items())
+
+    def remember(self, claim: ClaimDue, jobs: Sequence[StoredJob]) -> None:
+        """These jobs were claimed, in this order."""
+        assert claim.tenant_weights is not None
+        served: defaultdict[Scope, list[str]] = defaultdict(list)
+        for job in jobs:
+            request = job.request
+            name = "" if claim.queues is None else request.queue
+            served[name, -request.priority].append(request.tenant)
+        for scope, tenants in served.items():
+            turns = self.turns(scope, claim.tenant_weights)
+            turns.replay(tenants)
+            self._now[scope] = turns.now
+            self._ahead[scope] = dict(turns.ahead())
 
 
 class FairShares:
-    """Takes jobs out of one queue, or all, so that tenants have their turns."""
+    """Takes jobs for one claim so that tenants have their turns."""
 
-    def __init__(
-        self, turns: dict[tuple[str, int], Turns], scope: str, weights: Mapping[str, int]
-    ) -> None:
-        self._turns = turns
-        self._scope = scope
-        self._weights = weights
+    def __init__(self, shelf: TurnShelf, claim: ClaimDue) -> None:
+        assert claim.tenant_weights is not None
+        self.now = claim.now
+        self._shelf = shelf
+        self._weights = claim.tenant_weights
+        self._skip = claim.skip_names
+        self._turns: dict[Scope, Turns] = {}
 
     def take(
         self,
+        name: str,
         agendas: Mapping[PlainKey, Agenda],
         heads: Heads,
-        now: int,
         limit: int,
         lanes: Lanes,
-        is_wanted: Callable[[JobRequest], bool],
+        pauses: PauseShelf,
     ) -> tuple[list[StoredJob], list[StoredJob]]:
-        """As `selection.take_selected`."""
+        """As `selection.take_selected`; ``name`` is that of the queue, or of all."""
         taken: list[StoredJob] = []
         passed_over: list[StoredJob] = []
         ranks = sorted({key[0] for key in agendas})
+
+        def is_wanted(request: JobRequest) -> bool:
+            return request.name not in self._skip and not pauses.cover(
+                request.queue, request.tenant
+            )
+
         while len(taken) < limit:
             head = heads.first()
             at_hand = [*ranks[:1], *([] if head is None else [head[0][0]])]
@@ -47,41 +86,47 @@ class FairShares:
                 break
             rank = min(at_hand)
             ranks = [each for each in ranks if each > rank]
-            turns = self._turns_of(rank)
-            sources = [
-                (tenant_of(key), agenda) for key, agenda in agendas.items() if key[0] == rank
-            ]
-            one = _Rank(rank, turns, sources, heads, now)
-            while len(taken) < limit and (entry := one.first()) is not None:
-                _, _, _, tenant, agenda = entry
-                if agenda is not None:
-                    job = agenda.take(now)
-                    assert job is not None
-                    if not is_over(job, now):
-                        if is_wanted(job.request):
-                            taken.append(job)
-                            turns.serve(tenant)
-                        else:
-                            passed_over.append(job)
-                else:
-                    found = heads.first()
-                    assert found is not None
-                    if _take_in_lane(found, heads, lanes, now, is_wanted, passed_over):
-                        taken.append(found[1])
+            turns = self._turns_of((name, rank))
+            line = _Rank(rank, turns, agendas, heads, self.now)
+            while len(taken) < limit and (entry := line.first()) is not None:
+                *_, tenant, agenda = entry
+                job = (
+                    agenda.take(self.now)
+                    if agenda is not None
+                    else self._take_in_lane(heads, lanes, is_wanted)
+                )
+                if job is not None and not is_over(job, self.now):
+                    if is_wanted(job.request):
+                        taken.append(job)
                         turns.serve(tenant)
-                one.correct()
+                    else:
+                        passed_over.append(job)
+                line.correct()
         heads.close()
         return taken, passed_over
 
-    def _turns_of(self, rank: int) -> Turns:
-        """With the weights of this claim, which another node may see otherwise."""
-        kept = self._turns.get((self._scope, rank))
-        turns = (
-            Turns(self._weights)
-            if kept is None
-            else Turns(self._weights, kept.now, kept.ahead().items())
-        )
-        self._turns[self._scope, rank] = turns
+    def _take_in_lane(
+        self, heads: Heads, lanes: Lanes, is_wanted: Callable[[JobRequest], bool]
+    ) -> StoredJob | None:
+        """The first job in a lane, if it may be taken, or must be seen to; it is passed in any case."""
+        found = heads.first()
+        assert found is not None
+        place, job, line = found
+        if is_over(job, self.now) or not is_wanted(job.request):
+            heads.take(place, line)
+            return job
+        spends_last = job.attempt + 1 >= job.request.max_attempts
+        if lanes.admit(line.lane, room_of(job.request), spends_last=spends_last):
+            heads.take(place, line, parks=line.lane in lanes.closed)
+            return job
+        heads.park(line)
+        return None
+
+    def _turns_of(self, scope: Scope) -> Turns:
+        """Whose turn it is in this claim; what is behind its reach will not have been taken."""
+        turns = self._turns.get(scope)
+        if turns is None:
+            turns = self._turns[scope] = self._shelf.turns(scope, self._weights)
         return turns
 
 
@@ -92,7 +137,7 @@ class _Rank:
         self,
         rank: int,
         turns: Turns,
-        sources: list[tuple[str, Agenda]],
+        agendas: Mapping[PlainKey, Agenda],
         heads: Heads,
         now: int,
     ) -> None:
@@ -100,33 +145,43 @@ class _Rank:
         self._turns = turns
         self._heads = heads
         self._now = now
-        entries = [self._entry(tenant, agenda) for tenant, agenda in sources]
-        self._heap = [entry for entry in (*entries, self._in_lanes()) if entry is not None]
+        self._heap: list[Entry] = []
+        for number, (key, agenda) in enumerate(agendas.items(), 1):
+            tenant = key[2]
+            if key[0] == rank and tenant is not None:
+                first = agenda.first()
+                if first is not None and first[0] <= now:
+                    place = turns.place(tenant)
+                    self._heap.append((place, first[0], first[1], number, tenant, agenda))
+        in_lanes = self._in_lanes()
+        if in_lanes is not None:
+            self._heap.append(in_lanes)
         heapify(self._heap)
 
     def first(self) -> Entry | None:
         """Whose turn it is, and what of his is first."""
         while self._heap:
             entry = self._heap[0]
-            if entry[0] == self._turns.place(entry[3]):
+            if entry[0] == self._turns.place(entry[4]):
                 return entry
             self.correct()  # its tenant was served out of another queue meanwhile
         return None
 
     def correct(self) -> None:
         """The first has changed."""
-        _, _, _, tenant, agenda = self._heap[0]
-        entry = self._in_lanes() if agenda is None else self._entry(tenant, agenda)
+        _, _, _, number, tenant, agenda = self._heap[0]
+        entry: Entry | None = None
+        if agenda is None:
+            entry = self._in_lanes()
+        else:
+            first = agenda.first()
+            if first is not None and first[0] <= self._now:
+                place = self._turns.place(tenant)
+                entry = (place, first[0], first[1], number, tenant, agenda)
         if entry is None:
             heappop(self._heap)
         else:
             heapreplace(self._heap, entry)
-
-    def _entry(self, tenant: str, agenda: Agenda) -> Entry | None:
-        first = agenda.first()
-        if first is None or first[0] > self._now:
-            return None
-        return self._turns.place(tenant), first[0], first[1], tenant, agenda
 
     def _in_lanes(self) -> Entry | None:
         found = self._heads.first()
@@ -134,30 +189,4 @@ class _Rank:
             return None
         (_, due, sequence), job, _ = found
         tenant = job.request.tenant
-        return self._turns.place(tenant), due, sequence, tenant, None
-
-
-def _take_in_lane(
-    found: tuple[Place, StoredJob, Line],
-    heads: Heads,
-    lanes: Lanes,
-    now: int,
-    is_wanted: Callable[[JobRequest], bool],
-    passed_over: list[StoredJob],
-) -> bool:
-    """Whether the first job in a lane may be taken; in any case it is passed."""
-    place, job, line = found
-    request = job.request
-    if is_over(job, now):
-        heads.take(place, line)
-        return False
-    if not is_wanted(request):
-        heads.take(place, line)
-        passed_over.append(job)
-        return False
-    spends_last = job.attempt + 1 >= request.max_attempts
-    if lanes.admit(line.lane, room_of(request), spends_last=spends_last):
-        heads.take(place, line, parks=line.lane in lanes.closed)
-        return True
-    heads.park(line)
-    return False
+        return self._turns.place(tenant), due, sequence, 0, tenant, None

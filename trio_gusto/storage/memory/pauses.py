@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 
 import attrs
 
-from ...model.job import JobRequest, StoredJob
-from ...model.pauses import StoredPause, covered, unheard
+from ...model.job import StoredJob
+from ...model.pauses import StoredPause, unheard
 from ...model.states import Processing
 from ..messages import Committed
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
@@ -22,6 +22,10 @@ class PauseShelf:
         self._pauses: dict[tuple[str | None, str | None], StoredPause] = {}
         self._heard: dict[str, int] = {}
         self._number = 0
+        self.tenants: frozenset[str] = frozenset()
+        """Those that are paused in some queue, or in all."""
+        self.lifted = 0
+        """How often some were lifted."""
 
     def __bool__(self) -> bool:
         return bool(self._pauses)
@@ -32,14 +36,17 @@ class PauseShelf:
         if scope not in self._pauses:
             self._number += 1
             self._pauses[scope] = StoredPause(*scope, put.reason, put.since, self._number)
+            self._note_tenants()
         return _COMMITTED
 
     def lift(self, lift: LiftPauses) -> Committed:
         """Forget a pause, or all of them."""
+        self.lifted += 1
         if lift.queue is None and lift.tenant is None:
             self._pauses.clear()
         else:
             self._pauses.pop((lift.queue, lift.tenant), None)
+        self._note_tenants()
         return _COMMITTED
 
     def hear(self, heard: HeardPauses) -> Committed:
@@ -49,11 +56,24 @@ class PauseShelf:
 
     def take_over(self, pauses: Iterable[StoredPause]) -> None:
         """Keep these pauses, which another storage keeps, and no others."""
-        self._pauses = {(pause.queue, pause.tenant): pause for pause in pauses}
+        pauses_now = {(pause.queue, pause.tenant): pause for pause in pauses}
+        if not self._pauses.keys() <= pauses_now.keys():
+            self.lifted += 1
+        self._pauses = pauses_now
+        self._note_tenants()
 
-    def covers(self, request: JobRequest) -> bool:
-        """Whether a job is not to be claimed."""
-        return covered(self._pauses.values(), request)
+    def _note_tenants(self) -> None:
+        self.tenants = frozenset(tenant for _, tenant in self._pauses if tenant is not None)
+
+    def cover(self, queue: str, tenant: str) -> bool:
+        """Whether no job of this tenant in this queue is to be claimed."""
+        found = self._pauses  # there may be many, and this is asked of each job
+        return (
+            (None, tenant) in found
+            or (queue, tenant) in found
+            or (queue, None) in found
+            or (None, None) in found
+        )
 
     def cover_everything(self) -> bool:
         """Whether no job is to be claimed."""
@@ -62,14 +82,6 @@ class PauseShelf:
     def closed_queues(self) -> Collection[str]:
         """Queues of which no job is to be claimed, whosever it is."""
         return [queue for queue, tenant in self._pauses if queue is not None and tenant is None]
-
-    def name_tenants(self) -> bool:
-        """Whether any of them is about a tenant."""
-        return any(tenant is not None for _, tenant in self._pauses)
-
-    def cover_tenant(self, queue: str, tenant: str) -> bool:
-        """Whether no job of this tenant in this queue is to be claimed."""
-        return any(pause.covers(queue, tenant) for pause in self._pauses.values())
 
     def kept(self) -> tuple[StoredPause, ...]:
         """All of them, by number."""

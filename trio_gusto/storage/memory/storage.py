@@ -273,6 +273,8 @@ class MemoryStorage(ImmediateStorage):
         reach = len(found) if len(found) <= claim.free else within_reach(spent, claim.free)
         for job in found[reach:]:
             index.put_back(job)
+        if claim.tenant_weights is not None:
+            index.turns.remember(claim, found[:reach])
         more = reach < len(found) or reach >= claim.limit
         # Never changed, so one for all.
         lease = Processing(claim.node, claim.now, claim.lease_until)

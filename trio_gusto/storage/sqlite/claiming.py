@@ -105,13 +105,14 @@ def claim_due(
     if any_in_lanes or any_pause or claim.tenant_weights is not None:
         selection = Selection(connection, claim)
         rows = _shared_out(selection.take, claim)
-        selection.remember()
     else:
         rows = _found(connection, claim)
     spent = ((row[_ATTEMPT], row[_MAX_ATTEMPTS]) for row in rows)
     reach = within_reach(spent, claim.free) if len(rows) > claim.free else len(rows)
     more = reach < len(rows) or reach >= claim.limit
     del rows[reach:]
+    if selection is not None:
+        selection.remember(rows)
     if rows:
         taken = _json([row[2] for row in rows])
         node = names.node_number(claim.node)

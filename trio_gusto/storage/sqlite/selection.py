@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import merge
 
 import orjson
 
 from ...model.lanes import Lanes
 from ..messages import ClaimDue
-from .pauses import kept_pauses
 from .ready import (
     CLAIMABLE,
     LANE_QUEUES,
@@ -28,7 +27,8 @@ from .ready import (
     Row,
     rows_of,
 )
-from .tenants import ByTenant, FairShares, InLanes, make_index
+from .tenants import ByTenant, make_index
+from .turns import FairShares, InLanes
 from .walking import walk
 
 _IN_NO_LANE = f"""
@@ -48,6 +48,9 @@ _LEASED = (
     "count(room = 1 AND node = (SELECT node FROM node WHERE node_name = ?) OR NULL) AS own "
     "FROM job WHERE lane IS NOT NULL AND state = 3 GROUP BY lane)"
 )
+_PAUSES = (
+    "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0 FROM pause"
+)
 
 
 class Selection:
@@ -64,22 +67,23 @@ class Selection:
         """How many jobs in no lane were taken, by queue."""
         self.in_lanes: set[int] = set()
         """The sequences of jobs in lanes that were taken."""
-        pauses = kept_pauses(connection)
-        self._closed = {pause.queue for pause in pauses if pause.tenant is None}
-        weights = claim.tenant_weights
-        self._fair = None if weights is None else FairShares(connection, weights)
+        closed, any_of_tenant = connection.execute(_PAUSES).fetchone()
+        self._closed: Collection[str | None] = orjson.loads(closed)
         self._by_tenant: ByTenant | None = None
         """There where it matters whose jobs those in no lane are."""
-        if weights is not None or any(pause.tenant is not None for pause in pauses):
+        self._fair: FairShares | None = None
+        if any_of_tenant or claim.tenant_weights is not None:
             make_index(connection)
-            self._by_tenant = ByTenant(connection, claim, pauses)
+            self._by_tenant = ByTenant(connection, claim)
+            if claim.tenant_weights is not None:
+                self._fair = FairShares(connection, claim, self._by_tenant)
 
     def take(self, queue: str | None, limit: int) -> list[Row]:
         """Up to ``limit`` rows of a queue, or of all, in claim order, that were not taken yet."""
         if limit <= 0 or None in self._closed:
             return []
-        if self._fair is not None and self._by_tenant is not None:
-            return self._take_fairly(self._fair, self._by_tenant, queue, limit)
+        if self._fair is not None:
+            return self._take_fairly(self._fair, queue, limit)
         plain = iter(self._in_no_lane(queue, limit))
         in_lanes = self._walk(queue)
         row, candidate = next(plain, None), next(in_lanes, None)
@@ -106,35 +110,20 @@ class Selection:
             taken.sort()
         return taken
 
-    def _take_fairly(
-        self, fair: FairShares, by_tenant: ByTenant, queue: str | None, limit: int
-    ) -> list[Row]:
+    def _take_fairly(self, fair: FairShares, queue: str | None, limit: int) -> list[Row]:
         """The same, so that tenants have their turns within each priority."""
-        queues = self._open(queue, READY_QUEUES)
         in_lanes = InLanes(self._connection, self._walk(queue), self._admits)
-        ranks = by_tenant.ranks(queues)
-        taken: list[Row | int] = []
-        while len(taken) < limit:
-            rank = max(ranks[:1], default=None)
-            in_lane = in_lanes.rank()
-            if in_lane is not None and (rank is None or in_lane > rank):
-                rank = in_lane
-            if rank is None:
-                break
-            ranks = [each for each in ranks if each < rank]
-            streams = by_tenant.streams(queues, rank, limit)
-            most, met = limit - len(taken), by_tenant.taken
-            taken += fair.take(queue or "", rank, streams, in_lanes, most, met)
+        taken = fair.take(queue or "", self._open(queue, READY_QUEUES), in_lanes, limit)
         chosen = [seq for seq in taken if isinstance(seq, int)]
         self.in_lanes.update(chosen)
         rows = rows_of(self._connection, _THESE, (_json(chosen),)) if chosen else []
         by_seq = {row[2]: row for row in rows}
         return [by_seq[one] if isinstance(one, int) else one for one in taken]
 
-    def remember(self) -> None:
-        """Write down what is to be known at the next claim."""
+    def remember(self, rows: Sequence[Row]) -> None:
+        """These rows were claimed: write down what is to be known at the next claim."""
         if self._fair is not None:
-            self._fair.remember()
+            self._fair.remember(rows)
 
     def _walk(self, queue: str | None) -> Iterator[Candidate]:
         """Jobs in lanes, in claim order; closed lanes are left out as far as they are known by then."""

@@ -3,7 +3,8 @@
 They are found by an index that is there only where it is needed: a node whose tenants take turns makes it
 with its first claim, and so does the pause of a tenant. Whoever needs neither pays nothing for it.
 It stands in order of tenant and due instant, so the first jobs of each tenant are one step away, however many
-jobs of others stand before them.
+jobs of others stand before them. One statement takes that step for every tenant of a queue and priority;
+then only those are looked at again of whom something may be taken.
 """
 
 # ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
@@ -11,16 +12,14 @@ jobs of others stand before them.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from heapq import heappop, heappush, heapreplace, merge
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge, nsmallest
 from typing import Any
 
 import orjson
 
-from ...model.fairness import Turns
-from ...model.pauses import StoredPause
 from ..messages import ClaimDue
-from .ready import CLAIMABLE, NOT_SKIPPED, ROW, Candidate, Row, rows_of
+from .ready import CLAIMABLE, NOT_SKIPPED, ROW, Row, rows_of
 
 _MAKE = (
     "CREATE INDEX IF NOT EXISTS job_ready_tenant ON job (queue, priority DESC, tenant, due) "
@@ -28,9 +27,11 @@ _MAKE = (
 )
 _DROP = (
     "SELECT 1 FROM sqlite_master WHERE name = 'job_ready_tenant' "
-    "AND NOT EXISTS (SELECT 1 FROM pause WHERE tenant IS NOT NULL)"
+    "AND NOT EXISTS (SELECT 1 FROM pause WHERE tenant IS NOT NULL) "
+    "AND NOT EXISTS (SELECT 1 FROM turn_time)"
 )
-_READY = "state = 2 AND lane IS NULL AND queue = ?1"
+_READY = "state = 2 AND lane IS NULL AND queue = ?2"
+_PAUSED = "(SELECT tenant FROM pause WHERE tenant IS NOT NULL AND (queue IS NULL OR queue = ?2))"
 _PRIORITIES = f"""
 WITH RECURSIVE ready(found) AS (
   SELECT max(priority) FROM job INDEXED BY job_ready WHERE {_READY}
@@ -41,34 +42,57 @@ WITH RECURSIVE ready(found) AS (
 )
 SELECT json_group_array(found) FROM ready WHERE found IS NOT NULL
 """
-_OF_RANK = f"{_READY} AND priority = ?2"
-_TENANTS = f"""
+_OF_TENANT = (
+    f"FROM job INDEXED BY job_ready_tenant WHERE {_READY} AND priority = ?3 AND tenant = {{}} "
+    f"AND {CLAIMABLE} AND {NOT_SKIPPED} ORDER BY due, seq"
+)
+_HEADS = f"""
 WITH RECURSIVE ready(found) AS (
-  SELECT min(tenant) FROM job INDEXED BY job_ready_tenant WHERE {_OF_RANK}
+  SELECT min(tenant) FROM job INDEXED BY job_ready_tenant WHERE {_READY} AND priority = ?3
   UNION ALL
   SELECT (
-    SELECT min(tenant) FROM job INDEXED BY job_ready_tenant WHERE {_OF_RANK} AND tenant > ready.found
+    SELECT min(tenant) FROM job INDEXED BY job_ready_tenant
+    WHERE {_READY} AND priority = ?3 AND tenant > ready.found
   ) FROM ready WHERE ready.found IS NOT NULL
 )
-SELECT json_group_array(found) FROM ready WHERE found IS NOT NULL
+SELECT json_group_array(json(head)) FROM (
+  SELECT (
+    SELECT json_array(due, seq, tenant) {_OF_TENANT.format("found")} LIMIT 1
+  ) AS head FROM ready
+  WHERE found IS NOT NULL AND found NOT IN {_PAUSED}
+) WHERE head IS NOT NULL
 """
-_FIRST = (
-    f"SELECT json_group_array({ROW}) FROM (SELECT * FROM job INDEXED BY job_ready_tenant "
-    "WHERE state = 2 AND lane IS NULL AND queue = ?2 AND priority = ?3 AND tenant = ?4 "
-    f"AND {CLAIMABLE} AND {NOT_SKIPPED} ORDER BY due, seq LIMIT ?6 OFFSET ?7)"
+_FIRST_OF_MANY = f"""
+SELECT json_group_array({ROW}) FROM (
+  SELECT best.* FROM json_each(?4) AS wanted, job AS best
+  WHERE best.seq IN (SELECT seq {_OF_TENANT.format("wanted.value")} LIMIT ?6)
 )
-_TENANT_OF = "SELECT tenant FROM job WHERE seq = ?"
-_TIME = "SELECT now FROM turn_time WHERE scope = ? AND priority = ?"
-_PASSES = "SELECT tenant, pass FROM turn WHERE scope = ? AND priority = ?"
-_SET_TIME = (
-    "INSERT INTO turn_time (scope, priority, now) VALUES (?, ?, ?) "
-    "ON CONFLICT DO UPDATE SET now = excluded.now"
+"""
+_NEXT = f"""
+SELECT json_group_array({ROW}) FROM (
+  SELECT * {_OF_TENANT.format("?4")} LIMIT ?6 OFFSET ?7
 )
-_FORGET = "DELETE FROM turn WHERE scope = ? AND priority = ?"
-_SET_TURN = "INSERT INTO turn (scope, priority, tenant, pass) VALUES (?, ?, ?, ?)"
+"""
+_NEAR = f"""
+WITH near AS MATERIALIZED (
+  SELECT seq, priority, due, tenant FROM job INDEXED BY job_ready
+  WHERE {_READY} AND {CLAIMABLE} AND {NOT_SKIPPED} ORDER BY priority DESC, due, seq LIMIT ?3
+)
+SELECT json_array((SELECT count(*) FROM near), json_group_array({ROW})) FROM job WHERE seq IN (
+  SELECT seq FROM near WHERE tenant NOT IN {_PAUSED}
+  ORDER BY priority DESC, due, seq LIMIT ?6
+)
+"""
 
-LEAST = 4
-"""Rows of a tenant that are read at once, at least."""
+_ANY_NEAR = f"""
+SELECT count(*), ifnull(sum(tenant NOT IN {_PAUSED}), 0) FROM (
+  SELECT tenant FROM job INDEXED BY job_ready
+  WHERE {_READY} AND {CLAIMABLE} AND {NOT_SKIPPED} ORDER BY priority DESC, due, seq LIMIT ?3
+)
+"""
+
+PIECE = 16
+"""So many of the first rows in plain order are looked at to see whether to go on like this."""
 
 
 def make_index(connection: sqlite3.Connection) -> None:
@@ -77,36 +101,44 @@ def make_index(connection: sqlite3.Connection) -> None:
 
 
 def drop_index(connection: sqlite3.Connection) -> None:
-    """The last pause of a tenant is lifted: a node whose tenants take turns makes the index again."""
+    """Drop that again where no tenant is paused, nor has ever had a turn."""
     if connection.execute(_DROP).fetchone() is not None:
         connection.execute("DROP INDEX job_ready_tenant")
 
 
+Head = tuple[int, int, str]
+"""The due instant and the sequence of a tenant's first job, and its name."""
+
+
 class Stream:
-    """The ready jobs of one tenant in one queue at one priority, in order."""
+    """The ready jobs of one tenant in one queue at one priority, in order.
+
+    Its first ``size`` rows are known, or all of them, if there are fewer.
+    """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
-        claim: ClaimDue,
-        place: tuple[str, int, str],
+        values: tuple[object, ...],
+        tenant: str,
+        rows: list[Row],
         size: int,
     ) -> None:
-        self.tenant = place[2]
+        self.tenant = tenant
         self._connection = connection
-        self._values = (claim.now, *place, orjson.dumps(claim.skip_names).decode(), size)
+        self._values = values
+        self._rows = rows[::-1]
+        self._read = len(rows)
         self._size = size
-        self._rows: list[Row] = []
-        self._read = 0
-        self._is_all = False
+        self._is_all = len(rows) < size
 
     def first(self) -> Row | None:
         """The next job, if there is one."""
         if not self._rows and not self._is_all:
-            self._rows = rows_of(self._connection, _FIRST, (*self._values, self._read))
-            self._read += len(self._rows)
-            self._is_all = len(self._rows) < self._size
-            self._rows.reverse()
+            rows = rows_of(self._connection, _NEXT, (*self._values, self._size, self._read))
+            self._read += len(rows)
+            self._is_all = len(rows) < self._size
+            self._rows = rows[::-1]
         return self._rows[-1] if self._rows else None
 
     def take(self) -> Row:
@@ -121,148 +153,75 @@ class Stream:
 class ByTenant:
     """Finds the ready jobs of a claim that are in no lane, for tenants that are not paused."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, claim: ClaimDue, pauses: Sequence[StoredPause]
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, claim: ClaimDue) -> None:
         self._connection = connection
-        self._claim = claim
-        self._pauses = [pause for pause in pauses if pause.tenant is not None]
+        self._now = claim.now
+        self._skip = _json(claim.skip_names)
         self.taken: set[int] = set()
         """Sequences of jobs that were taken for another share of the claim."""
 
-    def ranks(self, queues: Sequence[str]) -> Sequence[int]:
+    def in_order(self, queues: Sequence[str], limit: int) -> Iterator[Row]:
+        """Up to ``limit`` of them in claim order."""
+        found = [self._first_of(queue, limit) for queue in queues]
+        return iter(found[0]) if len(found) == 1 else merge(*found)
+
+    def ranks(self, queues: Iterable[str]) -> Sequence[int]:
         """The priorities at which something is ready, highest first."""
         found: set[int] = set()
         for queue in queues:
-            found.update(self._list(_PRIORITIES, queue))
+            found.update(self._list(_PRIORITIES, (self._now, queue)))
         return sorted(found, reverse=True)
 
-    def streams(self, queues: Sequence[str], rank: int, limit: int) -> Sequence[Stream]:
-        """One for each tenant in each queue."""
-        places = [
-            (queue, rank, tenant)
-            for queue in queues
-            for tenant in self._list(_TENANTS, queue, rank)
-            if not any(pause.covers(queue, tenant) for pause in self._pauses)
+    def heads(self, queue: str, rank: int) -> Sequence[Head]:
+        """Where the jobs of each tenant begin."""
+        values = (self._now, queue, rank, None, self._skip)
+        return [(due, seq, tenant) for due, seq, tenant in self._list(_HEADS, values)]
+
+    def streams(self, queue: str, rank: int, tenants: Sequence[str], want: int) -> Sequence[Stream]:
+        """One for each of these tenants, from whom ``want`` jobs are wanted altogether."""
+        if not tenants:
+            return []
+        size = want // len(tenants) + 2
+        place = (self._now, queue, rank)
+        by_tenant: dict[str, list[Row]] = {tenant: [] for tenant in tenants}
+        values = (*place, _json(tenants), self._skip, size)
+        for row in rows_of(self._connection, _FIRST_OF_MANY, values):
+            by_tenant[row[15]].append(row)
+        return [
+            Stream(self._connection, (*place, tenant, self._skip), tenant, rows, size)
+            for tenant, rows in by_tenant.items()
         ]
-        size = max(LEAST, limit // max(1, len(places)) + 1)
-        return [Stream(self._connection, self._claim, place, size) for place in places]
 
-    def in_order(self, queues: Sequence[str], limit: int) -> Iterator[Row]:
-        """In claim order."""
-        for rank in self.ranks(queues):
-            for row in merge(*self.streams(queues, rank, limit)):
-                if row[2] not in self.taken:
-                    yield row
+    def _first_of(self, queue: str, limit: int) -> list[Row]:
+        """The first of one queue: mostly those that stand first anyway."""
+        want = limit + len(self.taken)
+        values = (self._now, queue, PIECE, None, self._skip)
+        met, wanted = self._connection.execute(_ANY_NEAR, values).fetchone()
+        if wanted or met < PIECE:
+            look = 2 * want + PIECE
+            values = (self._now, queue, look, None, self._skip)
+            met, rows = self._list(_NEAR, (*values, want))
+            if met < look or len(rows) >= want:
+                rows.sort()
+                return self._left(rows, limit)
+        found: list[Row] = []
+        for rank in self.ranks([queue]):
+            first = [tenant for *_, tenant in nsmallest(want, self.heads(queue, rank))]
+            for row in merge(*self.streams(queue, rank, first, want)):
+                if len(found) >= want:
+                    return self._left(found, limit)
+                found.append(row)
+        return self._left(found, limit)
 
-    def _list(self, statement: str, *values: object) -> Sequence[Any]:
-        found: Sequence[Any] = orjson.loads(
-            self._connection.execute(statement, values).fetchone()[0]
-        )
+    def _left(self, rows: list[Row], limit: int) -> list[Row]:
+        if self.taken:
+            rows = [row for row in rows if row[2] not in self.taken]
+        return rows[:limit]
+
+    def _list(self, statement: str, values: tuple[object, ...]) -> list[Any]:
+        found: list[Any] = orjson.loads(self._connection.execute(statement, values).fetchone()[0])
         return found
 
 
-class FairShares:
-    """Takes jobs so that tenants have their turns, and remembers whose turn it is."""
-
-    def __init__(self, connection: sqlite3.Connection, weights: Mapping[str, int]) -> None:
-        self._connection = connection
-        self._weights = weights
-        self._turns: dict[tuple[str, int], Turns] = {}
-
-    def take(
-        self,
-        scope: str,
-        rank: int,
-        streams: Sequence[Stream],
-        in_lanes: InLanes,
-        limit: int,
-        skip: set[int],
-    ) -> list[Row | int]:
-        """Up to ``limit`` jobs of one priority: rows, and sequences of those in lanes."""
-        turns = self._turns_of(scope, rank)
-        heap: list[tuple[int, int, int, int]] = []
-        sources: list[Stream | InLanes] = [*streams, in_lanes]
-
-        def enter(number: int, put: Callable[..., object]) -> bool:
-            source = sources[number]
-            first = source.first(rank) if isinstance(source, InLanes) else source.first()
-            if first is None:
-                return False
-            put(heap, (turns.place(source.tenant), first[1], first[2], number))
-            return True
-
-        for number in range(len(sources)):
-            enter(number, heappush)
-        taken: list[Row | int] = []
-        while heap and len(taken) < limit:
-            place, _, seq, number = heap[0]
-            source = sources[number]
-            if place == turns.place(source.tenant):
-                if isinstance(source, InLanes):
-                    if source.take():
-                        taken.append(seq)
-                        turns.serve(source.tenant)
-                else:
-                    row = source.take()
-                    if seq not in skip:
-                        skip.add(seq)
-                        taken.append(row)
-                        turns.serve(source.tenant)
-            # Otherwise its tenant was served out of another queue meanwhile.
-            if not enter(number, heapreplace):
-                heappop(heap)
-        return taken
-
-    def remember(self) -> None:
-        """Write down whose turn it is."""
-        for (scope, rank), turns in self._turns.items():
-            self._connection.execute(_SET_TIME, (scope, rank, turns.now))
-            self._connection.execute(_FORGET, (scope, rank))
-            rows = [(scope, rank, tenant, place) for tenant, place in turns.ahead().items()]
-            self._connection.executemany(_SET_TURN, rows)
-
-    def _turns_of(self, scope: str, rank: int) -> Turns:
-        turns = self._turns.get((scope, rank))
-        if turns is None:
-            found = self._connection.execute(_TIME, (scope, rank)).fetchone()
-            passes = self._connection.execute(_PASSES, (scope, rank)).fetchall()
-            turns = Turns(self._weights, 0 if found is None else found[0], passes)
-            self._turns[scope, rank] = turns
-        return turns
-
-
-class InLanes:
-    """Jobs in lanes, in claim order: one line for all tenants."""
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        candidates: Iterator[Candidate],
-        admits: Callable[[Candidate], bool],
-    ) -> None:
-        self.tenant = ""
-        self._connection = connection
-        self._candidates = candidates
-        self._admits = admits
-        self._head = next(candidates, None)
-
-    def first(self, rank: int) -> Candidate | None:
-        """The next job, if there is one at this priority."""
-        head = self._head
-        if head is None or head[0] != -rank:
-            return None
-        (self.tenant,) = self._connection.execute(_TENANT_OF, (head[2],)).fetchone()
-        return head
-
-    def rank(self) -> int | None:
-        """The priority of the next job, if there is one."""
-        return None if self._head is None else -self._head[0]
-
-    def take(self) -> bool:
-        """Whether that job may be taken; in any case it is passed."""
-        head, self._head = self._head, None
-        assert head is not None
-        admitted = self._admits(head)
-        self._head = next(self._candidates, None)
-        return admitted
+def _json(values: object) -> str:
+    return orjson.dumps(values).decode()

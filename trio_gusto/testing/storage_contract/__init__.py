@@ -20,6 +20,7 @@ from .reporting import REPORTING_CHECKS
 from .runner import Check, MakeStorage, Reopen, check_reopening, check_storage, run_check
 from .scheduling import SCHEDULING_CHECKS
 from .settling import SETTLING_CHECKS
+from .sharing import SHARING_CHECKS
 from .staging import STAGING_CHECKS
 from .subject import Subject
 from .uniqueness import UNIQUENESS_CHECKS
@@ -32,6 +33,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *LEASING_CHECKS,
     *PAUSING_CHECKS,
     *LANE_CHECKS,
+    *SHARING_CHECKS,
     *DEPENDING_CHECKS,
     *CHILDREN_CHECKS,
     *CALLBACK_CHECKS,
