@@ -152,7 +152,7 @@ class LaneShelf:
     def lanes(self, node: str, depth: int) -> Lanes:
         """What is leased, as a claim of this node sees it."""
         for lane in tuple(self._split):
-            self._meet_together(lane)
+            self._unpark(lane)  # which of its lines a claim meets depends on the queues it is for
         if depth > 1 and node in self._held:
             for lane, held in self._held[node].items():
                 if held < depth:
@@ -176,11 +176,6 @@ class LaneShelf:
         return Heads(self, heaps, now)
 
     # --- the heaps ---
-
-    def _meet_together(self, lane: str) -> None:
-        """The lines of a lane are parked all or none, or one would overtake what another waits with."""
-        if len({line.entry is None for line in self._lines.get(lane, {}).values()}) > 1:
-            self._unpark(lane)
 
     def _unpark(self, lane: str) -> None:
         for line in tuple(self._lines.get(lane, {}).values()):
