@@ -274,3 +274,23 @@ async def test_named_queues_only_are_served(autojump_clock: MockClock, order: st
         await trio.sleep(20)
         states = [await ref.status() for ref in refs]
         assert states == [JobState.COMPLETED, JobState.COMPLETED, JobState.READY]
+
+
+@pytest.mark.parametrize("order", ["weighted", "strict"])
+async def test_a_queue_that_nobody_has_used_yet_may_be_named_and_is_in_nobodys_way(
+    autojump_clock: MockClock, order: str
+) -> None:
+    app = make(MemoryStorage(), queues="to-come, mail", queue_order=order, concurrency=1)
+    began: list[str] = []
+
+    @app.job
+    async def work(queue: str) -> None:
+        began.append(queue)
+
+    async with app.running() as queue:
+        for _ in range(5):
+            await queue.enqueue(work, "mail", queue="mail")
+        await queue.work_until_idle()
+        assert (began, trio.current_time() < 1) == (["mail"] * 5, True)
+        await (await queue.enqueue(work, "to-come", queue="to-come")).wait()
+    assert began[5:] == ["to-come"]

@@ -312,6 +312,25 @@ async def test_pauses_are_told_with_reason_and_since(
         assert await queue.paused() == ()
 
 
+async def test_a_queue_or_tenant_that_nobody_knows_yet_may_be_paused(
+    factory: Factory, autojump_clock: MockClock
+) -> None:
+    async with factory.nodes(1) as (queue,):
+        await queue.pause(queue="to-come")
+        await queue.pause(tenant="nobody yet")
+        held = [
+            await queue.enqueue(factory.work, 0, queue="to-come"),
+            await queue.enqueue(factory.work, 1, tenant="nobody yet"),
+        ]
+        await (await queue.enqueue(factory.work, 2)).wait()
+        assert [await ref.status() for ref in held] == [JobState.READY] * 2
+        await queue.resume(queue="no such pause")
+        assert len(await queue.paused()) == 2
+        await queue.resume()
+        for ref in held:
+            assert (await ref.wait()).state is JobState.COMPLETED
+
+
 async def test_a_pause_outlives_all_processes(tmp_path: Path, autojump_clock: MockClock) -> None:
     factory = Factory(lambda: SqliteStorage(tmp_path / "jobs.db", inline=True))
     async with factory.node().connected() as queue:

@@ -187,6 +187,13 @@ EXAMPLES: Sequence[tuple[Reason, StoredJob, Surroundings, str]] = [
         "It is due since 2023-11-14 22:13:20 UTC, and all 4 executors of this process are busy.",
     ),
     (
+        Reason.TENANT_SHARE,
+        stored(Ready(NOW), tenant="acme"),
+        now(workers=attrs.evolve(ABLE, free=0, takes_turns=True)),
+        "It is due since 2023-11-14 22:13:20 UTC, and all 4 executors of this process are busy; "
+        "tenants take turns for them, and it waits for one of 'acme'.",
+    ),
+    (
         Reason.READY,
         stored(Ready(NOW)),
         now(workers=ABLE),

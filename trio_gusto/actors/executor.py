@@ -81,15 +81,20 @@ class Executors:
         self._monotonic = trio.lowlevel.current_clock().current_time
         self._context = node_context(self._roster, self._workplace, self._reports)
         async with trio.open_nursery() as nursery:
-            for slot in self._roster.slots:
-                nursery.start_soon(self._serve, slot)
+            served: set[Slot] = set()
             task_status.started()
+            while True:
+                for slot in self._roster.slots:
+                    if slot not in served:
+                        nursery.start_soon(self._serve, slot)
+                served = set(self._roster.slots)
+                await self._roster.grown.wait()
 
     @trio.lowlevel.enable_ki_protection
     async def _serve(self, slot: Slot) -> None:
         backlog = self._roster.backlog
         begin = self._begin
-        while True:
+        while self._roster.keeps(slot):
             slot.used_up = False
             last_turn = now = self._take_turn(slot)  # a cancelled handler's comes back much later
             with trio.CancelScope() as slot.scope:

@@ -245,6 +245,16 @@ def _executors_busy(job: StoredJob, state: Ready, around: Surroundings) -> Expla
     if around.workers is None or around.workers.free:
         return None
     concurrency = around.workers.concurrency
+    if around.workers.takes_turns:
+        return _due(
+            job,
+            state,
+            Reason.TENANT_SHARE,
+            f"all {concurrency} executors of this process are busy; tenants take turns for them, and "
+            f"it waits for one of {job.request.tenant!r}",
+            concurrency=concurrency,
+            tenant=job.request.tenant,
+        )
     return _due(
         job,
         state,

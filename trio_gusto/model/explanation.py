@@ -55,6 +55,9 @@ class Reason(StrEnum):
     QUEUE_NOT_SERVED = "queue_not_served"
     """This process runs jobs, and not those of its queue."""
 
+    TENANT_SHARE = "tenant_share"
+    """All executors of this process are busy, and tenants take turns for them."""
+
     EXECUTORS_BUSY = "executors_busy"
     """All executors of this process are busy."""
 
@@ -101,6 +104,7 @@ class WorkersHere:
     serves_queue: bool
     free: int
     concurrency: int
+    takes_turns: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import attrs
 
 from ..model.errors import OptionsError
+from ..model.fairness import MOST_WEIGHT
 from ..model.retention import Retention
 from ..model.retry import RetryPolicy, exponential
 from . import settings, values
@@ -23,7 +24,10 @@ DAY = 86_400.0
 MIB = 1_048_576
 GIB = 1_073_741_824
 MAX_WEIGHT = 1_000
+MOST_AT_ONCE = 10_000
+"""Jobs that one process may run at once, at most."""
 
+TenantOrder = Literal["due", "fair"]
 QueueOrder = Literal["weighted", "strict"]
 
 
@@ -85,6 +89,26 @@ def _retention(_: Any, field: attrs.Attribute[Any], value: timedelta | Retention
         values.seconds(field.name, value)
 
 
+def _tenant_order(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if value not in {"due", "fair"}:
+        raise OptionsError(field.name, value, "give 'due' or 'fair'")
+
+
+def _tenant_weights(value: Mapping[str, int] | None) -> Mapping[str, int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise OptionsError("tenant_weights", value, "give a table of tenants and their weights")
+    return MappingProxyType(
+        {
+            values.text("tenant_weights", tenant, may_be_empty=True): values.integer(
+                "tenant_weights", weight, 1, MOST_WEIGHT
+            )
+            for tenant, weight in value.items()
+        }
+    )
+
+
 def _order(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
     if value not in {"weighted", "strict"}:
         raise OptionsError(field.name, value, "give 'weighted' or 'strict'")
@@ -114,9 +138,10 @@ class Options:
     """
 
     concurrency: int = attrs.field(
-        factory=lambda: os.cpu_count() or 1, validator=_integer(1, 10_000)
+        factory=lambda: os.cpu_count() or 1, validator=_integer(1, MOST_AT_ONCE)
     )
-    """Jobs that run at once in this process. Default: the number of processors."""
+    """Jobs that run at once in this process. Default: the number of processors.
+    `JobQueue.set_concurrency` changes it while the app runs."""
 
     batch_size: int = attrs.field(default=10, validator=_integer(1, 10_000))
     """Jobs that one claim takes at most, unless more executors are free."""
@@ -134,6 +159,15 @@ class Options:
         default=None, converter=_queues, hash=False
     )
     """The queues to serve: names, or names with weights. ``None``: every queue there is."""
+
+    tenant_order: TenantOrder = attrs.field(default="due", validator=_tenant_order)
+    """``"due"``: whoever's job is due first; ``"fair"``: within a queue and a priority tenants take turns,
+    so that many jobs of one do not keep those of another waiting. Of one tenant's jobs the order stays."""
+
+    tenant_weights: Mapping[str, int] | None = attrs.field(
+        default=None, converter=_tenant_weights, hash=False
+    )
+    """With ``tenant_order="fair"``: how many turns a tenant has to one of those not named here."""
 
     queue_order: QueueOrder = attrs.field(default="weighted", validator=_order)
     """``"weighted"``: each queue by its weight, so that none starves. ``"strict"``: the first
@@ -209,6 +243,19 @@ class Options:
     """Bytes of the messages of those log entries; a longer message is cut, and of more messages the
     newest are kept."""
 
+    def __attrs_post_init__(self) -> None:
+        if self.tenant_weights is not None and self.tenant_order != "fair":
+            raise OptionsError(
+                "tenant_weights",
+                dict(self.tenant_weights),
+                "tenants have turns only with tenant_order='fair'; give that, too, or leave this out",
+            )
+
+    @property
+    def turns_of_tenants(self) -> Mapping[str, int] | None:
+        """The weights of tenants that take turns; ``None`` where they do not."""
+        return (self.tenant_weights or {}) if self.tenant_order == "fair" else None
+
     @property
     def queue_weights(self) -> Mapping[str, int] | None:
         """The queues to serve with their weights (1 where none was given), or ``None`` for all."""
@@ -222,7 +269,8 @@ class Options:
 
         Names may have dashes and upper case. Numbers may be text (``"8"``), durations also
         ``"HH:MM:SS"``, and ``"none"`` stands for ``None``. ``queues`` may be ``"mail, reports"`` or
-        ``"mail=3, reports=1"``; ``default_retry`` is a table like ``{"fixed": {"delay": 5}}``.
+        ``"mail=3, reports=1"``; ``default_retry`` is a table like ``{"fixed": {"delay": 5}}``, and
+        ``retention`` may be one like ``{"default": 86400, "rules": [{"keep-for": 60, "tags": ["x"]}]}``.
 
         Raises:
             OptionsError: a key is unknown or comes twice, or a value is out of range.

@@ -15,7 +15,7 @@ from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.job import JobRequest, StoredJob
 from ..model.states import Processing, Ready, Scheduled
 from ..storage.batch_messages import Batches, Discard, InsertBatch, Stage
-from ..storage.messages import Committed, Insert
+from ..storage.messages import Committed, Insert, Inserted
 from .batch import Batch, OpenBatch
 from .part import QueuePart
 from .records import LARGEST_PAGE, Page
@@ -68,7 +68,9 @@ class Batching(QueuePart):
     ) -> Page[BatchStatus]:
         """Batches, of one tenant or of all, newest first, ``limit`` of them at most.
 
-        ``after`` is the ``next`` of the page before.
+        ``after`` is the ``next`` of the page before. Jobs that were deleted, or moved to an archive
+        (``SqliteStorage(archive=True)``), are not counted, and a batch of which none is left is not
+        shown any more.
 
         Raises:
             ArgumentError: the limit or the page mark is not of its kind.
@@ -113,7 +115,21 @@ class Batching(QueuePart):
 
     async def store_batch(self, write: InsertBatch, staging: Staging) -> None:
         """Store a batch with its jobs, and have them noticed."""
-        await self._desk.ask(write)
+
+        def heed(reply: object) -> None:
+            if isinstance(reply, Inserted):
+                self._notice(write, staging)
+
+        await self._desk.ask(write, heed)
+        for count, fact in enumerate(staging.facts(), 1):
+            self._drafter.probe.announce(fact)
+            if count % SLICE == 0:
+                await trio.lowlevel.checkpoint()
+        for request, state in zip(write.jobs.requests, write.jobs.states, strict=True):
+            self._announce_if_heard(request, state)
+
+    def _notice(self, write: InsertBatch, staging: Staging) -> None:
+        """Whoever stored the batch may be gone by now."""
         self._ears.awaited([write.batch.id])  # it may be finished, or empty
         dues = [state.due for state in write.jobs.states if isinstance(state, Ready | Scheduled)]
         if staging.earliest is not None:
@@ -124,12 +140,6 @@ class Batching(QueuePart):
             request.expire_on is not None for request in write.jobs.requests
         ):
             self._ears.expiring()
-        for count, fact in enumerate(staging.facts(), 1):
-            self._drafter.probe.announce(fact)
-            if count % SLICE == 0:
-                await trio.lowlevel.checkpoint()
-        for request, state in zip(write.jobs.requests, write.jobs.states, strict=True):
-            self._announce_if_heard(request, state)
 
     async def call_off(self, jobs: Sequence[StoredJob], reason: str) -> int:
         """Call off jobs in one transaction, and those that have changed meanwhile one by one.

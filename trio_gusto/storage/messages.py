@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: sixteen writes and ten queries, each with its reply.
+"""The whole language spoken to storages: sixteen writes and eleven queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -10,7 +10,7 @@ only and never wait behind writes.
 
 Instants and durations are integers, microseconds. What is said about schedules is in
 `schedule_messages`, what is said about batches in `batch_messages`, about pauses in `pause_messages`, and what
-running jobs say in `report_messages`.
+running jobs say in `report_messages`, what is asked about earlier runs in `run_messages`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from .dependency_messages import DependentJobs, Dependents
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .report_messages import LogFound, ReadLog, Report, Reported
 from .retention_messages import Prune, Pruned
+from .run_messages import PastRuns, RunsFound
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
 # --- writes ---------------------------------------------------------------------------------------
@@ -83,6 +84,9 @@ class ClaimDue:
     What a pause covers is passed over (`pauses.covered`). Of the jobs in one lane as many are taken as
     `lanes.Lanes` admits; of those that run alone ``node`` may hold ``depth`` per lane. None is
     taken in ``closed_lanes``, which are at work elsewhere.
+    With ``tenant_weights`` (those not named have 1) tenants take turns within a queue, or within all if
+    ``queues`` is ``None``, at each priority (`fairness.Turns`), and what that takes is remembered with
+    the claim; jobs in lanes stand in one line for all tenants.
     The jobs found are cut with `lifecycle.within_reach(…, free)`. Each one taken becomes
     ``Processing``, spends an attempt and gets its version raised by one: the token of its lease.
     Reply: `ClaimReply`.
@@ -97,6 +101,7 @@ class ClaimDue:
     skip_names: Sequence[str] = ()
     depth: int = 1
     closed_lanes: Sequence[str] = ()
+    tenant_weights: Mapping[str, int] | None = None
 
 
 @attrs.define
@@ -335,7 +340,7 @@ class Found:
 
 @attrs.define
 class Tally:
-    """Count all jobs. Reply: `Tallied`."""
+    """Count all jobs, but for those in an archive. Reply: `Tallied`."""
 
 
 @attrs.define
@@ -403,6 +408,7 @@ Query = (
     | Batches
     | Pauses
     | ReadLog
+    | PastRuns
 )
 QueryReply = (
     Found
@@ -413,5 +419,6 @@ QueryReply = (
     | DependentJobs
     | BatchesFound
     | LogFound
+    | RunsFound
     | PausesFound
 )

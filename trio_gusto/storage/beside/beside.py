@@ -48,6 +48,7 @@ from ..messages import (
 from ..pause_messages import Pauses, PausesFound
 from ..report_messages import LogFound, ReadLog, Report, Reported
 from ..retention_messages import Prune, Pruned
+from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Schedules
 from ..storage import Storage
 from .joined import Reply, complete, has_ref, stranded, tallied
@@ -265,6 +266,8 @@ class Beside(Storage):
     async def read(self, query: Batches) -> BatchesFound: ...
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:

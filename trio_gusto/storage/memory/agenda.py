@@ -103,6 +103,12 @@ class Agenda:
             self._drop_twin(last)
         return taken
 
+    def jobs(self) -> Sequence[StoredJob]:
+        """All that are in it."""
+        entries = zip(self._instants, self._jobs, strict=True)
+        early = ((instant, job) for instant, _, job in self._early)
+        return [job for instant, job in (*entries, *early) if self._instant_of(job) == instant]
+
     def _drop_twin(self, job: StoredJob) -> None:
         while (twin := self._head()) is not None and twin[2] is job:
             self._drop(twin)
@@ -150,7 +156,8 @@ def take_in_one_order(agendas: Sequence[Agenda], most: int, until: int) -> list[
         job = agenda.take(until)
         if job is None:
             break
-        taken.append(job)
+        if not taken or taken[-1] is not job:  # it may be written down in two of them
+            taken.append(job)
         first = agenda.first()
         if first is None:
             heappop(heads)

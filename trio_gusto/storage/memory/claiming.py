@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...model.job import JobRequest, StoredJob
+from ...model.job import StoredJob
 from ...model.lanes import Lanes
 from ..messages import ClaimDue
+from .fairness import FairShares
 from .index import Index
 from .pauses import PauseShelf
 
@@ -30,20 +31,19 @@ def claimable(index: Index, pauses: PauseShelf, claim: ClaimDue) -> list[StoredJ
 def _taking(index: Index, pauses: PauseShelf, claim: ClaimDue) -> Take:
     now, skip = claim.now, claim.skip_names
     lanes = index.leased_lanes(claim.node, claim.depth)
-    if lanes is None and not pauses:
-        return lambda queue, limit: index.take_ready(queue, now, limit, skip)
+    index.bring_back(pauses)
     if pauses.cover_everything():
         return lambda _queue, _limit: []
+    if lanes is None and claim.tenant_weights is None:
+        return lambda queue, limit: index.take_ready(queue, now, limit, skip, pauses or None)
     if lanes is not None:
         index.lanes.shut(claim.closed_lanes)
-    lanes = lanes or Lanes(_nothing)
-    lanes.closed.update(claim.closed_lanes)
-    closed = pauses.closed_queues()
-
-    def is_wanted(request: JobRequest) -> bool:
-        return request.name not in skip and not pauses.covers(request)
-
-    return lambda queue, limit: index.take_selected(queue, closed, now, limit, lanes, is_wanted)
+    among = lanes or Lanes(_nothing)
+    among.closed.update(claim.closed_lanes)
+    if claim.tenant_weights is not None:
+        shares = FairShares(index.turns, claim)
+        return lambda queue, limit: index.take_fairly(queue, limit, shares, among, pauses)
+    return lambda queue, limit: index.take_selected(queue, now, limit, among, pauses, skip)
 
 
 def _nothing(_lane: str) -> None:

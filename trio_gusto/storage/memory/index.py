@@ -6,7 +6,7 @@ where that cannot wait. All else is found out late, by agendas that check what t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterable, Sequence
 
 from ...model.ids import JobId
 from ...model.job import JobRequest, StoredJob
@@ -22,7 +22,9 @@ from ...model.states import (
     Skipped,
 )
 from .agenda import Agenda, take_in_one_order
-from .lanes import LaneShelf
+from .fairness import FairShares, TurnShelf
+from .lanes import Heads, LaneShelf
+from .pauses import PauseShelf
 from .selection import PlainKey, take_selected
 
 ENDED = (Completed, Failed, Cancelled, Skipped, Expired)
@@ -39,9 +41,16 @@ class Index:
         self.expiring = Agenda(_expires_at)
         self.overdue: dict[JobId, StoredJob] = {}
         self._looked_at = 0
-        # By priority (negated, so that the highest sorts first) and queue.
+        # By priority (negated, so that the highest sorts first), queue, and tenant where that matters;
+        # then of tenants that are paused, as far as a claim has met them.
         self._plain: dict[PlainKey, Agenda] = {}
+        self._parked: dict[PlainKey, Agenda] = {}
+        self._lifted = 0
+        self._is_by_tenant = False
+        self.turns = TurnShelf()
         self.lanes = LaneShelf()
+        self._any_in_lanes = False
+        """Whether a job in a lane was ready when it was looked at last."""
 
     def enter(self, job: StoredJob) -> None:
         """Write ``job`` down under its state."""
@@ -64,7 +73,7 @@ class Index:
         state = job.state
         if isinstance(state, Processing):
             del self.processing[job.request.id]
-            self.free(job, state)
+            self.free(job)
             return
         if isinstance(state, ENDED):
             self.ended.lose(job)
@@ -74,7 +83,7 @@ class Index:
             if lane is not None:
                 self.lanes.lose(job, lane)
             else:
-                self._agenda(job).lose(job)
+                self._lose_plain(job)
         elif isinstance(state, Scheduled):
             self.scheduled.lose(job)
         if job.request.expire_on is not None and not self.overdue.pop(job.request.id, None):
@@ -88,6 +97,7 @@ class Index:
             due.state = Ready(state.due)
             due.version += 1
             self._enter_ready(due, state.due)
+        self._any_in_lanes = bool(self.lanes)
         self.look_at_deadlines(now)
 
     def look_at_deadlines(self, now: int) -> None:
@@ -102,15 +112,26 @@ class Index:
             self.overdue[passed.request.id] = passed
 
     def take_ready(
-        self, queue: str | None, now: int, limit: int, skip_names: Collection[str] = ()
+        self,
+        queue: str | None,
+        now: int,
+        limit: int,
+        skip_names: Collection[str] = (),
+        pauses: PauseShelf | None = None,
     ) -> list[StoredJob]:
-        """Take up to ``limit`` claimable jobs out of their lanes, in claim order."""
+        """Take up to ``limit`` claimable jobs, in claim order; no job in a lane is ready."""
         if limit <= 0:
             return []
         taken: list[StoredJob] = []
         passed_over: list[StoredJob] = []
-        keys = sorted(key for key in self._plain if queue is None or key[1] == queue)
-        for priority in dict.fromkeys(key[0] for key in keys):
+        keys: Collection[PlainKey] = [
+            key for key in self._plain if queue is None or key[1] == queue
+        ]
+        paused: Collection[str] = ()
+        if pauses is not None:
+            keys = [key for key in keys if not self._is_closed(key, pauses)]
+            paused = pauses.tenants
+        for priority in sorted({key[0] for key in keys}):
             agendas = [self._plain[key] for key in keys if key[0] == priority]
             while len(taken) < limit:
                 ready = take_in_one_order(agendas, limit - len(taken), now)
@@ -120,38 +141,106 @@ class Index:
                     expire_on = job.request.expire_on
                     if expire_on is not None and expire_on <= now:
                         continue  # it is written down as overdue
-                    if skip_names and job.request.name in skip_names:
+                    request = job.request
+                    if (skip_names and request.name in skip_names) or (
+                        paused and request.tenant in paused and _covers(pauses, request)
+                    ):
                         passed_over.append(job)
                     else:
                         taken.append(job)
-        for job in passed_over:
-            self.put_back(job)
-        self._forget_empty_agendas()
+        if passed_over:
+            self._see_to(passed_over, pauses)
+        self._forget_empty_agendas(keys)
         return taken
 
     def take_selected(
         self,
         queue: str | None,
-        closed: Collection[str],
         now: int,
         limit: int,
         lanes: Lanes,
-        is_wanted: Callable[[JobRequest], bool],
+        pauses: PauseShelf,
+        skip_names: Collection[str],
     ) -> list[StoredJob]:
-        """`take_ready` where jobs are in lanes, or only some are wanted, of queues not closed."""
+        """`take_ready` where jobs in lanes may be ready, and there may be pauses."""
         if limit <= 0:
             return []
+        among, heads = self._among(queue, now, pauses)
+
+        def is_wanted(request: JobRequest) -> bool:
+            return request.name not in skip_names and not _covers(pauses, request)
+
+        taken, passed_over = take_selected(among, heads, now, limit, lanes, is_wanted)
+        self._see_to(passed_over, pauses)
+        self._forget_empty_agendas(among)
+        return taken
+
+    def take_fairly(
+        self, queue: str | None, limit: int, shares: FairShares, lanes: Lanes, pauses: PauseShelf
+    ) -> list[StoredJob]:
+        """The same, so that tenants have their turns."""
+        if limit <= 0:
+            return []
+        self._sort_by_tenant()
+        among, heads = self._among(queue, shares.now, pauses)
+        taken, passed_over = shares.take(queue or "", among, heads, limit, lanes, pauses)
+        self._see_to(passed_over, pauses)
+        self._forget_empty_agendas(among)
+        return taken
+
+    def _among(
+        self, queue: str | None, now: int, pauses: PauseShelf
+    ) -> tuple[dict[PlainKey, Agenda], Heads]:
+        """What to look into, as far as that is known without a look at each job."""
         among = {
             key: agenda
             for key, agenda in self._plain.items()
-            if queue in (None, key[1]) and key[1] not in closed
+            if queue in (None, key[1]) and not (pauses and self._is_closed(key, pauses))
         }
-        heads = self.lanes.heads(None if queue is None else [queue], closed, now)
-        taken, passed_over = take_selected(among, heads, now, limit, lanes, is_wanted)
+        names = None if queue is None else [queue]
+        return among, self.lanes.heads(names, pauses.closed_queues(), now)
+
+    @staticmethod
+    def _is_closed(key: PlainKey, pauses: PauseShelf) -> bool:
+        """Whether none of the jobs there may be claimed."""
+        _, queue, tenant = key
+        if tenant is None:
+            return queue in pauses.closed_queues()
+        return pauses.cover(queue, tenant)
+
+    def _see_to(self, passed_over: Collection[StoredJob], pauses: PauseShelf | None) -> None:
+        """Put back what was not wanted; jobs of paused tenants where no claim meets them again."""
         for job in passed_over:
-            self.put_back(job)
-        self._forget_empty_agendas()
-        return taken
+            request = job.request
+            if _covers(pauses, request) and lane_of(request) is None:
+                self._agenda_of_tenant(self._parked, job).add(job, due_of(job))
+            else:
+                self.put_back(job)
+
+    def bring_back(self, pauses: PauseShelf) -> None:
+        """Let claims meet the jobs of tenants that are not paused any more."""
+        if not self._parked or self._lifted == pauses.lifted:
+            return
+        self._lifted = pauses.lifted
+        for key in tuple(self._parked):
+            _, queue, tenant = key
+            if tenant is None or pauses.cover(queue, tenant):
+                continue
+            agenda = self._parked.pop(key)
+            if key not in self._plain:
+                self._plain[key] = agenda
+            else:
+                for job in agenda.jobs():
+                    self._plain[key].add(job, due_of(job))
+
+    def _sort_by_tenant(self) -> None:
+        """From now on each tenant's ready jobs have agendas of their own."""
+        if self._is_by_tenant:
+            return
+        self._is_by_tenant = True
+        for key in [key for key in self._plain if key[2] is None]:
+            for job in self._plain.pop(key).jobs():
+                self.put_back(job)
 
     def leased_lanes(self, node: str, depth: int) -> Lanes | None:
         """What is leased in each lane, as this node sees it; ``None`` if no job in any is ready."""
@@ -161,21 +250,28 @@ class Index:
         """Whether a job in a lane could be claimed, for all that its instants say."""
         return bool(self.lanes) and self.lanes.any_claimable(now)
 
-    def lease(self, job: StoredJob, node: str) -> None:
-        """A job was claimed that may be in a lane."""
-        lane = lane_of(job.request)
-        if lane is not None:
-            self.lanes.lease(job, lane, node)
+    def note_leases(self, jobs: Sequence[StoredJob], node: str, now: int) -> tuple[bool, bool]:
+        """These jobs were claimed. Returns what a reply says of lanes: ``held`` and ``in_lanes``."""
+        if not self._any_in_lanes:
+            return False, False
+        any_leased = False
+        for job in jobs:
+            lane = lane_of(job.request)
+            if lane is not None:
+                any_leased = True
+                self.lanes.lease(job, lane, node)
+        return self.holds_back(now), any_leased
 
-    def free(self, job: StoredJob, lease: Processing) -> None:
+    def free(self, job: StoredJob) -> None:
         """The lease on a job is no more."""
         lane = lane_of(job.request)
         if lane is not None:
-            self.lanes.free(job, lane, lease.node)
+            self.lanes.free(job, lane, lease_of(job).node)
 
     def count_ready(self) -> int:
         """How many jobs are ready; some more, perhaps, that are not any longer."""
-        return sum(map(len, self._plain.values())) + self.lanes.count()
+        agendas = (*self._plain.values(), *self._parked.values())
+        return sum(map(len, agendas)) + self.lanes.count()
 
     def put_back(self, job: StoredJob) -> None:
         """Put a ready job back where it was."""
@@ -185,23 +281,49 @@ class Index:
         request = job.request
         lane = None if request.details is None else lane_of(request)
         if lane is None:
-            agenda = self._plain.get((-request.priority, request.queue)) or self._agenda(job)
+            agenda = self._plain.get((-request.priority, request.queue, None)) or self._agenda(job)
             agenda.add(job, due)
         else:
             self.lanes.add(job, lane, due)
 
     def _agenda(self, job: StoredJob) -> Agenda:
-        """Where it stands while it is ready and in no lane."""
-        key = (-job.request.priority, job.request.queue)
+        """Where it is put down when it is ready and in no lane."""
+        if self._is_by_tenant:
+            return self._agenda_of_tenant(self._plain, job)
+        key = (-job.request.priority, job.request.queue, None)
         agenda = self._plain.get(key)
         if agenda is None:
             agenda = self._plain[key] = Agenda(_ready_since)
         return agenda
 
-    def _forget_empty_agendas(self) -> None:
-        self._plain = {
-            key: agenda for key, agenda in self._plain.items() if agenda.first() is not None
-        }
+    def _agenda_of_tenant(self, agendas: dict[PlainKey, Agenda], job: StoredJob) -> Agenda:
+        request = job.request
+        key = (-request.priority, request.queue, request.tenant)
+        agenda = agendas.get(key)
+        if agenda is None:
+            agenda = agendas[key] = Agenda(_ready_since)
+        return agenda
+
+    def _lose_plain(self, job: StoredJob) -> None:
+        """It may stand with all others, or with those of its tenant; or it did, and is there again."""
+        request = job.request
+        keys = (
+            (-request.priority, request.queue, None),
+            (-request.priority, request.queue, request.tenant),
+        )
+        for agendas in (self._plain, self._parked):
+            for key in keys:
+                if (agenda := agendas.get(key)) is not None:
+                    agenda.lose(job)
+
+    def _forget_empty_agendas(self, among: Iterable[PlainKey]) -> None:
+        for key in among:
+            if self._plain[key].first() is None:
+                del self._plain[key]
+
+
+def _covers(pauses: PauseShelf | None, request: JobRequest) -> bool:
+    return pauses is not None and pauses.cover(request.queue, request.tenant)
 
 
 def due_of(job: StoredJob) -> int:

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable
 
 import attrs
 
-from ...model.job import JobRequest
-from ...model.pauses import StoredPause, covered, unheard
+from ...model.job import StoredJob
+from ...model.pauses import StoredPause, unheard
+from ...model.states import Processing
 from ..messages import Committed
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
-from .index import Index, lease_of
 
 _COMMITTED = Committed()
 
@@ -22,6 +22,10 @@ class PauseShelf:
         self._pauses: dict[tuple[str | None, str | None], StoredPause] = {}
         self._heard: dict[str, int] = {}
         self._number = 0
+        self.tenants: frozenset[str] = frozenset()
+        """Those that are paused in some queue, or in all."""
+        self.lifted = 0
+        """How often some were lifted."""
 
     def __bool__(self) -> bool:
         return bool(self._pauses)
@@ -32,14 +36,17 @@ class PauseShelf:
         if scope not in self._pauses:
             self._number += 1
             self._pauses[scope] = StoredPause(*scope, put.reason, put.since, self._number)
+            self._note_tenants()
         return _COMMITTED
 
     def lift(self, lift: LiftPauses) -> Committed:
         """Forget a pause, or all of them."""
+        self.lifted += 1
         if lift.queue is None and lift.tenant is None:
             self._pauses.clear()
         else:
             self._pauses.pop((lift.queue, lift.tenant), None)
+        self._note_tenants()
         return _COMMITTED
 
     def hear(self, heard: HeardPauses) -> Committed:
@@ -49,11 +56,24 @@ class PauseShelf:
 
     def take_over(self, pauses: Iterable[StoredPause]) -> None:
         """Keep these pauses, which another storage keeps, and no others."""
-        self._pauses = {(pause.queue, pause.tenant): pause for pause in pauses}
+        pauses_now = {(pause.queue, pause.tenant): pause for pause in pauses}
+        if not self._pauses.keys() <= pauses_now.keys():
+            self.lifted += 1
+        self._pauses = pauses_now
+        self._note_tenants()
 
-    def covers(self, request: JobRequest) -> bool:
-        """Whether a job is not to be claimed."""
-        return covered(self._pauses.values(), request)
+    def _note_tenants(self) -> None:
+        self.tenants = frozenset(tenant for _, tenant in self._pauses if tenant is not None)
+
+    def cover(self, queue: str, tenant: str) -> bool:
+        """Whether no job of this tenant in this queue is to be claimed."""
+        found = self._pauses  # there may be many, and this is asked of each job
+        return (
+            (None, tenant) in found
+            or (queue, tenant) in found
+            or (queue, None) in found
+            or (None, None) in found
+        )
 
     def cover_everything(self) -> bool:
         """Whether no job is to be claimed."""
@@ -67,11 +87,11 @@ class PauseShelf:
         """All of them, by number."""
         return tuple([attrs.evolve(pause) for pause in self._pauses.values()])
 
-    def find(self, query: Pauses, index: Index) -> PausesFound:
+    def find(self, query: Pauses, processing: Iterable[StoredJob]) -> PausesFound:
         """Answer a query."""
         running = [
-            (lease_of(job).node, job.request.queue, job.request.tenant)
-            for job in index.processing.values()
-            if lease_of(job).lease_until > query.now
+            (job.state.node, job.request.queue, job.request.tenant)
+            for job in processing
+            if isinstance(job.state, Processing) and job.state.lease_until > query.now
         ]
         return PausesFound(self.kept(), unheard(self._pauses.values(), running, self._heard))

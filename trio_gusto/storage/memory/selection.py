@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from itertools import groupby
+from collections.abc import Callable, Mapping
+from heapq import heapify, heappop, heapreplace
 
 from ...model.job import JobRequest, StoredJob
-from ...model.lanes import Lanes, lane_of, room_of
+from ...model.lanes import Lanes, room_of
 from .agenda import Agenda
 from .lanes import Heads, Place
 
-PlainKey = tuple[int, str]
-"""The negated priority and the queue of jobs that are in no lane."""
+PlainKey = tuple[int, str, str | None]
+"""The negated priority and the queue of jobs that are in no lane, and whose they are, where that matters."""
 
 
 def take_selected(
@@ -29,20 +29,20 @@ def take_selected(
     """
     taken: list[StoredJob] = []
     passed_over: list[StoredJob] = []
-    plain = _first_of(agendas, now)
+    fronts = Fronts(agendas, now)
+    plain = fronts.first()
     in_lane = heads.first()
     while len(taken) < limit and (plain is not None or in_lane is not None):
-        if in_lane is None or (plain is not None and plain[0] < in_lane[0]):
+        if in_lane is None or (plain is not None and plain < in_lane[0]):
             assert plain is not None
-            job = plain[1].take(now)
-            assert job is not None
-            plain = _first_of(agendas, now)
-            if not _is_over(job, now):
+            job = fronts.take()
+            plain = fronts.first()
+            if job is not None and not is_over(job, now):
                 (taken if is_wanted(job.request) else passed_over).append(job)
             continue
         place, job, line = in_lane
         request = job.request
-        if _is_over(job, now):
+        if is_over(job, now):
             heads.take(place, line)
         elif not is_wanted(request):
             heads.take(place, line)
@@ -59,25 +59,39 @@ def take_selected(
     return taken, passed_over
 
 
-def _is_over(job: StoredJob, now: int) -> bool:
+def is_over(job: StoredJob, now: int) -> bool:
     """Whether it is past its ``expire_on``; then it is written down as overdue."""
     expire_on = job.request.expire_on
     return expire_on is not None and expire_on <= now
 
 
-def _first_of(agendas: Mapping[PlainKey, Agenda], now: int) -> tuple[Place, Agenda] | None:
-    """The first place in claim order where a job in no lane is due, and the agenda it stands in."""
-    for rank, keys in groupby(sorted(agendas), key=lambda key: key[0]):
-        heads = [
-            ((rank, first[0], first[1]), agendas[key])
-            for key in keys
-            if (first := agendas[key].first()) is not None and first[0] <= now
+class Fronts:
+    """The first jobs of agendas, in claim order, as far as they are due."""
+
+    def __init__(self, agendas: Mapping[PlainKey, Agenda], now: int) -> None:
+        self._now = now
+        self._last: StoredJob | None = None
+        self._heap = [
+            (key[0], first[0], first[1], number, agenda)
+            for number, (key, agenda) in enumerate(agendas.items())
+            if (first := agenda.first()) is not None and first[0] <= now
         ]
-        if heads:
-            return min(heads, key=lambda head: head[0])
-    return None
+        heapify(self._heap)
 
+    def first(self) -> Place | None:
+        """Where the first of all stands."""
+        return self._heap[0][:3] if self._heap else None
 
-def in_lanes(jobs: Iterable[StoredJob]) -> bool:
-    """Whether any of these jobs is in a lane."""
-    return any(lane_of(job.request) is not None for job in jobs)
+    def take(self) -> StoredJob | None:
+        """That job; ``None`` if it was written down twice, and has been taken."""
+        rank, _, _, number, agenda = self._heap[0]
+        job = agenda.take(self._now)
+        first = agenda.first()
+        if first is None or first[0] > self._now:
+            heappop(self._heap)
+        else:
+            heapreplace(self._heap, (rank, first[0], first[1], number, agenda))
+        if job is self._last:
+            return None
+        self._last = job
+        return job

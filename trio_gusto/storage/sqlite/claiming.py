@@ -101,8 +101,9 @@ def claim_due(
         note_due(connection, claim.now)
         connection.execute(_PROMOTE, (claim.now,))
         scheduled, any_in_lanes, any_pause = connection.execute(_STANDING).fetchone()
-    selection = Selection(connection, claim) if any_in_lanes or any_pause else None
-    if selection is not None:
+    selection: Selection | None = None
+    if any_in_lanes or any_pause or claim.tenant_weights is not None:
+        selection = Selection(connection, claim)
         rows = _shared_out(selection.take, claim)
     else:
         rows = _found(connection, claim)
@@ -110,6 +111,8 @@ def claim_due(
     reach = within_reach(spent, claim.free) if len(rows) > claim.free else len(rows)
     more = reach < len(rows) or reach >= claim.limit
     del rows[reach:]
+    if selection is not None:
+        selection.remember(rows)
     if rows:
         taken = _json([row[2] for row in rows])
         node = names.node_number(claim.node)

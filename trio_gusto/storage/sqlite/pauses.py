@@ -8,6 +8,7 @@ from ...model.pauses import StoredPause, unheard
 from ..messages import Committed
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .names import Names
+from .tenants import drop_index, make_index
 
 _PUT = (
     "INSERT INTO pause (queue, tenant, reason, since) SELECT ?1, ?2, ?3, ?4 "
@@ -31,12 +32,15 @@ _COMMITTED = Committed()
 def put_pause(connection: sqlite3.Connection, put: PutPause) -> Committed:
     """Keep a pause, unless there is one."""
     connection.execute(_PUT, (put.queue, put.tenant, put.reason, put.since))
+    if put.tenant is not None:
+        make_index(connection)
     return _COMMITTED
 
 
 def lift_pauses(connection: sqlite3.Connection, lift: LiftPauses) -> Committed:
     """Forget a pause, or all of them."""
     connection.execute(_LIFT, (lift.queue, lift.tenant))
+    drop_index(connection)
     return _COMMITTED
 
 

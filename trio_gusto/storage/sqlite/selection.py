@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import merge
 
 import orjson
 
 from ...model.lanes import Lanes
 from ..messages import ClaimDue
-from .pauses import kept_pauses
 from .ready import (
     CLAIMABLE,
     LANE_QUEUES,
@@ -28,6 +27,8 @@ from .ready import (
     Row,
     rows_of,
 )
+from .tenants import ByTenant, make_index
+from .turns import FairShares, InLanes
 from .walking import walk
 
 _IN_NO_LANE = f"""
@@ -47,6 +48,9 @@ _LEASED = (
     "count(room = 1 AND node = (SELECT node FROM node WHERE node_name = ?) OR NULL) AS own "
     "FROM job WHERE lane IS NOT NULL AND state = 3 GROUP BY lane)"
 )
+_PAUSES = (
+    "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0 FROM pause"
+)
 
 
 class Selection:
@@ -63,12 +67,23 @@ class Selection:
         """How many jobs in no lane were taken, by queue."""
         self.in_lanes: set[int] = set()
         """The sequences of jobs in lanes that were taken."""
-        self._closed = {pause.queue for pause in kept_pauses(connection) if pause.tenant is None}
+        closed, any_of_tenant = connection.execute(_PAUSES).fetchone()
+        self._closed: Collection[str | None] = orjson.loads(closed)
+        self._by_tenant: ByTenant | None = None
+        """There where it matters whose jobs those in no lane are."""
+        self._fair: FairShares | None = None
+        if any_of_tenant or claim.tenant_weights is not None:
+            make_index(connection)
+            self._by_tenant = ByTenant(connection, claim)
+            if claim.tenant_weights is not None:
+                self._fair = FairShares(connection, claim, self._by_tenant)
 
     def take(self, queue: str | None, limit: int) -> list[Row]:
         """Up to ``limit`` rows of a queue, or of all, in claim order, that were not taken yet."""
         if limit <= 0 or None in self._closed:
             return []
+        if self._fair is not None:
+            return self._take_fairly(self._fair, queue, limit)
         plain = iter(self._in_no_lane(queue, limit))
         in_lanes = self._walk(queue)
         row, candidate = next(plain, None), next(in_lanes, None)
@@ -79,6 +94,8 @@ class Selection:
                 assert row is not None
                 taken.append(row)
                 self._taken[queue] += 1
+                if self._by_tenant is not None:
+                    self._by_tenant.taken.add(row[2])
                 row = next(plain, None)
             elif self._admits(candidate):
                 chosen.append(candidate[2])
@@ -92,6 +109,21 @@ class Selection:
             taken += rows_of(self._connection, _THESE, (_json(chosen),))
             taken.sort()
         return taken
+
+    def _take_fairly(self, fair: FairShares, queue: str | None, limit: int) -> list[Row]:
+        """The same, so that tenants have their turns within each priority."""
+        in_lanes = InLanes(self._connection, self._walk(queue), self._admits)
+        taken = fair.take(queue or "", self._open(queue, READY_QUEUES), in_lanes, limit)
+        chosen = [seq for seq in taken if isinstance(seq, int)]
+        self.in_lanes.update(chosen)
+        rows = rows_of(self._connection, _THESE, (_json(chosen),)) if chosen else []
+        by_seq = {row[2]: row for row in rows}
+        return [by_seq[one] if isinstance(one, int) else one for one in taken]
+
+    def remember(self, rows: Sequence[Row]) -> None:
+        """These rows were claimed: write down what is to be known at the next claim."""
+        if self._fair is not None:
+            self._fair.remember(rows)
 
     def _walk(self, queue: str | None) -> Iterator[Candidate]:
         """Jobs in lanes, in claim order; closed lanes are left out as far as they are known by then."""
@@ -115,7 +147,9 @@ class Selection:
             names = orjson.loads(self._connection.execute(ready_queues).fetchone()[0])
         return [name for name in names if name not in self._closed]
 
-    def _in_no_lane(self, queue: str | None, limit: int) -> Sequence[Row]:
+    def _in_no_lane(self, queue: str | None, limit: int) -> Iterable[Row]:
+        if self._by_tenant is not None:
+            return self._by_tenant.in_order(self._open(queue, READY_QUEUES), limit)
         names = self._open(queue, READY_QUEUES)
         if not names:
             return ()

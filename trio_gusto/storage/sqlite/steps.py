@@ -33,9 +33,9 @@ from ..messages import (
 )
 from ..pause_messages import HeardPauses, LiftPauses, PutPause
 from ..report_messages import Report
-from ..retention_messages import Prune
+from ..retention_messages import Prune, Pruned
 from ..schedule_messages import Fire, PutSchedule
-from .archive import Archive
+from .archive import Archive, Copied
 from .batches import refusal_of
 from .claiming import claim_due
 from .dependencies import Dependencies
@@ -46,7 +46,7 @@ from .leases import Leases
 from .names import Names
 from .pauses import hear_pauses, lift_pauses, put_pause
 from .reports import put_report
-from .retention import prune
+from .retention import delete_copied, prune
 from .schedules import fire_schedule, put_schedule
 from .settling import CONFLICT, complete_all, is_kept, renew, request_cancel, settle
 from .staging import discard, keys_of, missing_from, publish, put_by
@@ -111,6 +111,8 @@ class Steps:
         Successes touch only jobs that were claimed by an earlier group, so it does not matter when
         among the inserts they are performed.
         """
+        if claim.tenant_weights is not None:
+            return None  # they have to take turns
         inserts = [write for write in before if type(write) is Insert]
         planned = plan(inserts, claim) if inserts else None
         if planned is None or not nothing_else(self._connection, planned):
@@ -256,6 +258,11 @@ class Steps:
         if isinstance(commit.state, AwaitingCallback):
             self._dependencies.await_callback(commit.job_id, commit.state.callback)
         return Committed((*settled.awaited, *inserted.awaited), inserted)
+
+    def delete_copied(self, ask: Prune, found: tuple[Copied, Pruned]) -> Pruned:
+        """The second half of a move to the archive, of which the first is done."""
+        assert self._archive is not None
+        return delete_copied(self._connection, self._archive, ask, found)
 
     def _perform(self, write: Write) -> Reply:
         match write:

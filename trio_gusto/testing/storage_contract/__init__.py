@@ -10,6 +10,7 @@ from .children import CHILDREN_CHECKS
 from .claiming import CLAIMING_CHECKS
 from .completing import COMPLETING_CHECKS
 from .depending import DEPENDING_CHECKS
+from .estimating import ESTIMATING_CHECKS
 from .inserting import INSERTING_CHECKS
 from .lanes import LANE_CHECKS
 from .leasing import LEASING_CHECKS
@@ -19,6 +20,7 @@ from .reporting import REPORTING_CHECKS
 from .runner import Check, MakeStorage, Reopen, check_reopening, check_storage, run_check
 from .scheduling import SCHEDULING_CHECKS
 from .settling import SETTLING_CHECKS
+from .sharing import SHARING_CHECKS
 from .staging import STAGING_CHECKS
 from .subject import Subject
 from .uniqueness import UNIQUENESS_CHECKS
@@ -31,6 +33,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *LEASING_CHECKS,
     *PAUSING_CHECKS,
     *LANE_CHECKS,
+    *SHARING_CHECKS,
     *DEPENDING_CHECKS,
     *CHILDREN_CHECKS,
     *CALLBACK_CHECKS,
@@ -39,6 +42,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *LOOKING_CHECKS,
     *SCHEDULING_CHECKS,
     *REPORTING_CHECKS,
+    *ESTIMATING_CHECKS,
     *UNIQUENESS_CHECKS,
 )
 """Every check, for test suites that want one test for each."""
