@@ -5,21 +5,29 @@ working directory of its own, so that an example which writes `jobs.db` leaves n
 A page's blocks see `__name__ == "__main__"`, like the script a reader would paste them into;
 a docstring's blocks see the names of its module. A block that is not meant to run is preceded by
 `<!-- skip: next -->`.
+
+The `console` blocks of how-to pages run too, in that same directory, and what they print has to be
+what they show; `docs/console.py` says how that is compared.
 """
 
 import contextlib
 import logging
 import tempfile
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
-from sybil import Sybil
+from sybil import Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers import markdown, myst, rest
 from sybil.sybil import SybilCollection
 from sybil.typing import Parser
 
+from docs.console import Shell
+
 Namespace = dict[str, Any]
+
+SHELL = "__shell__"
 
 _surroundings: dict[int, contextlib.ExitStack] = {}
 
@@ -53,6 +61,15 @@ def enter_script(namespace: Namespace) -> None:
     namespace["__name__"] = "__main__"
 
 
+def run_in_shell(example: Example) -> None:
+    """Run a `console` block in the shell of its page, which begins with the first one."""
+    namespace = example.namespace
+    if SHELL not in namespace:
+        surroundings = _surroundings[id(namespace)]
+        namespace[SHELL] = surroundings.enter_context(Shell(Path.cwd()))
+    namespace[SHELL].check(example.parsed)
+
+
 def leave(namespace: Namespace) -> None:
     _surroundings.pop(id(namespace)).close()
 
@@ -67,10 +84,19 @@ readme = Sybil(
     teardown=leave,
 )
 
+how_to = Sybil(
+    parsers=[*page_parsers, myst.CodeBlockParser(language="console", evaluator=run_in_shell)],
+    path="docs/how-to",
+    patterns=["*.md"],
+    setup=enter_script,
+    teardown=leave,
+)
+
 pages = Sybil(
     parsers=page_parsers,
     path="docs",
     patterns=["*.md"],
+    excludes=["how-to/*.md"],
     setup=enter_script,
     teardown=leave,
 )
@@ -89,4 +115,4 @@ docstrings = Sybil(
     teardown=leave,
 )
 
-pytest_collect_file = SybilCollection([readme, pages, docstrings]).pytest()
+pytest_collect_file = SybilCollection([readme, how_to, pages, docstrings]).pytest()

@@ -19,16 +19,16 @@ from .scale import Scale
 from .workload import NoOpJobs, drained
 
 
-def make_many_ready(scale: Scale) -> None:
+def make_many_ready(scale: Scale, name: str = "ready") -> None:
     """A table of ready jobs."""
-    path = scale.kept_database("ready")
+    path = scale.kept_database(name)
     trio.run(NoOpJobs(SqliteStorage(path)).fill, 1)
-    _copy_first_row(path, scale.big)
+    copy_first_row(path, scale.big)
 
 
-def make_many_finished(scale: Scale) -> None:
+def make_many_finished(scale: Scale, name: str = "finished") -> None:
     """A table of completed jobs."""
-    path = scale.kept_database("finished")
+    path = scale.kept_database(name)
     jobs = NoOpJobs(SqliteStorage(path))
 
     async def main() -> None:
@@ -36,7 +36,7 @@ def make_many_finished(scale: Scale) -> None:
         await jobs.app.run_until_idle()
 
     trio.run(main)
-    _copy_first_row(path, scale.big)
+    copy_first_row(path, scale.big)
 
 
 def drain_many_ready(scale: Scale) -> float:
@@ -56,7 +56,7 @@ def drain_many_finished(scale: Scale) -> float:
     return trio.run(main)
 
 
-def _copy_first_row(path: Path, copies: int) -> None:
+def copy_first_row(path: Path, copies: int) -> None:
     """Give the table ``copies`` more rows like its only one, each with an id of its own."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         (first,) = connection.execute("SELECT id FROM job").fetchone()

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .figures import backlogs, costs, crowds, lanes, latency, tenants, throughput, triggers
+from .figures import (
+    backlogs,
+    costs,
+    counts,
+    crowds,
+    keeping,
+    lanes,
+    latency,
+    tenants,
+    throughput,
+    triggers,
+)
 from .rows import Figure
 
-SUBJECTS = (throughput, latency, costs, crowds, lanes, tenants, triggers, backlogs)
+SUBJECTS = (throughput, latency, costs, counts, crowds, keeping, lanes, tenants, triggers, backlogs)
 
 FIGURES: Sequence[Figure] = [figure for subject in SUBJECTS for figure in subject.FIGURES]
 NAMES: Sequence[str] = [figure.name for figure in FIGURES]

@@ -17,7 +17,8 @@ class Scale:
     ``jobs``: no-op jobs of a throughput figure; ``lone``: calls of one single caller, each awaited;
     ``sparse``: pairs of a lone enqueue and a raw commit; ``backlog``: pending jobs behind an
     informational figure; ``big``: rows of a big table; ``window``: jobs drained from it;
-    ``schedules``: those of one instant; ``crowd``: members or continuations of one batch.
+    ``schedules``: those of one instant; ``crowd``: members or continuations of one batch; ``old``: ended jobs past their
+    retention.
     """
 
     directory: Path
@@ -29,18 +30,20 @@ class Scale:
     window: int = 40_000
     schedules: int = 1_000
     crowd: int = 10_000
+    old: int = 100_000
 
     @classmethod
     def quick(cls, directory: Path) -> Scale:
         """About a tenth: to see that everything works, not to quote."""
-        return cls(directory, 4_000, 200, 50, 20_000, 50_000, 8_000, 100, 1_000)
+        return cls(directory, 4_000, 200, 50, 20_000, 50_000, 8_000, 100, 1_000, 10_000)
 
     def words(self) -> str:
         """The sizes, to be read beside the table."""
         return (
             f"{self.jobs:,} jobs ({self.lone:,} of a lone caller, {self.sparse:,} sparse), "
             f"backlog {self.backlog:,}, big table {self.big:,} rows, {self.window:,} drained from it, "
-            f"{self.schedules:,} schedules, {self.crowd:,} jobs of a batch"
+            f"{self.schedules:,} schedules, {self.crowd:,} jobs of a batch, "
+            f"{self.old:,} old jobs"
         )
 
     @contextmanager

@@ -5,6 +5,7 @@ Speaks to the public API only, as a user's service would.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from time import perf_counter
 
 import trio
@@ -35,13 +36,14 @@ class NoOpJobs:
         concurrency: int = EXECUTORS,
         timeout: float | None = 600.0,
         waits: bool = False,
+        retention: timedelta | None = timedelta(days=7),
         clock: Clock | None = None,
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
         self.app = Gusto(
             MemoryStorage() if storage is None else storage,
-            options=Options(concurrency=concurrency, default_timeout=timeout),
+            options=Options(concurrency=concurrency, default_timeout=timeout, retention=retention),
             clock=clock,
             tracer_provider=tracer_provider,
             meter_provider=meter_provider,

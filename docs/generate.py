@@ -31,6 +31,7 @@ from trio_gusto.storage import (
     pause_messages,
     report_messages,
     retention_messages,
+    run_messages,
     schedule_messages,
 )
 
@@ -149,7 +150,6 @@ def options() -> str:
         "A value out of range raises `OptionsError` with its `key`, its `value` and what is "
         "`allowed`. A duration is seconds or a `timedelta`.",
         table(["option", "type", "default", "meaning"], rows),
-        "The options for progress and logs are without effect until those exist.",
     )
 
 
@@ -255,8 +255,7 @@ def state_page() -> str:
         "The words are members of `StrEnum`s: `JobState.READY == 'ready'`.",
         "## States of a job",
         "`JobState`, in `Job.state` and `JobRef.status()`. Which may follow which is in "
-        "[A job's life](../explanation/lifecycle.md). `waiting` and `skipped` are for jobs of "
-        "[schedules](../explanation/schedules.md) only, so far.",
+        "[A job's life](../explanation/lifecycle.md).",
         table(["state", "", "meaning"], state_rows),
         "## Outcomes of an attempt",
         "`AttemptOutcome`, in `Attempt.outcome`; `None` while the attempt runs.",
@@ -280,6 +279,7 @@ def message_page() -> str:
         dependency_messages: dependency_messages.Dependents,
         pause_messages: pause_messages.Pauses,
         report_messages: report_messages.ReadLog,
+        run_messages: run_messages.PastRuns,
     }
     writes: list[type] = []
     queries: list[type] = []

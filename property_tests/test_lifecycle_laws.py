@@ -25,6 +25,7 @@ from trio_gusto.model.errors import IllegalTransition
 from trio_gusto.model.job import ClaimedJob, JobRequest, StoredJob
 from trio_gusto.model.lifecycle import (
     TRANSITIONS,
+    CalledOff,
     Claimed,
     Ending,
     RetriedByHand,
@@ -41,6 +42,7 @@ from trio_gusto.model.retry import Exponential, Fixed, RetryState
 from trio_gusto.model.states import Cancelled, Completed, Processing, Ready, Scheduled
 
 Settle = Callable[[ClaimedJob, Ending], Settlement]
+Rewrite = Callable[[StoredJob, object], Settlement | None]
 
 
 @attrs.define
@@ -53,8 +55,11 @@ class Step:
     after: StoredJob
 
 
-def live(draw: st.DrawFn, settle_by: Settle) -> list[Step]:
-    """A life: whatever the table lists, again and again."""
+def live(draw: st.DrawFn, settle_by: Settle, rewrite: Rewrite | None = None) -> list[Step]:
+    """A life: whatever the table lists, again and again.
+
+    ``rewrite`` may know better than the table what becomes of a job that does not run.
+    """
     request = draw(requests())
     job = StoredJob(request, 1, admit(request))
     now = request.created_at
@@ -68,11 +73,12 @@ def live(draw: st.DrawFn, settle_by: Settle) -> list[Step]:
         else:
             event = draw(happenings(now))
             happening = type(event)
-            if not may(job.state, happening):
+            rewritten = rewrite(job, event) if rewrite else None
+            if rewritten is None and not may(job.state, happening):
                 with pytest.raises(IllegalTransition):
                     advance(job, event)
                 continue
-            settlement = advance(job, event)
+            settlement = rewritten or advance(job, event)
         after = StoredJob(
             attrs.evolve(job.request, expire_on=None) if settlement.forget_expiry else job.request,
             1,
@@ -201,9 +207,17 @@ def skips_what_is_snoozed(job: ClaimedJob, ending: Ending) -> Settlement:
     return settle(job, ending)
 
 
+def eats_the_attempt_of_a_snooze(job: ClaimedJob, ending: Ending) -> Settlement:
+    settlement = settle(job, ending)
+    if isinstance(ending.outcome, Snoozed) and not settlement.state.word.is_ended:
+        settlement.attempt = job.attempt
+    return settlement
+
+
 @pytest.mark.parametrize(
     ("fault", "law"),
     [
+        (eats_the_attempt_of_a_snooze, attempts_are_spent_at_the_claim),
         (keeps_lost_attempts_for_free, attempts_are_spent_at_the_claim),
         (forgets_the_deadline, nobody_waits_for_a_start_that_cannot_come),
         (forgets_the_record, history_is_kept),
@@ -217,6 +231,35 @@ def test_a_planted_fault_breaks_its_law(fault: Settle, law: Callable[[Step], Non
     def faulty_lives(draw: st.DrawFn) -> list[Step]:
         return live(draw, fault)
 
+    check_is_broken(law, faulty_lives())
+
+
+def runs_what_has_completed_again(job: StoredJob, event: object) -> Settlement | None:
+    if isinstance(job.state, Completed) and isinstance(event, RetriedByHand):
+        return Settlement(Ready(event.now), 0)
+    return None
+
+
+def calls_off_what_has_ended(job: StoredJob, event: object) -> Settlement | None:
+    if job.state.word.is_ended and isinstance(event, CalledOff):
+        return Settlement(Cancelled(event.now, event.reason), job.attempt)
+    return None
+
+
+@pytest.mark.parametrize("fault", [runs_what_has_completed_again, calls_off_what_has_ended])
+def test_an_end_that_is_none_breaks_its_law(fault: Rewrite) -> None:
+    @st.composite
+    def faulty_lives(draw: st.DrawFn) -> list[Step]:
+        return live(draw, settle, fault)
+
+    check_is_broken(the_end_is_the_end, faulty_lives())
+
+
+def check_is_broken(
+    law: Callable[[Step], None], faulty_lives: st.SearchStrategy[list[Step]]
+) -> None:
+    """See that the law does not hold for all of these lives."""
+
     def is_broken(life: list[Step]) -> bool:
         try:
             for step in life:
@@ -226,7 +269,7 @@ def test_a_planted_fault_breaks_its_law(fault: Settle, law: Callable[[Step], Non
         return False
 
     found = find(
-        faulty_lives(),
+        faulty_lives,
         is_broken,
         settings=settings(max_examples=20_000, derandomize=True, phases=[Phase.generate]),
     )
@@ -248,21 +291,61 @@ def test_a_request_to_cancel_beats_all_but_an_end(
         assert isinstance(state, Cancelled)
 
 
-@given(policy=policies, request=requests(), attempts=st.integers(1, 60))
-def test_delays_stay_between_the_policy_and_its_jitter(
-    policy: Exponential | Fixed, request: JobRequest, attempts: int
+Delay = Callable[[Exponential | Fixed, RetryState], float]
+
+
+def delay_of(policy: Exponential | Fixed, state: RetryState) -> float:
+    return policy(state).total_seconds()
+
+
+def check_delays(
+    delay_of: Delay, policy: Exponential | Fixed, request: JobRequest, attempts: int
 ) -> None:
     last = 0.0
     for attempt in range(1, attempts + 1):
         state = RetryState(attempt, 99, ValueError(), looked_at(request, attempt))
-        bare = attrs.evolve(policy, jitter=0.0)(state).total_seconds()
-        delay = policy(state).total_seconds()
+        bare = delay_of(attrs.evolve(policy, jitter=0.0), state)
+        delay = delay_of(policy, state)
         assert bare - 1e-6 <= delay <= bare * (1 + policy.jitter) + 1e-6
         assert bare >= last - 1e-6
-        assert policy(state).total_seconds() == delay
+        assert delay_of(policy, state) == delay
         if isinstance(policy, Exponential):
             assert bare <= policy.cap + 1e-6
         last = bare
+
+
+attempts_made = st.integers(1, 60)
+
+
+@given(policy=policies, request=requests(), attempts=attempts_made)
+def test_delays_stay_between_the_policy_and_its_jitter(
+    policy: Exponential | Fixed, request: JobRequest, attempts: int
+) -> None:
+    check_delays(delay_of, policy, request, attempts)
+
+
+def jitters_to_both_sides(policy: Exponential | Fixed, state: RetryState) -> float:
+    bare = delay_of(attrs.evolve(policy, jitter=0.0), state)
+    return 2 * bare - delay_of(policy, state)
+
+
+def shrinks(policy: Exponential | Fixed, state: RetryState) -> float:
+    return delay_of(policy, state) / state.attempt
+
+
+def knows_no_cap(policy: Exponential | Fixed, state: RetryState) -> float:
+    return delay_of(policy, state) * (2 if state.attempt > 9 else 1)
+
+
+@pytest.mark.parametrize("fault", [jitters_to_both_sides, shrinks, knows_no_cap])
+def test_the_law_of_delays_catches(fault: Delay) -> None:
+    @settings(max_examples=1000, derandomize=True, database=None, phases=[Phase.generate])
+    @given(policy=policies, request=requests(), attempts=attempts_made)
+    def law(policy: Exponential | Fixed, request: JobRequest, attempts: int) -> None:
+        check_delays(fault, policy, request, attempts)
+
+    with pytest.raises(AssertionError):
+        law()
 
 
 @given(

@@ -7,15 +7,17 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from property_tests.agreement import Agreement
+from property_tests.aiming import Planted, check_is_caught, planted
 from property_tests.pause_agreement import PauseAgreement
 from property_tests.report_agreement import ReportAgreement
 from property_tests.schedule_agreement import ScheduleAgreement
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
+from trio_gusto.model.lanes import lane_of
 from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
 from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
@@ -139,6 +141,11 @@ class RenewsWhatHasPassed(MemoryStorage):
         return super()._renew(attrs.evolve(renew, now=0))
 
 
+class ShortensLeases(MemoryStorage):
+    def _renew(self, renew: Renew) -> Renewed:
+        return super()._renew(attrs.evolve(renew, lease_until=renew.lease_until - 1))
+
+
 class ForgetsWhoLeft(MemoryStorage):
     async def detach(self, node: str) -> None:
         pass
@@ -242,58 +249,22 @@ class SweepsBlocksThatAreOpen(MemoryStorage):
         return attrs.evolve(super()._stranded(query), stages=tuple(self._staging._piles))
 
 
-FAULTS = (
-    HoldsKeysForEver,
-    ForgetsKeysOfClaimedJobs,
-    LosesTheLastThatWasStaged,
-    StoresWhatIsLeftOfABlock,
-    SweepsBlocksThatAreOpen,
-    CountsAJobTwice,
-    ForgetsFailuresOfBatches,
-    ForgetsWhoIsAwaited,
-    KeepsWaitingForOne,
-    AcceptsStaleLeases,
-    AcceptsStaleSuccesses,
-    RefusesTheNeighbours,
-    LosesAResultAmongOthers,
-    LosesAnAttempt,
-    ClaimsInOrderOfInsertion,
-    StartsEarly,
-    RenewsWhatHasPassed,
-    ForgetsWhoLeft,
-    SeesDeadlinesLate,
-    DeletesTooMuch,
-    ForgetsWhatIsShielded,
-)
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_the_machine_catches(fault: type[MemoryStorage]) -> None:
-    class Caught(Agreement):
-        def make_storage(self, path: Path) -> Storage:
-            return fault()
-
-    with pytest.raises(AssertionError):
-        run_state_machine_as_test(
-            Caught,
-            settings=settings(
-                max_examples=1000,
-                stateful_step_count=40,
-                derandomize=True,
-                database=None,
-                phases=[Phase.generate],
-            ),
-        )
-
-
 class FreesAWorkerWithItsLease(MemoryStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
-        kept = self._index.processing
-        self._index.processing = {
-            job_id: job for job_id, job in kept.items() if lease_of(job).lease_until > claim.now
+        lanes = self._index.lanes
+        passed = {
+            lane_of(job.request)
+            for job in self._index.processing.values()
+            if lease_of(job).lease_until <= claim.now
         }
+        hidden = {lane: lanes._leases.pop(lane) for lane in passed if lane in lanes._leases}
+        for lane in hidden:
+            lanes._unpark(lane)
         reply = super()._claim_due(claim)
-        self._index.processing = {**kept, **self._index.processing}
+        for lane, leases in hidden.items():
+            kept = lanes._leases.setdefault(lane, {})
+            for holder, count in leases.items():
+                kept[holder] = kept.get(holder, 0) + count
         return reply
 
 
@@ -308,47 +279,37 @@ class SaysThatEveryoneHasHeard(MemoryStorage):
         return attrs.evolve(reply, unheard=()) if isinstance(query, Pauses) else reply
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [FreesAWorkerWithItsLease, ClaimsWhatIsPaused, SaysThatEveryoneHasHeard],
-    ids=lambda fault: fault.__name__,
+PLANTED = (
+    planted(AcceptsStaleLeases, Agreement, "enqueue write_with_a_wrong_version"),
+    planted(AcceptsStaleSuccesses, Agreement, "enqueue claim succeed_under_a_wrong_token"),
+    planted(RefusesTheNeighbours, Agreement, "enqueue claim settle_successes"),
+    planted(LosesAResultAmongOthers, Agreement, "enqueue claim settle_successes"),
+    planted(LosesAnAttempt, Agreement, "enqueue claim settle"),
+    planted(ClaimsInOrderOfInsertion, Agreement, "enqueue claim time_passes"),
+    planted(StartsEarly, Agreement, "enqueue claim"),
+    planted(RenewsWhatHasPassed, Agreement, "enqueue claim renew"),
+    planted(ShortensLeases, Agreement, "enqueue claim renew"),
+    planted(ForgetsWhoLeft, Agreement, "enqueue claim a_node_vanishes sweep"),
+    planted(SeesDeadlinesLate, Agreement, "enqueue time_passes sweep"),
+    planted(DeletesTooMuch, Agreement, "enqueue cancel time_passes prune"),
+    planted(ForgetsWhatIsShielded, Agreement, "enqueue cancel time_passes prune_some"),
+    planted(ForgetsWhoIsAwaited, Agreement, "enqueue enqueue_continuations claim settle_successes"),
+    planted(KeepsWaitingForOne, Agreement, "enqueue_continuations cancel resolve"),
+    planted(CountsAJobTwice, Agreement, "store_a_batch look_at_batches"),
+    planted(ForgetsFailuresOfBatches, Agreement, "store_a_batch cancel resolve"),
+    planted(HoldsKeysForEver, Agreement, "enqueue_with_unique_keys claim settle_successes"),
+    planted(ForgetsKeysOfClaimedJobs, Agreement, "enqueue_with_unique_keys claim"),
+    planted(LosesTheLastThatWasStaged, Agreement, "open_a_block pour_into_a_block end_a_block"),
+    planted(StoresWhatIsLeftOfABlock, Agreement, "open_a_block discard_of_a_block end_a_block"),
+    planted(SweepsBlocksThatAreOpen, Agreement, "open_a_block look_for_blocks_left_behind"),
+    planted(FreesAWorkerWithItsLease, PauseAgreement, "enqueue claim time_passes"),
+    planted(ClaimsWhatIsPaused, PauseAgreement, "enqueue pause claim"),
+    planted(SaysThatEveryoneHasHeard, PauseAgreement, "enqueue claim pause"),
+    planted(FiresLate, ScheduleAgreement, "register instants_come fire_what_is_due"),
+    planted(ForgetsToAdvance, ScheduleAgreement, "register instants_come fire_what_is_due"),
 )
-def test_the_machine_with_pauses_catches(fault: type[MemoryStorage]) -> None:
-    class CaughtPausing(PauseAgreement):
-        def make_storage(self, path: Path) -> Storage:
-            return fault()
-
-    with pytest.raises(AssertionError):
-        run_state_machine_as_test(
-            CaughtPausing,
-            settings=settings(
-                max_examples=1000,
-                stateful_step_count=40,
-                derandomize=True,
-                database=None,
-                phases=[Phase.generate],
-            ),
-        )
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [FiresLate, ForgetsToAdvance],
-    ids=lambda fault: fault.__name__,
-)
-def test_the_machine_with_schedules_catches(fault: type[MemoryStorage]) -> None:
-    class CaughtFiring(ScheduleAgreement):
-        def make_storage(self, path: Path) -> Storage:
-            return fault()
-
-    with pytest.raises(AssertionError):
-        run_state_machine_as_test(
-            CaughtFiring,
-            settings=settings(
-                max_examples=5_000,
-                stateful_step_count=40,
-                derandomize=True,
-                database=None,
-                phases=[Phase.generate],
-            ),
-        )
+@pytest.mark.parametrize("fault", PLANTED, ids=lambda fault: fault.name)
+def test_the_machine_catches(fault: Planted) -> None:
+    check_is_caught(fault)

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import attrs
 import pytest
@@ -318,7 +319,7 @@ class HandsOutTheLastFirst(MemoryStorage):
         return attrs.evolve(reply, jobs=[*reply.jobs][::-1])
 
 
-ALONE = {"nodes": 1, "concurrency": 1}
+ALONE: dict[str, Any] = {"nodes": 1, "concurrency": 1}
 settled = settings(
     derandomize=True, database=None, max_examples=200, phases=[Phase.generate], deadline=None
 )

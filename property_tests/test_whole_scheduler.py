@@ -38,6 +38,7 @@ from trio_gusto.storage.messages import (
     Inserted,
     Stranded,
     StrandedJobs,
+    Tallied,
 )
 from trio_gusto.storage.schedule_messages import Fire, Schedules
 from trio_gusto.storage.sqlite import SqliteStorage
@@ -166,6 +167,28 @@ class KeepsDueTimesToItself(MemoryStorage):
         return attrs.evolve(super()._claim_due(claim), next_due=None)
 
 
+class ClaimsTooMuch(MemoryStorage):
+    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
+        return super()._claim_due(attrs.evolve(claim, limit=claim.limit + 3, free=claim.free + 3))
+
+
+class ForgetsTheEndedInItsCounts(MemoryStorage):
+    async def read(self, query: Any) -> Any:
+        found = await super().read(query)
+        if isinstance(found, Tallied):
+            counts = {key: n for key, n in found.counts.items() if not key[0].is_ended}
+            return attrs.evolve(found, counts=counts)
+        return found
+
+
+class ForgetsRecords(MemoryStorage):
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        reply = super()._commit(commit)
+        if isinstance(reply, Committed):
+            self._jobs[commit.job_id].history = ()
+        return reply
+
+
 class ForgetsWhoWaits(MemoryStorage):
     async def read(self, query: Any) -> Any:
         found = await super().read(query)
@@ -212,6 +235,9 @@ FAULTS = (
     TakesLeasesAway,
     HidesLostLeases,
     KeepsDueTimesToItself,
+    ClaimsTooMuch,
+    ForgetsTheEndedInItsCounts,
+    ForgetsRecords,
 )
 
 

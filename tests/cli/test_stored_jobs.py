@@ -149,6 +149,7 @@ def test_a_job_is_explained(
     assert code == 0
     assert said.startswith("It is due at ")
     assert "\nreason: not_due\nuntil: " in said
+    assert "blocking" not in said, "nothing blocks it, so nothing is said of that"
     code, said = command("jobs", "explain", str(uuid4()), "--db", str(database))
     assert code == 1
     assert said.startswith("trio-gusto: no job has the id ")
@@ -216,7 +217,7 @@ def test_schedules_are_listed_paused_resumed_triggered_and_removed(
 
 def test_jobs_are_counted(command: Command, database: Path, ask: Ask) -> None:
     counts = {"completed": 2, "failed": 2, "scheduled": 1}
-    assert ask("queues", "list") == {"queues": {"billing": counts}}
+    assert ask("queues", "list") == {"queues": {"billing": counts}, "pauses": []}
     counted = ask("stats")
     assert counted["by_state"] == counts
     assert counted["by_tenant"] == {"acme": {"completed": 2, "failed": 2}, "": {"scheduled": 1}}

@@ -15,6 +15,7 @@ from trio.testing import MockClock
 
 from trio_gusto import (
     ArgumentError,
+    DuplicateJob,
     Fact,
     Fail,
     Gusto,
@@ -332,3 +333,113 @@ async def test_what_a_crash_left_between_callback_and_job_is_found_at_the_start(
     async with office.app.running() as queue:
         assert await queue.ref(ref.id).result() == 3
     assert office.told == [3, 3]
+
+
+@pytest.mark.parametrize("on_conflict", ["raise", "return_existing", "replace"])
+async def test_each_result_has_its_callback_whatever_key_its_handler_was_declared_with(
+    autojump_clock: MockClock, on_conflict: Any
+) -> None:
+    """A job for which another one stood in waited for ever."""
+    app = Gusto(clock=VirtualClock(), options=Options(concurrency=2))
+    told: list[int] = []
+
+    @app.job(unique_key="one", on_conflict=on_conflict)
+    async def tell(number: int) -> None:
+        await trio.sleep(3)
+        told.append(number)
+
+    @app.job(callback=tell)
+    async def get(number: int) -> int:
+        return number
+
+    async with app.running() as queue:
+        refs = await queue.enqueue_many([call(get, number) for number in range(3)])
+        assert [await ref.result(60) for ref in refs] == [0, 1, 2]
+    assert sorted(told) == [0, 1, 2]
+
+
+async def test_a_callback_of_a_callback_that_cannot_be_is_refused_at_the_caller() -> None:
+    app = Gusto()
+
+    async def unknown(value: int) -> None: ...
+
+    @app.job
+    async def word(text: str) -> None: ...
+
+    @app.job(callback=unknown)
+    async def passes_to_nobody(value: int) -> int:
+        return value
+
+    @app.job(callback=word)
+    async def passes_what_does_not_fit(value: int) -> int:
+        return value
+
+    async def there(value: int) -> int:
+        return value
+
+    @app.job(callback=there)
+    async def back(value: int) -> int:
+        return value
+
+    app.job(callback=back)(there)
+
+    @app.job
+    async def count(text: str) -> int:
+        return len(text)
+
+    async with app.connected() as queue:
+        wrong: list[tuple[Any, type[Exception], str]] = [
+            (passes_to_nobody, UnknownHandler, "unknown"),
+            (passes_what_does_not_fit, ArgumentError, "takes str, and"),
+            (back, ArgumentError, "go in a circle"),
+        ]
+        for callback, error, message in wrong:
+            with pytest.raises(error, match=message):
+                await queue.enqueue(count, "a", callback=callback)
+        assert not any((await queue.stats()).by_state.values())
+
+
+async def test_a_callback_that_cannot_be_made_where_the_job_runs_fails_the_job(
+    autojump_clock: MockClock,
+) -> None:
+    """Handlers are declared otherwise there than where the job was enqueued: no executor dies of it."""
+    storage, entered = MemoryStorage(), list[str]()
+
+    def make(callback_of_tell: Callable[..., Any] | None) -> tuple[Gusto, Any, Any]:
+        app = Gusto(storage, clock=VirtualClock())
+
+        @app.job(name="tell", callback=callback_of_tell)
+        async def tell(count: int) -> int:
+            return count
+
+        @app.job(name="count", retry=fixed(1))
+        async def count(text: str) -> int:
+            entered.append(text)
+            return len(text)
+
+        return app, count, tell
+
+    async def unknown(value: int) -> None: ...
+
+    app, count, tell = make(None)
+    async with app.connected() as queue:
+        ref = await queue.enqueue(count, "a", callback=tell)
+    app, *_ = make(unknown)
+    async with app.running() as queue:
+        with pytest.raises(JobFailed, match="its callback cannot be called here"):
+            await queue.ref(ref.id).result(60)
+    assert entered == ["a"]
+
+
+async def test_a_job_whose_callback_is_due_is_not_replaced(
+    office: Office, autojump_clock: MockClock
+) -> None:
+    """It has begun, and the callback of one that was replaced would run all the same."""
+    office.trouble = lambda _count: _snooze_once(office.told)
+    async with office.app.running() as queue:
+        async with queue.events() as facts:
+            ref = await queue.enqueue(office.count, "a", callback=office.tell, unique_key="k")
+            await _callback_of(facts)
+        with pytest.raises(DuplicateJob):
+            await queue.enqueue(office.count, "b", unique_key="k", on_conflict="replace")
+        assert await ref.result() == 1

@@ -45,15 +45,12 @@ def fair(concurrency: int = 1, **weights: int) -> Options:
     )
 
 
-async def print_all(printer: Printer, pages: dict[str, int], **options: object) -> None:
+async def print_all(printer: Printer, pages: dict[str, int]) -> None:
     async with printer.app.running() as queue:
         await queue.pause()
         for tenant, count in pages.items():
             await queue.enqueue_many(
-                [
-                    call(printer.page, tenant, number, tenant=tenant, **options)  # type: ignore[call-overload]
-                    for number in range(count)
-                ]
+                [call(printer.page, tenant, number, tenant=tenant) for number in range(count)]
             )
         await queue.resume()
         await queue.work_until_idle()

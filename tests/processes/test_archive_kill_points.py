@@ -36,7 +36,9 @@ def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 path, point, before = sys.argv[1], sys.argv[2], int(sys.argv[3])
-move, copy = archive.Archive.move, archive._COPY
+limit, way = int(sys.argv[4]), sys.argv[5]
+EVERY = "SELECT seq, version FROM job"
+copied, copy = archive.Archive.copy, archive._COPY
 
 if point == "month made":
     archive.Archive._copy = lambda self, month, jobs: self._months.opened(month).__enter__() and die()
@@ -49,14 +51,17 @@ elif point == "copying":
         return connection
     months.Months._connect = connect
 elif point == "copied":
-    archive.Archive.move = lambda *given: (move(*given), die())
+    archive.Archive.copy = lambda *given: (copied(*given), die())
 elif point == "deleted":
     retention.forget_empty = die
 elif point in ("committed", "never copied"):
     if point == "never copied":
-        archive.Archive.move = lambda self, connection, seqs: list(seqs)
-    real_apply = writes.Writer.apply
-    writes.Writer.apply = lambda self, group: (real_apply(self, group), die())
+        archive.Archive.copy = lambda self, connection, seqs: {
+            "2023-11": [job for job in connection.execute(EVERY).fetchall() if job[0] in seqs]
+        }
+    for name in ("apply", "delete_copied"):
+        real = getattr(writes.Writer, name)
+        setattr(writes.Writer, name, lambda *given, real=real: (real(*given), die()))
 
 async def main():
     storage = SqliteStorage(path, archive=True)
@@ -64,7 +69,11 @@ async def main():
     print("ready", flush=True)
     more = True
     while more:
-        (reply,) = await storage.apply([Prune(before, int(sys.argv[4]))])
+        prune = Prune(before, limit)
+        if way == "apart":
+            reply = await storage.prune_apart(prune)
+        else:
+            (reply,) = await storage.apply([prune])
         more = reply.more
 
 trio.run(main)
@@ -88,9 +97,10 @@ def made(home: Path) -> Counter[bytes]:
     return trio.run(main)
 
 
-def mover(home: Path, point: str) -> subprocess.Popen[str]:
+def mover(home: Path, point: str, way: str) -> subprocess.Popen[str]:
+    path, before = str(home / "jobs.db"), str(NOW + 1)
     return subprocess.Popen(
-        [sys.executable, "-c", MOVER, str(home / "jobs.db"), point, str(NOW + 1), str(SLICE)],
+        [sys.executable, "-c", MOVER, path, point, before, str(SLICE), way],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -142,12 +152,16 @@ def kept(home: Path) -> dict[str, int]:
 AFTER = {"jobs.db": 1, "jobs-2023-11.db": JOBS // 2, "jobs-2023-12.db": JOBS // 2}
 
 
+WAYS = pytest.mark.parametrize("way", ["in a group", "apart"])
+
+
+@WAYS
 @pytest.mark.parametrize("point", ["month made", "copying", "copied", "deleted", "committed"])
 def test_at_each_point_every_job_is_found_once_and_the_next_round_ends_the_move(
-    tmp_path: Path, point: str
+    tmp_path: Path, point: str, way: str
 ) -> None:
     wanted = made(tmp_path)
-    process = mover(tmp_path, point)
+    process = mover(tmp_path, point, way)
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert shown(tmp_path) == wanted
@@ -159,7 +173,7 @@ def test_at_each_point_every_job_is_found_once_and_the_next_round_ends_the_move(
 @pytest.mark.parametrize("seed", range(6))
 def test_at_any_point_too(tmp_path: Path, seed: int) -> None:
     wanted = made(tmp_path)
-    process = mover(tmp_path, "none")
+    process = mover(tmp_path, "none", "apart" if seed % 2 else "in a group")
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(random.Random(seed).random() * 0.15)  # noqa: TID251 - any moment will do
@@ -171,9 +185,10 @@ def test_at_any_point_too(tmp_path: Path, seed: int) -> None:
     assert kept(tmp_path) == AFTER
 
 
-def test_a_move_that_deletes_what_it_has_not_copied_is_caught(tmp_path: Path) -> None:
+@WAYS
+def test_a_move_that_deletes_what_it_has_not_copied_is_caught(tmp_path: Path, way: str) -> None:
     wanted = made(tmp_path)
-    process = mover(tmp_path, "never copied")
+    process = mover(tmp_path, "never copied", way)
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert shown(tmp_path) != wanted

@@ -111,6 +111,11 @@ class Program:
             self.app.job(name=handler.__name__)(handler)
         self.app.job(name="once", max_attempts=1)(self.once)
         self.app.job(name="fail_once", retry=fixed(0))(self.fail_once)
+        self.app.job(name="split")(self.split)
+        tell = self.app.job(name="tell")(self.tell)
+        grumble = self.app.job(name="grumble", max_attempts=1)(self.grumble)
+        self.app.job(name="measure", callback=tell)(self.measure)
+        self.app.job(name="mismeasure", callback=grumble)(self.mismeasure)
 
     async def double(self, number: int) -> int:
         if self.dies == "entered":
@@ -153,6 +158,28 @@ class Program:
         if current_job().attempt == 1:
             raise ValueError("at first")
         return "then not"
+
+    async def split(self, parts: int) -> int:
+        self.ledger.note("split")
+        children = current_job().queue
+        refs = await children.enqueue_many([call(self.double, part) for part in range(parts)])
+        await children.continue_with(refs[-1], self.gather)
+        return parts
+
+    async def measure(self, number: int) -> int:
+        self.ledger.note("measure")
+        return 2 * number
+
+    async def mismeasure(self, number: int) -> int:
+        self.ledger.note("mismeasure")
+        return number
+
+    async def tell(self, number: int) -> None:
+        self.ledger.note(f"tell-{number}")
+
+    async def grumble(self, number: int) -> None:
+        self.ledger.note("grumble")
+        raise ValueError(number)
 
     def call(self, name: str, *args: object) -> Any:
         return call(getattr(self, name), *args)

@@ -98,14 +98,24 @@ def test_a_goal_of_schedules_and_batches_is_set_for_every_row(name: str) -> None
 
 @pytest.mark.parametrize(
     "name",
-    ["sqlite-fire", "sqlite-release", "sqlite-cancel", "memory-fire", "cron-next", "cron-never"],
+    [
+        "sqlite-fire",
+        "sqlite-release",
+        "sqlite-cancel",
+        "memory-fire",
+        "sqlite-archive",
+        "sqlite-prune",
+        "cron-next",
+        "cron-never",
+    ],
 )
 def test_a_figure_measures_something_for_every_row(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crowds, "SILENCE", 0.01)
     figure = FIGURES[NAMES.index(name)]
-    scale = attrs.evolve(Scale.quick(tmp_path), schedules=10, crowd=20)
+    scale = attrs.evolve(Scale.quick(tmp_path), schedules=10, crowd=20, old=600)
+    figure.prepare(scale)
     pairs = figure.measure(scale)
     assert len(pairs) == len(figure.rows)
     assert all(pair.product > 0 for pair in pairs)

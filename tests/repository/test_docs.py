@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("[!_]*/*.md"))]
 HEADINGS = ["Context", "Decision", "Price", "What would change our mind"]
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```(?:\n+```text\n(.*?)^```)?", re.DOTALL | re.MULTILINE)
 
 
@@ -77,7 +78,60 @@ def test_pages_name_no_path_of_a_machine_and_leave_nothing_to_be_done(page: Path
     assert re.findall(r"\bTODO\b|\bFIXME\b", text) == []
 
 
+def anchors(page: Path) -> set[str]:
+    """What links may name on a page: its headings, as the build and code hosts write them."""
+    text = re.sub(
+        r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    headings = re.findall(r"^#{1,3} (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path, text: str) -> list[str]:
+    broken: list[str] = []
+    for name, anchor in LINK.findall(text):
+        target = (page.parent / name) if name else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(f"{name}#{anchor}")
+    return broken
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
-    assert [target for target in targets if not (page.parent / target).exists()] == []
+    assert broken_links(page, page.read_text(encoding="utf-8")) == []
+
+
+def test_a_link_that_leads_nowhere_is_found() -> None:
+    text = "[a](no-page.md) [b](docs/index.md) [c](docs/index.md#nowhere) [d](README.md#install)"
+    text += "[e](https://example.org/nowhere.md) [f](#nowhere)"
+    assert broken_links(ROOT / "README.md", text) == [
+        "no-page.md#",
+        "docs/index.md#nowhere",
+        "#nowhere",
+    ]
+
+
+def glossary() -> list[list[str]]:
+    text = (DOCS / "reference" / "glossary.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_each_word_of_the_glossary_is_said_in_a_sentence_or_two_and_leads_to_its_page() -> None:
+    words = [word for word, _, _ in glossary()]
+    assert words == sorted(set(words))
+    for word, meaning, more in glossary():
+        assert 1 <= len(re.findall(r"[.)](?: |$)", meaning)) <= 3, word
+        assert len(LINK.findall(more)) == 1, word
+
+
+@pytest.mark.parametrize(
+    "page", sorted((DOCS / "coming-from").glob("[!i]*.md")), ids=lambda page: page.stem
+)
+def test_a_page_for_newcomers_has_code_what_is_called_what_and_what_is_missing(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert headings[0] == "Side by side"
+    assert headings[-2:] == ["What is different, and why", "Not here"]
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in tables} == {3}, "two columns each"

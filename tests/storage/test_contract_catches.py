@@ -824,7 +824,7 @@ class FreesAWorkerWithItsLease(MemoryStorage):
         for job in self._index.processing.values():
             lease = lease_of(job)
             if lease.lease_until <= claim.now:
-                self._index.free(job, lease)
+                self._index.free(job)
         return super()._claim_due(claim)
 
 

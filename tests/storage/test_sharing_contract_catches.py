@@ -30,7 +30,7 @@ class AlwaysTakesTurns(MemoryStorage):
 
 class TakesAllForAlike(MemoryStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
-        alike = None if claim.tenant_weights is None else {}
+        alike: dict[str, int] | None = None if claim.tenant_weights is None else {}
         return super()._claim_due(attrs.evolve(claim, tenant_weights=alike))
 
 
@@ -64,7 +64,8 @@ class CountsWhatWasOutOfReach(MemoryStorage):
         found = super()._claimable(claim)
 
         class Shelf(TurnShelf):
-            def remember(self, claim: ClaimDue, _jobs: object) -> None:
+            def remember(self, claim: ClaimDue, jobs: Sequence[StoredJob]) -> None:
+                del jobs
                 super().remember(claim, found)
 
         self._index.turns.__class__ = Shelf
@@ -91,7 +92,7 @@ def on_shelf(shelf: type[TurnShelf]) -> type[MemoryStorage]:
     return Changed
 
 
-FAULTS = [
+FAULTS: list[tuple[type[MemoryStorage], str]] = [
     (ServesWhoeverIsDueFirst, "tenants take turns where they are asked to"),
     (AlwaysTakesTurns, "tenants take turns where they are asked to"),
     (TakesAllForAlike, "tenants have turns by weight"),

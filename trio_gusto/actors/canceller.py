@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from ..clock import Clock
-from ..model.errors import UnknownJob
+from ..model.errors import GustoError, UnknownJob
 from ..model.facts import JobFinished, JobReleased, JobRetriedByHand
 from ..model.ids import JobId, to_uuid
 from ..model.instants import to_datetime
@@ -65,19 +65,59 @@ class Canceller:
                     return True
             elif not may(stored.state, CalledOff):
                 return False
+            elif isinstance(stored.state, AwaitingCallback):
+                if await self._cancel_with_callback(stored, reason):
+                    return True
             else:
                 then = partial(self._waiters.notify, job_id)
                 if await self.change(stored, CalledOff(self._clock.instant(), reason), then):
-                    await self.cancel_callback(stored, reason)
                     return True
 
-    async def cancel_callback(self, stored: StoredJob, reason: str) -> None:
-        """Call off the callback of a job that waited for it, and was called off."""
-        if isinstance(stored.state, AwaitingCallback):
-            try:
-                await self.cancel(stored.state.callback, reason)
-            except UnknownJob:
-                pass  # retention was quicker
+    async def _cancel_with_callback(self, stored: StoredJob, reason: str) -> bool:
+        """In one transaction, so that no crash leaves a callback that nobody waits for any more."""
+        now = self._clock.instant()
+        jobs = [stored, *await self.callbacks_of([stored])]
+        letters = [
+            self._desk.post(calling_off(job, now, reason), self._once_done(telling))
+            for job in jobs
+            for telling in [partial(self._tell_called_off, job, now, reason)]
+        ]
+        for job, letter in zip(jobs, letters, strict=True):
+            reply = await letter.answer()
+            if isinstance(reply, GustoError):
+                raise reply
+            if isinstance(reply, Committed):
+                continue
+            if job is stored:
+                return False
+            await self.cancel_callback(job, reason)
+        return True
+
+    async def callbacks_of(self, jobs: Sequence[StoredJob]) -> Sequence[StoredJob]:
+        """The callbacks that these jobs wait for, those that they wait for, and so on."""
+        found: list[StoredJob] = []
+        awaited = _callbacks(jobs)
+        while awaited:
+            callbacks = (await self._desk.read(Get(awaited))).jobs
+            live = [job for job in callbacks if not job.state.word.is_ended]
+            found += live
+            awaited = _callbacks(live)
+        return found
+
+    async def cancel_callback(self, callback: StoredJob, reason: str) -> None:
+        """Call off a callback that has changed while the job that waited for it was called off."""
+        try:
+            await self.cancel(callback.request.id, reason)
+        except UnknownJob:
+            pass  # retention was quicker
+
+    def _tell_called_off(self, job: StoredJob, now: int, reason: str) -> None:
+        if isinstance(job.state, Processing):  # who runs it tells of its end
+            self._called_off(job.request.id, reason)
+            return
+        self._waiters.notify(job.request.id)
+        happening = CalledOff(now, reason)
+        self.announce(job, advance(job, happening), happening)
 
     async def change(
         self,
@@ -134,3 +174,15 @@ class Canceller:
                     self._awaited(reply.awaited)
 
         return heed
+
+
+def calling_off(job: StoredJob, now: int, reason: str) -> Commit | RequestCancel:
+    """The message that calls off a job that has not ended."""
+    if isinstance(job.state, Processing):
+        return RequestCancel(job.request.id, job.version, reason)
+    settlement = advance(job, CalledOff(now, reason))
+    return Commit(job.request.id, job.version, settlement.state, settlement.attempt)
+
+
+def _callbacks(jobs: Sequence[StoredJob]) -> list[JobId]:
+    return [job.state.callback for job in jobs if isinstance(job.state, AwaitingCallback)]

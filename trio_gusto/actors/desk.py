@@ -78,8 +78,9 @@ class StorageDesk:
         self.tell_last = self.mailbox.tell_last
         self.perform = _performing(self.storage)
         """Performs a write at once, if the storage can, and answers ``None`` if it cannot."""
-        self._submits = _submits(self.storage)
+        self._submits = _has_own("submit", self.storage)
         """Whether the storage may be handed groups in their callers' steps."""
+        self._prunes_apart = _has_own("prune_apart", self.storage)
         self.kept: list[StoreLetter] = []
         """Letters that insist, taken out of the mailbox but not done yet."""
         self.is_crowded = False
@@ -91,7 +92,7 @@ class StorageDesk:
         self._closed = False
 
     @overload
-    async def ask(self, write: Insert | InsertBatch) -> Inserted: ...
+    async def ask(self, write: Insert | InsertBatch, heed: Heed | None = ...) -> Inserted: ...
     @overload
     async def ask(self, write: ClaimDue) -> ClaimReply: ...
     @overload
@@ -128,6 +129,15 @@ class StorageDesk:
         if isinstance(reply, GustoError):
             raise reply
         return reply
+
+    async def prune(self, prune: Prune) -> Pruned:
+        """Have ``prune`` performed: beside the groups, if the storage has a way for that.
+
+        Raises:
+            GustoError: the storage failed.
+        """
+        apart = await self.storage.prune_apart(prune) if self._prunes_apart else None
+        return await self.ask(prune) if apart is None else apart
 
     @trio.lowlevel.enable_ki_protection  # callers ask, too, and the storage is not to be torn
     def _hand_in(self, write: Write, heed: Heed | None) -> Reply | StoreLetter:
@@ -246,10 +256,10 @@ def _performing(storage: Storage) -> Callable[[Write], Reply | None]:
     return _perform_nothing
 
 
-def _submits(storage: Storage) -> bool:
-    """Whether ``submit`` is no older than ``apply``, so that what overrides this is asked."""
+def _has_own(method: str, storage: Storage) -> bool:
+    """Whether ``method`` is no older than ``apply``, so that what overrides this is asked."""
     for kind in type(storage).__mro__:
-        if "submit" in vars(kind):
+        if method in vars(kind):
             return kind is not Storage
         if "apply" in vars(kind):
             break

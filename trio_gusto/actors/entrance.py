@@ -6,6 +6,7 @@ A plain handler's thread cannot be killed: its slot stays taken until the thread
 from __future__ import annotations
 
 import contextvars
+import math
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, cast
@@ -27,7 +28,7 @@ class Entrance:
         self._workplace = workplace
         self._roster = roster
         self._standing_still = clock.standing_still
-        self._threads = trio.CapacityLimiter(len(roster.slots))
+        self._threads = trio.CapacityLimiter(math.inf)  # a thread needs a slot, and those are few
 
     @trio.lowlevel.enable_ki_protection
     async def enter(

@@ -27,7 +27,7 @@ from ..model.failure import leaves
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
 from ..model.job import ClaimedJob, Details
-from ..model.outcomes import RETURNED, Outcome
+from ..model.outcomes import RETURNED, Fail, Outcome
 from ..serialization.handler import Handler
 from .context import node_context
 from .entrance import Entrance
@@ -81,15 +81,20 @@ class Executors:
         self._monotonic = trio.lowlevel.current_clock().current_time
         self._context = node_context(self._roster, self._workplace, self._reports)
         async with trio.open_nursery() as nursery:
-            for slot in self._roster.slots:
-                nursery.start_soon(self._serve, slot)
+            served: set[Slot] = set()
             task_status.started()
+            while True:
+                for slot in self._roster.slots:
+                    if slot not in served:
+                        nursery.start_soon(self._serve, slot)
+                served = set(self._roster.slots)
+                await self._roster.grown.wait()
 
     @trio.lowlevel.enable_ki_protection
     async def _serve(self, slot: Slot) -> None:
         backlog = self._roster.backlog
         begin = self._begin
-        while True:
+        while self._roster.keeps(slot):
             slot.used_up = False
             last_turn = now = self._take_turn(slot)  # a cancelled handler's comes back much later
             with trio.CancelScope() as slot.scope:
@@ -213,10 +218,14 @@ class Executors:
             details.errand.result, details.errand.error = result, None
             result = None  # it goes by hand, and is not stored
         outcome = RETURNED if result is None else self._workplace.success(station.handler, result)
-        ended_at = self._vacate(slot, lease)
         callback = None
         if details is not None and details.callback is not None:
-            callback = self._workplace.call_back(lease.claimed, outcome.result)
+            try:
+                callback = self._workplace.call_back(lease.claimed, outcome.result)
+            except GustoError as fault:  # handlers are declared otherwise where it was enqueued
+                failure = Fail(f"its callback cannot be called here: {fault}")
+                return await self._fail(slot, lease, station, failure, span)
+        ended_at = self._vacate(slot, lease)
         if self._is_watched or lease.children is not None or callback is not None:
             await self._wind_up(lease, outcome, span, ended_at, callback=callback)
         else:

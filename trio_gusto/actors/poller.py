@@ -127,18 +127,33 @@ class Poller:
         """
         if self._claim is not None and self._claim.is_sealed:
             self._claim.pauses = pauses
-        self._give_back_covered(tuple(self._roster.leases.values()), pauses)
+        self._give_back_unbegun(self._roster.leases.values(), Cause.PAUSE, pauses)
         number = max((pause.number for pause in pauses), default=0)
         if number > self._heard:
             self._heard = number
             self._desk.tell(HeededLetter(HeardPauses(self._node, number), self._noted_pauses))
         return self._node
 
-    def _give_back_covered(self, leases: Iterable[Lease], pauses: Sequence[StoredPause]) -> None:
-        for lease in leases:
+    @trio.lowlevel.enable_ki_protection
+    def shrink(self) -> None:
+        """There are to be fewer executors: give back what is not begun, and claim for those that stay.
+
+        It was claimed for more of them. What waits longer now, others may run sooner; and a last
+        attempt is for an executor that is free.
+        """
+        if self._claim is not None and self._claim.is_sealed:
+            self._claim.is_for_more = True
+        self._roster.backlog.take_all()
+        self._give_back_unbegun(self._roster.leases.values(), Cause.SHRINK)
+
+    def _give_back_unbegun(
+        self, leases: Iterable[Lease], cause: Cause, pauses: Sequence[StoredPause] | None = None
+    ) -> None:
+        """Give back what no handler was entered for; with ``pauses``, what they cover of it."""
+        for lease in tuple(leases):
             unbegun = lease.started_at is None and not lease.over
-            if unbegun and covered(pauses, lease.claimed.request):
-                lease.interrupt(Cause.PAUSE)
+            if unbegun and (pauses is None or covered(pauses, lease.claimed.request)):
+                lease.interrupt(cause)
                 self._settler.give_back(lease)
 
     def _noted_pauses(self, reply: Reply) -> None:
@@ -228,7 +243,9 @@ class Poller:
         if reply.jobs:
             leases = self._take(reply, claim.asked_at)
             if claim.pauses:
-                self._give_back_covered(leases, claim.pauses)
+                self._give_back_unbegun(leases, Cause.PAUSE, claim.pauses)
+            if claim.is_for_more:
+                self._give_back_unbegun(leases, Cause.SHRINK)
             if not self._is_serving:
                 self._give_back(leases)  # a stop came meanwhile
             elif self._probe.gate is None:
@@ -255,14 +272,14 @@ class Poller:
     def _room(self) -> int:
         """How many jobs to claim now; none while the backlog is more than half full."""
         roster = self._roster
-        ahead = self._ahead(len(roster.slots))
+        ahead = self._ahead(roster.concurrency)
         waiting = len(roster.backlog)
         roster.backlog.low_water = ahead // 2
         if waiting > ahead // 2:
             return 0
         wanted = roster.backlog.idle + ahead - waiting
         # Outcomes that the storage has not taken yet must not pile up without end either.
-        most = 2 * len(roster.slots) + 4 * ahead - len(roster.leases)
+        most = 2 * roster.concurrency + 4 * ahead - len(roster.leases)
         return max(0, min(wanted, most, max(self._options.batch_size, ahead)))
 
     def _ahead(self, executors: int) -> int:
@@ -374,7 +391,7 @@ def _unhindered(leases: list[Lease]) -> list[Lease]:
 class ClaimLetter(StoreLetter):
     """A claim. What it asks for is said when it goes to the storage, and covers all before it."""
 
-    __slots__ = ("_poller", "asked_at", "is_sealed", "pauses", "told_at")
+    __slots__ = ("_poller", "asked_at", "is_for_more", "is_sealed", "pauses", "told_at")
 
     def __init__(self, poller: Poller) -> None:
         self._poller = poller
@@ -382,6 +399,8 @@ class ClaimLetter(StoreLetter):
         self.is_sealed = False
         self.pauses: Sequence[StoredPause] = ()
         """Those heard of while it was under way."""
+        self.is_for_more = False
+        """Whether there were more executors when it went."""
 
     def seal(self) -> ClaimDue:
         """The claim, as of now."""

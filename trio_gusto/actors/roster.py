@@ -39,6 +39,7 @@ class Cause(Enum):
     FENCE = auto()
     SHUTDOWN = auto()
     PAUSE = auto()
+    SHRINK = auto()
 
 
 class Lease:
@@ -113,7 +114,8 @@ class Slot:
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
         self.used_up = False
-        """Whether the scope was cancelled, so that the next job needs a new one."""
+        """Whether the next job needs another scope, because this one was cancelled, or may need
+        another slot, because there are to be fewer."""
         self.lease: Lease | None = None
         self.deadline = math.inf
         self.turned_at = -math.inf
@@ -179,6 +181,11 @@ class Backlog:
     def wake(self, most: int) -> None:
         """Wake as many executors as there are jobs for, ``most`` at most."""
         for _ in range(min(most, self._size, len(self._parked))):
+            trio.lowlevel.reschedule(self._parked.popleft())
+
+    def call_in(self, most: int) -> None:
+        """Wake so many executors that wait, at most, although there may be nothing to take."""
+        for _ in range(min(most, len(self._parked))):
             trio.lowlevel.reschedule(self._parked.popleft())
 
     def pop(self) -> Lease | None:
@@ -252,7 +259,9 @@ class Roster:
         "active",
         "backlog",
         "changed",
+        "concurrency",
         "deadline_alarm",
+        "grown",
         "has_let_go",
         "leases",
         "lines",
@@ -267,7 +276,11 @@ class Roster:
         self.leases: dict[JobId, Lease] = {}
         self.lines: dict[str, Line] = {}
         """Of the lanes whose jobs run alone, and of which any is here."""
+        self.concurrency = concurrency
+        """How many jobs may run at once. There are more slots while others still have to end."""
         self.slots = [Slot() for _ in range(concurrency)]
+        self.grown = Alarm()
+        """Rings for the executors when there are slots that nobody serves."""
         self.changed = Alarm()
         """Rings for the poller when leases were let go of, and when the backlog runs low."""
         self.backlog = Backlog(self.changed.ring)
@@ -289,6 +302,26 @@ class Roster:
     def free(self) -> int:
         """Executors that would take a job at once."""
         return max(0, self.backlog.idle - len(self.backlog))
+
+    def resize(self, concurrency: int) -> None:
+        """Have so many slots: more at once, fewer as those that are taken become free."""
+        self.concurrency = concurrency
+        surplus = len(self.slots) - concurrency
+        if surplus < 0:
+            self.slots += [Slot() for _ in range(-surplus)]
+            self.grown.ring()
+        elif surplus:
+            # Whichever is free first has to leave, and nobody asks for that before each job.
+            for slot in self.slots:
+                slot.used_up = True
+            self.backlog.call_in(surplus)
+
+    def keeps(self, slot: Slot) -> bool:
+        """Whether a slot that is free goes on; those that ask first leave, if there are too many."""
+        if len(self.slots) <= self.concurrency:
+            return True
+        self.slots.remove(slot)
+        return False
 
     def share_work(self) -> None:
         """A handler waits: let other executors take what is in the backlog meanwhile."""

@@ -39,9 +39,8 @@ logger = logging.getLogger("trio_gusto")
 SLICE = 500
 """Jobs looked at, or deleted, in one go."""
 
-PRUNED = 250
-"""The same for retention: what it deletes may have to be copied and flushed first, and all else that
-is to be written waits meanwhile."""
+RESTS = 3
+"""How many times as long as a slice of retention took everybody else has the storage after it."""
 
 NEIGHBOURLY = 1.0
 """Seconds between looks while other nodes hold leases: they may vanish."""
@@ -193,8 +192,8 @@ class Sweeper:
     async def _prune(self) -> float:
         """A slice of retention, if it is time for one; returns for how many seconds it is not.
 
-        After a slice others have the storage for as long as the slice had it: those of another
-        process stand at a lock, and where it is taken again at once they never get it.
+        After a slice there is a rest: others of this process want the interpreter, and those of
+        another stand at a lock, which they never get where it is taken again at once.
         """
         moment = self._clock.monotonic()
         if not self._cuts:
@@ -205,12 +204,12 @@ class Sweeper:
                 return PRUNING
         number, cut = self._cuts[0]
         mark = self._marks.get(number)
-        prune = Prune(cut.ended_before, PRUNED, cut.only, cut.but, mark)
-        pruned = await self._desk.ask(prune)
+        prune = Prune(cut.ended_before, SLICE, cut.only, cut.but, mark)
+        pruned = await self._desk.prune(prune)
         self._marks[number] = pruned.mark
         if not pruned.more:
             del self._cuts[0]
-        return self._clock.monotonic() - moment if self._cuts else PRUNING
+        return RESTS * (self._clock.monotonic() - moment) if self._cuts else PRUNING
 
     def _begin_round(self, moment: float) -> None:
         self._next_prune = moment + PRUNING

@@ -126,7 +126,7 @@ class Workers:
             knows_handler=self.workplace.knows(name),
             serves_queue=queues is None or queue in queues,
             free=self.roster.free(),
-            concurrency=len(self.roster.slots),
+            concurrency=self.roster.concurrency,
             takes_turns=self._options.tenant_order == "fair",
         )
 
@@ -147,6 +147,15 @@ class Workers:
                 self.sweeper.news.ring()
             if self._probe.listening:
                 self._probe.announce(enqueued(request, state))
+
+    @trio.lowlevel.enable_ki_protection  # it runs in callers' tasks
+    def resize(self, concurrency: int) -> None:
+        """Run so many jobs at once from now on; what runs already runs on."""
+        former = self.roster.concurrency
+        self.roster.resize(concurrency)
+        if concurrency < former:
+            self.poller.shrink()
+        logger.info("%d jobs may run at once from now on, %d before", concurrency, former)
 
     async def until_idle(self) -> None:
         """Wait until nothing is due, nothing is held, and nothing has been heard of."""

@@ -1,11 +1,10 @@
-"""``trio-gusto queues`` and ``trio-gusto stats``: how many jobs there are."""
+"""``trio-gusto stats``: how many jobs there are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated
 
-import cyclopts
 import trio
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -18,21 +17,7 @@ from .exits import OK
 from .place import Place
 from .showing import show_fields, show_json, show_table
 
-queues = cyclopts.App(name="queues", help="Look at the queues.")
-
 Counts = Mapping[str, Mapping[JobState, int]]
-
-
-@queues.command(name="list")
-def list_queues(*, place: Place | None = None) -> int:
-    """List the queues that have jobs, with how many are in which state."""
-    place = place or Place()
-    counts = place.run(lambda queue: queue.stats()).by_queue
-    if place.json:
-        show_json({"queues": counts})
-    else:
-        _show_counts("queue", counts)
-    return OK
 
 
 def stats(
@@ -73,11 +58,12 @@ def _show(counted: QueueStats, *, as_json: bool) -> None:
     for of, counts in (("queue", counted.by_queue), ("tenant", counted.by_tenant)):
         if counts.keys() - {""}:
             print()
-            _show_counts(of, counts)
+            show_counts(of, counts)
     print(flush=True)
 
 
-def _show_counts(of: str, counts: Counts) -> None:
+def show_counts(of: str, counts: Counts) -> None:
+    """A table of what is counted by state."""
     head = (of, *(state.value for state in JobState))
     rows = [(name, *(row.get(state, 0) for state in JobState)) for name, row in counts.items()]
     show_table(head, sorted(rows))

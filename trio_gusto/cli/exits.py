@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 OK = 0
-"""Done."""
+"""Done; also when whoever reads the output has had enough of it, such as ``head``."""
 
 WRONG = 1
-"""It could not be done, or not for all that were named."""
+"""It could not be done, or not for all that were named; or what came of it could not be printed."""
 
 USAGE = 2
 """The command line is wrong: an option, or a file or folder that it names."""

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from ..clock import SystemClock
 from ..model.errors import UnknownJob
+from ..model.estimating import Estimate
 from ..model.job import Attempt, Job
 from ..model.states import JobState
 from ..queue.jobqueue import JobQueue
@@ -130,7 +131,7 @@ def list_jobs(
 
 @commands.command
 def show(job: UUID, /, *, place: Place | None = None) -> int:
-    """Show one job with all its attempts.
+    """Show one job with all its attempts, and of a running one how far it is, by earlier runs.
 
     Parameters
     ----------
@@ -138,15 +139,16 @@ def show(job: UUID, /, *, place: Place | None = None) -> int:
         Its id.
     """
     place = place or Place()
-    found, attempts = place.run(lambda queue: _whole(queue, job))
+    found, attempts, estimate = place.run(lambda queue: _whole(queue, job))
     fields = plain(found)
     if place.json:
-        show_json({**fields, "attempts": attempts})
+        show_json({**fields, "estimate": estimate, "attempts": attempts})
         return OK
     times = {
         key: getattr(found, key) for key in fields if isinstance(getattr(found, key), datetime)
     }
-    show_fields({**fields, **times, "error": found.error and _brief(found.error)})
+    fields |= {**times, "error": found.error and _brief(found.error)}
+    show_fields(fields | {"estimate": estimate and _guess(estimate)})
     if attempts:
         print()
         head = ("attempt", "outcome", "node", "claimed", "ended", "error")
@@ -239,11 +241,14 @@ def _each(
     return OK if not sorted_out["left"] and not sorted_out["unknown"] else WRONG
 
 
-async def _whole(queue: JobQueue, job_id: UUID) -> tuple[Job, tuple[Attempt, ...]]:
+async def _whole(queue: JobQueue, job_id: UUID) -> tuple[Job, tuple[Attempt, ...], Estimate | None]:
+    """The estimate is that of a running job; what others will take is nobody's question here."""
     job = await queue.get(job_id)
     if job is None:
         raise UnknownJob(job_id)
-    return job, await queue.attempts(job_id)
+    is_running = job.state is JobState.PROCESSING
+    estimate = await queue.estimate(job_id) if is_running else None
+    return job, await queue.attempts(job_id), estimate
 
 
 def _row(job: Job) -> tuple[object, ...]:
@@ -257,6 +262,17 @@ def _attempt_row(attempt: Attempt) -> tuple[object, ...]:
     outcome = attempt.outcome or "running"
     times = (attempt.claimed_at, attempt.ended_at)
     return (attempt.number, outcome, attempt.node_id, *times, error)
+
+
+def _guess(estimate: Estimate) -> str:
+    """How far a running job is, in words."""
+    rest = "longer than any of them"
+    if estimate.remaining is not None:
+        rest = f"{timedelta(seconds=round(estimate.remaining))} to go"
+    runs = f"{estimate.runs} run{'' if estimate.runs == 1 else 's'}"
+    if estimate.is_estimated:
+        return f"about {estimate.percent:.0f} %, estimated from {runs}; {rest}"
+    return f"{estimate.percent:.0f} % by its own account; about {rest} by {runs}"
 
 
 def _brief(error: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,8 +14,9 @@ import cyclopts
 from cyclopts.validators import Number
 
 from ..model.errors import ArgumentError, GustoError
-from . import counting, jobs, schedules, serving, starting
+from . import counting, jobs, queues, schedules, serving, starting
 from .exits import INTERRUPTED, OK, USAGE, WRONG, Unusable
+from .output import Output
 
 commands = cyclopts.App(
     name="trio-gusto",
@@ -26,7 +28,7 @@ commands = cyclopts.App(
 
 commands.command(jobs.commands)
 commands.command(schedules.commands)
-commands.command(counting.queues)
+commands.command(queues.commands)
 commands.command(counting.stats)
 commands.command(serving.run)
 commands.command(starting.init)
@@ -95,24 +97,40 @@ def demo(
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line: errors are sentences, and exit codes are those of `exits`."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] # so it is when closed
+        sys.exit(_said("standard output is closed; open it, or send it to /dev/null", WRONG))
+    output = Output(sys.stdout)
     try:
-        code = commands(sys.argv[1:] if args is None else args, exit_on_error=False)
-        sys.stdout.flush()
+        with redirect_stdout(output):
+            code = _run(sys.argv[1:] if args is None else args)
+            output.flush()
+    except OSError as error:
+        if error is not output.fault:
+            raise
+        # What is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
+        if isinstance(error, BrokenPipeError):
+            code = OK  # whoever read what we print has had enough
+        else:
+            code = _said(f"what there is to say cannot be printed ({error})", WRONG)
+    sys.exit(code)
+
+
+def _run(args: Sequence[str]) -> int:
+    try:
+        code = commands(args, exit_on_error=False)
     except cyclopts.CycloptsError:
-        sys.exit(USAGE)  # cyclopts has printed it
+        return USAGE  # cyclopts has printed it
     except (Unusable, ArgumentError) as error:
-        sys.exit(_said(error, USAGE))
+        return _said(error, USAGE)
     except GustoError as error:
-        sys.exit(_said(error, WRONG))
+        return _said(error, WRONG)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read what we print has had enough. What is left in the buffer goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(OK)
-    sys.exit(code if isinstance(code, int) else OK)
+        return INTERRUPTED
+    return code if isinstance(code, int) else OK
 
 
-def _said(error: Exception, code: int) -> int:
-    print(f"trio-gusto: {error}", file=sys.stderr)
+def _said(sentence: object, code: int) -> int:
+    with suppress(OSError):  # standard error may be as full as standard output
+        print(f"trio-gusto: {sentence}", file=sys.stderr, flush=True)
     return code

@@ -41,7 +41,7 @@ def show_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def show_fields(fields: Mapping[str, object]) -> None:
     """Print what is known of one thing, a line for each field; those without a value are left out."""
     for name, value in fields.items():
-        if value not in (None, "", [], {}):
+        if value not in (None, "", [], (), {}):
             print(f"{name}: {in_one_line(word(value))}")
 
 

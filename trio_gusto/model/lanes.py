@@ -29,6 +29,11 @@ def lane_of(request: JobRequest) -> str | None:
     return None if details.concurrency_key is None else _OF_KEY + details.concurrency_key
 
 
+def lane_of_worker(worker: str) -> str:
+    """The lane of a named worker."""
+    return _OF_WORKER + worker
+
+
 def room_of(request: JobRequest) -> int:
     """How many jobs of its lane may run at once for this one to be among them."""
     return 1 if request.details is None else request.details.concurrency_limit

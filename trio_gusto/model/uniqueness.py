@@ -3,8 +3,8 @@
 Rule 1: a job holds its key while it is live, and gives it back with its end: in the same change.
 Rule 2: of two live jobs with one key there is never a moment. A new one that meets the holder is
         refused, or answered with the holder, or takes its place.
-Rule 3: only a job that has not begun can be replaced. One that runs cannot be taken back at once,
-        and two would run.
+Rule 3: only a job that has not begun can be replaced. One that runs, or whose callback does, cannot
+        be taken back at once, and two would run.
 
 Storages ask this inside their transaction, so nobody can come between the answer and the insert.
 """
@@ -20,7 +20,7 @@ from .errors import DuplicateJob
 from .ids import JobId, to_uuid
 from .job import JobRequest, StoredJob
 from .lifecycle import CalledOff, Settlement, advance, may
-from .states import State
+from .states import AwaitingCallback, State
 
 
 class OnConflict(StrEnum):
@@ -137,6 +137,11 @@ def _meet(request: JobRequest, holder: StoredJob) -> Settlement | DuplicateJob |
     happening = CalledOff(request.created_at, f"replaced by {to_uuid(request.id)}")
     if details.on_conflict == OnConflict.RETURN_EXISTING:
         return None
-    if details.on_conflict == OnConflict.REPLACE and may(holder.state, CalledOff):
+    has_returned = isinstance(holder.state, AwaitingCallback)
+    if (
+        details.on_conflict == OnConflict.REPLACE
+        and not has_returned
+        and may(holder.state, CalledOff)
+    ):
         return advance(holder, happening)
     return DuplicateJob("unique_key", details.unique_key, to_uuid(holder.request.id))

@@ -24,6 +24,8 @@ DAY = 86_400.0
 MIB = 1_048_576
 GIB = 1_073_741_824
 MAX_WEIGHT = 1_000
+MOST_AT_ONCE = 10_000
+"""Jobs that one process may run at once, at most."""
 
 TenantOrder = Literal["due", "fair"]
 QueueOrder = Literal["weighted", "strict"]
@@ -136,9 +138,10 @@ class Options:
     """
 
     concurrency: int = attrs.field(
-        factory=lambda: os.cpu_count() or 1, validator=_integer(1, 10_000)
+        factory=lambda: os.cpu_count() or 1, validator=_integer(1, MOST_AT_ONCE)
     )
-    """Jobs that run at once in this process. Default: the number of processors."""
+    """Jobs that run at once in this process. Default: the number of processors.
+    `JobQueue.set_concurrency` changes it while the app runs."""
 
     batch_size: int = attrs.field(default=10, validator=_integer(1, 10_000))
     """Jobs that one claim takes at most, unless more executors are free."""
@@ -266,7 +269,8 @@ class Options:
 
         Names may have dashes and upper case. Numbers may be text (``"8"``), durations also
         ``"HH:MM:SS"``, and ``"none"`` stands for ``None``. ``queues`` may be ``"mail, reports"`` or
-        ``"mail=3, reports=1"``; ``default_retry`` is a table like ``{"fixed": {"delay": 5}}``.
+        ``"mail=3, reports=1"``; ``default_retry`` is a table like ``{"fixed": {"delay": 5}}``, and
+        ``retention`` may be one like ``{"default": 86400, "rules": [{"keep-for": 60, "tags": ["x"]}]}``.
 
         Raises:
             OptionsError: a key is unknown or comes twice, or a value is out of range.

@@ -5,15 +5,15 @@ Knows how values are written, not which are allowed: ranges are checked by `Opti
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from ..model.errors import OptionsError
 from ..model.retry import RetryPolicy, exponential, fixed, no_retry
+from .retention_settings import read_retention
 from .values import unknown
+from .written import is_nothing, read_duration, read_integer
 
-_CLOCK = re.compile(r"(\d{1,6}):([0-5]\d):([0-5]\d(?:\.\d{1,6})?)")
 _POLICIES: Mapping[str, Callable[..., RetryPolicy]] = {
     "exponential": exponential,
     "fixed": fixed,
@@ -41,32 +41,19 @@ def read(mapping: Mapping[str, object], kinds: Mapping[str, str]) -> dict[str, A
 def _read_value(key: str, value: object, kind: str) -> object:
     if isinstance(value, str):
         written = value.strip()
-        if "None" in kind and written.lower() in {"", "none", "null"}:
+        if "None" in kind and is_nothing(written):
             return None
         for word, reader in _READERS.items():
             if word in kind:
                 return reader(key, written)
         return written
-    if kind == "RetryPolicy" and isinstance(value, Mapping):
-        return _read_policy(key, cast("Mapping[str, object]", value))
+    if isinstance(value, Mapping):
+        table = cast("Mapping[str, object]", value)
+        for word, read_table in _TABLES.items():
+            if word in kind:
+                return read_table(key, table)
+        return table
     return value
-
-
-def _read_integer(key: str, written: str) -> int:
-    try:
-        return int(written)
-    except ValueError as error:
-        raise OptionsError(key, written, "give a whole number") from error
-
-
-def _read_duration(key: str, written: str) -> float:
-    clock = _CLOCK.fullmatch(written)
-    if clock is not None:
-        return int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3])
-    try:
-        return float(written)
-    except ValueError as error:
-        raise OptionsError(key, written, 'give seconds, or a duration as "HH:MM:SS"') from error
 
 
 def _read_queues(key: str, written: str) -> list[str] | dict[str, int]:
@@ -74,7 +61,7 @@ def _read_queues(key: str, written: str) -> list[str] | dict[str, int]:
     if "=" not in written:
         return parts
     pairs = [part.partition("=") for part in parts]
-    return {name.strip(): _read_integer(key, weight.strip()) for name, _, weight in pairs}
+    return {name.strip(): read_integer(key, weight.strip()) for name, _, weight in pairs}
 
 
 def _read_named_policy(key: str, written: str) -> RetryPolicy:
@@ -93,7 +80,7 @@ def _read_policy(key: str, table: Mapping[str, object]) -> RetryPolicy:
     try:
         return make(
             **{
-                word: _read_duration(key, value) if isinstance(value, str) else value
+                word: read_duration(key, value) if isinstance(value, str) else value
                 for word, value in given.items()
             }
         )
@@ -101,11 +88,15 @@ def _read_policy(key: str, table: Mapping[str, object]) -> RetryPolicy:
         raise OptionsError(key, dict(table), f"{allowed} ({error})") from error
 
 
+_TABLES: Mapping[str, Callable[[str, Mapping[str, object]], object]] = {
+    "RetryPolicy": _read_policy,
+    "Retention": read_retention,
+}
 _READERS: Mapping[str, Callable[[str, str], object]] = {
     "Sequence": _read_queues,
     "RetryPolicy": _read_named_policy,
-    "int": _read_integer,
-    "float": _read_duration,
-    "timedelta": _read_duration,
+    "int": read_integer,
+    "float": read_duration,
+    "timedelta": read_duration,
 }
 """By a word in the type of the field; the first that occurs."""

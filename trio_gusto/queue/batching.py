@@ -8,14 +8,14 @@ from uuid import UUID
 
 import trio
 
+from ..actors.canceller import calling_off
 from ..model.batch import BatchStatus, status_of
 from ..model.errors import ArgumentError, GustoError
 from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.job import JobRequest, StoredJob
-from ..model.lifecycle import CalledOff, advance
 from ..model.states import Processing, Ready, Scheduled
 from ..storage.batch_messages import Batches, Discard, InsertBatch, Stage
-from ..storage.messages import Commit, Committed, Insert, RequestCancel
+from ..storage.messages import Committed, Insert, Inserted
 from .batch import Batch, OpenBatch
 from .part import QueuePart
 from .records import LARGEST_PAGE, Page
@@ -68,7 +68,9 @@ class Batching(QueuePart):
     ) -> Page[BatchStatus]:
         """Batches, of one tenant or of all, newest first, ``limit`` of them at most.
 
-        ``after`` is the ``next`` of the page before.
+        ``after`` is the ``next`` of the page before. Jobs that were deleted, or moved to an archive
+        (``SqliteStorage(archive=True)``), are not counted, and a batch of which none is left is not
+        shown any more.
 
         Raises:
             ArgumentError: the limit or the page mark is not of its kind.
@@ -113,7 +115,21 @@ class Batching(QueuePart):
 
     async def store_batch(self, write: InsertBatch, staging: Staging) -> None:
         """Store a batch with its jobs, and have them noticed."""
-        await self._desk.ask(write)
+
+        def heed(reply: object) -> None:
+            if isinstance(reply, Inserted):
+                self._notice(write, staging)
+
+        await self._desk.ask(write, heed)
+        for count, fact in enumerate(staging.facts(), 1):
+            self._drafter.probe.announce(fact)
+            if count % SLICE == 0:
+                await trio.lowlevel.checkpoint()
+        for request, state in zip(write.jobs.requests, write.jobs.states, strict=True):
+            self._announce_if_heard(request, state)
+
+    def _notice(self, write: InsertBatch, staging: Staging) -> None:
+        """Whoever stored the batch may be gone by now."""
         self._ears.awaited([write.batch.id])  # it may be finished, or empty
         dues = [state.due for state in write.jobs.states if isinstance(state, Ready | Scheduled)]
         if staging.earliest is not None:
@@ -124,34 +140,36 @@ class Batching(QueuePart):
             request.expire_on is not None for request in write.jobs.requests
         ):
             self._ears.expiring()
-        for count, fact in enumerate(staging.facts(), 1):
-            self._drafter.probe.announce(fact)
-            if count % SLICE == 0:
-                await trio.lowlevel.checkpoint()
-        for request, state in zip(write.jobs.requests, write.jobs.states, strict=True):
-            self._announce_if_heard(request, state)
 
     async def call_off(self, jobs: Sequence[StoredJob], reason: str) -> int:
-        """Call off jobs in one transaction, and those that have changed meanwhile one by one."""
+        """Call off jobs in one transaction, and those that have changed meanwhile one by one.
+
+        Callbacks that they wait for go with them.
+        """
         now = self._clock.instant()
-        letters = [self._desk.post(_calling_off(job, now, reason)) for job in jobs]
+        callbacks = await self._canceller.callbacks_of(jobs)
+        both = [*jobs, *callbacks]
+        letters = [self._desk.post(calling_off(job, now, reason)) for job in both]
         awaited: dict[JobId, None] = {}
         called_off = 0
-        for letter, job in zip(letters, jobs, strict=True):
+        for position, (letter, job) in enumerate(zip(letters, both, strict=True)):
             reply = await letter.answer()
             if isinstance(reply, GustoError):
                 raise reply
+            is_asked_for = position < len(jobs)
             if not isinstance(reply, Committed):
-                called_off += await self.cancel(to_uuid(job.request.id), reason)
+                if is_asked_for:
+                    called_off += await self.cancel(to_uuid(job.request.id), reason)
+                else:
+                    await self._canceller.cancel_callback(job, reason)
                 continue
-            called_off += 1
+            called_off += is_asked_for
             awaited.update(dict.fromkeys(reply.awaited))
             self._announce_called_off(job, now, reason)
             if isinstance(job.state, Processing):
                 self._ears.called_off(job.request.id, reason)
             else:
                 self._waiters.notify(job.request.id)
-                await self._canceller.cancel_callback(job, reason)
         if awaited:
             self._ears.awaited(tuple(awaited))
         return called_off
@@ -172,10 +190,3 @@ def page_mark(after: str) -> int:
         raise ArgumentError(
             f"{after!r} is no page mark; give the `next` of the page before, as it is"
         ) from None
-
-
-def _calling_off(job: StoredJob, now: int, reason: str) -> Commit | RequestCancel:
-    if isinstance(job.state, Processing):
-        return RequestCancel(job.request.id, job.version, reason)
-    settlement = advance(job, CalledOff(now, reason))
-    return Commit(job.request.id, job.version, settlement.state, settlement.attempt)

@@ -40,23 +40,32 @@ class Callbacks:
     def named(self, handler: Handler[..., Any], resolved: Resolved) -> Resolved:
         """The same options, with the name of the callback in place of the function.
 
+        The callback may have been declared with one of its own, and so on; that is looked at too, since
+        there is no caller any more when their turn comes.
+
         Raises:
-            UnknownHandler: the callback is declared with no app, or with another.
-            ArgumentError: it cannot be called with what ``handler`` returns.
+            UnknownHandler: one of them is declared with no app, or with another.
+            ArgumentError: one cannot be called with what the handler before it returns, or they go in
+                a circle.
         """
         details = resolved.details
         if details is None or not callable(details.callback):
             return resolved
-        name = self._name_of(handler, details.callback)
+        callback = self._fitting(handler, details.callback)
+        self._require_end(callback)
         named = resolved.copy()
-        named.details = attrs.evolve(details, callback=name)
+        named.details = attrs.evolve(details, callback=callback.name)
         return named
 
     def job(self, claimed: ClaimedJob, result: str | None) -> tuple[JobRequest, Ready | Scheduled]:
         """The job that calls back; ``result`` is the wire form of what the handler returned.
 
         It has the options that its own handler was declared with, and the tenant and user of the job
-        whose callback it is.
+        whose callback it is. A ``unique_key`` is not among them: it belongs to this one result, and no
+        other job can stand in for it. It is as durable as the job that waits for it.
+
+        Raises:
+            UnknownHandler, ArgumentError: its handler has a callback here that it could not have.
         """
         source = claimed.request
         assert source.details is not None
@@ -81,13 +90,27 @@ class Callbacks:
             resolved.queue,
             resolved.priority,
             source.tenant,
-            _with_user(resolved.details, source.details.user_id),
+            _details(resolved.details, source.details.user_id),
             job_type if handler is None else handler.job_type,
             method_name if handler is None else handler.method_name,
         )
         return request, admit(request)
 
-    def _name_of(self, handler: Handler[..., Any], fn: Callable[..., Any]) -> str:
+    def _require_end(self, handler: Handler[..., Any]) -> None:
+        """See that the callbacks of a callback come to an end."""
+        met = [handler]
+        while (declared := handler.options.get("callback")) is not None:
+            handler = self._fitting(handler, declared)
+            if handler in met:
+                line = " -> ".join(one.name for one in (*met, handler))
+                raise ArgumentError(
+                    f"the callbacks {line} go in a circle, so the job would never end; "
+                    "declare one of them without a callback"
+                )
+            met.append(handler)
+
+    def _fitting(self, handler: Handler[..., Any], fn: Callable[..., Any]) -> Handler[..., Any]:
+        """The handler ``fn``, which can be called with what ``handler`` returns."""
         callback, args, kwargs = self._registry.call_of(fn, ())
         if args or kwargs:
             raise ArgumentError(
@@ -103,7 +126,7 @@ class Callbacks:
             ) from error
         (parameter,) = bound.arguments
         _require_fit(handler, callback, parameter)
-        return callback.name
+        return callback
 
 
 def _random_bits() -> list[int]:
@@ -112,10 +135,16 @@ def _random_bits() -> list[int]:
     return [word >> spare for word in _POOL.unpack(os.urandom(_POOL.size))]
 
 
-def _with_user(details: Details | None, user_id: str | None) -> Details | None:
-    if user_id is None or (details is not None and details.user_id is not None):
-        return details
-    return attrs.evolve(details or Details(), user_id=user_id)
+def _details(declared: Details | None, user_id: str | None) -> Details | None:
+    if declared is None:
+        return None if user_id is None else Details(user_id=user_id)
+    return attrs.evolve(
+        declared,
+        user_id=user_id if declared.user_id is None else declared.user_id,
+        unique_key=None,
+        on_conflict="raise",
+        durable=True,
+    )
 
 
 def _require_fit(handler: Handler[..., Any], callback: Handler[..., Any], parameter: str) -> None:

@@ -31,7 +31,8 @@ class JobChildren:
     lease, they are forgotten, and the next attempt begins with none. What can be wrong with a call
     comes out at once, in the handler. What only the storage can refuse (a ``ref_id`` or
     ``unique_key`` that is taken, a parent that is gone) fails the job with that error, for good: its
-    success is not stored without them.
+    success is not stored without them. With ``on_conflict="return_existing"`` a job that another one stands
+    in for is not stored, and the ref that was returned for it names nothing.
 
     A job here does not exist before the handler has returned, so nothing can be waited for inside it.
     """

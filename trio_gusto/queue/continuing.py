@@ -11,14 +11,14 @@ from ..model.errors import ArgumentError
 from ..model.ids import JobId, to_job_id
 from ..model.job import Job
 from ..model.states import Waiting
-from ..model.uniqueness import key_of
 from ..storage.messages import Insert
 from .batch import Batch
 from .conditions import On, condition_of, with_parents
 from .part import QueuePart
 from .ref import JobRef
 from .signatures import AnyMethod, Method, R, Ts
-from .unique import require_durable, store_unique
+from .storing import store
+from .unique import require_durable
 
 Parent = JobRef[Any] | Job | Batch | UUID
 """What names a job or batch that others wait for."""
@@ -125,19 +125,11 @@ class Continuing(QueuePart):
         state = Waiting(parent_ids(parents), condition_of(on))
         request = with_parents(self._drafter.draft(fn, args, options), state.parents)
         require_durable(request, "a continuation")
-        if key_of(request) is None:
-            await self._desk.ask(Insert((request,), (state,)))
-        else:
-            insert = Insert((request,), (state,))
-            (job_id,) = await store_unique(self._desk, self._waiters, self._ears, insert)
-            if job_id != request.id:
-                return JobRef(self, job_id)  # type: ignore[arg-type]  # it is the queue
-        # They may have ended already, or between any two steps; then nobody else will look.
-        self._ears.awaited(state.parents)
-        if request.expire_on is not None:
-            self._ears.expiring()
-        self._announce_if_heard(request, state)
-        return JobRef(self, request.id)  # type: ignore[arg-type]  # it is the queue
+        insert = Insert((request,), (state,))
+        (job_id,) = await store(self._desk, self._waiters, self._ears, insert)
+        if job_id == request.id:
+            self._announce_if_heard(request, state)
+        return JobRef(self, job_id)  # type: ignore[arg-type]  # it is the queue
 
 
 def parent_ids(parents: Parent | Iterable[Parent]) -> tuple[JobId, ...]:

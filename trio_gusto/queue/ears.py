@@ -10,6 +10,7 @@ from ..actors.tree import Workers
 from ..model.explanation import WorkersHere
 from ..model.ids import JobId
 from ..model.pauses import StoredPause
+from ..storage.messages import Inserted
 
 
 class Ears:
@@ -24,6 +25,14 @@ class Ears:
     def expiring(self) -> None:
         """A job with an ``expire_on`` was stored."""
 
+    def heed_expiring(self, reply: object) -> None:
+        """`expiring`, when ``reply`` says that it was: for a letter, whose sender may be gone then.
+
+        Not sooner, because a sweep reads what is committed.
+        """
+        if isinstance(reply, Inserted):
+            self.expiring()
+
     def called_off(self, job_id: JobId, reason: str) -> None:
         """The cancellation of a processing job was asked for."""
 
@@ -36,6 +45,14 @@ class Ears:
 
     def awaited(self, ended: Sequence[JobId]) -> None:
         """These jobs may have ended, and others wait for them."""
+
+    def concurrency(self) -> int:
+        """How many jobs the workers of this process run at once; 0 if there are none."""
+        return 0
+
+    def resize(self, concurrency: int) -> bool:  # noqa: ARG002 - for subclasses
+        """Run so many at once from now on. Returns whether there are workers to do so."""
+        return False
 
     def offer(self, name: str, queue: str) -> WorkersHere | None:  # noqa: ARG002 - for subclasses
         """What the workers of this process can do for a job of this handler and queue."""
@@ -82,6 +99,14 @@ class WorkersEars(Ears):
 
     def awaited(self, ended: Sequence[JobId]) -> None:
         self._note(ended)
+
+    def concurrency(self) -> int:
+        return 0 if self.workers is None else self.workers.roster.concurrency
+
+    def resize(self, concurrency: int) -> bool:
+        if self.workers is not None:
+            self.workers.resize(concurrency)
+        return self.workers is not None
 
     def offer(self, name: str, queue: str) -> WorkersHere | None:
         return None if self.workers is None else self.workers.offer(name, queue)

@@ -21,7 +21,7 @@ from uuid import UUID
 import trio
 
 from ..actors.canceller import Canceller
-from ..actors.desk import StorageDesk, StoreLetter
+from ..actors.desk import Heed, StorageDesk, StoreLetter
 from ..actors.probe import enqueued
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
@@ -44,16 +44,17 @@ from .reading import Reader
 from .ref import JobRef, id_of
 from .retrying import Retrying
 from .running import Running
+from .scaling import Scaling
 from .schedules import ScheduleVerbs
 from .signatures import AnyMethod, Method, R, Ts
-from .unique import store_unique
+from .storing import store
 
 TURN = 64
 """Jobs that may be stored without waiting, in memory, before the event loop gets its turn: a turn
 for each would cost more than the job. Counted, not timed, so that runs can be repeated."""
 
 
-class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, Pausing):
+class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, Pausing, Scaling):
     """What `Gusto.running` and `Gusto.connected` give: enqueue, look, manage."""
 
     def __init__(
@@ -133,7 +134,8 @@ class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, 
                 return ref
             if not request.details.durable:
                 self._desk.keep_in_memory()
-        letter = self._hand_in(Insert((request,), (state,)))
+        heed = None if request.expire_on is None else self._ears.heed_expiring
+        letter = self._hand_in(Insert((request,), (state,)), heed)
         if letter is not None:
             reply = await letter.answer()
             if isinstance(reply, GustoError):
@@ -142,8 +144,6 @@ class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, 
             await trio.lowlevel.checkpoint_if_cancelled()
         else:
             await self._give_turn()
-        if request.expire_on is not None:
-            self._ears.expiring()  # not sooner: a sweep reads what is committed
         if self._probe.listening:
             self._announce(request, state)
         return JobRef(self, request.id)
@@ -168,15 +168,15 @@ class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, 
         self._require_one_place(requests)
         if has_keys(requests):
             return await self._store_unique(requests, states)
-        letter = self._hand_in(Insert(requests, states))
+        is_expiring = any(request.expire_on is not None for request in requests)
+        heed = self._ears.heed_expiring if is_expiring else None
+        letter = self._hand_in(Insert(requests, states), heed)
         if letter is None:
             await self._give_turn()
         else:
             reply = await letter.answer()
             if isinstance(reply, GustoError):
                 raise reply
-        if any(request.expire_on is not None for request in requests):
-            self._ears.expiring()
         if self._probe.listening:
             for request, state in zip(requests, states, strict=True):
                 self._announce(request, state)
@@ -199,17 +199,14 @@ class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, 
     ) -> list[JobRef[Any]]:
         """The refs of the jobs that there are then: these, or those that had their keys."""
         insert = Insert(requests, states)
-        ids = await store_unique(self._desk, self._waiters, self._ears, insert)
+        ids = await store(self._desk, self._waiters, self._ears, insert)
         for job_id, request, state in zip(ids, requests, states, strict=True):
-            if job_id != request.id:
-                continue
-            if request.expire_on is not None:
-                self._ears.expiring()
-            self._announce_if_heard(request, state)
+            if job_id == request.id:
+                self._announce_if_heard(request, state)
         return [JobRef(self, job_id) for job_id in ids]
 
     @trio.lowlevel.enable_ki_protection  # it runs in callers' tasks
-    def _hand_in(self, insert: Insert) -> StoreLetter | None:
+    def _hand_in(self, insert: Insert, heed: Heed | None) -> StoreLetter | None:
         """Store jobs now if that takes no waiting; else the letter whose answer tells the end."""
         desk = self._desk
         letter: StoreLetter | None = None
@@ -217,11 +214,13 @@ class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, 
         reply = desk.perform(insert)
         if reply is None:
             is_lone = desk.is_at_rest()
-            letter = desk.post(insert)
+            letter = desk.post(insert, heed)
         elif isinstance(reply, GustoError):
             raise reply
         else:
             self._stored_at_once += len(insert.requests)
+            if heed is not None:
+                heed(reply)
         try:
             # The poller hears of it now, so that its claim joins the same transaction.
             if not desk.mailbox.last:  # or its claim waits to be taken already, and covers this

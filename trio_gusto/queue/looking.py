@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import attrs
 import trio
 
 from ..model.attempts import attempts_of
+from ..model.estimating import RUNS, Estimate, estimate
 from ..model.explaining import explain
 from ..model.explanation import Explanation
 from ..model.facts import Fact
 from ..model.instants import to_optional_datetime
-from ..model.job import Attempt, Job
+from ..model.job import Attempt, Job, StoredJob
 from ..model.joblog import JobLog
-from ..model.states import JobState
+from ..model.states import JobState, Processing
 from ..serialization.views import attempt_view
 from ..storage.messages import Tally
 from ..storage.report_messages import ReadLog
+from ..storage.run_messages import PastRuns
 from .batching import page_mark
 from .events import Overflow, heard
 from .part import QueuePart
@@ -29,6 +32,10 @@ from .surroundings import surroundings
 
 if TYPE_CHECKING:
     from .ref import JobRef
+
+
+LOOK = 10_000
+"""Jobs that ended last, among which earlier runs are looked for."""
 
 
 class Looking(QueuePart):
@@ -93,11 +100,47 @@ class Looking(QueuePart):
         around = await surroundings(self._desk, self._ears, stored, self._node, now)
         return explain(stored, around)
 
+    async def estimate(self, job: JobRef[Any] | Job | UUID) -> Estimate | None:
+        """How long a job will take, and how far it is if it runs, by how long earlier ones took.
+
+        Earlier ones are up to 100 completed jobs of the same handler and the same named worker, or of none. They
+        are looked for among the 10,000 jobs that ended last; for a job of a schedule first among those
+        that the schedule made last. A running job that has reported its progress is as far as it says.
+
+        Returns:
+            ``None`` when there are no earlier runs.
+
+        Raises:
+            UnknownJob: there is no such job.
+        """
+        stored = await self.reader.known(id_of(job))
+        durations = await self._durations(stored)
+        state, elapsed = stored.state, None
+        if isinstance(state, Processing):
+            elapsed = max(0, self._clock.instant() - state.claimed_at)
+        progress = stored.progress
+        return estimate(durations, elapsed, None if progress is None else progress.percent)
+
+    async def _durations(self, job: StoredJob) -> Sequence[int]:
+        """How long earlier runs took, newest first."""
+        details = job.request.details
+        query = PastRuns(job.request.name, None if details is None else details.worker, RUNS, LOOK)
+        if details is not None and details.schedule_name is not None:
+            of_schedule = attrs.evolve(query, schedule=details.schedule_name)
+            durations = (await self._desk.read(of_schedule)).durations
+            if durations:
+                return durations
+        return (await self._desk.read(query)).durations
+
     async def stats(self) -> QueueStats:
         """How many jobs there are, by state, queue and tenant.
 
-        They are counted, so this takes time in proportion to them: a second for a million in a
-        SQLite file, during which other work goes on.
+        A SQLite file remembers what it has counted before: with a million ended jobs this takes some
+        milliseconds, and with a million that have not ended a third of a second, during which other
+        work goes on. The first time of all it takes a second or two for a million. `MemoryStorage`
+        counts each time.
+
+        Jobs that were moved to an archive (``SqliteStorage(archive=True)``) are not counted.
         """
         tallied = await self._desk.read(Tally())
         by_state: dict[JobState, int] = {}

@@ -22,7 +22,7 @@ from .ref import unhappy
 from .signatures import AnyMethod, Method, R, Ts
 
 if TYPE_CHECKING:
-    from ..actors.desk import StoreLetter
+    from ..actors.desk import Heed, StoreLetter
 
 PATIENCE = 60.0
 """Seconds that a handler has to come to an end when whoever waits for it is cancelled."""
@@ -94,12 +94,11 @@ class Running(QueuePart):
         self._desk.keep_in_memory()
         state = admit(request)
         with self._waiters.waiting(request.id) as waiter:
-            letter = self._hand_in(Insert((request,), (state,)))
+            heed = None if request.expire_on is None else self._ears.heed_expiring
+            letter = self._hand_in(Insert((request,), (state,)), heed)
             try:
                 if letter is not None and isinstance(reply := await letter.answer(), GustoError):
                     raise reply
-                if request.expire_on is not None:
-                    self._ears.expiring()
                 stored = await self._until_ended(request.id, waiter.wait)
             except trio.Cancelled:
                 # Shielded: no handler runs on without the one who asked for it. It has a while to end.
@@ -163,4 +162,4 @@ class Running(QueuePart):
 
     if TYPE_CHECKING:
 
-        def _hand_in(self, insert: Insert) -> StoreLetter | None: ...
+        def _hand_in(self, insert: Insert, heed: Heed | None) -> StoreLetter | None: ...

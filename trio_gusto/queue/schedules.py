@@ -15,13 +15,13 @@ from ..model.lifecycle import admit as admit_job
 from ..model.occurrence import request_by_hand
 from ..model.schedule import Schedule, StoredSchedule, admit, edit, pause, resume, view
 from ..model.schedule_options import schedule_request
-from ..model.states import Ready, Scheduled
 from ..storage.messages import Committed, Insert
 from ..storage.schedule_messages import FindSchedules, PutSchedule
 from .part import QueuePart
 from .ref import JobRef
 from .schedule_keywords import OF_SCHEDULES, ScheduleOptions
 from .signatures import AnyMethod, Method, R, Ts
+from .storing import store
 
 PAGE = 500
 """Schedules read in one go."""
@@ -145,11 +145,7 @@ class ScheduleVerbs(QueuePart):
         asked = (await self._known(name)).request
         request = request_by_hand(asked, self._drafter.make_id(), self._clock.instant())
         state = admit_job(request)
-        await self._desk.ask(Insert((request,), (state,)))
-        if isinstance(state, Ready | Scheduled):
-            self._ears.due(state.due)
-        if request.expire_on is not None:
-            self._ears.expiring()
+        await store(self._desk, self._waiters, self._ears, Insert((request,), (state,)))
         self._announce_if_heard(request, state)
         return self.ref(to_uuid(request.id))
 

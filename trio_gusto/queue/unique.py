@@ -1,46 +1,10 @@
-"""Storing jobs that have a unique key, and so may turn out to be there already."""
+"""Jobs with a unique key, where no other job may take their part."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from ..actors.desk import StorageDesk
-from ..actors.waiters import Waiters
 from ..model.errors import OptionsError
-from ..model.ids import JobId
 from ..model.job import JobRequest
-from ..model.states import Ready, Scheduled
 from ..model.uniqueness import OnConflict
-from ..storage.messages import Insert, Inserted
-
-if TYPE_CHECKING:
-    from .ears import Ears
-
-
-async def store_unique(
-    desk: StorageDesk, waiters: Waiters, ears: Ears, insert: Insert
-) -> Sequence[JobId]:
-    """Store jobs, and tell of those that they replaced.
-
-    Returns:
-        For each of them its id, or that of the job that has its key.
-
-    Raises:
-        DuplicateJob: a live job has the key of one of them; nothing was stored.
-    """
-    reply = await desk.ask(insert)
-    assert isinstance(reply, Inserted)
-    for replaced in reply.replaced:
-        waiters.notify(replaced)
-    if reply.awaited:
-        ears.awaited(reply.awaited)
-    for position, state in enumerate(insert.states):
-        if position not in reply.existing and isinstance(state, Ready | Scheduled):
-            ears.due(state.due)
-    return [
-        reply.existing.get(position, request.id) for position, request in enumerate(insert.requests)
-    ]
 
 
 def require_durable(request: JobRequest, where: str) -> None:

@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: sixteen writes and ten queries, each with its reply.
+"""The whole language spoken to storages: sixteen writes and eleven queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -10,7 +10,7 @@ only and never wait behind writes.
 
 Instants and durations are integers, microseconds. What is said about schedules is in
 `schedule_messages`, what is said about batches in `batch_messages`, about pauses in `pause_messages`, and what
-running jobs say in `report_messages`.
+running jobs say in `report_messages`, what is asked about earlier runs in `run_messages`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from .dependency_messages import DependentJobs, Dependents
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .report_messages import LogFound, ReadLog, Report, Reported
 from .retention_messages import Prune, Pruned
+from .run_messages import PastRuns, RunsFound
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
 # --- writes ---------------------------------------------------------------------------------------
@@ -152,7 +153,7 @@ class Commit:
 @attrs.define
 class Committed:
     """The state is recorded. ``awaited``: the job, and its batch, if it has ended and others wait
-    for them. ``inserted`` is what became of its ``children``, if it had any."""
+    for them, its own children not counted. ``inserted`` is what became of its ``children``, if it had any."""
 
     awaited: tuple[JobId, ...] = ()
     inserted: Inserted | None = None
@@ -339,7 +340,7 @@ class Found:
 
 @attrs.define
 class Tally:
-    """Count all jobs. Reply: `Tallied`."""
+    """Count all jobs, but for those in an archive. Reply: `Tallied`."""
 
 
 @attrs.define
@@ -407,6 +408,7 @@ Query = (
     | Batches
     | Pauses
     | ReadLog
+    | PastRuns
 )
 QueryReply = (
     Found
@@ -417,5 +419,6 @@ QueryReply = (
     | DependentJobs
     | BatchesFound
     | LogFound
+    | RunsFound
     | PausesFound
 )

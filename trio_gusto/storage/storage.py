@@ -37,6 +37,8 @@ from .messages import (
 )
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .report_messages import LogFound, ReadLog
+from .retention_messages import Prune, Pruned
+from .run_messages import PastRuns, RunsFound
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
 NEWS = (
@@ -122,6 +124,20 @@ class Storage(ABC):
         """
         return False
 
+    async def prune_apart(self, prune: Prune) -> Pruned | None:  # noqa: ARG002 - for subclasses
+        """Perform a `Prune` by itself, beside the groups, because it takes long.
+
+        A subclass that overrides only `apply`, to put something between, is asked through that.
+
+        Returns:
+            ``None`` when the storage has no such way: nothing was done, and it is applied like any
+            other write.
+
+        Raises:
+            StorageBusy, StorageError: as `apply`.
+        """
+        return None
+
     @overload
     async def read(self, query: Get | Find) -> Found: ...
     @overload
@@ -138,6 +154,8 @@ class Storage(ABC):
     async def read(self, query: Batches) -> BatchesFound: ...
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
     @abstractmethod

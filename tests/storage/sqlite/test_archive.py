@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.storage.sqlite.moving import (
+    DECEMBER,
+    NOVEMBER,
+    OCTOBER,
+    Pruning,
+    fill,
+    found,
+    ids,
+    opened,
+    rows,
+)
 from trio_gusto import DuplicateJob, OptionsError
 from trio_gusto.model.ids import JobId, to_uuid
-from trio_gusto.model.instants import to_instant
-from trio_gusto.model.job import Details, JobRequest, Progress
+from trio_gusto.model.job import Details, Progress
 from trio_gusto.model.joblog import LogLine
 from trio_gusto.model.states import Failed, JobState, Ready
 from trio_gusto.storage.messages import Commit, Committed, Find, Get, Insert
 from trio_gusto.storage.report_messages import LogFound, ReadLog, Report, Reported, Saying
-from trio_gusto.storage.retention_messages import Prune, Pruned
-from trio_gusto.storage.sqlite import SqliteStorage, archive, months
+from trio_gusto.storage.retention_messages import Pruned
+from trio_gusto.storage.sqlite import SqliteStorage, archive
 from trio_gusto.storage.sqlite.months import Months, bounds_of, month_of
-from trio_gusto.testing.storage_contract import STORAGE_CHECKS, Subject, run_check
+from trio_gusto.testing.storage_contract import STORAGE_CHECKS, run_check
 from trio_gusto.testing.storage_contract.runner import Check
-
-OCTOBER, NOVEMBER, DECEMBER = (
-    to_instant(datetime(2026, month, 10, tzinfo=UTC)) for month in (10, 11, 12)
-)
 
 
 @pytest.mark.parametrize("check", STORAGE_CHECKS, ids=lambda check: check.__name__)
@@ -56,48 +58,9 @@ EXCEPT = {
 }
 
 
-@asynccontextmanager
-async def opened(
-    path: Path, node: str = "node", *, archived: bool = True
-) -> AsyncGenerator[Subject]:
-    storage = SqliteStorage(path / "jobs.db", archive=archived)
-    await storage.attach(node)
-    try:
-        yield Subject(storage, node)
-    finally:
-        await storage.detach(node)
-
-
-async def fill(subject: Subject) -> list[JobRequest]:
-    """Two jobs of each month, all of them failed, and a newer one that is ready."""
-    requests = [
-        subject.request(created_at=at + n, details=Details(ref_id=f"{at}-{n}", tags=("x",)))
-        for at in (OCTOBER, NOVEMBER, DECEMBER)
-        for n in range(2)
-    ]
-    await subject.insert(*requests, states=[Failed(one.created_at + 9, "") for one in requests])
-    await subject.insert(subject.request(created_at=DECEMBER + 5), states=[Ready(DECEMBER)])
-    return requests
-
-
-async def prune(subject: Subject, limit: int = 100) -> Pruned:
-    return await subject.expect(Pruned, Prune(DECEMBER + 1000, limit))
-
-
-async def found(subject: Subject, find: Find) -> list[JobId]:
-    return [job.request.id for job in (await subject.storage.read(find)).jobs]
-
-
-def ids(requests: Sequence[JobRequest]) -> list[JobId]:
-    return [request.id for request in reversed(requests)]
-
-
-def rows(path: Path, question: str = "SELECT count(*) FROM job") -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(question).fetchall()
-
-
-async def test_old_jobs_move_to_the_months_in_which_they_were_made(tmp_path: Path) -> None:
+async def test_old_jobs_move_to_the_months_in_which_they_were_made(
+    tmp_path: Path, prune: Pruning
+) -> None:
     async with opened(tmp_path) as subject:
         requests = await fill(subject)
         before = list((await subject.storage.read(Get([one.id for one in requests]))).jobs)
@@ -124,7 +87,7 @@ async def test_old_jobs_move_to_the_months_in_which_they_were_made(tmp_path: Pat
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])
-async def test_pages_span_the_files(tmp_path: Path, limit: int) -> None:
+async def test_pages_span_the_files(tmp_path: Path, prune: Pruning, limit: int) -> None:
     async with opened(tmp_path) as subject:
         requests = await fill(subject)
         await prune(subject, 4)
@@ -137,7 +100,7 @@ async def test_pages_span_the_files(tmp_path: Path, limit: int) -> None:
 
 
 async def test_months_that_cannot_match_are_not_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, prune: Pruning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened_months: list[str] = []
 
@@ -164,7 +127,9 @@ async def test_months_that_cannot_match_are_not_opened(
             assert opened_months == wanted, find
 
 
-async def test_the_newest_job_stays_so_that_no_sequence_is_given_twice(tmp_path: Path) -> None:
+async def test_the_newest_job_stays_so_that_no_sequence_is_given_twice(
+    tmp_path: Path, prune: Pruning
+) -> None:
     async with opened(tmp_path) as subject:
         requests = [subject.request(created_at=NOVEMBER + n) for n in range(3)]
         await subject.insert(*requests, states=[Failed(NOVEMBER, "")] * 3)
@@ -179,12 +144,12 @@ async def test_the_newest_job_stays_so_that_no_sequence_is_given_twice(tmp_path:
 
 
 async def test_a_job_that_is_in_both_files_is_shown_once_as_the_main_file_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, prune: Pruning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(tmp_path) as subject:
         requests = await fill(subject)
-        moved = archive.Archive.move
-        monkeypatch.setattr(archive.Archive, "move", lambda *given: moved(*given) and [])
+        copying = archive.Archive.copy
+        monkeypatch.setattr(archive.Archive, "copy", lambda *given: copying(*given) and {})
         assert (await prune(subject)).count == 0  # copied, and then not deleted
         assert rows(tmp_path / "jobs-2026-11.db") == [(2,)]
         assert (await found(subject, Find(99)))[1:] == ids(requests)
@@ -194,13 +159,13 @@ async def test_a_job_that_is_in_both_files_is_shown_once_as_the_main_file_has_it
         assert [job.state for job in (await subject.storage.read(failed)).jobs].count(
             Failed(1, "new")
         ) == 1
-        monkeypatch.setattr(archive.Archive, "move", moved)
+        monkeypatch.setattr(archive.Archive, "copy", copying)
         assert (await prune(subject)).count == 6
         assert await found(subject, failed) == ids(requests)
         assert (await subject.get(requests[2].id)).state == Failed(1, "new")
 
 
-async def test_an_archived_job_that_runs_again_comes_back(tmp_path: Path) -> None:
+async def test_an_archived_job_that_runs_again_comes_back(tmp_path: Path, prune: Pruning) -> None:
     async with opened(tmp_path) as subject:
         requests = await fill(subject)
         await prune(subject)
@@ -225,7 +190,9 @@ async def test_an_archived_job_that_runs_again_comes_back(tmp_path: Path) -> Non
         assert (await found(subject, Find(99)))[1:] == ids(requests)
 
 
-async def test_an_archived_job_that_runs_again_holds_its_unique_key(tmp_path: Path) -> None:
+async def test_an_archived_job_that_runs_again_holds_its_unique_key(
+    tmp_path: Path, prune: Pruning
+) -> None:
     async with opened(tmp_path) as subject:
         old = subject.request(created_at=OCTOBER, details=Details(unique_key="key"))
         await subject.insert(old, states=[Failed(OCTOBER + 9, "")])
@@ -244,66 +211,32 @@ async def test_an_archived_job_that_runs_again_holds_its_unique_key(tmp_path: Pa
         await subject.expect(DuplicateJob, Insert([third], [Ready(DECEMBER)]))
 
 
-def spoil(path: Path) -> None:
-    path.write_bytes(b"not a database" * 1000)
-
-
-def make_newer(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {months.VERSION + 1}")
-
-
-def make_foreign(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA application_id = 7")
-
-
 @pytest.mark.parametrize(
-    ("harm", "word"),
-    [(spoil, "not a database"), (make_newer, "version"), (make_foreign, "no month")],
+    ("details", "at_once"),
+    [
+        (Details(worker="smtp"), 1),
+        (Details(concurrency_key="acme", concurrency_limit=2), 2),
+        (Details(tags=("red",)), 3),
+    ],
 )
-async def test_a_month_that_cannot_be_read_is_passed_over_with_a_warning(
-    tmp_path: Path, harm: object, word: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert callable(harm)
-    async with opened(tmp_path) as subject:
-        requests = await fill(subject)
-        await prune(subject)
-        harm(tmp_path / "jobs-2026-11.db")
-        with caplog.at_level(logging.WARNING):
-            for _ in range(2):
-                shown = await found(subject, Find(99))
-                assert shown[1:] == ids([*requests[:2], *requests[4:]])
-        (warning,) = caplog.messages
-        assert "jobs-2026-11.db" in warning
-        assert word in warning
-        # Jobs that should go there stay, and hold up no others.
-        more = [
-            subject.request(created_at=at)
-            for at in (NOVEMBER, NOVEMBER, OCTOBER, OCTOBER, DECEMBER)
-        ]
-        await subject.insert(*more, states=[Failed(at, "") for at in range(4)] + [Ready(DECEMBER)])
-        pruned = [await prune(subject, 2) for _ in range(3)]
-        assert [(one.count, one.more) for one in pruned] == [(0, True), (2, True), (0, False)]
-        assert rows(tmp_path / "jobs.db") == [(4,)]
-
-
-async def test_a_month_that_was_taken_away_is_missed_by_nobody(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_an_archived_job_that_runs_again_is_in_its_lane(
+    details: Details, at_once: int, tmp_path: Path, prune: Pruning
 ) -> None:
     async with opened(tmp_path) as subject:
-        requests = await fill(subject)
+        old = [subject.request(created_at=OCTOBER, details=details) for _ in range(3)]
+        await subject.insert(*old, states=[Failed(OCTOBER + 9, "")] * 3)
+        await fill(subject)
         await prune(subject)
-        (tmp_path / "jobs-2026-11.db").rename(tmp_path / "away")
-        assert (await found(subject, Find(99)))[1:] == ids([*requests[:2], *requests[4:]])
-        assert (await subject.storage.read(Get([requests[2].id]))).jobs == []
-        (tmp_path / "away").rename(tmp_path / "jobs-2026-11.db")
-        assert (await found(subject, Find(99)))[1:] == ids(requests)
-        assert caplog.messages == []
+        for request in old:
+            version = (await subject.get(request.id)).version
+            await subject.expect(Committed, Commit(request.id, version, Ready(OCTOBER), 0))
+        claimed = (await subject.claim(DECEMBER, limit=3)).jobs
+        assert [job.request.id in ids(old) for job in claimed][:at_once] == [True] * at_once
+        assert len([job for job in claimed if job.request.id in ids(old)]) == at_once
 
 
 async def test_another_life_of_the_main_file_overwrites_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, prune: Pruning, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(tmp_path) as subject:
         await fill(subject)
@@ -331,7 +264,7 @@ def test_a_month_is_from_its_first_instant_to_before_the_next(month: str) -> Non
     assert month_of(first - 1) < month
 
 
-async def test_what_a_job_said_moves_with_it_and_comes_back(tmp_path: Path) -> None:
+async def test_what_a_job_said_moves_with_it_and_comes_back(tmp_path: Path, prune: Pruning) -> None:
     async with opened(tmp_path) as subject:
         request = await subject.enqueue(created_at=OCTOBER)
         await subject.enqueue(created_at=DECEMBER, execute_after=DECEMBER + 9)

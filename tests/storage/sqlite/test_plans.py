@@ -11,7 +11,7 @@ import pytest
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.states import JobState
 from trio_gusto.storage.dependency_messages import Dependents
-from trio_gusto.storage.messages import CancelRequests, Find, Get, Query, Stranded
+from trio_gusto.storage.messages import CancelRequests, Find, Get, Query, Stranded, Tally
 from trio_gusto.storage.pause_messages import Pauses
 from trio_gusto.storage.schedule_messages import FindSchedules
 from trio_gusto.storage.sqlite import (
@@ -21,6 +21,7 @@ from trio_gusto.storage.sqlite import (
     heads,
     ready,
     retention,
+    runs,
     schedules,
     selection,
     settling,
@@ -42,6 +43,8 @@ HOT = {
     "claim": (claiming._TOP, "job_ready"),
     "claim but some": (claiming._TOP_NOT_SKIPPED, "job_ready"),
     "claim from several queues": (claiming._TOP_OF_QUEUES, "job_ready"),
+    "oldest ready": (ready._OLDEST[0], "job_ready"),
+    "oldest ready in lanes": (ready._OLDEST[1], "job_lane_ready"),
     "queues with work": (ready.READY_QUEUES, "job_ready"),
     "is there work in these queues": (claiming._ANYTHING_IN, "job_ready"),
     "what else is there to claim": (fusing._WHAT_ELSE, "job_ready"),
@@ -67,11 +70,14 @@ HOT = {
     "jobs of a schedule that have not ended": (schedules._UNFINISHED, "job_unfinished"),
     "jobs that are held": (schedules._HELD, "job_held"),
     "jobs that hold one": (schedules._BEHIND, "job_unfinished"),
+    "earlier runs": (runs.OF_ALL, "job_ended"),
+    "earlier runs of a schedule": (runs.OF_SCHEDULE, "job_of_schedule"),
     "who is awaited": (dependencies._AWAITED, "INTEGER PRIMARY KEY"),
 }
 
 
 QUESTIONS: dict[str, Query] = {
+    "how many there are": Tally(),
     "who is stranded": Stranded("node", 1, 10),
     "what runs": Find(10, states=frozenset({JobState.PROCESSING})),
     "whose wait may be over": Dependents(10),

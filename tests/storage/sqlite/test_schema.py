@@ -19,7 +19,7 @@ from trio_gusto.model.job import AttemptRecord, Details
 from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.states import Completed, Failed, JobState, Ready
 from trio_gusto.storage.batch_messages import InsertBatch
-from trio_gusto.storage.messages import Commit, Insert, Inserted
+from trio_gusto.storage.messages import Commit, Committed, Insert, Inserted
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.sqlite.schema import (
     APPLICATION_ID,
@@ -30,7 +30,7 @@ from trio_gusto.storage.sqlite.schema import (
     read_script,
 )
 from trio_gusto.testing.storage_contract import Subject, batching, scheduling, staging
-from trio_gusto.testing.storage_contract.subject import NOW
+from trio_gusto.testing.storage_contract.subject import NOW, success
 
 
 async def open_and_close(path: Path) -> None:
@@ -137,6 +137,30 @@ async def test_a_file_of_version_three_keeps_its_batches_and_takes_staged_jobs(
     assert await batching.counts(subject, old.request) == {JobState.READY: 2}
     await storage.detach("node")
     assert ask(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+
+
+async def test_a_file_of_version_nine_keeps_its_named_workers(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, str(path), [read_script(name) for name in MIGRATIONS[:9]])
+        connection.execute("INSERT INTO handler VALUES (1, 'f', '', '')")
+        for number, (priority, due) in enumerate([(0, NOW), (0, NOW - 1), (1, NOW)]):
+            connection.execute(
+                "INSERT INTO job (id, args, created_at, due, handler, max_attempts, queue, priority, "
+                "tenant, state, details, worker) "
+                "VALUES (?, '[[],{}]', ?, ?, 1, 9, 'q', ?, '', 2, '{\"worker\":\"smtp\"}', 'smtp')",
+                (bytes(15) + bytes([number]), NOW, due, priority),
+            )
+    storage = SqliteStorage(path)
+    await storage.attach("node")
+    subject = Subject(storage, "node")
+    order: list[int] = []
+    for _ in range(3):
+        (claimed,) = (await subject.claim()).jobs
+        order.append(claimed.request.id[-1])
+        await subject.expect(Committed, success(claimed))
+    assert order == [2, 1, 0]
+    await storage.detach("node")
 
 
 async def test_jobs_of_no_schedule_are_in_none_of_its_indexes(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import cast, overload
 
 import attrs
 
-from ...model.errors import GustoError, NotSupported
+from ...model.errors import DuplicateJob, GustoError, NotSupported
 from ...model.ids import JobId
 from ...model.states import JobState
 from ..batch_messages import Batches, BatchesFound
@@ -48,6 +48,7 @@ from ..messages import (
 from ..pause_messages import Pauses, PausesFound
 from ..report_messages import LogFound, ReadLog, Report, Reported
 from ..retention_messages import Prune, Pruned
+from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Schedules
 from ..storage import Storage
 from .joined import Reply, complete, has_ref, stranded, tallied
@@ -121,7 +122,10 @@ class Beside(Storage):
             case Insert():
                 return write if all(map(is_durable, write.requests)) else None
             case Commit():
-                return write.children if self._has(write.job_id) else write
+                if not self._has(write.job_id):
+                    return write
+                is_valid = self.memory.is_at(write.job_id, write.version)
+                return write.children if is_valid else None
             case RequestCancel():
                 return None if self._has(write.job_id) else write
             case Complete():
@@ -180,6 +184,8 @@ class Beside(Storage):
 
     def _commit(self, commit: Commit, answer: Reply | None) -> Reply:
         """A job in memory; its children are in the storage already, or were refused there."""
+        if isinstance(answer, DuplicateJob) and answer.key == "id":
+            answer = Inserted()  # they were stored by an earlier try, whose reply was lost
         if isinstance(answer, GustoError):
             return answer
         reply = self.memory.perform(attrs.evolve(commit, children=None))
@@ -260,6 +266,8 @@ class Beside(Storage):
     async def read(self, query: Batches) -> BatchesFound: ...
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:

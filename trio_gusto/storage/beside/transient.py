@@ -33,6 +33,11 @@ class Transient(MemoryStorage):
         """Whether a job is here."""
         return job_id in self._jobs
 
+    def is_at(self, job_id: JobId, version: int) -> bool:
+        """Whether a job is here, and nothing has become of it since it had this version."""
+        job = self._jobs.get(job_id)
+        return job is not None and job.version == version
+
     def live(self) -> int:
         """How many jobs have not ended."""
         return sum(not job.state.word.is_ended for job in self._jobs.values())

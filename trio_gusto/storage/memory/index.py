@@ -6,7 +6,7 @@ where that cannot wait. All else is found out late, by agendas that check what t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from ...model.ids import JobId
 from ...model.job import JobRequest, StoredJob
@@ -49,6 +49,8 @@ class Index:
         self._is_by_tenant = False
         self.turns = TurnShelf()
         self.lanes = LaneShelf()
+        self._any_in_lanes = False
+        """Whether a job in a lane was ready when it was looked at last."""
 
     def enter(self, job: StoredJob) -> None:
         """Write ``job`` down under its state."""
@@ -71,7 +73,7 @@ class Index:
         state = job.state
         if isinstance(state, Processing):
             del self.processing[job.request.id]
-            self.free(job, state)
+            self.free(job)
             return
         if isinstance(state, ENDED):
             self.ended.lose(job)
@@ -95,6 +97,7 @@ class Index:
             due.state = Ready(state.due)
             due.version += 1
             self._enter_ready(due, state.due)
+        self._any_in_lanes = bool(self.lanes)
         self.look_at_deadlines(now)
 
     def look_at_deadlines(self, now: int) -> None:
@@ -247,17 +250,23 @@ class Index:
         """Whether a job in a lane could be claimed, for all that its instants say."""
         return bool(self.lanes) and self.lanes.any_claimable(now)
 
-    def lease(self, job: StoredJob, node: str) -> None:
-        """A job was claimed that may be in a lane."""
-        lane = lane_of(job.request)
-        if lane is not None:
-            self.lanes.lease(job, lane, node)
+    def note_leases(self, jobs: Sequence[StoredJob], node: str, now: int) -> tuple[bool, bool]:
+        """These jobs were claimed. Returns what a reply says of lanes: ``held`` and ``in_lanes``."""
+        if not self._any_in_lanes:
+            return False, False
+        any_leased = False
+        for job in jobs:
+            lane = lane_of(job.request)
+            if lane is not None:
+                any_leased = True
+                self.lanes.lease(job, lane, node)
+        return self.holds_back(now), any_leased
 
-    def free(self, job: StoredJob, lease: Processing) -> None:
+    def free(self, job: StoredJob) -> None:
         """The lease on a job is no more."""
         lane = lane_of(job.request)
         if lane is not None:
-            self.lanes.free(job, lane, lease.node)
+            self.lanes.free(job, lane, lease_of(job).node)
 
     def count_ready(self) -> int:
         """How many jobs are ready; some more, perhaps, that are not any longer."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from heapq import heapify, heappop, heapreplace
 
 from ...model.job import JobRequest, StoredJob
-from ...model.lanes import Lanes, lane_of, room_of
+from ...model.lanes import Lanes, room_of
 from .agenda import Agenda
 from .lanes import Heads, Place
 
@@ -95,8 +95,3 @@ class Fronts:
             return None
         self._last = job
         return job
-
-
-def in_lanes(jobs: Iterable[StoredJob]) -> bool:
-    """Whether any of these jobs is in a lane."""
-    return any(lane_of(job.request) is not None for job in jobs)

@@ -53,6 +53,7 @@ from ..messages import (
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from ..report_messages import LogFound, ReadLog, Report
 from ..retention_messages import Prune, Pruned
+from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import NEWS, ImmediateStorage
 from .batches import Shelf
@@ -64,8 +65,8 @@ from .leases import cancel_requests, note_cancel, renew_held, stranded
 from .pauses import PauseShelf
 from .reports import ReportShelf
 from .retention import old_jobs
+from .runs import past_runs
 from .schedules import ScheduleShelf
-from .selection import in_lanes
 from .staging import Staging
 from .uniqueness import UNCONTESTED, Keys, duplicate
 
@@ -146,6 +147,8 @@ class MemoryStorage(ImmediateStorage):
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
     @overload
+    async def read(self, query: PastRuns) -> RunsFound: ...
+    @overload
     async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:
         await trio.lowlevel.checkpoint()
@@ -170,6 +173,8 @@ class MemoryStorage(ImmediateStorage):
                 return self._pauses.find(query, self._index.processing.values())
             case ReadLog():
                 return self._reports.log_of(query)
+            case PastRuns():
+                return past_runs(self._jobs.values(), query)
 
     async def wait_changed(self, node: str) -> None:
         news = self._nodes.get(node)
@@ -263,7 +268,6 @@ class MemoryStorage(ImmediateStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
         index = self._index
         index.look_at(claim.now)
-        any_in_lanes = bool(index.lanes)
         found = self._claimable(claim)
         spent = ((job.attempt, job.request.max_attempts) for job in found)
         reach = len(found) if len(found) <= claim.free else within_reach(spent, claim.free)
@@ -283,16 +287,12 @@ class MemoryStorage(ImmediateStorage):
             job.attempt += 1
             job.version += 1
             processing[request.id] = job
-            if any_in_lanes:
-                index.lease(job, node)
             if request.expire_on is not None:
                 index.expiring.lose(job)
             jobs.append(ClaimedJob(request, job.attempt, job.version, state.due, node, now))
         first = index.scheduled.first()
-        due = None if first is None else first[0]
-        if not any_in_lanes:
-            return ClaimReply(jobs, more, due)
-        return ClaimReply(jobs, more, due, index.holds_back(now), in_lanes(found[:reach]))
+        of_lanes = index.note_leases(found[:reach], node, now)
+        return ClaimReply(jobs, more, None if first is None else first[0], *of_lanes)
 
     def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
         return claimable(self._index, self._pauses, claim)
@@ -312,15 +312,16 @@ class MemoryStorage(ImmediateStorage):
     ) -> Committed | Conflict | GustoError:
         if (conflict := _conflict(job, commit)) is not None:
             return conflict
+        awaited: tuple[JobId, ...] = ()
         if commit.state.word.is_ended:
+            awaited = self._awaited.of(job)  # children may wait for it, too, but were not there
             self._keys.set_aside(job)
         inserted = self._insert(children)
         if isinstance(inserted, GustoError):
             self._keys.follow(job)
             return inserted
-        committed = self._commit(commit)
-        assert isinstance(committed, Committed)
-        return Committed((*committed.awaited, *inserted.awaited), inserted)
+        self._commit(commit)
+        return Committed((*awaited, *inserted.awaited), inserted)
 
     def _commit(self, commit: Commit) -> Committed | Conflict:
         job = self._jobs.get(commit.job_id)
@@ -361,8 +362,7 @@ class MemoryStorage(ImmediateStorage):
             del processing[claimed.request.id]
             state = complete.states[position]
             if job.request.details is not None:
-                assert isinstance(job.state, Processing)
-                self._index.free(job, job.state)
+                self._index.free(job)
                 self._shelf.change(job, state)
             job.state = state
             if job.request.details is not None:

@@ -56,6 +56,7 @@ from ..messages import (
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from ..report_messages import LogFound, ReadLog, Report
 from ..retention_messages import Prune, Pruned
+from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 from ..storage import Storage
 from .answers import startable
@@ -328,6 +329,8 @@ class ProviderStorage(Storage, Generic[R]):
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
     @overload
+    async def read(self, query: PastRuns) -> RunsFound: ...
+    @overload
     async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:
         """Answer from what this process knows; the rest is asked of a `SupportsQueries`.
@@ -361,6 +364,8 @@ class ProviderStorage(Storage, Generic[R]):
                 raise no_schedules()
             case Dependents():
                 return DependentJobs(())
+            case PastRuns():
+                return RunsFound(())  # how long jobs took is the provider's own
             case ReadLog():
                 raise NotSupported("logs", "SupportsReports")
             case Batches():

@@ -4,6 +4,9 @@ SQLite commits a transaction over two files at once only where neither has a wri
 job is copied first, with a commit of its month that is on the disk, and deleted from the main file
 then. In between it is in both, and whoever reads believes the main file; after a crash there, the
 next round copies it once more over itself.
+
+Copying locks nothing in the main file, so it may be done while others write there. What was changed
+meanwhile has another version, and is not deleted.
 """
 
 # ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
@@ -11,7 +14,7 @@ next round copies it once more over itself.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from time import monotonic
 
@@ -21,6 +24,7 @@ from ...model.errors import NotOurDatabase, SchemaTooNew
 from ...model.ids import JobId
 from .months import Months, bounds_of, month_of
 from .names import Names
+from .pieces import touch
 from .reports import LOG_COLUMNS, PROGRESS_COLUMNS, Told, bring_back_reports, reports_of
 from .rows import ATTEMPT_COLUMNS, LANE_AND_ROOM, Row
 
@@ -34,6 +38,9 @@ _PLAIN = (
 )
 """The columns that mean the same in every file; handlers and nodes have other numbers."""
 
+Copied = Mapping[str, Sequence[tuple[int, int]]]
+"""For each month the sequences and versions of the jobs that were copied there."""
+
 _WIDTH = _PLAIN.count(",") + 1
 
 _THESE = "(SELECT value ->> 0 FROM json_each(?))"
@@ -41,6 +48,10 @@ _SAME = (
     "JOIN (SELECT value ->> 0 AS this, value ->> 1 AS its_version FROM json_each(?)) "
     "ON seq = this AND version = its_version"
 )
+_LOCK = "DELETE FROM main.job WHERE FALSE"
+"""Takes the lock of the month before anything is read from the main file: whoever copies a job later
+does so from a later state of it."""
+
 _COPY = (
     "INSERT OR IGNORE INTO main.handler (name, job_type, method_name) "
     "SELECT name, job_type, method_name FROM live.handler "
@@ -68,7 +79,7 @@ _COPY = (
     f"INSERT INTO main.job_log ({LOG_COLUMNS}) SELECT {LOG_COLUMNS} "
     f"FROM live.job_log WHERE seq IN {_THESE}",
 )
-_COPIED = f"SELECT seq FROM main.job {_SAME}"
+_COPIED = f"SELECT seq, version FROM main.job {_SAME} ORDER BY seq"
 _REMEMBER = (
     "INSERT INTO archive VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
     "first_seq = min(first_seq, excluded.first_seq), last_seq = max(last_seq, excluded.last_seq)"
@@ -104,10 +115,10 @@ class Archive:
         self._aside = {month: until for month, until in self._aside.items() if now < until}
         return orjson.dumps([bounds_of(month) for month in self._aside]).decode()
 
-    def move(self, connection: sqlite3.Connection, seqs: Sequence[int]) -> list[int]:
-        """Copy ended jobs to their months; those that were copied may be deleted.
+    def copy(self, connection: sqlite3.Connection, seqs: Sequence[int]) -> Copied:
+        """Copy ended jobs, which ``connection`` sees, to their months.
 
-        To be called inside a transaction. A month that cannot be written to is left alone for a
+        What is copied is what is committed. A month that cannot be written to is left alone for a
         while, with a warning, and its jobs stay.
         """
         by_month: dict[str, list[tuple[int, int]]] = {}
@@ -117,35 +128,36 @@ class Archive:
             (orjson.dumps(seqs).decode(),),
         ).fetchall():
             by_month.setdefault(month_of(created_at), []).append((seq, version))
-        moved: list[int] = []
+        copied: dict[str, list[tuple[int, int]]] = {}
         for month, jobs in by_month.items():
             if month in self._aside:
                 continue
             try:
-                copied = self._copy(month, jobs)
+                copied[month] = self._copy(month, jobs)
             except (sqlite3.Error, NotOurDatabase, SchemaTooNew) as error:
                 self._aside[month] = monotonic() + SET_ASIDE
                 self._months.warn(month, error, "its jobs stay where they are")
-                continue
-            if copied:
-                connection.execute(_REMEMBER, (month, copied[0], copied[-1]))
-                moved += copied
-        return moved
+        return copied
 
-    def _copy(self, month: str, jobs: Sequence[tuple[int, int]]) -> list[int]:
-        """Those of the jobs, pairs of sequence and version, that are in the month when this returns.
-
-        It reads what is committed, so a job that was changed by this very transaction is not moved.
-        """
+    def _copy(self, month: str, jobs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Those of the jobs, pairs of sequence and version, that are in the month when this returns."""
         these = (orjson.dumps(jobs).decode(),)
         with self._months.opened(month) as copy:
             copy.execute("ATTACH ? AS live", (f"{self._months.main.as_uri()}?mode=ro",))
             copy.execute("BEGIN")  # not IMMEDIATE: that would want to write to both
+            copy.execute(_LOCK)
             for statement in _COPY:
                 copy.execute(statement, these)
-            copied = copy.execute(f"{_COPIED} ORDER BY seq", these).fetchall()
+            copied: list[tuple[int, int]] = copy.execute(_COPIED, these).fetchall()
             copy.execute("COMMIT")
-        return [seq for (seq,) in copied]
+        return copied
+
+    def remember(self, connection: sqlite3.Connection, copied: Copied) -> None:
+        """Note in the main file which sequences the months have by now."""
+        connection.executemany(
+            _REMEMBER,
+            [(month, jobs[0][0], jobs[-1][0]) for month, jobs in copied.items() if jobs],
+        )
 
     def bring_back(self, connection: sqlite3.Connection, names: Names, job_id: JobId) -> bool:
         """Put a job into the main file that is in the archive only, because it will run again.
@@ -162,6 +174,7 @@ class Archive:
                 number = None if node is None else names.node_number(node)
                 values = (*row[:_WIDTH], handler, number, *columns)
                 connection.execute(_BRING_BACK, values)
+                touch(connection, row[0])
                 connection.executemany(_KEEP_ATTEMPT, attempts)
                 bring_back_reports(connection, told)
                 return True

@@ -16,6 +16,7 @@ from ...model.ids import JobId
 from ...model.job import StoredJob
 from ..messages import Find, Found, Get, Query, QueryReply
 from ..report_messages import LogFound, ReadLog
+from .counts import Counted
 from .months import Months, bounds_of
 from .presence import IsGone
 from .queries import answer, find_jobs, get_jobs, snapshot
@@ -27,7 +28,7 @@ _IS_KNOWN = "SELECT 1 FROM job WHERE id = ?"
 
 def answer_with_archive(
     connection: sqlite3.Connection, query: Query, is_gone: IsGone, months: Months
-) -> QueryReply:
+) -> QueryReply | Counted:
     """Answer one question from one snapshot."""
     match query:
         case Get():

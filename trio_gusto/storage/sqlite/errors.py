@@ -14,6 +14,7 @@ from ...model.errors import (
     StorageFull,
     StorageReadOnly,
 )
+from ..messages import Insert
 
 _PRIMARY = 0xFF
 """The lower byte of an extended result code is the primary one."""
@@ -35,8 +36,18 @@ class Refused(Exception):
         self.error = error
 
 
+class RefusedInsert(Exception):
+    """Of a message whose first part is done, the jobs that go with it met ``error``."""
+
+    def __init__(self, insert: Insert, error: Exception) -> None:
+        super().__init__(str(error))
+        self.insert = insert
+        self.error = error
+
+
 MessageErrors = (
     Refused,
+    RefusedInsert,
     StaleLease,
     UnknownParent,
     sqlite3.IntegrityError,

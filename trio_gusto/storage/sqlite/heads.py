@@ -111,7 +111,7 @@ class Heads:
         """What stands behind the place ``after``, in claim order, in lanes that are not ``closed``."""
         lines: list[list[Candidate]] = []
         met: set[str] = set()
-        begin: tuple[int, int, int] = _BEFORE_ALL
+        begin: Place = _BEFORE_ALL
         is_all = False
         while True:
             while not is_all and (not lines or lines[0][0] > [*begin]):

@@ -24,20 +24,21 @@ from ..messages import (
     QueryReply,
     Stranded,
     StrandedJobs,
-    Tallied,
     Tally,
 )
 from ..pause_messages import Pauses
 from ..report_messages import ReadLog
+from ..run_messages import PastRuns
 from ..schedule_messages import FindSchedules
 from .batches import find_batches
+from .counts import Counted, count_jobs
 from .dependencies import dependents
 from .finding import find_rows
 from .pauses import find_pauses, kept_pauses
 from .presence import IsGone
-from .ready import LANE_READY
 from .reports import find_log
-from .rows import ATTEMPT_COLUMNS, WHOLE_JOB, WORDS, attempt_of, stored_job
+from .rows import ATTEMPT_COLUMNS, WHOLE_JOB, attempt_of, stored_job
+from .runs import past_runs
 from .schedules import find_schedules
 from .staging import left_behind
 
@@ -46,7 +47,7 @@ _RUNNING = "state = 3"
 would have SQLite walk the whole table in that order."""
 
 
-def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> QueryReply:
+def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> QueryReply | Counted:
     """Answer one question from one snapshot."""
     with snapshot(connection):
         match query:
@@ -55,7 +56,7 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
             case Find():
                 return Found(find_jobs(connection, query))
             case Tally():
-                return _tally(connection)
+                return count_jobs(connection)
             case Stranded():
                 return _stranded(connection, query, is_gone)
             case CancelRequests():
@@ -68,6 +69,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return find_batches(connection, query)
             case ReadLog():
                 return find_log(connection, query)
+            case PastRuns():
+                return past_runs(connection, query)
             case Pauses():
                 return find_pauses(connection, query)
 
@@ -103,20 +106,6 @@ def find_jobs(
 
 def _among(column: str) -> str:
     return f"{column} IN (SELECT value FROM json_each(?))"
-
-
-def _tally(connection: sqlite3.Connection) -> Tallied:
-    counts = {
-        (WORDS[state], queue, tenant): count
-        for state, queue, tenant, count in connection.execute(
-            "SELECT state, queue, tenant, count(*) FROM job GROUP BY state, queue, tenant"
-        )
-    }
-    (oldest,) = connection.execute(
-        "SELECT min(due) FROM (SELECT min(due) AS due FROM job WHERE state = 2 AND lane IS NULL "
-        f"UNION ALL SELECT min(due) FROM job WHERE {LANE_READY})"
-    ).fetchone()
-    return Tallied(counts, oldest)
 
 
 def _stranded(connection: sqlite3.Connection, query: Stranded, is_gone: IsGone) -> StrandedJobs:

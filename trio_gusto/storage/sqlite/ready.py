@@ -4,6 +4,8 @@ Jobs in no lane and jobs in lanes stand in different indexes, whose conditions s
 in every question: only so does SQLite know that it may use them.
 """
 
+# ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
+
 from __future__ import annotations
 
 import sqlite3
@@ -45,6 +47,29 @@ SELECT json_group_array(found) FROM ready WHERE found IS NOT NULL
 READY_QUEUES = _QUEUES.format("state = 2 AND lane IS NULL", "job_ready")
 LANE_QUEUES = _QUEUES.format(LANE_READY, "job_lane_ready")
 
+
+def _first_of_each(lane: str, condition: str) -> str:
+    """The instants that come first in each lane and priority, each found by a step into the index."""
+    first = f"SELECT seq FROM job WHERE {condition}"
+    order = f"ORDER BY {lane}, priority DESC, due LIMIT 1"
+    return f"""
+WITH RECURSIVE ready(seq, lane, priority, due) AS (
+  SELECT seq, {lane}, priority, due FROM job WHERE seq = ({first} {order})
+  UNION ALL
+  SELECT job.seq, {lane}, job.priority, job.due FROM ready JOIN job ON job.seq = coalesce(
+    ({first} AND {lane} = ready.lane AND job.priority < ready.priority {order}),
+    ({first} AND {lane} > ready.lane {order})
+  )
+)
+SELECT min(due) FROM ready
+"""
+
+
+_OLDEST = (
+    _first_of_each("queue", "state = 2 AND lane IS NULL"),
+    _first_of_each("queue", LANE_READY),
+)
+
 # What orders the rows comes first, so that they can be sorted as they are.
 ROW = (
     "json_array(-priority, due, seq, attempt, version, hex(id), handler, args, created_at, "
@@ -59,3 +84,9 @@ def rows_of(
     rows: list[Row] = orjson.loads(connection.execute(statement, values).fetchone()[0])
     rows.sort()  # an aggregate promises no order; `seq` decides before anything unlike is compared
     return rows
+
+
+def oldest_ready(connection: sqlite3.Connection) -> int | None:
+    """The earliest due instant of a ready job."""
+    found = [connection.execute(statement).fetchone()[0] for statement in _OLDEST]
+    return min((due for due in found if due is not None), default=None)

@@ -15,7 +15,7 @@ import orjson
 
 from ...model.retention import Selection
 from ..retention_messages import Prune, Pruned
-from .archive import Archive
+from .archive import Archive, Copied
 from .batches import forget_empty
 from .heads import forget_empty_heads
 from .reports import forget_reports
@@ -45,28 +45,71 @@ _LOOKED_AT = (
 )
 _AMONG = "seq IN (SELECT value FROM json_each(?))"
 _NEWEST = "SELECT max(seq) FROM job"
+_UNCHANGED = (
+    "SELECT seq FROM (SELECT value ->> 0 AS this, value ->> 1 AS its_version FROM json_each(?)) "
+    "JOIN job ON seq = this AND version = its_version "
+    f"WHERE state > 3 AND seq < ({_NEWEST}) AND {_FREE}"
+)
 _ARCHIVED = "SELECT EXISTS (SELECT 1 FROM archive)"
 
 _EARLIEST = (-(2**63), 0)
 
 
 def prune(connection: sqlite3.Connection, archive: Archive | None, ask: Prune) -> Pruned:
-    """Delete old jobs with their attempts, or move them to the archive."""
+    """Delete old jobs with their attempts, or move them to the archive, in one transaction."""
+    if archive is None:
+        old, pruned = _choose(connection, archive, ask)
+        return _delete(connection, old, pruned, ask)
+    return delete_copied(connection, archive, ask, copy(connection, archive, ask))
+
+
+def copy(connection: sqlite3.Connection, archive: Archive, ask: Prune) -> tuple[Copied, Pruned]:
+    """The first half of a move. It takes long, and needs no transaction.
+
+    Returns what was copied, and what to answer if all of it is deleted.
+    """
+    aside = archive.aside
+    old, pruned = _choose(connection, archive, ask)
+    copied = archive.copy(connection, old)
+    if pruned.mark is None and not any(copied.values()):
+        # The oldest are the same ones the next time, unless they are not asked for any more.
+        pruned.more = archive.aside != aside
+    return copied, pruned
+
+
+def delete_copied(
+    connection: sqlite3.Connection, archive: Archive, ask: Prune, found: tuple[Copied, Pruned]
+) -> Pruned:
+    """The second half: of what was copied, what is as it was then, and is needed by nobody."""
+    copied, pruned = found
+    archive.remember(connection, copied)
+    jobs = [job for of_month in copied.values() for job in of_month]
+    rows = (orjson.dumps(jobs).decode(),)
+    old = [seq for (seq,) in connection.execute(_UNCHANGED, rows)] if jobs else []
+    return _delete(connection, old, pruned, ask)
+
+
+def _choose(
+    connection: sqlite3.Connection, archive: Archive | None, ask: Prune
+) -> tuple[list[int], Pruned]:
     if ask.only is None and not ask.but:
         old, pruned = _oldest(connection, archive, ask)
     else:
         old, pruned = _selected(connection, ask)
-    aside = None if archive is None else archive.aside
     if archive is not None or connection.execute(_ARCHIVED).fetchone()[0]:
         # SQLite gives the highest number once more when its row is gone, and it would then be that
         # of a job in the archive, too.
         (newest,) = connection.execute(_NEWEST).fetchone()
-        old = [seq for seq in old if seq != newest]
-    if archive is not None:
-        old = archive.move(connection, old)
-    if pruned.mark is None and not old:
-        # The oldest are the same ones the next time, unless they are not asked for any more.
-        pruned.more = archive is not None and archive.aside != aside
+        kept = [seq for seq in old if seq != newest]
+        if not kept and pruned.mark is None:
+            pruned.more = False
+        old = kept
+    return old, pruned
+
+
+def _delete(
+    connection: sqlite3.Connection, old: Sequence[int], pruned: Pruned, ask: Prune
+) -> Pruned:
     pruned.count = len(old)
     if old:
         rows = (orjson.dumps(old).decode(),)

@@ -30,6 +30,7 @@ MIGRATIONS: Sequence[str] = (
     "schema_9.sql",
     "schema_10.sql",
     "schema_11.sql",
+    "schema_12.sql",
 )
 """The script at index n leads from version n to version n + 1."""
 

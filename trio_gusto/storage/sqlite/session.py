@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import trio
 
 from ..messages import Query, QueryReply
-from .archive import Archive
+from ..retention_messages import Prune, Pruned
+from .archive import Archive, Copied
 from .archived import answer_with_archive
 from .bells import Bells
 from .connection import Location, open_reader, open_writer
+from .counts import Counted
 from .months import Months
 from .presence import IS_SUPPORTED, Presence
 from .queries import answer
+from .retention import copy
 from .thread import DatabaseThread, InLoop
 from .watch import Watch
 from .writes import Writer
 
 T = TypeVar("T")
 
+Perform: TypeAlias = Callable[[Callable[[], T]], Awaitable[T]]
+
 _SHORT_WAIT = 0.02
 """Seconds that a lock may hold up the event loop at a time, when there is no thread."""
 
 _ARCHIVE_WAIT = 0.25
-"""The same for a lock on a month of the archive, whose jobs may as well be moved later."""
+"""Seconds to wait for a lock on a month of the archive, whose jobs may as well be moved later."""
 
 
 class Session:
@@ -40,8 +46,11 @@ class Session:
         self._reader: sqlite3.Connection | None = None
         self._wait_for_lock = _SHORT_WAIT if inline else location.busy_timeout
         self._months: Months | None = None
+        self._archive: Archive | None = None
         if location.archive:
             self._months = Months(location.path, _ARCHIVE_WAIT)
+            self._archive = Archive(self._months)
+        self._is_closing = False
         self.bells = Bells()
         self._token = trio.lowlevel.current_trio_token()
         self.presence = None
@@ -52,6 +61,9 @@ class Session:
         self._reading = self.writing
         if not inline and not location.is_memory:
             self._reading = DatabaseThread("gusto-sqlite-reader")
+        self._copying = InLoop() if inline else DatabaseThread("gusto-sqlite-archive")
+        self._copier: sqlite3.Connection | None = None
+        self._moving = trio.Lock()
 
     async def open(self) -> None:
         """Open the file for writing; for reading it is opened at the first question.
@@ -63,15 +75,45 @@ class Session:
 
     async def close(self) -> None:
         """Close what is open, and end the threads. Safe to call when cancelled."""
+        self._is_closing = True
         if self._reader is not None:
             self._reader.interrupt()  # nobody waits for its answers any more
         if self._reading is not self.writing:
             await self._reading.close(self._close_reader)
+        await self._copying.close(self._close_copier)
         await self.writing.close(self._close_writer)
 
     async def ask(self, query: Query) -> QueryReply:
         """Answer a question where the reading connection lives."""
-        return await self._reading.run(partial(self._answer, query), question=True)
+        reply = await self._reading.run(partial(self._answer, query), question=True)
+        if isinstance(reply, Counted):
+            await self._keep(reply)
+            return reply.tallied
+        return reply
+
+    async def _keep(self, counted: Counted) -> None:
+        """Write down what was counted; when that fails, it is counted again the next time."""
+        try:
+            for pieces in counted.slices():
+                if self._is_closing:
+                    return
+                await self.writing.run(partial(self.writer.keep_counts, pieces))
+        except sqlite3.Error:
+            pass  # the answer is known, and whoever writes next meets the fault, and is told
+
+    @property
+    def has_archive(self) -> bool:
+        """Whether old jobs are moved, and not deleted."""
+        return self._archive is not None
+
+    async def move_old(self, ask: Prune, write: Perform[Pruned]) -> Pruned:
+        """Perform a `Prune`: copy old jobs beside what others write, and delete them then.
+
+        ``write`` has work done where the writing connection lives.
+        """
+        async with self._moving:  # of two nodes here, one would copy what the other has copied
+            found = await self._copying.run(partial(self._copy_old, ask), question=True)
+            return await write(partial(self.writer.delete_copied, ask, found))
 
     async def changed(self, node: str) -> None:
         """Return when others than ``node`` may have written since this last returned."""
@@ -109,8 +151,8 @@ class Session:
         return self._watch
 
     def _open_writer(self) -> None:
-        archive = None if self._months is None else Archive(self._months)
-        self._writer = Writer(open_writer(self._location, wait=self._wait_for_lock), archive)
+        connection = open_writer(self._location, wait=self._wait_for_lock)
+        self._writer = Writer(connection, self._archive)
         self._watch = Watch(self._writer, self._interval, self._notice)
 
     def _between(self, idle: bool) -> float | None:  # noqa: FBT001 - called by the thread alone
@@ -123,7 +165,7 @@ class Session:
         except trio.RunFinishedError:
             pass  # the loop was torn down, and nobody waits any more
 
-    def _answer(self, query: Query) -> QueryReply:
+    def _answer(self, query: Query) -> QueryReply | Counted:
         connection = self.writer.connection
         if not self._location.is_memory:
             if self._reader is None:
@@ -133,6 +175,12 @@ class Session:
             return answer_with_archive(connection, query, self._is_gone, self._months)
         return answer(connection, query, self._is_gone)
 
+    def _copy_old(self, ask: Prune) -> tuple[Copied, Pruned]:
+        assert self._archive is not None
+        if self._copier is None:
+            self._copier = open_reader(self._location)
+        return copy(self._copier, self._archive, ask)
+
     def _is_gone(self, node: str) -> bool | None:
         return None if self.presence is None else self.presence.is_gone(node)
 
@@ -140,6 +188,11 @@ class Session:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+    def _close_copier(self) -> None:
+        if self._copier is not None:
+            self._copier.close()
+            self._copier = None
 
     def _close_writer(self) -> None:
         self._close_reader()  # in the event loop there is no other to do it

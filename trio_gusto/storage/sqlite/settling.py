@@ -26,9 +26,10 @@ from .heads import note_rows
 from .inserting import chunks
 from .leases import Leases
 from .names import Names
+from .pieces import touch
 from .rows import ATTEMPT_COLUMNS, STATE_COLUMNS, attempt_values, state_values
 
-_WAITING = 0
+_WAITING, _PROCESSING = 0, 3
 
 _FIND = "SELECT seq, version, state, due, reason, lane FROM job WHERE id = ?"
 _SETTLE = (
@@ -105,6 +106,8 @@ def settle(
     if number == 3 and reason is not None and not commit.state.word.is_ended:
         return Conflict(reason)
     connection.execute(_SETTLE, (*values, commit.attempt, commit.forget_expiry, seq))
+    if number > _PROCESSING:
+        touch(connection, seq)
     if commit.record is not None:
         connection.execute(_RECORD, (seq, *attempt_values(commit.record)))
     if lane is not None:

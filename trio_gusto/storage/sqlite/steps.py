@@ -33,20 +33,20 @@ from ..messages import (
 )
 from ..pause_messages import HeardPauses, LiftPauses, PutPause
 from ..report_messages import Report
-from ..retention_messages import Prune
+from ..retention_messages import Prune, Pruned
 from ..schedule_messages import Fire, PutSchedule
-from .archive import Archive
+from .archive import Archive, Copied
 from .batches import refusal_of
 from .claiming import claim_due
 from .dependencies import Dependencies
-from .errors import MessageErrors, Refused
+from .errors import MessageErrors, Refused, RefusedInsert
 from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
 from .names import Names
 from .pauses import hear_pauses, lift_pauses, put_pause
 from .reports import put_report
-from .retention import prune
+from .retention import delete_copied, prune
 from .schedules import fire_schedule, put_schedule
 from .settling import CONFLICT, complete_all, is_kept, renew, request_cancel, settle
 from .staging import discard, keys_of, missing_from, publish, put_by
@@ -157,6 +157,8 @@ class Steps:
             return reply
         if isinstance(reply, Refused):
             return reply.error
+        if isinstance(reply, RefusedInsert):
+            return refusal(self._connection, reply.insert, reply.error)
         if type(write) is Insert:
             return self._insert_or_meet(write, reply)
         if type(write) is InsertBatch:
@@ -164,10 +166,7 @@ class Steps:
             refused = taken_key(self._connection, write)
             return refused or refusal(self._connection, write.jobs, reply, staged)
         if type(write) is Commit:
-            holder = another_holder(self._connection, write)
-            if holder is None and write.children is not None:
-                return refusal(self._connection, write.children, reply)
-            return holder or _unstorable(write, reply)
+            return another_holder(self._connection, write) or _unstorable(write, reply)
         return _unstorable(write, reply)
 
     def _insert_or_meet(self, insert: Insert, error: Exception) -> Reply:
@@ -242,17 +241,28 @@ class Steps:
         return settled
 
     def _add_children(self, commit: Commit, children: Insert, settled: Committed) -> Committed:
+        """They are judged by what holds after the new state: it may have freed a key, or taken one."""
+        answer = admission_of(self._connection, children) if has_keys(children.requests) else None
+        if isinstance(answer, DuplicateJob):
+            raise Refused(answer)
         inserted = _INSERTED
-        if has_keys(children.requests):
-            answer = admission_of(self._connection, children)
-            if isinstance(answer, DuplicateJob):
-                raise Refused(answer)
-            inserted = self._insert_unique(answer, children)
-        else:
-            self._insert_one(children)
+        try:
+            if answer is None:
+                self._insert_one(children)
+            else:
+                inserted = self._insert_unique(answer, children)
+        except MessageErrors as error:
+            if answer is not None:
+                children = Insert(*stored_requests(children.requests, children.states, answer))
+            raise RefusedInsert(children, error) from error
         if isinstance(commit.state, AwaitingCallback):
             self._dependencies.await_callback(commit.job_id, commit.state.callback)
         return Committed((*settled.awaited, *inserted.awaited), inserted)
+
+    def delete_copied(self, ask: Prune, found: tuple[Copied, Pruned]) -> Pruned:
+        """The second half of a move to the archive, of which the first is done."""
+        assert self._archive is not None
+        return delete_copied(self._connection, self._archive, ask, found)
 
     def _perform(self, write: Write) -> Reply:
         match write:

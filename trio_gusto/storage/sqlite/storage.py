@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import overload
+from typing import TypeVar, overload
 
 import outcome
 import trio
@@ -37,12 +37,16 @@ from ..messages import (
 )
 from ..pause_messages import Pauses, PausesFound
 from ..report_messages import LogFound, ReadLog
+from ..retention_messages import Prune, Pruned
+from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Schedules
 from ..storage import NEWS, Answer, Storage
 from .connection import Location, Synchronous
 from .presence import IS_SUPPORTED
 from .session import Session
 from .thread import DatabaseThread
+
+T = TypeVar("T")
 
 _RETRY = 0.02
 """Seconds between two tries at a lock, when there is no thread to wait in."""
@@ -121,18 +125,30 @@ class SqliteStorage(Storage):
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         session = self._attached()
+        replies = await self._write(session, partial(session.writer.apply, writes))
+        self._spread(session, writes)
+        return replies
+
+    async def prune_apart(self, prune: Prune) -> Pruned | None:
+        session = self._attached()
+        if not session.has_archive:
+            return None
+        try:
+            return await session.move_old(prune, partial(self._write, session))
+        except sqlite3.Error as error:
+            raise self._location.explain(error) from error
+
+    async def _write(self, session: Session, work: Callable[[], T]) -> T:
+        """Have ``work`` done where the writing connection is, and wait for a lock."""
         deadline = trio.current_time() + self._location.busy_timeout
         while True:
             try:
-                replies = await session.writing.run(partial(session.writer.apply, writes))
+                return await session.writing.run(work)
             except sqlite3.Error as error:
                 reason = self._location.explain(error)
                 waited = not self._inline or trio.current_time() >= deadline
                 if waited or not isinstance(reason, StorageBusy):
                     raise reason from error
-            else:
-                self._spread(session, writes)
-                return replies
             await trio.sleep(_RETRY)
 
     def submit(self, writes: Sequence[Write], answer: Answer) -> bool:
@@ -179,6 +195,8 @@ class SqliteStorage(Storage):
     async def read(self, query: Batches) -> BatchesFound: ...
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
     async def read(self, query: Query) -> QueryReply:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge, nsmallest
+from typing import Any
 
 import orjson
 
@@ -217,10 +218,8 @@ class ByTenant:
             rows = [row for row in rows if row[2] not in self.taken]
         return rows[:limit]
 
-    def _list(self, statement: str, values: tuple[object, ...]) -> list:  # type: ignore[type-arg]
-        found: list = orjson.loads(  # type: ignore[type-arg]
-            self._connection.execute(statement, values).fetchone()[0]
-        )
+    def _list(self, statement: str, values: tuple[object, ...]) -> list[Any]:
+        found: list[Any] = orjson.loads(self._connection.execute(statement, values).fetchone()[0])
         return found
 
 

@@ -1,5 +1,6 @@
 -- For people. These are in jobs.db and in the files of the archive, which have the same tables. What
--- the columns mean is told in docs/reference/sqlite-schema.md.
+-- the columns mean is told in docs/reference/sqlite-schema.md. A key and a worker are taken from the
+-- details, as the archive has no columns for them.
 
 DROP VIEW IF EXISTS jobs;
 CREATE VIEW jobs AS
@@ -38,10 +39,14 @@ SELECT
   result,
   reason,
   ref_id,
+  details ->> '$.unique_key' AS unique_key,
+  details ->> '$.worker' AS worker,
+  percent,
+  message,
   schedule,
   strftime('%Y-%m-%dT%H:%M:%fZ', fire_time / 1000000.0, 'unixepoch') AS fire_time,
   details
-FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node);
+FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node) LEFT JOIN progress USING (seq);
 
 DROP VIEW IF EXISTS attempts;
 CREATE VIEW attempts AS

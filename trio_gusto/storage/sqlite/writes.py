@@ -13,14 +13,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from ..messages import ClaimDue, Write
-from .archive import Archive
+from ..retention_messages import Prune, Pruned
+from .archive import Archive, Copied
 from .claiming import nothing_due
 from .errors import MessageErrors
 from .leases import Leases
 from .names import Names
+from .pieces import Piece, keep
 from .steps import Reply, Steps
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 class Writer:
@@ -48,6 +55,14 @@ class Writer:
         except MessageErrors:
             return self._transact(self._steps.carefully, writes)
 
+    def delete_copied(self, ask: Prune, found: tuple[Copied, Pruned]) -> Pruned:
+        """Delete what the archive has by now.
+
+        Raises:
+            sqlite3.Error: the storage failed; nothing was done.
+        """
+        return self._transact(partial(self._steps.delete_copied, ask), found)
+
     def _found_idle(self, writes: Sequence[Write]) -> Sequence[Reply] | None:
         """The replies to claims that find nothing, for which nothing must be locked or written."""
         replies: list[Reply] = []
@@ -61,12 +76,18 @@ class Writer:
             replies.append(reply)
         return replies
 
-    def _transact(
-        self, perform: Callable[[Sequence[Write]], Sequence[Reply]], writes: Sequence[Write]
-    ) -> Sequence[Reply]:
+    def keep_counts(self, pieces: Sequence[Piece]) -> None:
+        """Write down what the reader has counted.
+
+        Raises:
+            sqlite3.Error: the storage failed; nothing was done.
+        """
+        self._transact(partial(keep, self.connection), pieces)
+
+    def _transact(self, perform: Callable[[A], T], what: A) -> T:
         self.connection.execute("BEGIN IMMEDIATE")
         try:
-            replies = perform(writes)
+            replies = perform(what)
             self.connection.execute("COMMIT")
         except BaseException:
             self._leases.undo()

@@ -5,9 +5,12 @@ the whole scheduler. The checks speak messages only, so they hold for anybody's 
 """
 
 from .batching import BATCHING_CHECKS
+from .callbacks import CALLBACK_CHECKS
+from .children import CHILDREN_CHECKS
 from .claiming import CLAIMING_CHECKS
 from .completing import COMPLETING_CHECKS
 from .depending import DEPENDING_CHECKS
+from .estimating import ESTIMATING_CHECKS
 from .inserting import INSERTING_CHECKS
 from .lanes import LANE_CHECKS
 from .leasing import LEASING_CHECKS
@@ -32,11 +35,14 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *LANE_CHECKS,
     *SHARING_CHECKS,
     *DEPENDING_CHECKS,
+    *CHILDREN_CHECKS,
+    *CALLBACK_CHECKS,
     *BATCHING_CHECKS,
     *STAGING_CHECKS,
     *LOOKING_CHECKS,
     *SCHEDULING_CHECKS,
     *REPORTING_CHECKS,
+    *ESTIMATING_CHECKS,
     *UNIQUENESS_CHECKS,
 )
 """Every check, for test suites that want one test for each."""

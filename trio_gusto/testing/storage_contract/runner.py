@@ -7,8 +7,11 @@ from inspect import isawaitable
 
 import trio
 
-from ...storage.messages import Committed, Conflict, Insert
+from ...model.states import Cancelled
+from ...storage.messages import Commit, Committed, Conflict, Insert
 from ...storage.storage import Storage
+from .callbacks import awaiting
+from .depending import ask, of
 from .scheduling import MINUTE, find, firing, put, schedule
 from .subject import NOW, Subject, same, successes
 
@@ -87,6 +90,9 @@ async def check_reopening(make_storage: MakeStorage, reopen: Reopen) -> None:
         await subject.enqueue()
         done, running = (await subject.claim(limit=2)).jobs
         await subject.complete(done)
+        await subject.enqueue()
+        returned, callback = await subject.claim_one(), subject.request(execute_after=NOW + MINUTE)
+        await subject.expect(Committed, awaiting(returned, callback))
         waiting = await subject.enqueue(execute_after=running.request.created_at + 1)
         await put(subject, schedule())
         await subject.expect(Committed, firing(schedule(), NOW + MINUTE))
@@ -108,5 +114,8 @@ async def check_reopening(make_storage: MakeStorage, reopen: Reopen) -> None:
         same(type(duplicate).__name__, "DuplicateJob", "the reply to an id used before reopening")
         refused = await subject.complete_all(successes(running, done))
         same(refused, {1: Conflict()}, "what is refused of successes claimed before reopening")
+        await subject.expect(Committed, Commit(callback.id, 0, Cancelled(NOW, "not wanted"), 0))
+        over = of(await ask(subject))
+        same(over, [returned.request.id], "whose wait for a callback may be over after reopening")
     finally:
         await again.detach("after")

@@ -1,0 +1,82 @@
+"""Machines that aim: with a few of their rules only, so that a rare fault is met soon.
+
+A whole machine has forty rules; what needs five of them in order may take a thousand examples, or
+never come once somebody adds the next rule. A planted fault names the rules that lead to it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RULE_MARKER, run_state_machine_as_test
+
+from property_tests.side_by_side import SideBySide
+from trio_gusto.storage.storage import Storage
+
+
+@attrs.frozen
+class Planted:
+    """A ``fault``, and the ``rules``, by name, that lead to it in a ``machine``."""
+
+    fault: Callable[[], Storage]
+    machine: type[SideBySide]
+    rules: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return getattr(self.fault, "__name__", "")
+
+
+def planted(fault: Callable[[], Storage], machine: type[SideBySide], rules: str) -> Planted:
+    """``rules``: their names, with blanks between them."""
+    return Planted(fault, machine, tuple(rules.split()))
+
+
+def check_is_caught(fault: Planted, examples: int = 1000) -> None:
+    """See that the machine, with these rules, finds the fault."""
+    aimed = aimed_machine(fault.machine, fault.rules)
+
+    class Caught(aimed):  # type: ignore[misc, valid-type]  # a class made for this fault
+        def make_storage(self, path: Path) -> Storage:
+            return fault.fault()
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Caught,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=30,
+                database=None,
+                report_multiple_bugs=False,
+                phases=[Phase.generate],
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+            ),
+        )
+
+
+def aimed_machine(machine: type[SideBySide], rules: tuple[str, ...]) -> type[SideBySide]:
+    """``machine`` with these rules alone; its invariants hold as before."""
+    every = {
+        name: function
+        for name, function in inspect.getmembers(machine, inspect.isfunction)
+        if hasattr(function, RULE_MARKER)
+    }
+    unknown = set(rules) - set(every)
+    assert not unknown, f"{machine.__name__} has no rules {sorted(unknown)}"
+    others = {name: _plain(every[name]) for name in every if name not in rules}
+    return type(machine.__name__, (machine,), others)
+
+
+def _plain(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """What the rule does, for other rules that call it, and no rule itself."""
+
+    def act(self: SideBySide, *args: Any, **kwargs: Any) -> Any:
+        return rule(self, *args, **kwargs)
+
+    return act

@@ -1,0 +1,91 @@
+"""The SQL that the reference shows is performed, and has the columns that it names."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from trio_gusto import Fail, Gusto, current_job
+from trio_gusto.storage.retention_messages import Prune
+from trio_gusto.storage.sqlite import SqliteStorage
+
+PAGE = Path(__file__).parents[3].joinpath("docs/reference/sqlite-schema.md").read_text("utf-8")
+CONSOLE = [
+    shlex.split(line)[-1]
+    for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.splitlines()
+]
+QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+
+
+VIEWS = PAGE.partition("## `jobs`")[2].partition("## `job`")[0]
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> Path:
+    """A file with a failed and a completed job, and a month beside it that has another one."""
+    path = tmp_path / "jobs.db"
+    storage = SqliteStorage(path, archive=True)
+    app = Gusto(storage)
+
+    @app.job(name="bill", worker="printer")
+    async def bill(number: int) -> None:
+        current_job().progress(number, "billing")
+        if number == 7:
+            raise Fail("no paper")
+
+    for number in (1, 7, 40):
+        async with app.connected() as queue:
+            ref = await queue.enqueue(bill, number, unique_key=f"order-{number}")
+            await queue.work_until_idle()
+            await ref.wait()
+            if number == 7:  # the first one goes
+                await storage.apply([Prune(2**62, 1)])
+    return path
+
+
+@pytest.mark.parametrize("view", ["jobs", "attempts", "schedules", "batches"])
+async def test_a_view_has_the_columns_that_are_documented(database: Path, view: str) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        cursor = connection.execute(f"SELECT * FROM {view}")
+        columns = [name for name, *_ in cursor.description]
+    assert [name for name in columns if f"`{name}`" not in VIEWS] == []
+    if view == "jobs":
+        listed = VIEWS.partition("Its columns: ")[2].partition("`. ")[0]
+        assert re.findall(r"\w+", listed) == columns
+
+
+async def test_the_commands_and_queries_of_the_reference_run(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(CONSOLE) == 1
+    assert len(QUERIES) == 3
+    monkeypatch.chdir(database.parent)
+    for month in database.parent.glob("jobs-*.db"):
+        month.rename("jobs-2026-11.db")
+    with closing(sqlite3.connect("jobs.db")) as connection:
+        for statements in (*CONSOLE, *QUERIES):
+            for statement in filter(str.strip, statements.split(";")):
+                connection.execute(statement).fetchall()
+
+
+async def test_a_view_shows_key_worker_and_progress_here_and_in_the_archive(
+    database: Path,
+) -> None:
+    asked = "SELECT unique_key, worker, percent, message FROM jobs ORDER BY seq"
+    with closing(sqlite3.connect(database)) as connection:
+        here = connection.execute(asked).fetchall()
+    months = list(database.parent.glob("jobs-*.db"))
+    assert len(months) == 1
+    with closing(sqlite3.connect(months[0])) as connection:
+        there = connection.execute(asked).fetchall()
+    assert [*there, *here] == [
+        ("order-1", "printer", 1.0, "billing"),
+        ("order-7", "printer", 7.0, "billing"),
+        ("order-40", "printer", 40.0, "billing"),
+    ]
