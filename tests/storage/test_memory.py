@@ -6,11 +6,13 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.states import Cancelled, Ready, Scheduled
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
     ClaimDue,
+    ClaimReply,
     Commit,
     Find,
     Insert,
@@ -268,3 +270,27 @@ async def test_a_request_is_shared_with_its_claim_and_never_touched() -> None:
     await storage.apply([Commit(request.id, version, Ready(NOW), 0, forget_expiry=True)])
     assert request.expire_on == NOW + 10
     assert (await subject.claim_one()).request.expire_on is None
+
+
+async def test_a_job_in_another_queue_does_not_overtake_one_of_its_lane_that_has_to_wait() -> None:
+    storage = await two_nodes()
+
+    async def enqueue(number: int, queue: str, limit: int) -> None:
+        details = Details(concurrency_key="b", concurrency_limit=limit)
+        request = JobRequest(
+            uuid7(NOW * 1000, number), "f", "[]", NOW, 9, queue=queue, details=details
+        )
+        await storage.apply([Insert([request], [Ready(NOW + number)])])
+
+    async def claim(queues: list[tuple[str, int]] | None) -> int:
+        (reply,) = await storage.apply([ClaimDue("one", NOW + 9, NOW + LEASE, 9, 9, queues)])
+        assert isinstance(reply, ClaimReply)
+        return len(reply.jobs)
+
+    await enqueue(1, "q", 2)
+    assert await claim(None) == 1
+    await enqueue(2, "q", 1)  # it has to be alone, and so waits
+    assert await claim([("q", 5)]) == 0
+    await enqueue(3, "r", 2)
+    assert await claim(None) == 0
+    assert await claim([("r", 5)]) == 1  # whoever serves that queue only does not see the other

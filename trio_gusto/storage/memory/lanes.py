@@ -60,6 +60,8 @@ class LaneShelf:
         self._held: defaultdict[str, Counter[str]] = defaultdict(Counter)
         """How many jobs that run alone each node holds, by lane."""
         self._shut: set[str] = set()
+        self._split: set[str] = set()
+        """Lanes with lines in several queues."""
         self._number = count()
 
     def __bool__(self) -> bool:
@@ -86,6 +88,8 @@ class LaneShelf:
         line = lines.get(request.queue)
         if line is None:
             line = lines[request.queue] = Line(request.queue, lane)
+            if len(lines) > 1:
+                self._split.add(lane)
         agenda = line.agendas.get(-request.priority)
         if agenda is None:
             agenda = line.agendas[-request.priority] = Agenda(_ready_since)
@@ -147,6 +151,8 @@ class LaneShelf:
 
     def lanes(self, node: str, depth: int) -> Lanes:
         """What is leased, as a claim of this node sees it."""
+        for lane in tuple(self._split):
+            self._unpark(lane)  # which of its lines a claim meets depends on the queues it is for
         if depth > 1 and node in self._held:
             for lane, held in self._held[node].items():
                 if held < depth:
@@ -200,6 +206,8 @@ class LaneShelf:
         if lines.get(line.queue) is line:
             line.entry = None
             del lines[line.queue]
+            if len(lines) < 2:
+                self._split.discard(line.lane)
             if not lines:
                 del self._lines[line.lane]
 
