@@ -11,9 +11,10 @@ from hypothesis.stateful import precondition, rule
 from property_tests.recount import ALL
 from property_tests.side_by_side import SideBySide
 from trio_gusto.model.ids import JobId, uuid7
-from trio_gusto.model.job import ClaimedJob, JobRequest, StoredJob
+from trio_gusto.model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
 from trio_gusto.model.lifecycle import admit
-from trio_gusto.model.states import Completed, Processing, Ready, Scheduled
+from trio_gusto.model.outcomes import AttemptOutcome
+from trio_gusto.model.states import Cancelled, Completed, Processing, Ready, Scheduled
 from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Insert
 from trio_gusto.storage.pause_messages import LiftPauses, Pauses, PausesFound, PutPause
 
@@ -22,13 +23,23 @@ TENANTS = st.sampled_from(["a", "b", "c", ""])
 QUEUES = st.sampled_from(["q", "q", "r"])
 
 new_jobs = st.tuples(
-    TENANTS, QUEUES, st.sampled_from([0, 0, 1]), st.sampled_from([None, None, 0, 2])
+    TENANTS,
+    QUEUES,
+    st.sampled_from([0, 0, 1]),
+    st.sampled_from([None, None, 0, 2]),
+    st.sampled_from([9, 9, 1]),
+    st.sampled_from("ffg"),
 )
+Shares = list[tuple[str, int]] | None
+
 shares = st.none() | st.lists(
     st.tuples(st.sampled_from(["q", "r"]), st.integers(1, 3)),
     max_size=2,
     unique_by=lambda one: one[0],
 )
+limits = st.integers(1, 8)
+numbers_free = st.sampled_from([99, 99, 1, 2])
+unknown = st.sampled_from([(), (), ("g",)])
 
 
 class Wheel:
@@ -40,6 +51,11 @@ class Wheel:
 
     def place(self, tenant: str) -> Fraction:
         return max(self.now, self.at.get(tenant, Fraction(0)))
+
+    def copy(self) -> Wheel:
+        copy = Wheel()
+        copy.now, copy.at = self.now, dict(self.at)
+        return copy
 
     def serve(self, tenant: str) -> None:
         self.now = self.place(tenant)
@@ -54,17 +70,17 @@ class TenantAgreement(SideBySide):
         self.wheels: dict[tuple[str, int], Wheel] = {}
 
     @rule(some=st.lists(new_jobs, min_size=1, max_size=10))
-    def enqueue(self, some: list[tuple[str, str, int, int | None]]) -> None:
+    def enqueue(self, some: list[tuple[str, str, int, int | None, int, str]]) -> None:
         requests: list[JobRequest] = []
-        for tenant, queue, priority, after in some:
+        for tenant, queue, priority, after, attempts, name in some:
             self.made += 1
             requests.append(
                 JobRequest(
                     uuid7(self.now * 1000, self.made),
-                    "f",
+                    name,
                     "[[],{}]",
                     self.now,
-                    9,
+                    attempts,
                     None,
                     None if after is None else self.now + after,
                     None,
@@ -75,23 +91,35 @@ class TenantAgreement(SideBySide):
             )
         self.tell(Insert(requests, [admit(request) for request in requests]))
 
-    @rule(limit=st.integers(1, 8), queues=shares)
-    def claim_in_turn(self, limit: int, queues: list[tuple[str, int]] | None) -> None:
+    @rule(limit=limits, queues=shares, free=numbers_free, skips=unknown)
+    def claim_in_turn(self, limit: int, queues: Shares, free: int, skips: Sequence[str]) -> None:
+        """Only who is claimed has had a turn."""
+        until = self.now + ALL
         claim = ClaimDue(
-            "node-0", self.now, self.now + ALL, limit, 99, queues, (), tenant_weights=WEIGHTS
+            "node-0", self.now, until, limit, free, queues, skips, tenant_weights=WEIGHTS
         )
-        wanted = self.in_turn(limit, queues)
+        before = {place: wheel.copy() for place, wheel in self.wheels.items()}
+        chosen = _shared_out(self.claimable(claim), limit, queues, self.turns)
+        wanted = self.in_reach(chosen, free)
+        self.wheels = before
+        for job_id in wanted:
+            request = self.jobs[job_id].request
+            scope = "" if queues is None else request.queue
+            self.wheels.setdefault((scope, request.priority), Wheel()).serve(request.tenant)
         self.note(wanted)
         (reply,) = self.tell(claim)
         assert isinstance(reply, ClaimReply)
         assert [job.request.id for job in reply.jobs] == wanted, "not in turn"
         self.leases += reply.jobs
 
-    @rule(limit=st.integers(1, 8), queues=shares)
-    def claim_by_due_instant(self, limit: int, queues: list[tuple[str, int]] | None) -> None:
-        claim = ClaimDue("node-1", self.now, self.now + ALL, limit, 99, queues)
+    @rule(limit=limits, queues=shares, free=numbers_free, skips=unknown)
+    def claim_by_due_instant(
+        self, limit: int, queues: Shares, free: int, skips: Sequence[str]
+    ) -> None:
+        claim = ClaimDue("node-1", self.now, self.now + ALL, limit, free, queues, skips)
         before = dict(self.jobs)
-        wanted = _shared_out(self.claimable(queues), limit, queues, _by_due_instant)
+        chosen = _shared_out(self.claimable(claim), limit, queues, _by_due_instant)
+        wanted = self.in_reach(chosen, free)
         self.note(wanted)
         (reply,) = self.tell(claim)
         assert isinstance(reply, ClaimReply)
@@ -99,25 +127,31 @@ class TenantAgreement(SideBySide):
         self.count_claims(claim, reply, before)
         self.leases += reply.jobs
 
+    def in_reach(self, chosen: Sequence[JobId], free: int) -> Sequence[JobId]:
+        """The first of them, up to a last attempt that nobody is free for."""
+        for number, job_id in enumerate(chosen):
+            job = self.jobs[job_id]
+            if number >= free and job.attempt + 1 >= job.request.max_attempts:
+                return chosen[:number]
+        return chosen
+
     def note(self, wanted: Sequence[JobId]) -> None:
         self.ever_claimed.update(wanted)
         self.claims.update(wanted)
 
-    def claimable(self, queues: list[tuple[str, int]] | None) -> list[StoredJob]:
-        names = None if queues is None else {name for name, _ in queues}
+    def claimable(self, claim: ClaimDue) -> list[StoredJob]:
+        names = None if claim.queues is None else {name for name, _ in claim.queues}
         return [
             job
             for job in self.jobs.values()
             if isinstance(job.state, Ready | Scheduled)
             and job.state.due <= self.now
             and (names is None or job.request.queue in names)
+            and job.request.name not in claim.skip_names
             and not any(
                 pause.covers(job.request.queue, job.request.tenant) for pause in self.pauses
             )
         ]
-
-    def in_turn(self, limit: int, queues: list[tuple[str, int]] | None) -> list[JobId]:
-        return _shared_out(self.claimable(queues), limit, queues, self.turns)
 
     def turns(self, scope: str, jobs: Sequence[StoredJob], most: int) -> list[StoredJob]:
         left = list(jobs)
@@ -141,6 +175,29 @@ class TenantAgreement(SideBySide):
             at = lease.claimed_at
             state = Completed(self.now, at, at, lease.node)
             self.tell(Commit(lease.request.id, lease.token, state, lease.attempt))
+
+    @precondition(lambda self: self.held())
+    @rule(pick=st.integers(0, 9))
+    def give_back(self, pick: int) -> None:
+        """It keeps its place, and the turn is spent."""
+        held = self.held()
+        lease = held[pick % len(held)]
+        job_id, at = lease.request.id, lease.claimed_at
+        record = AttemptRecord(
+            lease.attempt, lease.token, lease.node, at, at, self.now, AttemptOutcome.RELEASED
+        )
+        self.given_back[job_id] += 1
+        self.tell(Commit(job_id, lease.token, Ready(lease.due), lease.attempt - 1, record))
+
+    @precondition(lambda self: self.ready())
+    @rule(pick=st.integers(0, 9))
+    def cancel(self, pick: int) -> None:
+        ready = self.ready()
+        job = ready[pick % len(ready)]
+        self.tell(Commit(job.request.id, job.version, Cancelled(self.now, ""), job.attempt))
+
+    def ready(self) -> list[StoredJob]:
+        return [job for job in self.jobs.values() if isinstance(job.state, Ready | Scheduled)]
 
     def held(self) -> list[ClaimedJob]:
         return [
