@@ -16,6 +16,7 @@ import attrs
 from .failure import JobError
 from .ids import JobId
 from .outcomes import AttemptOutcome
+from .rates import RateLimit
 from .states import JobState, State
 
 DEFAULT_QUEUE = "default"
@@ -32,7 +33,7 @@ class Details:
     ``batch`` is the one that it belongs to. ``on_conflict`` is a word of `uniqueness.OnConflict`:
     what is done when another live job has the ``unique_key``. ``worker`` is the
     named worker that runs it. ``context`` are JSON values that middleware had it carry from where it
-    was enqueued.
+    was enqueued. ``rate_key`` and ``rate_limit`` go together: the bucket that a start takes a token of.
     """
 
     ref_id: str | None = None
@@ -50,6 +51,8 @@ class Details:
     on_conflict: str = "raise"
     worker: str | None = None
     context: Mapping[str, object] | None = None
+    rate_key: str | None = None
+    rate_limit: RateLimit | None = None
 
 
 @attrs.define
@@ -177,6 +180,8 @@ class Job:
     metadata: Mapping[str, object]
     timeout: float | None
     worker: str | None = None
+    rate_key: str | None = None
+    rate_limit: RateLimit | None = None
     progress: Progress | None = None
     unique_key: str | None = None
     batch_id: UUID | None = None

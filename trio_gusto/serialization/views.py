@@ -68,6 +68,8 @@ def view(job: StoredJob, registry: Registry, codec: Codec) -> Job:
         user_id=details.user_id,
         metadata=MappingProxyType(dict(details.metadata or {})),
         worker=details.worker,
+        rate_key=details.rate_key,
+        rate_limit=details.rate_limit,
         batch_id=None if details.batch is None else to_uuid(details.batch),
         parent_ids=tuple(map(to_uuid, details.parents)),
         timeout=None if request.timeout is None else request.timeout / MICROSECONDS,

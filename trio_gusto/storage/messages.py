@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: sixteen writes and ten queries, each with its reply.
+"""The whole language spoken to storages: sixteen writes and eleven queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.
@@ -9,8 +9,8 @@ error and has no effect; its neighbours are not harmed. Queries (`Storage.read`)
 only and never wait behind writes.
 
 Instants and durations are integers, microseconds. What is said about schedules is in
-`schedule_messages`, what is said about batches in `batch_messages`, about pauses in `pause_messages`, and what
-running jobs say in `report_messages`.
+`schedule_messages`, what is said about batches in `batch_messages`, about pauses in `pause_messages`, about
+buckets in `rate_messages`, and what running jobs say in `report_messages`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
 from ..model.pauses import StoredPause
+from ..model.rates import RateLimit
 from ..model.states import Completed, JobState, State
 from .batch_messages import (
     Batches,
@@ -35,6 +36,7 @@ from .batch_messages import (
 )
 from .dependency_messages import DependentJobs, Dependents
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
+from .rate_messages import Buckets, BucketsFound
 from .report_messages import LogFound, ReadLog, Report, Reported
 from .retention_messages import Prune, Pruned
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
@@ -82,6 +84,10 @@ class ClaimDue:
     Jobs whose handler's name is in ``skip_names`` (nearly always empty) are passed over.
     What a pause covers is passed over (`pauses.covered`). Of the jobs of a named worker the first is
     taken, and none while one of them is processing (`lanes.Lanes`).
+    A job whose queue is in ``queue_rates``, or that has a rate key, is taken while its buckets have tokens
+    (`admission.Admission`); what is claimed then is taken off them.
+    With ``ageing`` (microseconds) the order is that of `order.place`.
+    If any of them takes a token, the jobs found are cut with `rates.startable(…, free)`.
     The jobs found are cut with `lifecycle.within_reach(…, free)`. Each one taken becomes
     ``Processing``, spends an attempt and gets its version raised by one: the token of its lease.
     Reply: `ClaimReply`.
@@ -94,6 +100,8 @@ class ClaimDue:
     free: int
     queues: Sequence[tuple[str, int]] | None = None
     skip_names: Sequence[str] = ()
+    queue_rates: Mapping[str, RateLimit] | None = None
+    ageing: int | None = None
 
 
 @attrs.define
@@ -101,7 +109,8 @@ class ClaimReply:
     """The jobs claimed, in claim order.
 
     ``more``: the limit (or ``within_reach``) was hit, so there may be more ready jobs.
-    ``next_due``: the earliest instant at which a job that is scheduled now falls due, or ``None``.
+    ``next_due``: the earliest instant at which a job that is scheduled now falls due, or ``None``; or, unless there may be ``more``,
+    that from which a job may start that was met and refused for want of a token, if it is earlier.
     ``held``: a job of a named worker could have been claimed by its due instant and ``expire_on``, but was
     not, so that it is worth while to claim again when a lease was let go of.
     """
@@ -392,6 +401,7 @@ Query = (
     | Batches
     | Pauses
     | ReadLog
+    | Buckets
 )
 QueryReply = (
     Found
@@ -403,4 +413,5 @@ QueryReply = (
     | BatchesFound
     | LogFound
     | PausesFound
+    | BucketsFound
 )

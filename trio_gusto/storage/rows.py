@@ -6,6 +6,8 @@ change its meaning.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import TypedDict, cast
 
 import orjson
@@ -13,6 +15,7 @@ import orjson
 from ..model.failure import JobError
 from ..model.ids import JobId
 from ..model.job import Details
+from ..model.rates import RateLimit
 
 
 class StoredError(TypedDict):
@@ -44,6 +47,7 @@ def details_to_json(details: Details) -> str:
         "unique_key",
         "worker",
         "context",
+        "rate_key",
     ):
         value: object = getattr(details, key)
         if value is not None:
@@ -58,6 +62,8 @@ def details_to_json(details: Details) -> str:
         kept["batch"] = details.batch.hex()
     if details.on_conflict != "raise":
         kept["on_conflict"] = details.on_conflict
+    if details.rate_limit is not None:
+        kept["rate_limit"] = rate_to_json(details.rate_limit)
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -66,13 +72,26 @@ def details_from_json(text: str, ref_id: str | None) -> Details:
     kept = orjson.loads(text)
     parents = tuple([JobId(bytes.fromhex(parent)) for parent in kept.pop("parents", ())])
     batch = kept.pop("batch", None)
+    rate_limit = kept.pop("rate_limit", None)
     return Details(
         ref_id,
         tuple(kept.pop("tags", ())),
         parents=parents,
         batch=None if batch is None else JobId(bytes.fromhex(batch)),
+        rate_limit=None if rate_limit is None else rate_from_json(rate_limit),
         **kept,
     )
+
+
+def rate_to_json(limit: RateLimit) -> list[int]:
+    """A rate limit as three integers, the period in microseconds."""
+    return [limit.count, limit.period, limit.burst]
+
+
+def rate_from_json(values: Sequence[int]) -> RateLimit:
+    """The inverse of `rate_to_json`."""
+    count, period, burst = values
+    return RateLimit(count, timedelta(microseconds=period), burst)
 
 
 def error_to_json(error: JobError | None) -> str | None:

@@ -36,6 +36,7 @@ from .messages import (
     WriteReply,
 )
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
+from .rate_messages import Buckets, BucketsFound
 from .report_messages import LogFound, ReadLog
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
 
@@ -69,6 +70,9 @@ class Storage(ABC):
 
     keeps_reports = True
     """Whether it keeps progress and logs of running jobs (`report_messages`)."""
+
+    keeps_rates = True
+    """Whether it keeps buckets of rate limits (`rate_messages`), and claims in the order of ageing."""
 
     remembers_presence = False
     """Whether a node that vanished is noticed by the storage before its leases have passed."""
@@ -137,6 +141,8 @@ class Storage(ABC):
     async def read(self, query: ReadLog) -> LogFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
+    @overload
+    async def read(self, query: Buckets) -> BucketsFound: ...
     @abstractmethod
     async def read(self, query: Query) -> QueryReply:
         """Answer one query from committed data.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ...model.admission import Admission
 from ...model.job import JobRequest, StoredJob
 from ...model.lanes import Lanes
+from ...model.rates import Rates
 from ..messages import ClaimDue
 from .index import Index
 from .pauses import PauseShelf
@@ -14,9 +16,11 @@ Take = Callable[[str | None, int], list[StoredJob]]
 """Takes up to so many jobs of a queue, or of all, out of the index."""
 
 
-def claimable(index: Index, pauses: PauseShelf, claim: ClaimDue) -> list[StoredJob]:
+def claimable(
+    index: Index, pauses: PauseShelf, claim: ClaimDue, rates: Rates | None = None
+) -> list[StoredJob]:
     """Up to ``limit`` jobs in claim order, taken out of the index."""
-    limit, take = claim.limit, _taking(index, pauses, claim)
+    limit, take = claim.limit, _taking(index, pauses, claim, rates)
     if claim.queues is None:
         return take(None, limit)
     found: list[StoredJob] = []
@@ -27,16 +31,21 @@ def claimable(index: Index, pauses: PauseShelf, claim: ClaimDue) -> list[StoredJ
     return found
 
 
-def _taking(index: Index, pauses: PauseShelf, claim: ClaimDue) -> Take:
+def _taking(index: Index, pauses: PauseShelf, claim: ClaimDue, rates: Rates | None) -> Take:
     now, skip = claim.now, claim.skip_names
     lanes = index.lanes_at_work()
-    if lanes is None and not pauses:
+    if lanes is None and not pauses and rates is None and claim.ageing is None:
         return lambda queue, limit: index.take_ready(queue, now, limit, skip)
     if pauses.cover_everything():
         return lambda _queue, _limit: []
-    workers, closed = lanes or Lanes(()), pauses.closed_queues()
+    admission = Admission(lanes or Lanes(()), rates or Rates(lambda _: None, now, None))
+    served = None if claim.queues is None else [name for name, _ in claim.queues]
+    closed = {*pauses.closed_queues(), *admission.rates.closed_queues(served)}
 
     def is_wanted(request: JobRequest) -> bool:
         return request.name not in skip and not pauses.covers(request)
 
-    return lambda queue, limit: index.take_selected(queue, closed, now, limit, workers, is_wanted)
+    def take(queue: str | None, limit: int) -> list[StoredJob]:
+        return index.take_selected(queue, closed, now, limit, admission, is_wanted, claim.ageing)
+
+    return take

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
+from ...model.admission import Admission
 from ...model.ids import JobId
 from ...model.job import JobRequest, StoredJob
 from ...model.lanes import Lanes, worker_of
@@ -38,10 +39,12 @@ class Index:
         self.expiring = Agenda(_expires_at)
         self.overdue: dict[JobId, StoredJob] = {}
         self._looked_at = 0
-        # A lane for each priority (negated, so that the highest sorts first), queue and worker.
+        # A lane for each priority (negated, so that the highest sorts first), queue, worker and rate key.
         self._lanes: dict[LaneKey, Agenda] = {}
         self._are_named = False
         """Whether there may be a lane of a named worker."""
+        self.are_limited = False
+        """Whether there may be a lane with a rate key."""
 
     def enter(self, job: StoredJob) -> None:
         """Write ``job`` down under its state."""
@@ -50,7 +53,7 @@ class Index:
             request = job.request
             lane = None
             if request.details is None:
-                lane = self._lanes.get((-request.priority, request.queue, ""))
+                lane = self._lanes.get((-request.priority, request.queue, "", ""))
             lane = lane or self._lane(job)
             lane.add(job, state.due)
         elif type(state) is Scheduled:
@@ -135,10 +138,12 @@ class Index:
         closed: Collection[str],
         now: int,
         limit: int,
-        lanes: Lanes,
+        admission: Admission,
         is_wanted: Callable[[JobRequest], bool],
+        ageing: int | None = None,
     ) -> list[StoredJob]:
-        """`take_ready` where named workers have jobs, or only some are wanted, of queues not closed."""
+        """`take_ready` where jobs may have to wait, or only some are wanted, of queues not closed; or where
+        the order is that of ageing."""
         if limit <= 0:
             return []
         among = {
@@ -146,7 +151,7 @@ class Index:
             for key, lane in self._lanes.items()
             if queue in (None, key[1]) and key[1] not in closed
         }
-        taken, passed_over = take_selected(among, now, limit, lanes, is_wanted)
+        taken, passed_over = take_selected(among, now, limit, admission, is_wanted, ageing)
         for job in passed_over:
             self.put_back(job)
         self._forget_empty_lanes()
@@ -170,6 +175,8 @@ class Index:
         self._lanes = {key: lane for key, lane in self._lanes.items() if lane.first() is not None}
         if self._are_named:
             self._are_named = any(key[2] for key in self._lanes)
+        if self.are_limited:
+            self.are_limited = any(key[3] for key in self._lanes)
 
     def put_back(self, job: StoredJob) -> None:
         """Put a ready job back into its lane, where it was."""
@@ -178,11 +185,13 @@ class Index:
     def _lane(self, job: StoredJob) -> Agenda:
         request = job.request
         worker = worker_of(request) or ""
-        key = (-request.priority, request.queue, worker)
+        rate_key = "" if request.details is None else request.details.rate_key or ""
+        key = (-request.priority, request.queue, worker, rate_key)
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Agenda(_ready_since)
             self._are_named |= worker != ""
+            self.are_limited |= rate_key != ""
         return lane
 
 

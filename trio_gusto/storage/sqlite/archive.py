@@ -76,12 +76,12 @@ _REMEMBER = (
 
 _KEPT = (
     f"SELECT {_PLAIN}, name, job_type, method_name, node_name, details ->> '$.batch', "
-    "details ->> '$.unique_key', details ->> '$.worker' FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node) WHERE id = ?"
+    "details ->> '$.unique_key', details ->> '$.worker', details ->> '$.rate_key' FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node) WHERE id = ?"
 )
 _BRING_BACK = (
-    f"INSERT INTO job ({_PLAIN}, handler, node, batch, unique_key, worker) "
+    f"INSERT INTO job ({_PLAIN}, handler, node, batch, unique_key, worker, rate) "
     f"VALUES ({', '.join('?' * (_WIDTH + 2))}, "
-    "(SELECT number FROM batch WHERE hex(id) = upper(?)), ?, ?)"
+    "(SELECT number FROM batch WHERE hex(id) = upper(?)), ?, ?, ?)"
 )
 
 _READ_ATTEMPTS = f"SELECT seq, {ATTEMPT_COLUMNS} FROM attempt WHERE seq = ?"

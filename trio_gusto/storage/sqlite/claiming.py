@@ -17,12 +17,15 @@ import orjson
 from ...model.ids import JobId
 from ...model.job import ClaimedJob, JobRequest
 from ...model.lifecycle import within_reach
+from ...model.rates import startable
 from ..messages import ClaimDue, ClaimReply
 from .leases import Leases
 from .names import Names
 from .ready import (
     CLAIMABLE,
+    LIMITED_READY,
     NOT_SKIPPED,
+    PLAIN_READY,
     READY_QUEUES,
     ROW,
     WORKER_READY,
@@ -30,21 +33,25 @@ from .ready import (
     rows_of,
 )
 from .rows import details_of
-from .selection import Selection
+from .selection import Selection, closed_queues, rates_of
 
-_CLAIMABLE = f"state = 2 AND worker IS NULL AND {CLAIMABLE}"
+_CLAIMABLE = f"{PLAIN_READY} AND {CLAIMABLE}"
 
 _FIRST_SCHEDULED = "SELECT min(due) FROM job WHERE state = 1"
 _WORKERS_READY = f"EXISTS (SELECT 1 FROM job WHERE {WORKER_READY})"
-_STANDING = f"SELECT ({_FIRST_SCHEDULED}), {_WORKERS_READY}, EXISTS (SELECT 1 FROM pause)"
+_LIMITED_READY = f"EXISTS (SELECT 1 FROM job WHERE {LIMITED_READY})"
+_STANDING = (
+    f"SELECT ({_FIRST_SCHEDULED}), {_WORKERS_READY}, EXISTS (SELECT 1 FROM pause), {_LIMITED_READY}"
+)
 _HELD = f"SELECT EXISTS (SELECT 1 FROM job WHERE {WORKER_READY} AND {CLAIMABLE})"
 _ANYTHING = (
-    f"SELECT ({_FIRST_SCHEDULED}), EXISTS (SELECT 1 FROM job WHERE {_CLAIMABLE}), {_WORKERS_READY}"
+    f"SELECT ({_FIRST_SCHEDULED}), EXISTS (SELECT 1 FROM job WHERE {_CLAIMABLE}), "
+    f"{_WORKERS_READY} OR {_LIMITED_READY}"
 )
 _ANYTHING_IN = (
     f"SELECT ({_FIRST_SCHEDULED}), "
     f"EXISTS (SELECT 1 FROM json_each(?2), job WHERE queue = value AND {_CLAIMABLE}), "
-    f"{_WORKERS_READY}"
+    f"{_WORKERS_READY} OR {_LIMITED_READY}"
 )
 _PROMOTE = "UPDATE job SET state = 2, version = version + 1 WHERE state = 1 AND due <= ?"
 
@@ -85,26 +92,35 @@ def nothing_due(connection: sqlite3.Connection, claim: ClaimDue) -> ClaimReply |
     else:
         names = _json([name for name, _ in claim.queues])
         found = connection.execute(_ANYTHING_IN, (claim.now, names))
-    scheduled, any_ready, any_of_worker = found.fetchone()
-    if any_ready or any_of_worker or (scheduled is not None and scheduled <= claim.now):
+    scheduled, any_ready, any_in_line = found.fetchone()
+    if any_ready or any_in_line or (scheduled is not None and scheduled <= claim.now):
         return None
-    return ClaimReply([], claim.limit <= 0, scheduled)
+    reply = ClaimReply([], claim.limit <= 0, scheduled)
+    if claim.queue_rates is not None and not reply.more:
+        rates = rates_of(connection, claim)
+        closed_queues(rates, claim)
+        reply.next_due = rates.next_due(scheduled)
+    return reply
 
 
 def claim_due(
     connection: sqlite3.Connection, names: Names, leases: Leases, claim: ClaimDue
 ) -> ClaimReply:
     """Perform a claim inside a transaction."""
-    scheduled, any_of_worker, any_pause = connection.execute(_STANDING).fetchone()
+    scheduled, any_of_worker, any_pause, any_limited = connection.execute(_STANDING).fetchone()
     if scheduled is not None and scheduled <= claim.now:
         connection.execute(_PROMOTE, (claim.now,))
-        scheduled, any_of_worker, any_pause = connection.execute(_STANDING).fetchone()
-    if any_of_worker or any_pause:
-        rows = _shared_out(Selection(connection, claim).take, claim)
+        scheduled, any_of_worker, any_pause, any_limited = connection.execute(_STANDING).fetchone()
+    selection: Selection | None = None
+    if any_of_worker or any_pause or any_limited or _has_orders(claim):
+        selection = Selection(connection, claim)
+        rows = _shared_out(selection.take, claim)
     else:
         rows = _found(connection, claim)
     spent = ((row[_ATTEMPT], row[_MAX_ATTEMPTS]) for row in rows)
     reach = within_reach(spent, claim.free) if len(rows) > claim.free else len(rows)
+    if selection is not None and selection.limited:
+        reach = min(reach, startable([row[2] in selection.limited for row in rows], claim.free))
     more = reach < len(rows) or reach >= claim.limit
     del rows[reach:]
     if rows:
@@ -114,7 +130,15 @@ def claim_due(
     jobs = [_claimed(row, names, claim) for row in rows]
     leases.take_all([(row[2], job) for row, job in zip(rows, jobs, strict=True)])
     held = any_of_worker and connection.execute(_HELD, (claim.now,)).fetchone()[0]
-    return ClaimReply(jobs, more, scheduled, bool(held))
+    reply = ClaimReply(jobs, more, scheduled, bool(held))
+    if selection is not None:
+        selection.spend(reply, rows)
+    return reply
+
+
+def _has_orders(claim: ClaimDue) -> bool:
+    """Whether the claim itself says that not everything is to be taken in the usual order."""
+    return claim.queue_rates is not None or claim.ageing is not None
 
 
 def _found(connection: sqlite3.Connection, claim: ClaimDue) -> list[Row]:

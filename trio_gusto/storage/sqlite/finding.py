@@ -17,7 +17,7 @@ import orjson
 
 from ...model.states import JobState
 from ..messages import Find
-from .ready import WORKER_READY
+from .ready import LIMITED_READY, PLAIN_READY, WORKER_READY
 from .rows import NUMBERS
 
 _IN_BATCH = "batch IS NOT NULL AND batch = (SELECT number FROM batch WHERE id = :batch)"
@@ -31,8 +31,8 @@ _SORTED = {NUMBERS[state] for state in (JobState.SCHEDULED, JobState.READY, JobS
 """States whose index has another order than that of insertion."""
 
 _READY = NUMBERS[JobState.READY]
-_ANY_READY = [[f"state = {_READY}", "worker IS NULL"], [WORKER_READY]]
-"""Ready jobs stand in two indexes, by whether they have a named worker."""
+_ANY_READY = [[PLAIN_READY], [WORKER_READY], [LIMITED_READY]]
+"""Ready jobs stand in three indexes, by whether they have a named worker or a rate key."""
 
 
 def _json(values: Iterable[object]) -> str:

@@ -18,18 +18,20 @@ import attrs
 
 from ...model.job import ClaimedJob, JobRequest
 from ...model.lifecycle import within_reach
+from ...model.order import place
 from ...model.states import Processing, Ready
 from ..messages import ClaimDue, ClaimReply, Insert
 from ..rows import details_from_json, details_to_json
 from .inserting import NewJob, insert_jobs, new_jobs
 from .leases import Leases
 from .names import Names
-from .ready import WORKER_READY
+from .ready import LIMITED_READY, PLAIN_READY, WORKER_READY
 
 _WHAT_ELSE = (
     "SELECT (SELECT min(due) FROM job WHERE state = 1), "
-    "EXISTS (SELECT 1 FROM job WHERE state = 2 AND worker IS NULL) "
-    f"OR EXISTS (SELECT 1 FROM job WHERE {WORKER_READY}) OR EXISTS (SELECT 1 FROM pause)"
+    f"EXISTS (SELECT 1 FROM job WHERE {PLAIN_READY}) "
+    f"OR EXISTS (SELECT 1 FROM job WHERE {WORKER_READY}) OR EXISTS (SELECT 1 FROM pause) "
+    f"OR EXISTS (SELECT 1 FROM job WHERE {LIMITED_READY})"
 )
 
 
@@ -45,12 +47,14 @@ class Plan:
 
 def plan(inserts: Sequence[Insert], claim: ClaimDue) -> Plan | None:
     """``None`` when the claim would not take all of them."""
+    if claim.queue_rates is not None:
+        return None
     if sum(len(insert.requests) for insert in inserts) > claim.limit:
         return None
     jobs = new_jobs(inserts)
     if not jobs or not _are_claimable(jobs, claim) or not _are_wanted(jobs, claim):
         return None
-    order = _claim_order(jobs)
+    order = _claim_order(jobs, claim.ageing)
     if len(jobs) > claim.free:
         spent = ((0, jobs[index][0].max_attempts) for index in order)
         if within_reach(spent, claim.free) < len(jobs):
@@ -94,7 +98,8 @@ def _are_claimable(jobs: Sequence[NewJob], claim: ClaimDue) -> bool:
             return False
         if request.expire_on is not None and request.expire_on <= now:
             return False
-        if request.details is not None and request.details.worker is not None:
+        details = request.details
+        if details is not None and (details.worker is not None or details.rate_key is not None):
             return False
     return True
 
@@ -109,8 +114,15 @@ def _are_wanted(jobs: Sequence[NewJob], claim: ClaimDue) -> bool:
     return len(found) == 1 and [name for name, _ in claim.queues].count(found.pop()) == 1
 
 
-def _claim_order(jobs: Sequence[NewJob]) -> Sequence[int]:
+def _claim_order(jobs: Sequence[NewJob], ageing: int | None) -> Sequence[int]:
     """Indices into ``jobs``; those that are alike keep the order of insertion."""
+    if ageing is not None:
+        aged = [
+            place(-request.priority, state.due, 0, ageing)
+            for request, state in jobs
+            if type(state) is Ready
+        ]
+        return sorted(range(len(aged)), key=aged.__getitem__)
     keys = [(-request.priority, state.due) for request, state in jobs if type(state) is Ready]
     return sorted(range(len(keys)), key=keys.__getitem__)
 

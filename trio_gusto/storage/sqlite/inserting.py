@@ -34,7 +34,7 @@ _ALIKE = 6
 _OWN = 4
 _LEASE_COLUMNS = "node, claimed_at, lease_until, attempt, version"
 _LEASE = 3  # the values of a lease, given once for all rows
-_WHOLE_ROW = f"({', '.join('?' * 27)}"
+_WHOLE_ROW = f"({', '.join('?' * 28)}"
 
 NewJob = tuple[JobRequest, State]
 

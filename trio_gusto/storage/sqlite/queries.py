@@ -28,6 +28,7 @@ from ..messages import (
     Tally,
 )
 from ..pause_messages import Pauses
+from ..rate_messages import Buckets
 from ..report_messages import ReadLog
 from ..schedule_messages import FindSchedules
 from .batches import find_batches
@@ -35,7 +36,8 @@ from .dependencies import dependents
 from .finding import find_rows
 from .pauses import find_pauses, kept_pauses
 from .presence import IsGone
-from .ready import WORKER_READY
+from .rates import find_buckets
+from .ready import LIMITED_READY, PLAIN_READY, WORKER_READY
 from .reports import find_log
 from .rows import ATTEMPT_COLUMNS, WHOLE_JOB, WORDS, attempt_of, stored_job
 from .schedules import find_schedules
@@ -68,6 +70,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return find_batches(connection, query)
             case ReadLog():
                 return find_log(connection, query)
+            case Buckets():
+                return find_buckets(connection, query)
             case Pauses():
                 return find_pauses(connection, query)
 
@@ -113,7 +117,8 @@ def _tally(connection: sqlite3.Connection) -> Tallied:
         )
     }
     (oldest,) = connection.execute(
-        "SELECT min(due) FROM (SELECT min(due) AS due FROM job WHERE state = 2 AND worker IS NULL "
+        f"SELECT min(due) FROM (SELECT min(due) AS due FROM job WHERE {PLAIN_READY} "
+        f"UNION ALL SELECT min(due) FROM job WHERE {LIMITED_READY} "
         f"UNION ALL SELECT min(due) FROM job WHERE {WORKER_READY})"
     ).fetchone()
     return Tallied(counts, oldest)

@@ -49,7 +49,7 @@ WORDS = {number: word for word, number in NUMBERS.items()}
 
 OWN_COLUMNS = (
     "id, handler, args, created_at, max_attempts, timeout, execute_after, expire_on, "
-    "queue, priority, tenant, ref_id, details, schedule, fire_time, unique_key, worker"
+    "queue, priority, tenant, ref_id, details, schedule, fire_time, unique_key, worker, rate"
 )
 REQUEST_COLUMNS = f"{OWN_COLUMNS}, batch"
 STATE_COLUMNS = "state, due, node, claimed_at, lease_until, started_at, ended_at, result, reason"
@@ -96,6 +96,7 @@ def request_values(
         None if details is None else details.fire_time,
         None if details is None else details.unique_key,
         None if details is None else details.worker,
+        None if details is None else details.rate_key,
         None
         if details is None or details.batch is None or not in_batch
         else names.batch_number(details.batch),

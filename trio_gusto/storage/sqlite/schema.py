@@ -28,6 +28,7 @@ MIGRATIONS: Sequence[str] = (
     "schema_7.sql",
     "schema_8.sql",
     "schema_9.sql",
+    "schema_10.sql",
 )
 """The script at index n leads from version n to version n + 1."""
 

@@ -1,7 +1,8 @@
-"""A claim that cannot take whatever is ready: named workers have jobs, or there are pauses.
+"""A claim that cannot take whatever is ready: jobs wait for their named worker or for tokens, there are
+pauses, or the order is that of ageing.
 
-What no worker and no pause is about is found as ever. Of each named worker that is free the first job is
-looked up in an index of its own, one step for each worker, however many jobs wait behind it.
+What waits for nobody is found as ever. Of each named worker that is free the first job is looked up in an
+index of its own, one step for each worker, however many jobs wait behind it; and so of each rate key.
 """
 
 # ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
@@ -10,53 +11,50 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
+from heapq import merge
 
 import orjson
 
+from ...model.admission import Admission
 from ...model.lanes import Lanes
-from ..messages import ClaimDue
+from ...model.order import Place, place
+from ...model.rates import Demand, RateLimit, Rates, of_key
+from ..messages import ClaimDue, ClaimReply
+from ..rows import rate_from_json
+from .lines import FIRST_OF_WORKERS_BY_PRIORITY, READY_WORKERS, Lines
 from .pauses import kept_pauses
-from .ready import CLAIMABLE, NOT_SKIPPED, READY_QUEUES, ROW, WORKER_READY, Row, rows_of
+from .rates import find_bucket, keep_buckets
+from .ready import PLAIN_READY, READY_QUEUES, ROW, TAKEABLE, WORKER_READY, Row, rows_of
 
-_NOT_PAUSED = (
-    "NOT EXISTS (SELECT 1 FROM pause WHERE (pause.queue IS NULL OR pause.queue = job.queue) "
-    "AND (pause.tenant IS NULL OR pause.tenant = job.tenant))"
-)
 _ORDER = "priority DESC, due, seq"
 
 _OF_NOBODY = f"""
 SELECT json_group_array({ROW}) FROM (
   SELECT best.* FROM json_each(?2) AS wanted, job AS best WHERE best.seq IN (
-    SELECT seq FROM job WHERE queue = wanted.value AND state = 2 AND worker IS NULL
-    AND {CLAIMABLE} AND {NOT_SKIPPED} AND {_NOT_PAUSED} ORDER BY {_ORDER} LIMIT ?3 + ?4
+    SELECT seq FROM job WHERE queue = wanted.value AND {PLAIN_READY}
+    AND {TAKEABLE} ORDER BY {_ORDER} LIMIT ?3 + ?4
   )
   ORDER BY best.priority DESC, best.due, best.seq LIMIT ?3 OFFSET ?4
 )
 """
 
-_READY_WORKERS = f"""
-WITH RECURSIVE ready(found) AS (
-  SELECT min(worker) FROM job WHERE {WORKER_READY}
-  UNION ALL
-  SELECT (SELECT min(worker) FROM job WHERE {WORKER_READY} AND worker > ready.found) FROM ready
-  WHERE ready.found IS NOT NULL
-)
-"""
-
 _FIRST_OF_WORKERS = f"""
-{_READY_WORKERS}
+{READY_WORKERS}
 SELECT json_group_array(json_array({ROW}, worker)) FROM (
   SELECT head.* FROM ready JOIN job AS head ON head.seq = (
-    SELECT seq FROM job WHERE worker = ready.found AND {WORKER_READY} AND {CLAIMABLE}
-    AND (?2 IS NULL OR queue = ?2) AND {NOT_SKIPPED} AND {_NOT_PAUSED}
+    SELECT seq FROM job WHERE worker = ready.worker AND {WORKER_READY} AND {TAKEABLE}
+    AND (?2 IS NULL OR queue = ?2) AND queue NOT IN (SELECT value FROM json_each(?6))
     ORDER BY {_ORDER} LIMIT 1
   )
-  ORDER BY head.priority DESC, head.due, head.seq
 )
 """
 
 _AT_WORK = "SELECT DISTINCT worker FROM job WHERE worker IS NOT NULL AND state < 4 AND state = 3"
+
+Candidate = tuple[Row, str | None, str | None, RateLimit | None]
+"""A row, and its named worker, its rate key and the limit of that, if any."""
 
 
 class Selection:
@@ -64,47 +62,146 @@ class Selection:
 
     def __init__(self, connection: sqlite3.Connection, claim: ClaimDue) -> None:
         self._connection = connection
-        self._now = claim.now
+        self._claim = claim
         self._skip = _json(claim.skip_names)
-        self._lanes = Lanes(worker for (worker,) in connection.execute(_AT_WORK).fetchall())
+        self._lines = Lines(connection, claim)
         self._taken = Counter[str | None]()
-        """How many jobs of no worker were taken, by queue."""
-        self._pauses = kept_pauses(connection)
+        """How many jobs that wait for nobody were taken, by queue."""
+        self._taken_of_line = Counter[tuple[str, str, int | None]]()
+        self._rates = rates_of(connection, claim)
+        lanes = Lanes(worker for (worker,) in connection.execute(_AT_WORK).fetchall())
+        self._admission = Admission(lanes, self._rates)
+        self._paused = {pause.queue for pause in kept_pauses(connection) if pause.tenant is None}
+        self._closed = closed_queues(self._rates, claim)
+        self.limited: dict[int, Sequence[Demand]] = {}
+        """What jobs that were taken take a token of, by sequence."""
 
     def take(self, queue: str | None, limit: int) -> list[Row]:
         """Up to ``limit`` rows of a queue, or of all, in claim order, that were not taken yet."""
-        if limit <= 0:
+        if limit <= 0 or None in self._paused or queue in self._closed:
             return []
-        rows: list[tuple[Row, str | None]] = [
-            *((row, None) for row in self._of_nobody(queue, limit)),
-            *((row, worker) for row, worker in self._first_of_workers(queue)),
-        ]
-        rows.sort(key=lambda found: found[0])
         taken: list[Row] = []
-        for row, worker in rows:
-            if len(taken) == limit:
-                break
-            if self._lanes.admit(worker):
-                self._taken[queue] += worker is None
+        sources = (
+            self._of_nobody(queue, limit),
+            self._first_of_workers(queue),
+            *self._of_keys(queue, limit),
+        )
+        for row, worker, key, rate_limit in merge(*sources, key=self._place):
+            if self._admission.admit(row[13], worker, key, rate_limit):
+                demands = self._rates.demands(row[13], key, rate_limit)
+                if demands:
+                    self.limited[row[2]] = demands
+                self._count(queue, row, worker, key)
                 taken.append(row)
+                if len(taken) == limit:
+                    break
         return taken
 
-    def _of_nobody(self, queue: str | None, limit: int) -> Sequence[Row]:
-        closed = {pause.queue for pause in self._pauses if pause.tenant is None}
-        if None in closed:
-            return ()
-        names = [queue]
+    def spend(self, reply: ClaimReply, rows: Iterable[Row]) -> None:
+        """These were claimed: take their tokens, and say when others may start."""
+        spent = self._rates.spent(self.limited.get(row[2], ()) for row in rows)
+        if spent:
+            keep_buckets(self._connection, spent, self._claim.now)
+        reply.more |= self._rates.worth_another
+        if not reply.more:
+            reply.next_due = self._rates.next_due(reply.next_due)
+
+    def _place(self, candidate: Candidate) -> Place:
+        rank, due, seq = candidate[0][:3]
+        return place(rank, due, seq, self._claim.ageing)
+
+    def _count(self, queue: str | None, row: Row, worker: str | None, key: str | None) -> None:
+        if worker is not None:
+            return
+        if key is not None:
+            self._taken_of_line[self._line(row, key)] += 1
+        else:
+            self._taken[queue if self._rates.queue_tokens(row[13]) is None else row[13]] += 1
+
+    def _line(self, row: Row, key: str) -> tuple[str, str, int | None]:
+        return key, row[13], None if self._claim.ageing is None else row[14]
+
+    # --- where they come from, each in claim order ---
+
+    def _of_nobody(self, queue: str | None, limit: int) -> Iterator[Candidate]:
+        names: list[str] = [] if queue is None else [queue]
         if queue is None:
             names = orjson.loads(self._connection.execute(READY_QUEUES).fetchone()[0])
-        open_queues = _json([name for name in names if name not in closed])
-        values = (self._now, open_queues, limit, self._taken[queue], self._skip)
+        shut = self._paused | self._closed
+        names = [name for name in names if name not in shut]
+        tokens = {name: self._rates.queue_tokens(name) for name in names}
+        unlimited = [name for name in names if tokens[name] is None]
+        rows = self._plain(unlimited, limit, self._taken[queue]) if unlimited else []
+        for name in names:
+            left = tokens[name]
+            if left is not None:  # one more than may start tells whether any is left behind
+                rows += self._plain([name], min(limit, left + 1), self._taken[name])
+        candidates: list[Candidate] = [(row, None, None, None) for row in rows]
+        return iter(sorted(candidates, key=self._place))
+
+    def _plain(self, names: Collection[str], limit: int, offset: int) -> list[Row]:
+        queues = _json(list(names))
+        if self._claim.ageing is not None:
+            return self._lines.plain(queues, limit, offset)
+        values = (self._claim.now, queues, limit, offset, self._skip)
         return rows_of(self._connection, _OF_NOBODY, values)
 
-    def _first_of_workers(self, queue: str | None) -> Sequence[tuple[Row, str]]:
+    def _first_of_workers(self, queue: str | None) -> Iterator[Candidate]:
         """The first job of each named worker that is free."""
-        values = (self._now, queue, None, None, self._skip)
-        found = self._connection.execute(_FIRST_OF_WORKERS, values).fetchone()[0]
-        return [(row, worker) for row, worker in orjson.loads(found) if self._lanes.is_free(worker)]
+        is_aged = self._claim.ageing is not None
+        statement = FIRST_OF_WORKERS_BY_PRIORITY if is_aged else _FIRST_OF_WORKERS
+        values = (self._claim.now, queue, None, None, self._skip, _json(list(self._closed)))
+        found = orjson.loads(self._connection.execute(statement, values).fetchone()[0])
+        heads = sorted(((row, worker, *_rate_of(row)) for row, worker in found), key=self._place)
+        met: set[str] = set()
+        for head in heads:
+            assert head[1] is not None
+            if head[1] not in met and self._admission.lanes.is_free(head[1]):
+                met.add(head[1])
+                yield head
+
+    def _of_keys(self, queue: str | None, limit: int) -> Iterator[Iterator[Candidate]]:
+        """The jobs of each rate key of whose bucket it is not known that it is empty."""
+        heads, opens_at = self._lines.heads(queue, _json([*self._closed, *self._paused]))
+        if opens_at is not None:
+            self._rates.note(opens_at)
+        return map(partial(self._of_key, limit), heads)
+
+    def _of_key(self, limit: int, head: Row) -> Iterator[Candidate]:
+        """One by one, since its bucket may soon be empty."""
+        key, rate_limit = _rate_of(head)
+        assert key is not None
+        assert rate_limit is not None
+        line = self._line(head, key)
+        if not self._taken_of_line[line]:
+            yield head, None, key, rate_limit
+        while self._admission.is_open(head[13], None, key):
+            size = min(limit, self._rates.tokens(of_key(key), rate_limit) + 1)
+            rows = self._lines.behind(head, key, size, self._taken_of_line[line])
+            for row in rows:
+                yield row, None, *_rate_of(row)
+            if len(rows) < size:
+                return
+
+
+def rates_of(connection: sqlite3.Connection, claim: ClaimDue) -> Rates:
+    """The buckets, for one claim."""
+    return Rates(partial(find_bucket, connection), claim.now, claim.queue_rates)
+
+
+def closed_queues(rates: Rates, claim: ClaimDue) -> set[str]:
+    """Queues of which no job may start now."""
+    return rates.closed_queues(None if claim.queues is None else [name for name, _ in claim.queues])
+
+
+def _rate_of(row: Row) -> tuple[str | None, RateLimit | None]:
+    details = row[17]
+    if details is None or '"rate_key"' not in details:
+        return None, None
+    kept = orjson.loads(details)
+    if "rate_key" not in kept:
+        return None, None
+    return kept["rate_key"], rate_from_json(kept["rate_limit"])
 
 
 def _json(values: Sequence[object]) -> str:

@@ -36,6 +36,7 @@ from ..messages import (
     WriteReply,
 )
 from ..pause_messages import Pauses, PausesFound
+from ..rate_messages import Buckets, BucketsFound
 from ..report_messages import LogFound, ReadLog
 from ..schedule_messages import FindSchedules, Schedules
 from ..storage import NEWS, Answer, Storage
@@ -181,6 +182,8 @@ class SqliteStorage(Storage):
     async def read(self, query: ReadLog) -> LogFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
+    @overload
+    async def read(self, query: Buckets) -> BucketsFound: ...
     async def read(self, query: Query) -> QueryReply:
         session = self._attached()
         try:

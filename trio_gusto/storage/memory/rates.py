@@ -1,0 +1,67 @@
+"""The buckets that a `MemoryStorage` keeps: those that are not full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...model.job import JobRequest, StoredJob
+from ...model.rates import Bucket, Demand, Rates, startable
+from ..messages import ClaimDue, ClaimReply
+from ..rate_messages import Buckets, BucketsFound
+
+FEW = 1_000
+
+
+class RateShelf:
+    """Buckets by name, and what the claim that is being filled takes off them."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, Bucket] = {}
+        self._many = FEW
+        """When there are more than so many, those that are full are forgotten."""
+        self.now: Rates | None = None
+        """Those of the claim; ``None`` while nothing is limited."""
+
+    def begin(self, claim: ClaimDue, *, are_limited: bool) -> None:
+        """A claim is about to be filled."""
+        if are_limited or claim.queue_rates is not None:
+            self.now = Rates(self._buckets.get, claim.now, claim.queue_rates)
+        else:
+            self.now = None
+
+    def startable(self, found: Sequence[StoredJob], free: int) -> int:
+        """How many of the jobs found may be claimed for so many executors."""
+        return startable([bool(self._demands(job.request)) for job in found], free)
+
+    def spend(self, reply: ClaimReply, now: int) -> None:
+        """These were claimed: take their tokens, and say when others may start."""
+        assert self.now is not None
+        spent = self.now.spent(self._demands(job.request) for job in reply.jobs)
+        self._buckets.update(spent)
+        if len(self._buckets) > self._many:
+            self._buckets = {
+                name: bucket for name, bucket in self._buckets.items() if bucket.full_at > now
+            }
+            self._many = max(FEW, 2 * len(self._buckets))
+        reply.more |= self.now.worth_another
+        if not reply.more:
+            reply.next_due = self.now.next_due(reply.next_due)
+
+    def find(self, query: Buckets) -> BucketsFound:
+        """Answer a query."""
+        found = {name: self._buckets.get(name) for name in query.names}
+        return BucketsFound(
+            {name: each for name, each in found.items() if each and each.full_at > query.now}
+        )
+
+    def _demands(self, request: JobRequest) -> Sequence[Demand]:
+        assert self.now is not None
+        return demands_of(self.now, request)
+
+
+def demands_of(rates: Rates, request: JobRequest) -> Sequence[Demand]:
+    """What a job takes a token of."""
+    details = request.details
+    if details is None:
+        return rates.demands(request.queue, None, None)
+    return rates.demands(request.queue, details.rate_key, details.rate_limit)
