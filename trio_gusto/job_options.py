@@ -18,6 +18,7 @@ from .model.errors import NotSupported, OptionsError
 from .model.ids import JobId
 from .model.instants import MICROSECONDS, to_datetime
 from .model.job import DEFAULT_QUEUE, Details, JobRequest
+from .model.rates import RateLimit
 from .model.retry import RetryPolicy
 from .options import Options
 from .options.job_values import NAMING, READERS, Moment, policy
@@ -35,6 +36,9 @@ class JobOptions(TypedDict, total=False):
     - ``tenant``: whom it is for; default ``""``.
     - ``worker``: a named worker: its jobs run one at a time, in order, across all processes; ``None``
       (the default): as many at once as there is room for.
+    - ``rate_key``, ``rate_limit``: of all jobs with one key only so many start in so much time, across
+      all processes: `RateLimit`. They go together; with only ``rate_limit`` in ``@app.job``, the key is
+      the handler's name. Jobs with one key should have the same limit: each goes by its own.
     - ``max_attempts``: attempts it has in all; default `Options.default_max_attempts`.
     - ``retry``: when a failed attempt is followed by another; default `Options.default_retry`. In
       a call it must be storable: `exponential`, `fixed`, `no_retry`, `retry_on`.
@@ -55,6 +59,8 @@ class JobOptions(TypedDict, total=False):
     priority: int
     tenant: str
     worker: str | None
+    rate_key: str | None
+    rate_limit: RateLimit | None
     max_attempts: int
     retry: RetryPolicy
     timeout: timedelta | float | None
@@ -185,11 +191,11 @@ class Resolver:
                 raise unknown(key, value, {*READERS, *NAMING})
         if "tags" in defaults:  # an iterator can be read once only, and jobs are many
             defaults["tags"] = texts("tags", defaults["tags"])
-        self.resolve(defaults)
+        self.resolve(defaults, "its own")
         return naming, defaults
 
-    def resolve(self, defaults: Mapping[str, Any]) -> Resolved:
-        """What holds for a handler's jobs where their calls say nothing.
+    def resolve(self, defaults: Mapping[str, Any], name: str | None = None) -> Resolved:
+        """What holds for the jobs of the handler of this ``name`` where their calls say nothing.
 
         The handler's own retry policy is not part of it: it may be code, which is not stored.
 
@@ -201,6 +207,8 @@ class Resolver:
             self._require_retries("retry")
             policy("retry", defaults["retry"])
             defaults = {key: value for key, value in defaults.items() if key != "retry"}
+        if name and defaults.get("rate_limit") is not None and "rate_key" not in defaults:
+            defaults = {**defaults, "rate_key": name}
         return self.override(self._defaults, defaults)
 
     def override(self, resolved: Resolved, options: Mapping[str, Any]) -> Resolved:
@@ -224,6 +232,7 @@ class Resolver:
             else:
                 setattr(changed, key, read(key, value))
         if details is not None:
+            _settle_rate(details, options)
             changed.details = None if details == _NO_DETAILS else details
         return changed
 
@@ -234,6 +243,26 @@ class Resolver:
                 "JobStorageProvider",
                 "its provider decides about retries, so leave the option out",
             )
+
+
+def _settle_rate(details: Details, options: Mapping[str, Any]) -> None:
+    """A rate key and a limit go together; ``None`` for one takes back both."""
+    if (details.rate_key is None) is (details.rate_limit is None):
+        return
+    missing, other = "rate_limit", "rate_key"
+    if details.rate_key is None:
+        missing, other = other, missing
+    if missing not in options:
+        raise OptionsError(
+            other,
+            getattr(details, other),
+            f"without a {missing} it says nothing, so give that, too",
+        )
+    if options.get(other) is not None:
+        raise OptionsError(
+            missing, None, f"{other} is given and says nothing without it, so give both or neither"
+        )
+    details.rate_key = details.rate_limit = None
 
 
 def _copy(details: Details | None) -> Details:
@@ -256,6 +285,8 @@ def _copy(details: Details | None) -> Details:
         details.on_conflict,
         details.worker,
         details.context,
+        details.rate_key,
+        details.rate_limit,
     )
 
 
@@ -284,6 +315,8 @@ _DETAILS = frozenset(
         "unique_key",
         "on_conflict",
         "worker",
+        "rate_key",
+        "rate_limit",
     }
 )
 _RETRIES = frozenset({"retry", "max_attempts"})

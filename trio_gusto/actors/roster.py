@@ -22,6 +22,7 @@ import trio
 from ..model.dependencies import Parent
 from ..model.ids import JobId
 from ..model.job import ClaimedJob
+from ..model.order import place
 from ..model.states import JobState
 from .probe import BatchRecord
 
@@ -116,7 +117,7 @@ class Slot:
 class Backlog:
     """Claimed jobs that no executor has taken yet, highest priority first, then in claim order."""
 
-    __slots__ = ("_lanes", "_parked", "_ring", "_size", "_top", "low_water", "wants_idle")
+    __slots__ = ("_lanes", "_parked", "_ring", "_size", "_top", "ageing", "low_water", "wants_idle")
 
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
@@ -124,9 +125,11 @@ class Backlog:
         """Rings when it falls to so many jobs."""
         self.wants_idle = False
         """Whether it rings when an executor has nothing to do."""
+        self.ageing: int | None = None
+        """The span of `Options.priority_ageing` in microseconds; the order is then that of `order.place`."""
         self._lanes: dict[int, deque[Lease]] = {}
         self._top: list[int] = []
-        """A heap of the negated priorities that have a lane."""
+        """A heap of the negated priorities that have a lane; with ageing, of the places."""
         self._size = 0
         self._parked: deque[trio.lowlevel.Task] = deque()
 
@@ -146,20 +149,27 @@ class Backlog:
         """
         lane: deque[Lease] | None = None
         last_priority = 0
-        for lease in leases:
+        for lease in leases if self.ageing is None else ():
             priority = lease.claimed.request.priority
             if lane is None or priority != last_priority:
-                lane, last_priority = self._lane(priority), priority
+                lane, last_priority = self._lane(-priority), priority
             lane.append(lease)
+        if self.ageing is not None:
+            self._put_aged(leases, self.ageing)
         self._size += len(leases)
         if leases:
             self.wake(1)
 
-    def _lane(self, priority: int) -> deque[Lease]:
-        lane = self._lanes.get(-priority)
+    def _put_aged(self, leases: list[Lease], ageing: int) -> None:
+        for lease in leases:
+            claimed = lease.claimed
+            self._lane(place(-claimed.request.priority, claimed.due, 0, ageing)[0]).append(lease)
+
+    def _lane(self, rank: int) -> deque[Lease]:
+        lane = self._lanes.get(rank)
         if lane is None:
-            lane = self._lanes[-priority] = deque()
-            heapq.heappush(self._top, -priority)
+            lane = self._lanes[rank] = deque()
+            heapq.heappush(self._top, rank)
         return lane
 
     def wake(self, most: int) -> None:

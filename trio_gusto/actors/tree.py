@@ -121,6 +121,7 @@ class Workers:
             serves_queue=queues is None or queue in queues,
             free=self.roster.free(),
             concurrency=len(self.roster.slots),
+            queue_rate=self._options.queue_rates.get(queue),
         )
 
     async def until_idle(self) -> None:

@@ -11,6 +11,7 @@ import attrs
 
 from .ids import JobId
 from .pauses import StoredPause
+from .rates import RateLimit
 
 
 class Reason(StrEnum):
@@ -42,6 +43,9 @@ class Reason(StrEnum):
 
     WORKER_BUSY = "worker_busy"
     """Its named worker runs another job."""
+
+    RATE_LIMITED = "rate_limited"
+    """As many jobs of its queue, or with its rate key, have started as may."""
 
     UNKNOWN_HANDLER = "unknown_handler"
     """This process runs jobs, and does not know its handler."""
@@ -95,6 +99,7 @@ class WorkersHere:
     serves_queue: bool
     free: int
     concurrency: int
+    queue_rate: RateLimit | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -104,7 +109,8 @@ class Surroundings:
     ``live`` are the parents, or the earlier jobs of its schedule, that have not ended. ``is_lost``:
     its lease has passed, or its node is known to be gone. ``workers`` is ``None`` in a process that
     runs no jobs; what other processes do is not known. ``pause`` is one that covers it, and
-    ``at_work`` the job that its named worker runs.
+    ``at_work`` the job that its named worker runs. ``refusals`` are the buckets that have no token for it: each
+    with its limit, and the instant from which it has one.
     """
 
     now: int
@@ -113,3 +119,4 @@ class Surroundings:
     workers: WorkersHere | None = None
     pause: StoredPause | None = None
     at_work: JobId | None = None
+    refusals: Sequence[tuple[str, RateLimit, int]] = ()

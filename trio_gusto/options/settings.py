@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from ..model.errors import OptionsError
 from ..model.retry import RetryPolicy, exponential, fixed, no_retry
+from .rate_settings import read_rates
 from .values import unknown
 
 _CLOCK = re.compile(r"(\d{1,6}):([0-5]\d):([0-5]\d(?:\.\d{1,6})?)")
@@ -39,6 +40,8 @@ def read(mapping: Mapping[str, object], kinds: Mapping[str, str]) -> dict[str, A
 
 
 def _read_value(key: str, value: object, kind: str) -> object:
+    if "RateLimit" in kind:
+        return read_rates(key, value, _read_duration)
     if isinstance(value, str):
         written = value.strip()
         if "None" in kind and written.lower() in {"", "none", "null"}:

@@ -91,7 +91,7 @@ class Drafter:
         except (KeyError, TypeError):  # met for the first time, a partial, or not hashable
             handler, args, kwargs = self.registry.call_of(fn, args)
             encode = self._encoder(handler)
-            resolved = self._resolver.resolve(handler.options)
+            resolved = self._resolver.resolve(handler.options, handler.name)
             if not isinstance(fn, partial):
                 self._remember(fn, (handler, encode, resolved))
         if options:
@@ -118,7 +118,9 @@ class Drafter:
         """
         handler, args, kwargs = self.registry.call_of(fn, args)
         encoded = self._encoder(handler)(args, kwargs)
-        resolved = self._resolver.override(self._resolver.resolve(handler.options), options)
+        resolved = self._resolver.override(
+            self._resolver.resolve(handler.options, handler.name), options
+        )
         for key in ("execute_after", "expire_on"):
             moment: Moment | None = getattr(resolved, key)
             if moment is not None and not moment.is_relative:

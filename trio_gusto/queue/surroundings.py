@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 from ..actors.desk import StorageDesk
 from ..model.errors import NotSupported
-from ..model.explanation import Surroundings
+from ..model.explanation import Surroundings, WorkersHere
 from ..model.ids import JobId
 from ..model.job import StoredJob
 from ..model.lanes import worker_of
 from ..model.pauses import StoredPause, covered
+from ..model.rates import RateLimit, first_start, of_key, of_queue
 from ..model.states import JobState, Processing, Ready, Waiting
 from ..storage.batch_messages import Batches
 from ..storage.messages import Find, Get, Stranded
 from ..storage.pause_messages import Pauses
+from ..storage.rate_messages import Buckets
 from ..storage.schedule_messages import FindSchedules
 from .ears import Ears
 
@@ -37,9 +39,11 @@ async def surroundings(
         case Processing():
             return Surroundings(now=now, is_lost=await _is_lost(desk, job, node, now))
         case Ready():
+            workers = ears.offer(job.request.name, job.request.queue)
             return Surroundings(
                 now=now,
-                workers=ears.offer(job.request.name, job.request.queue),
+                workers=workers,
+                refusals=await _refusals(desk, job, workers, now),
                 pause=await _pause(desk, job, now),
                 at_work=await _at_work(desk, job),
             )
@@ -92,6 +96,27 @@ async def _at_work(desk: StorageDesk, job: StoredJob) -> JobId | None:
     running = Find(1, states=frozenset({JobState.PROCESSING}), workers=frozenset({worker}))
     found = (await desk.read(running)).jobs
     return found[0].request.id if found else None
+
+
+async def _refusals(
+    desk: StorageDesk, job: StoredJob, workers: WorkersHere | None, now: int
+) -> Sequence[tuple[str, RateLimit, int]]:
+    """The buckets that have no token for it. The limits of queues only workers know."""
+    request, demands = job.request, dict[str, tuple[str, RateLimit]]()
+    if workers is not None and workers.queue_rate is not None:
+        demands[of_queue(request.queue)] = (f"queue {request.queue!r}", workers.queue_rate)
+    details = request.details
+    if details is not None and details.rate_key is not None and details.rate_limit is not None:
+        key = details.rate_key
+        demands[of_key(key)] = (f"rate key {key!r}", details.rate_limit)
+    if not demands:
+        return ()
+    found = (await desk.read(Buckets(list(demands), now))).buckets
+    firsts = [
+        (told, limit, first_start(found.get(name), now, limit))
+        for name, (told, limit) in demands.items()
+    ]
+    return [refusal for refusal in firsts if refusal[2] > now]
 
 
 async def _is_lost(desk: StorageDesk, job: StoredJob, node: str, now: int) -> bool:
