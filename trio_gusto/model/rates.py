@@ -18,7 +18,10 @@ from datetime import timedelta
 import attrs
 
 from .errors import OptionsError
-from .instants import to_duration
+from .instants import MICROSECONDS, to_duration
+
+SKEW = MICROSECONDS
+"""Microseconds by which clocks of several machines may differ."""
 
 MOST_STARTS = 1_000_000_000
 """Of ``count`` and ``burst``."""
@@ -120,13 +123,21 @@ def _balance(bucket: Bucket | None, now: int, limit: RateLimit) -> tuple[int, in
     """When the bucket was full, and what it has given since, by this limit."""
     if bucket is None or bucket.full_at <= now:  # so that it makes no difference whether it is kept
         return now, 0
-    owed = bucket.starts * limit.period - (now - bucket.since) * limit.count
-    if owed <= 0:
-        return now, 0
-    if owed > limit.burst * limit.period:
-        # The clock was set back, or the limit was another: it is empty, and no emptier than that.
+    if was_set_back(bucket, now, limit):
         return now, limit.burst
+    if bucket.starts * limit.period <= (now - bucket.since) * limit.count:
+        return now, 0
     return bucket.since, bucket.starts
+
+
+def was_set_back(bucket: Bucket, now: int, limit: RateLimit) -> bool:
+    """Whether the clock was set back, so far that the bucket would be without tokens for too long.
+
+    It is then taken to be empty. Clocks of several machines differ a little, and that is no reason: the
+    limit holds by the one that is ahead.
+    """
+    filling = _grown(0, limit.burst, limit)
+    return now + max(filling, SKEW) < bucket.last
 
 
 def first_start(bucket: Bucket | None, now: int, limit: RateLimit) -> int:
@@ -168,6 +179,8 @@ class Rates:
         """As they are stored."""
         self._met: dict[str, Bucket | None] = {}
         """As they are after the jobs taken so far."""
+        self._mended: dict[str, Bucket] = {}
+        """Those that were written down by a clock that was set back since."""
         self.next_start: int | None = None
         """The first instant at which somebody who was refused may start."""
         self.worth_another = False
@@ -185,7 +198,11 @@ class Rates:
     def refusal(self, demands: Iterable[Demand]) -> str | None:
         """The bucket that has no token for a job."""
         for name, limit in demands:
-            first = first_start(self._bucket(name), self._now, limit)
+            bucket = self._bucket(name)
+            if bucket is not None and was_set_back(bucket, self._now, limit):
+                bucket = Bucket(self._now, limit.burst, self._now, limit)
+                self._met[name] = self._found[name] = self._mended[name] = bucket
+            first = first_start(bucket, self._now, limit)
             if first > self._now:
                 self.note(first)
                 return name
@@ -223,7 +240,7 @@ class Rates:
 
     def spent(self, started: Iterable[Iterable[Demand]]) -> Mapping[str, Bucket]:
         """The buckets after what is claimed in the end: perhaps less than was taken."""
-        spent: dict[str, Bucket] = {}
+        spent = dict(self._mended)
         for demands in started:
             for name, limit in demands:
                 spent[name] = _start(spent.get(name, self._found.get(name)), self._now, limit)

@@ -60,10 +60,9 @@ def _read_text(key: str, written: str) -> RateLimit:
 
 
 def _unit(word: str) -> int | None:
-    """The seconds of a unit that is written in full, in the plural, or as its first letter."""
-    return next(
-        (size for name, size in _UNITS.items() if word in (name, f"{name}s", name[0])), None
-    )
+    """The seconds of a unit, which may be cut short, or in the plural."""
+    single = word.removesuffix("s") or word
+    return next((size for name, size in _UNITS.items() if name.startswith(single)), None)
 
 
 def _read_table(key: str, table: Mapping[str, object], read_duration: ReadDuration) -> RateLimit:

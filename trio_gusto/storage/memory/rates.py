@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
 
 from ...model.job import JobRequest, StoredJob
 from ...model.rates import Bucket, Demand, Rates, startable
 from ..messages import ClaimDue, ClaimReply
 from ..rate_messages import Buckets, BucketsFound
-
-FEW = 1_000
 
 
 class RateShelf:
@@ -17,8 +16,8 @@ class RateShelf:
 
     def __init__(self) -> None:
         self._buckets: dict[str, Bucket] = {}
-        self._many = FEW
-        """When there are more than so many, those that are full are forgotten."""
+        self._filling: list[tuple[int, str]] = []
+        """A heap: when each is full, and when those were that have been taken from since."""
         self.now: Rates | None = None
         """Those of the claim; ``None`` while nothing is limited."""
 
@@ -37,15 +36,21 @@ class RateShelf:
         """These were claimed: take their tokens, and say when others may start."""
         assert self.now is not None
         spent = self.now.spent(self._demands(job.request) for job in reply.jobs)
-        self._buckets.update(spent)
-        if len(self._buckets) > self._many:
-            self._buckets = {
-                name: bucket for name, bucket in self._buckets.items() if bucket.full_at > now
-            }
-            self._many = max(FEW, 2 * len(self._buckets))
+        if spent:
+            self._keep(spent, now)
         reply.more |= self.now.worth_another
         if not reply.more:
             reply.next_due = self.now.next_due(reply.next_due)
+
+    def _keep(self, buckets: Mapping[str, Bucket], now: int) -> None:
+        self._buckets.update(buckets)
+        for name, bucket in buckets.items():
+            heappush(self._filling, (bucket.full_at, name))
+        while self._filling and self._filling[0][0] <= now:
+            _, name = heappop(self._filling)
+            bucket = self._buckets.get(name)
+            if bucket is not None and bucket.full_at <= now:
+                del self._buckets[name]
 
     def find(self, query: Buckets) -> BucketsFound:
         """Answer a query."""

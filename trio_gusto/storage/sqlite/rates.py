@@ -34,13 +34,13 @@ def find_bucket(connection: sqlite3.Connection, name: str) -> Bucket | None:
 
 def keep_buckets(connection: sqlite3.Connection, buckets: Mapping[str, Bucket], now: int) -> None:
     """Write down what a claim has taken from, and drop what is full."""
-    connection.execute(_DROP_FULL, (now,))
     for name, bucket in buckets.items():
         values = (name, bucket.since, bucket.starts, bucket.last)
         # A bucket that never fills, by the clock, is full at the end of time.
         instants = (min(bucket.opens_at, _LATEST), min(bucket.full_at, _LATEST))
         limit = orjson.dumps(rate_to_json(bucket.limit)).decode()
         connection.execute(_KEEP, (*values, limit, *instants))
+    connection.execute(_DROP_FULL, (now,))
 
 
 def find_buckets(connection: sqlite3.Connection, query: Buckets) -> BucketsFound:

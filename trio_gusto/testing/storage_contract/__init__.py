@@ -12,6 +12,7 @@ from .inserting import INSERTING_CHECKS
 from .leasing import LEASING_CHECKS
 from .looking import LOOKING_CHECKS
 from .pausing import PAUSING_CHECKS
+from .rating import RATING_CHECKS
 from .reporting import REPORTING_CHECKS
 from .runner import Check, MakeStorage, Reopen, check_reopening, check_storage, run_check
 from .scheduling import SCHEDULING_CHECKS
@@ -27,6 +28,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *COMPLETING_CHECKS,
     *LEASING_CHECKS,
     *PAUSING_CHECKS,
+    *RATING_CHECKS,
     *DEPENDING_CHECKS,
     *BATCHING_CHECKS,
     *STAGING_CHECKS,
