@@ -150,7 +150,7 @@ def tokens(bucket: Bucket | None, now: int, limit: RateLimit) -> int:
     """How many jobs may start at once by this limit."""
     since, starts = _balance(bucket, now, limit)
     grown = (now - since) * limit.count // limit.period
-    return min(limit.burst, limit.burst - starts + grown)
+    return max(0, min(limit.burst, limit.burst - starts + grown))
 
 
 def of_queue(queue: str) -> str:

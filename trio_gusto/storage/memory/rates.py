@@ -48,8 +48,8 @@ class RateShelf:
             heappush(self._filling, (bucket.full_at, name))
         while self._filling and self._filling[0][0] <= now:
             _, name = heappop(self._filling)
-            bucket = self._buckets.get(name)
-            if bucket is not None and bucket.full_at <= now:
+            kept = self._buckets.get(name)
+            if kept is not None and kept.full_at <= now:
                 del self._buckets[name]
 
     def find(self, query: Buckets) -> BucketsFound:
