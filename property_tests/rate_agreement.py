@@ -215,7 +215,10 @@ class RateAgreement(SideBySide):
     def tick(self, seconds: int) -> None:
         self.now += seconds
 
-    @rule(seconds=st.sampled_from([1, 4, 100, 2_000_000]), really=st.sampled_from([False] * 9 + [True]))
+    @rule(
+        seconds=st.sampled_from([1, 4, 100, 2_000_000]),
+        really=st.sampled_from([False] * 9 + [True]),
+    )
     def set_the_clock_back(self, seconds: int, really: bool) -> None:
         if really:
             self.now -= seconds
