@@ -76,7 +76,7 @@ _REMEMBER = (
 
 _KEPT = (
     f"SELECT {_PLAIN}, name, job_type, method_name, node_name, details ->> '$.batch', "
-    "details ->> '$.unique_key', details ->> '$.worker', details ->> '$.rate_key' FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node) WHERE id = ?"
+    "details ->> '$.unique_key', details ->> '$.worker', iif(details ->> '$.worker' IS NULL, details ->> '$.rate_key', NULL) FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node) WHERE id = ?"
 )
 _BRING_BACK = (
     f"INSERT INTO job ({_PLAIN}, handler, node, batch, unique_key, worker, rate) "

@@ -66,13 +66,17 @@ SELECT json_group_array(json_array({ROW}, worker)) FROM (
 )
 """
 
+# SQLite finds the place for either of these, and for no single condition that means both.
+_AFTER = f"SELECT seq FROM job WHERE {LIMITED_READY} AND"
 _KEYS = f"""
 WITH RECURSIVE found(rate, queue) AS (
   SELECT * FROM (SELECT rate, queue FROM job WHERE {LIMITED_READY} ORDER BY rate, queue LIMIT 1)
   UNION ALL
   SELECT following.rate, following.queue FROM found JOIN job AS following ON following.seq = (
-    SELECT seq FROM job WHERE {LIMITED_READY} AND (rate, queue) > (found.rate, found.queue)
-    ORDER BY rate, queue LIMIT 1
+    SELECT coalesce(
+      ({_AFTER} rate = found.rate AND queue > found.queue ORDER BY queue LIMIT 1),
+      ({_AFTER} rate > found.rate ORDER BY rate, queue LIMIT 1)
+    )
   )
 ), open(rate, queue) AS (
   SELECT rate, queue FROM found WHERE (?2 IS NULL OR queue = ?2)

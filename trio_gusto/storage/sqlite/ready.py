@@ -16,7 +16,7 @@ import orjson
 Row = list[Any]  # JSON has no static types
 
 PLAIN_READY = "state = 2 AND worker IS NULL AND rate IS NULL"
-LIMITED_READY = "state = 2 AND worker IS NULL AND rate IS NOT NULL"
+LIMITED_READY = "state = 2 AND rate IS NOT NULL"
 WORKER_READY = "worker IS NOT NULL AND state < 4 AND state = 2"
 CLAIMABLE = "due <= ?1 AND (expire_on IS NULL OR expire_on > ?1)"
 NOT_SKIPPED = (

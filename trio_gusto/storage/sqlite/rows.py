@@ -96,7 +96,7 @@ def request_values(
         None if details is None else details.fire_time,
         None if details is None else details.unique_key,
         None if details is None else details.worker,
-        None if details is None else details.rate_key,
+        None if details is None or details.worker is not None else details.rate_key,
         None
         if details is None or details.batch is None or not in_batch
         else names.batch_number(details.batch),
