@@ -91,6 +91,7 @@ class FaultyStorage(Storage):
         self.storage = storage
         self.decides_retries = storage.decides_retries
         self.keeps_reports = storage.keeps_reports
+        self.keeps_rates = storage.keeps_rates
         self.remembers_presence = storage.remembers_presence
         self.happened: list[Fault] = []
         self._decide = plan if callable(plan) else None

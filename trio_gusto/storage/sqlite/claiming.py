@@ -113,7 +113,7 @@ def claim_due(
         scheduled, any_of_worker, any_pause, any_limited = connection.execute(_STANDING).fetchone()
     selection: Selection | None = None
     if any_of_worker or any_pause or any_limited or _has_orders(claim):
-        selection = Selection(connection, claim)
+        selection = Selection(connection, claim, any_limited=bool(any_limited))
         rows = _shared_out(selection.take, claim)
     else:
         rows = _found(connection, claim)

@@ -60,10 +60,13 @@ Candidate = tuple[Row, str | None, str | None, RateLimit | None]
 class Selection:
     """Finds what one claim may take, queue by queue."""
 
-    def __init__(self, connection: sqlite3.Connection, claim: ClaimDue) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, claim: ClaimDue, *, any_limited: bool
+    ) -> None:
         self._connection = connection
         self._claim = claim
         self._skip = _json(claim.skip_names)
+        self._any_limited = any_limited
         self._lines = Lines(connection, claim)
         self._taken = Counter[str | None]()
         """How many jobs that wait for nobody were taken, by queue."""
@@ -84,7 +87,7 @@ class Selection:
         sources = (
             self._of_nobody(queue, limit),
             self._first_of_workers(queue),
-            *self._of_keys(queue, limit),
+            *(self._of_keys(queue, limit) if self._any_limited else ()),
         )
         for row, worker, key, rate_limit in merge(*sources, key=self._place):
             if self._admission.admit(row[13], worker, key, rate_limit):
