@@ -14,7 +14,7 @@ from trio_gusto.model.rates import Demand, RateLimit, Rates
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.pauses import PauseShelf
 from trio_gusto.storage.memory.rates import RateShelf
-from trio_gusto.storage.messages import ClaimDue, ClaimReply, Insert, Inserted
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Find, Found, Insert, Inserted
 from trio_gusto.storage.rate_messages import Buckets, BucketsFound
 
 
@@ -194,6 +194,11 @@ class IgnoresPauses(MemoryStorage):
         self._pauses = Nothing()
 
 
+class FindsAnyRateKey(MemoryStorage):
+    def _find(self, find: Find) -> Found:
+        return super()._find(attrs.evolve(find, rate_keys=frozenset()))
+
+
 class IgnoresAgeing(MemoryStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
         return super()._claim_due(attrs.evolve(claim, ageing=None))
@@ -249,6 +254,7 @@ PROMISES = [
     (on_shelf(FreezesBuckets), "a clock that is set back freezes no bucket"),
     (on_shelf(NeverFull), "buckets fill again"),
     (ForgetsRateKeysOfBatches, "staged jobs keep their rate key"),
+    (FindsAnyRateKey, "jobs are found by rate key"),
     (IgnoresAgeing, "ageing counts waiting as priority"),
     (AgesTwiceAsFast, "ageing counts waiting as priority"),
 ]

@@ -40,6 +40,7 @@ def list_jobs(
     queue: Words = (),
     tenant: Words = (),
     worker: Words = (),
+    rate_key: Words = (),
     tag: Words = (),
     any_tag: Words = (),
     batch: UUID | None = None,
@@ -70,6 +71,8 @@ def list_jobs(
         The tenant.
     worker
         The named worker.
+    rate_key
+        The rate key.
     tag
         A tag; of several, a job must have all.
     any_tag
@@ -102,6 +105,7 @@ def list_jobs(
         queues=queue,
         tenants=tenant,
         workers=worker,
+        rate_keys=rate_key,
         tags_all=tag,
         tags_any=any_tag,
         batch_id=batch,

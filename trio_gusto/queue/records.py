@@ -25,11 +25,11 @@ LARGEST_PAGE = 1000
 class JobFilter:
     """Which jobs `JobQueue.find` gives: those that satisfy every criterion; none given means all.
 
-    The first five, and ``tags_any``, take any iterable and want one of its members; ``tags_all``
-    wants all of them. ``workers`` are the named workers that jobs were enqueued for. ``batch_id``
-    wants the jobs of a batch, ``parent_id`` those that waited for this job or batch. ``metadata``
-    wants each of its keys to have that value. ``created_after`` is inclusive, ``created_before``
-    exclusive; both are aware datetimes.
+    The first six, and ``tags_any``, take any iterable and want one of its members; ``tags_all``
+    wants all of them. ``workers`` are the named workers that jobs were enqueued for, ``rate_keys``
+    their rate keys. ``batch_id`` wants the jobs of a batch, ``parent_id`` those that waited for
+    this job or batch. ``metadata`` wants each of its keys to have that value. ``created_after`` is
+    inclusive, ``created_before`` exclusive; both are aware datetimes.
     """
 
     states: Iterable[JobState | str] = ()
@@ -37,6 +37,7 @@ class JobFilter:
     queues: Iterable[str] = ()
     tenants: Iterable[str] = ()
     workers: Iterable[str] = ()
+    rate_keys: Iterable[str] = ()
     tags_any: Iterable[str] = ()
     tags_all: Iterable[str] = ()
     schedule_name: str | None = None
@@ -71,6 +72,7 @@ class JobFilter:
             queues=_names("queues", self.queues),
             tenants=_names("tenants", self.tenants),
             workers=_names("workers", self.workers),
+            rate_keys=_names("rate_keys", self.rate_keys),
             tags_any=_names("tags_any", self.tags_any),
             tags_all=_names("tags_all", self.tags_all),
             schedule_name=self.schedule_name,

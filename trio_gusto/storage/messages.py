@@ -301,7 +301,8 @@ class Find:
     ``tags_any`` wants one of the tags at least, ``tags_all`` all of them; ``metadata`` wants each
     key to have that (JSON) value; ``created_after`` is inclusive, ``created_before`` exclusive.
     ``parent`` is a job or batch that a job waited for, or still waits for, ``batch`` the one that
-    it belongs to. ``workers`` are the named workers that jobs were enqueued for.
+    it belongs to. ``workers`` are the named workers that jobs were enqueued for,
+    ``rate_keys`` their rate keys.
     Reply: `Found`, at most ``limit`` jobs, each with the last record of its history at most.
     """
 
@@ -312,6 +313,7 @@ class Find:
     queues: frozenset[str] = frozenset()
     tenants: frozenset[str] = frozenset()
     workers: frozenset[str] = frozenset()
+    rate_keys: frozenset[str] = frozenset()
     tags_any: frozenset[str] = frozenset()
     tags_all: frozenset[str] = frozenset()
     schedule_name: str | None = None

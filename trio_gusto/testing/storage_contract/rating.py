@@ -10,7 +10,7 @@ from ...model.outcomes import AttemptOutcome
 from ...model.rates import RateLimit, of_key, of_queue
 from ...model.states import Ready
 from ...storage.batch_messages import InsertBatch
-from ...storage.messages import Committed, Insert, Inserted
+from ...storage.messages import Committed, Find, Insert, Inserted
 from ...storage.pause_messages import PutPause
 from ...storage.rate_messages import Buckets
 from .batching import new_batch
@@ -216,6 +216,15 @@ async def staged_jobs_keep_their_rate_key(subject: Subject) -> None:
     same(ids((await subject.claim()).jobs), ids(jobs[:2]), "what is claimed of three staged jobs")
 
 
+async def jobs_are_found_by_rate_key(subject: Subject) -> None:
+    jobs = [await limited(subject, key) for key in ("a", "b", "c")]
+    of_worker = await limited(subject, "a", worker="smtp")
+    await subject.enqueue()
+    find = Find(9, rate_keys=frozenset({"a", "b", "none"}))
+    found = (await subject.storage.read(find)).jobs
+    same(ids(found), ids([of_worker, jobs[1], jobs[0]]), "found by rate key")
+
+
 async def ageing_counts_waiting_as_priority(subject: Subject) -> None:
     def order(jobs: Sequence[tuple[int, int, str | None]]) -> list[int]:
         return sorted(range(len(jobs)), key=lambda n: (jobs[n][1] - jobs[n][0] * SECOND, n))
@@ -262,5 +271,6 @@ RATING_CHECKS = (
     a_clock_that_is_set_back_freezes_no_bucket,
     buckets_fill_again,
     staged_jobs_keep_their_rate_key,
+    jobs_are_found_by_rate_key,
     ageing_counts_waiting_as_priority,
 )
