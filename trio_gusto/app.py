@@ -58,6 +58,9 @@ class Gusto:
         tracer_provider: OpenTelemetry's; ``None`` means the global one.
         meter_provider: OpenTelemetry's; ``None`` means the global one.
 
+    Raises:
+        NotSupported: the options want rate limits or ageing, and the storage has neither.
+
     >>> app = Gusto()
     >>> @app.job
     ... async def greet(name: str) -> str:
