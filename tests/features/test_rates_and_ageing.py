@@ -49,7 +49,7 @@ class Shop:
         self.began: list[tuple[float, object]] = []
 
     def node(self, **options: Any) -> Gusto:
-        settings = {"concurrency": 4} | options
+        settings: dict[str, Any] = {"concurrency": 4} | options
         return Gusto(self._make_node(), clock=self._clock, options=Options(**settings))
 
     def note(self, what: object) -> None:

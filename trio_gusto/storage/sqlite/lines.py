@@ -127,7 +127,9 @@ class Lines:
     def plain(self, queues: str, limit: int, offset: int) -> list[Row]:
         """Of jobs that wait for nobody, those from ``offset`` on in the order of ageing."""
         values = (self._now, queues, limit + offset, None, self._skip)
-        found = orjson.loads(self._connection.execute(_PLAIN, values).fetchone()[0])
+        found: list[list[int]] = orjson.loads(
+            self._connection.execute(_PLAIN, values).fetchone()[0]
+        )
         found.sort(key=lambda head: place(head[0], head[1], head[2], self._ageing))
         chosen = orjson.dumps([head[2] for head in found[offset : offset + limit]]).decode()
         return rows_of(self._connection, _THESE, (chosen,))
