@@ -29,6 +29,7 @@ from trio_gusto.storage import (
     dependency_messages,
     messages,
     pause_messages,
+    rate_messages,
     report_messages,
     retention_messages,
     run_messages,
@@ -278,6 +279,7 @@ def message_page() -> str:
         batch_messages: batch_messages.Batches,
         dependency_messages: dependency_messages.Dependents,
         pause_messages: pause_messages.Pauses,
+        rate_messages: rate_messages.Buckets,
         report_messages: report_messages.ReadLog,
         run_messages: run_messages.PastRuns,
     }

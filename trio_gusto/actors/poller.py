@@ -5,7 +5,8 @@ that were let go of, and only as a safety net by `Options.poll_interval`.
 
 Rules. What it may hold is the number of executors plus a prefetch: as many jobs as the executors
 finish during one round of the storage, which is none when jobs are slow. A claim that would spend
-the last attempt of a job is made for a free executor only (the storage is told how many are free).
+the last attempt of a job, or a token of a rate limit, is made for free executors only (the storage is told
+how many are free).
 """
 
 from __future__ import annotations
@@ -74,6 +75,10 @@ class Poller:
         self._probe = probe
         self._clock = clock
         self._options = options
+        self._queue_rates = options.queue_rates or None
+        ageing = options.priority_ageing
+        self._ageing = None if ageing is None else round(ageing * MICROSECONDS)
+        roster.backlog.ageing = self._ageing
         self._next_due: int | None = None
         self._hungry = True
         self._claim: ClaimLetter | None = None
@@ -225,6 +230,8 @@ class Poller:
             tuple(filterfalse(self._knows, self._roster.unknown_names)),
             self._depth(),
             tenant_weights=self._options.turns_of_tenants,
+            queue_rates=self._queue_rates,
+            ageing=self._ageing,
         )
 
     def answered(self, claim: ClaimLetter, reply: Reply) -> None:

@@ -10,7 +10,8 @@ only and never wait behind writes.
 
 Instants and durations are integers, microseconds. What is said about schedules is in
 `schedule_messages`, what is said about batches in `batch_messages`, about pauses in `pause_messages`, and what
-running jobs say in `report_messages`, what is asked about earlier runs in `run_messages`.
+running jobs say in `report_messages`, what is asked about earlier runs in `run_messages`, and about
+buckets in `rate_messages`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
 from ..model.pauses import StoredPause
+from ..model.rates import RateLimit
 from ..model.states import Completed, JobState, State
 from .batch_messages import (
     Batches,
@@ -35,6 +37,7 @@ from .batch_messages import (
 )
 from .dependency_messages import DependentJobs, Dependents
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
+from .rate_messages import Buckets, BucketsFound
 from .report_messages import LogFound, ReadLog, Report, Reported
 from .retention_messages import Prune, Pruned
 from .run_messages import PastRuns, RunsFound
@@ -87,6 +90,10 @@ class ClaimDue:
     With ``tenant_weights`` (those not named have 1) tenants take turns within a queue, or within all if
     ``queues`` is ``None``, at each priority (`fairness.Turns`), and what that takes is remembered with
     the claim; jobs in lanes stand in one line for all tenants.
+    A job whose queue is in ``queue_rates``, or that has a rate key, is taken while its buckets have tokens
+    (`admission.Admission`); what is claimed then is taken off them.
+    With ``ageing`` (microseconds; not with ``tenant_weights``) the order is that of `order.place`.
+    If any of them takes a token, the jobs found are cut with `rates.startable(…, free)`.
     The jobs found are cut with `lifecycle.within_reach(…, free)`. Each one taken becomes
     ``Processing``, spends an attempt and gets its version raised by one: the token of its lease.
     Reply: `ClaimReply`.
@@ -102,6 +109,8 @@ class ClaimDue:
     depth: int = 1
     closed_lanes: Sequence[str] = ()
     tenant_weights: Mapping[str, int] | None = None
+    queue_rates: Mapping[str, RateLimit] | None = None
+    ageing: int | None = None
 
 
 @attrs.define
@@ -109,10 +118,12 @@ class ClaimReply:
     """The jobs claimed, in claim order.
 
     ``more``: the limit (or ``within_reach``) was hit, so there may be more ready jobs.
-    ``next_due``: the earliest instant at which a job that is scheduled now falls due, or ``None``.
-    ``held``: a job in a lane could have been claimed by its due instant and ``expire_on``, but was
-    not, so that it is worth while to claim again when a lease was let go of. ``in_lanes``: some of the
-    jobs are in lanes.
+    ``next_due``: the earliest instant at which a job that is scheduled now falls due, or ``None``; or,
+    unless there may be ``more``, that from which a job may start that was met and refused for want of a
+    token, if it is earlier.
+    ``held``: a job in a lane that leases occupy could have been claimed by its due instant and
+    ``expire_on``, but was not, so that it is worth while to claim again when a lease was let go of.
+    ``in_lanes``: some of the jobs are in lanes.
     """
 
     jobs: Sequence[ClaimedJob]
@@ -306,8 +317,8 @@ class Find:
     ``tags_any`` wants one of the tags at least, ``tags_all`` all of them; ``metadata`` wants each
     key to have that (JSON) value; ``created_after`` is inclusive, ``created_before`` exclusive.
     ``parent`` is a job or batch that a job waited for, or still waits for, ``batch`` the one that
-    it belongs to. ``workers`` and ``concurrency_keys`` are those that jobs were
-    enqueued with.
+    it belongs to. ``workers``, ``concurrency_keys`` and ``rate_keys`` are those that jobs were enqueued
+    with.
     Reply: `Found`, at most ``limit`` jobs, each with the last record of its history at most.
     """
 
@@ -319,6 +330,7 @@ class Find:
     tenants: frozenset[str] = frozenset()
     workers: frozenset[str] = frozenset()
     concurrency_keys: frozenset[str] = frozenset()
+    rate_keys: frozenset[str] = frozenset()
     tags_any: frozenset[str] = frozenset()
     tags_all: frozenset[str] = frozenset()
     schedule_name: str | None = None
@@ -409,6 +421,7 @@ Query = (
     | Pauses
     | ReadLog
     | PastRuns
+    | Buckets
 )
 QueryReply = (
     Found
@@ -421,4 +434,5 @@ QueryReply = (
     | LogFound
     | RunsFound
     | PausesFound
+    | BucketsFound
 )

@@ -51,6 +51,7 @@ from ..messages import (
     WriteReply,
 )
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
+from ..rate_messages import Buckets, BucketsFound
 from ..report_messages import LogFound, ReadLog, Report
 from ..retention_messages import Prune, Pruned
 from ..run_messages import PastRuns, RunsFound
@@ -63,6 +64,7 @@ from .figures import newest, tally
 from .index import ENDED, Index
 from .leases import cancel_requests, note_cancel, renew_held, stranded
 from .pauses import PauseShelf
+from .rates import RateShelf
 from .reports import ReportShelf
 from .retention import old_jobs
 from .runs import past_runs
@@ -95,6 +97,7 @@ class MemoryStorage(ImmediateStorage):
         self._sequence = 0
         self._schedules = ScheduleShelf(self._jobs)
         self._pauses = PauseShelf()
+        self._rates = RateShelf()
         self._reports = ReportShelf(self._index.processing)
         self._nodes: dict[str, trio.Event] = {}
         """Each node's news: set when somebody wrote since it last looked."""
@@ -150,6 +153,8 @@ class MemoryStorage(ImmediateStorage):
     async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
+    @overload
+    async def read(self, query: Buckets) -> BucketsFound: ...
     async def read(self, query: Query) -> QueryReply:
         await trio.lowlevel.checkpoint()
         match query:
@@ -169,6 +174,8 @@ class MemoryStorage(ImmediateStorage):
                 return DependentJobs(self._awaited.decidable(query))
             case Batches():
                 return BatchesFound(self._shelf.find(query))
+            case Buckets():
+                return self._rates.find(query)
             case Pauses():
                 return self._pauses.find(query, self._index.processing.values())
             case ReadLog():
@@ -268,9 +275,12 @@ class MemoryStorage(ImmediateStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
         index = self._index
         index.look_at(claim.now)
+        self._rates.begin(claim, may_have_keys=bool(index.lanes))
         found = self._claimable(claim)
         spent = ((job.attempt, job.request.max_attempts) for job in found)
         reach = len(found) if len(found) <= claim.free else within_reach(spent, claim.free)
+        if self._rates.now is not None:
+            reach = min(reach, self._rates.startable(found, claim.free))
         for job in found[reach:]:
             index.put_back(job)
         if claim.tenant_weights is not None:
@@ -292,10 +302,13 @@ class MemoryStorage(ImmediateStorage):
             jobs.append(ClaimedJob(request, job.attempt, job.version, state.due, node, now))
         first = index.scheduled.first()
         of_lanes = index.note_leases(found[:reach], node, now)
-        return ClaimReply(jobs, more, None if first is None else first[0], *of_lanes)
+        reply = ClaimReply(jobs, more, None if first is None else first[0], *of_lanes)
+        if self._rates.now is not None:
+            self._rates.spend(reply, now)
+        return reply
 
     def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
-        return claimable(self._index, self._pauses, claim)
+        return claimable(self._index, self._pauses, claim, self._rates.now)
 
     def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | GustoError:
         job = self._jobs.get(commit.job_id)

@@ -54,6 +54,7 @@ from ..messages import (
     WriteReply,
 )
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
+from ..rate_messages import Buckets, BucketsFound
 from ..report_messages import LogFound, ReadLog, Report
 from ..retention_messages import Prune, Pruned
 from ..run_messages import PastRuns, RunsFound
@@ -92,6 +93,11 @@ def no_pauses() -> NotSupported:
     )
 
 
+def no_rates() -> NotSupported:
+    """What is answered to whoever wants to limit a rate."""
+    return NotSupported("rate limits", "", "leave them out, or use another storage for these jobs")
+
+
 logger = logging.getLogger("trio_gusto.storage.provider")
 
 SKIPPED = 30_000_000
@@ -123,6 +129,7 @@ class ProviderStorage(Storage, Generic[R]):
     decides_retries = True
     keeps_reports = False
     keeps_children = False
+    keeps_rates = False
 
     def __init__(
         self,
@@ -206,6 +213,8 @@ class ProviderStorage(Storage, Generic[R]):
         self._ledger.refuse_known(insert.requests)
         if any(request.details and request.details.callback for request in insert.requests):
             raise NotSupported("callbacks", "SupportsContinuations")
+        if any(request.details and request.details.rate_limit for request in insert.requests):
+            raise no_rates()
         if any(lane_of(request) is not None for request in insert.requests):
             raise NotSupported("named workers and concurrency keys", "SupportsWorkers")
         for state in insert.states:
@@ -240,6 +249,8 @@ class ProviderStorage(Storage, Generic[R]):
             raise NotSupported("storing several jobs at once", "SupportsStoreMany")
 
     async def _claim(self, claim: ClaimDue) -> ClaimReply:
+        if claim.queue_rates is not None:
+            raise no_rates()
         ledger = self._ledger
         ledger.let_go_of_held(claim.now)
         if claim.limit <= 0:  # providers are never asked for nothing, which may mean much to them
@@ -332,6 +343,8 @@ class ProviderStorage(Storage, Generic[R]):
     async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
+    @overload
+    async def read(self, query: Buckets) -> BucketsFound: ...
     async def read(self, query: Query) -> QueryReply:
         """Answer from what this process knows; the rest is asked of a `SupportsQueries`.
 
@@ -372,6 +385,8 @@ class ProviderStorage(Storage, Generic[R]):
                 raise NotSupported("batches", "SupportsBatches")
             case Pauses():
                 raise no_pauses()
+            case Buckets():
+                raise no_rates()
 
     def _cancels(self, node: str) -> Sequence[tuple[JobId, str]]:
         return [

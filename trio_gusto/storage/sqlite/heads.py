@@ -16,11 +16,9 @@ from typing import Any
 
 import orjson
 
+from ...model.order import Place
 from ..messages import ClaimDue
 from .ready import CANDIDATE, LANE_READY, TAKEABLE, Candidate
-
-Place = tuple[int, int, int]
-"""The negated priority, the due instant and the sequence: claim order."""
 
 _NOTE = (
     "INSERT INTO lane_head SELECT queue, lane, -priority, due, seq FROM job "
