@@ -21,7 +21,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
-from property_tests.rate_agreement import AgeingAgreement, RateAgreement, obeys
+from property_tests.rate_agreement import (
+    AgeingAgreement,
+    FairRateAgreement,
+    RateAgreement,
+    obeys,
+)
 from tests.storage.broken_rates import (
     ClaimsAheadOfExecutors,
     IgnoresAgeing,
@@ -79,8 +84,13 @@ class SqliteAgeing(AgeingAgreement):
         return SqliteStorage(path, synchronous="NORMAL")
 
 
+class SqliteFairRates(FairRateAgreement):
+    def make_storage(self, path: Path) -> Storage:
+        return SqliteStorage(path, synchronous="NORMAL")
+
+
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("machine", [SqliteRates, SqliteAgeing])
+@pytest.mark.parametrize("machine", [SqliteRates, SqliteAgeing, SqliteFairRates])
 def test_two_storages_agree_about_rates(machine: type[RateAgreement]) -> None:
     run_state_machine_as_test(machine)
 

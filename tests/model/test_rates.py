@@ -108,8 +108,12 @@ def test_a_clock_that_was_set_back_finds_the_bucket_empty() -> None:
     assert first_start(mended, SECOND, A_SECOND) == SECOND
 
 
+def nothing(_name: str) -> None:
+    return None
+
+
 def admission(rates: Rates) -> Admission:
-    return Admission(Lanes({}.get), rates)
+    return Admission(Lanes(nothing), rates)
 
 
 def test_a_job_takes_a_token_of_its_queue_and_of_its_key_or_of_neither() -> None:
@@ -146,8 +150,8 @@ def test_an_empty_queue_closes_no_lane() -> None:
 
 
 def test_none_that_takes_a_token_is_put_behind_another() -> None:
-    rates = Rates({}.get, 0, None)
-    claim = Admission(Lanes({}.get, depth=2), rates)
+    rates = Rates(nothing, 0, None)
+    claim = Admission(Lanes(nothing, depth=2), rates)
     assert claim.admit("a", "worker smtp", 1, None, spends_last=False)
     assert not claim.admit("a", "worker smtp", 1, ("k", A_SECOND), spends_last=False)
     assert rates.next_start is None, "it is its lane that it waits for"

@@ -66,16 +66,14 @@ class RateLimit:
     count: int
     per: timedelta
     burst: int
+    period: int = attrs.field(repr=False, eq=False)
+    """``per`` in microseconds."""
 
     def __init__(self, count: int, per: float | timedelta, burst: int | None = None) -> None:
         object.__setattr__(self, "count", _whole("count", count))
         object.__setattr__(self, "per", _period(per))
+        object.__setattr__(self, "period", to_duration(self.per))
         object.__setattr__(self, "burst", _whole("burst", count if burst is None else burst))
-
-    @property
-    def period(self) -> int:
-        """``per`` in microseconds."""
-        return to_duration(self.per)
 
     def __str__(self) -> str:
         told = f"{self.count} in {self.per.total_seconds():g} s"

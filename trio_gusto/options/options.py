@@ -201,7 +201,7 @@ class Options:
     )
     """Seconds that a job has to be due for to count as one step of priority higher, so that jobs of low
     priority do not starve. ``None``: the highest priority always goes first. Say the same in every
-    process."""
+    process. Not together with ``tenant_order="fair"``."""
 
     lease: float = attrs.field(default=60.0, converter=_seconds, validator=_duration(1, DAY))
     """Seconds that a claimed job is this process's without renewal; renewed every third of it.
@@ -279,6 +279,13 @@ class Options:
                 "tenant_weights",
                 dict(self.tenant_weights),
                 "tenants have turns only with tenant_order='fair'; give that, too, or leave this out",
+            )
+        if self.priority_ageing is not None and self.tenant_order == "fair":
+            raise OptionsError(
+                "priority_ageing",
+                self.priority_ageing,
+                "with tenant_order='fair' tenants take turns at each priority, and ageing makes one line of "
+                "all priorities; leave one of them out",
             )
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, TypedDict, cast
 
 import orjson
@@ -91,7 +92,11 @@ def rate_to_json(limit: RateLimit) -> list[int]:
 
 def rate_from_json(values: Sequence[int]) -> RateLimit:
     """The inverse of `rate_to_json`."""
-    count, period, burst = values
+    return _rate_limit(*values)
+
+
+@lru_cache  # a claim reads few different ones often
+def _rate_limit(count: int, period: int, burst: int) -> RateLimit:
     return RateLimit(count, timedelta(microseconds=period), burst)
 
 
