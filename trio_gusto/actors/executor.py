@@ -33,10 +33,11 @@ from .context import node_context
 from .entrance import Entrance
 from .isolation import drive, is_real_interrupt, step
 from .judge import Judge
+from .lease import Lease, NewJob, Slot
 from .parents import Parents, has_parents
 from .probe import Probe
 from .reports import Reports
-from .roster import Lease, NewJob, Roster, Slot
+from .roster import Roster
 from .settler import Settler
 from .workplace import Station, Workplace
 

@@ -23,8 +23,9 @@ from ..model.pauses import StoredPause
 from ..options import Options
 from ..storage.messages import CancelRequests, Renew
 from .desk import StorageDesk
+from .lease import Cause, Lease
 from .probe import Probe
-from .roster import Cause, Lease, Roster
+from .roster import Roster
 from .settler import Settler
 from .watchdog import Watchdog
 

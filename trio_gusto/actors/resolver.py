@@ -26,9 +26,9 @@ from ..model.lifecycle import Settlement
 from ..model.states import Ready, Scheduled
 from ..storage.dependency_messages import Dependents
 from ..storage.messages import Commit, Committed
+from .alarm import Alarm
 from .desk import StorageDesk
 from .probe import Probe
-from .roster import Alarm
 from .waiters import Waiters
 
 logger = logging.getLogger("trio_gusto")

@@ -38,9 +38,10 @@ from ..storage.messages import (
     Inserted,
 )
 from .desk import Reply, StorageDesk, StoreLetter
+from .lease import Cause, Lease, NewJob
 from .probe import Probe
 from .reports import Reports
-from .roster import Cause, Lease, NewJob, Roster
+from .roster import Roster
 from .waiters import Waiters
 
 logger = logging.getLogger("trio_gusto")

@@ -28,9 +28,10 @@ from ..options import Options
 from ..storage.batch_messages import Discard
 from ..storage.messages import Commit, Committed, Stranded
 from ..storage.retention_messages import Prune
+from .alarm import Alarm
 from .desk import StorageDesk
 from .probe import Probe
-from .roster import Alarm, Roster
+from .roster import Roster
 from .settler import Settler
 from .waiters import Waiters
 

@@ -26,8 +26,9 @@ from ..model.instants import MICROSECONDS, to_datetime
 from ..options import Options
 from ..storage.messages import Renew
 from .desk import StorageDesk
+from .lease import Lease
 from .probe import Probe
-from .roster import Lease, Roster
+from .roster import Roster
 
 logger = logging.getLogger("trio_gusto")
 
