@@ -8,12 +8,12 @@ import attrs
 
 from ..actors.desk import StorageDesk
 from ..model.errors import NotSupported
-from ..model.explaining import MOST_NAMED
 from ..model.explanation import Surroundings
 from ..model.ids import JobId
 from ..model.job import StoredJob
 from ..model.lanes import lane_of
 from ..model.pauses import StoredPause, covered
+from ..model.reasons.words import MOST_NAMED
 from ..model.states import JobState, Processing, Ready, Waiting
 from ..storage.batch_messages import Batches
 from ..storage.messages import Find, Get, Stranded
