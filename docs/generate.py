@@ -27,6 +27,8 @@ from trio_gusto.model import errors, facts, lifecycle, outcomes, states
 from trio_gusto.storage import (
     batch_messages,
     dependency_messages,
+    finding_messages,
+    lease_messages,
     messages,
     pause_messages,
     report_messages,
@@ -272,7 +274,9 @@ def message_page() -> str:
         return "\n\n".join([f"### {cls.__name__}", prose(cls), "\n".join(fields)]).rstrip()
 
     first_queries: dict[ModuleType, type | None] = {
-        messages: messages.Get,
+        messages: None,
+        lease_messages: lease_messages.Stranded,
+        finding_messages: finding_messages.Get,
         retention_messages: None,
         schedule_messages: schedule_messages.FindSchedules,
         batch_messages: batch_messages.Batches,

@@ -33,6 +33,8 @@ from trio_gusto.model.states import (
 from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
+from trio_gusto.storage.finding_messages import Tally
+from trio_gusto.storage.lease_messages import RequestCancel, Stranded
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -42,9 +44,6 @@ from trio_gusto.storage.messages import (
     Conflict,
     Insert,
     Inserted,
-    RequestCancel,
-    Stranded,
-    Tally,
     Write,
 )
 from trio_gusto.storage.retention_messages import Prune

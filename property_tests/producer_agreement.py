@@ -34,14 +34,8 @@ from trio_gusto.model.states import (
 )
 from trio_gusto.model.uniqueness import OnConflict, key_of
 from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
-from trio_gusto.storage.messages import (
-    Commit,
-    Committed,
-    Completions,
-    Conflict,
-    Insert,
-    RequestCancel,
-)
+from trio_gusto.storage.lease_messages import RequestCancel
+from trio_gusto.storage.messages import Commit, Committed, Completions, Conflict, Insert
 
 DETAILS = {
     "x": Details(ref_id="x", tags=("x",), metadata={"n": 1, "t": True}),

@@ -21,7 +21,8 @@ from trio_gusto.model.schedule import (
     resume,
 )
 from trio_gusto.model.triggers import Every, EveryAfter, cron
-from trio_gusto.storage.messages import Commit, Committed, Conflict, Find
+from trio_gusto.storage.finding_messages import Find
+from trio_gusto.storage.messages import Commit, Committed, Conflict
 from trio_gusto.storage.schedule_messages import (
     FindSchedules,
     KeptSchedule,

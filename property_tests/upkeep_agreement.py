@@ -22,11 +22,8 @@ from trio_gusto.model.states import (
     Processing,
     Waiting,
 )
-from trio_gusto.storage.messages import (
-    Insert,
-    Stranded,
-    StrandedJobs,
-)
+from trio_gusto.storage.lease_messages import Stranded, StrandedJobs
+from trio_gusto.storage.messages import Insert
 from trio_gusto.storage.retention_messages import Prune, Pruned
 
 

@@ -24,6 +24,7 @@ from trio_gusto.model.states import (
     Completed,
     Processing,
 )
+from trio_gusto.storage.lease_messages import Renew, Renewed
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -31,8 +32,6 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
-    Renew,
-    Renewed,
 )
 
 LEASE = 8

@@ -21,7 +21,7 @@ from ..model.job import StoredJob
 from ..model.lifecycle import ParentsEnded, advance
 from ..model.schedule import Overlap
 from ..model.states import Ready, Scheduled, Waiting
-from ..storage.messages import Get
+from ..storage.finding_messages import Get
 from ..storage.schedule_messages import FindSchedules, HeldJob
 from .canceller import Canceller
 from .desk import StorageDesk

@@ -26,7 +26,8 @@ from ..model.retention import Cut, Retention
 from ..model.states import Processing, Ready
 from ..options import Options
 from ..storage.batch_messages import Discard
-from ..storage.messages import Commit, Committed, Stranded
+from ..storage.lease_messages import Stranded
+from ..storage.messages import Commit, Committed
 from ..storage.retention_messages import Prune
 from .alarm import Alarm
 from .desk import StorageDesk

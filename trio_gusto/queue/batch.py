@@ -22,7 +22,8 @@ from ..model.lifecycle import admit
 from ..model.states import JobState, State, Waiting
 from ..options.values import texts
 from ..storage.batch_messages import Batches, InsertBatch
-from ..storage.messages import Find, Insert
+from ..storage.finding_messages import Find
+from ..storage.messages import Insert
 from .call import Call, checked
 from .conditions import On, condition_of, with_parents
 from .ref import JobRef, unhappy

@@ -32,7 +32,8 @@ from ..model.lifecycle import CalledOff, admit, advance
 from ..model.states import Cancelled, Processing, Ready, Scheduled, State
 from ..model.uniqueness import has_keys
 from ..storage.beside import is_durable
-from ..storage.messages import Commit, Committed, Get, Insert
+from ..storage.finding_messages import Get
+from ..storage.messages import Commit, Committed, Insert
 from .batching import Batching
 from .call import Call, checked
 from .continuing import Continuing

@@ -16,7 +16,8 @@ from ..model.pauses import StoredPause, covered
 from ..model.reasons.words import MOST_NAMED
 from ..model.states import JobState, Processing, Ready, Waiting
 from ..storage.batch_messages import Batches
-from ..storage.messages import Find, Get, Stranded
+from ..storage.finding_messages import Find, Get
+from ..storage.lease_messages import Stranded
 from ..storage.pause_messages import Pauses
 from ..storage.schedule_messages import FindSchedules
 from .ears import Ears

@@ -23,9 +23,17 @@ from ...model.states import AWAITING, AwaitingCallback, Processing, Ready, Waiti
 from ...model.uniqueness import Replacement, stored_requests
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
 from ..dependency_messages import DependentJobs, Dependents
-from ..messages import (
+from ..finding_messages import Find, Found, Get, Tallied, Tally
+from ..lease_messages import (
     CancelRequests,
     CancelsAsked,
+    Renew,
+    Renewed,
+    RequestCancel,
+    Stranded,
+    StrandedJobs,
+)
+from ..messages import (
     ClaimDue,
     ClaimReply,
     Commit,
@@ -33,20 +41,10 @@ from ..messages import (
     Complete,
     Completions,
     Conflict,
-    Find,
-    Found,
-    Get,
     Insert,
     Inserted,
     Query,
     QueryReply,
-    Renew,
-    Renewed,
-    RequestCancel,
-    Stranded,
-    StrandedJobs,
-    Tallied,
-    Tally,
     Write,
     WriteReply,
 )

@@ -26,9 +26,17 @@ from ...model.states import Ready, Scheduled, Waiting
 from ...model.uniqueness import has_keys
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
 from ..dependency_messages import DependentJobs, Dependents
-from ..messages import (
+from ..finding_messages import Find, Found, Get, Tallied, Tally
+from ..lease_messages import (
     CancelRequests,
     CancelsAsked,
+    Renew,
+    Renewed,
+    RequestCancel,
+    Stranded,
+    StrandedJobs,
+)
+from ..messages import (
     ClaimDue,
     ClaimReply,
     Commit,
@@ -36,20 +44,10 @@ from ..messages import (
     Complete,
     Completions,
     Conflict,
-    Find,
-    Found,
-    Get,
     Insert,
     Inserted,
     Query,
     QueryReply,
-    Renew,
-    Renewed,
-    RequestCancel,
-    Stranded,
-    StrandedJobs,
-    Tallied,
-    Tally,
     Write,
     WriteReply,
 )

@@ -12,15 +12,9 @@ from ...model.outcomes import Succeeded
 from ...model.states import AwaitingCallback, Failed, JobState, Ready, State, Waiting
 from ...model.uniqueness import OnConflict
 from ...storage.batch_messages import InsertBatch
-from ...storage.messages import (
-    Commit,
-    Committed,
-    Insert,
-    Inserted,
-    RequestCancel,
-    Stranded,
-    Tally,
-)
+from ...storage.finding_messages import Tally
+from ...storage.lease_messages import RequestCancel, Stranded
+from ...storage.messages import Commit, Committed, Insert, Inserted
 from ...storage.retention_messages import Prune, Pruned
 from .batching import new_batch
 from .depending import ask, follow, of
