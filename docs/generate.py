@@ -23,7 +23,7 @@ import trio_gusto
 from trio_gusto import HandlerOptions, JobOptions, Options, ScheduleOptions, ServiceError
 from trio_gusto.cli import exits
 from trio_gusto.cli.main import commands
-from trio_gusto.model import errors, facts, lifecycle, outcomes, states
+from trio_gusto.model import errors, facts, happenings, lifecycle, outcomes, states
 from trio_gusto.storage import (
     batch_messages,
     dependency_messages,
@@ -361,9 +361,9 @@ def transitions() -> str:
     return table(["a job that is", "takes", "and is then"], rows)
 
 
-def happenings() -> str:
+def happening_rows() -> str:
     kinds = {happening for _, happening in lifecycle.TRANSITIONS}
-    known = [cls for cls in (*classes_of(lifecycle), *classes_of(outcomes)) if cls in kinds]
+    known = [cls for cls in (*classes_of(happenings), *classes_of(outcomes)) if cls in kinds]
     rows = [[code(cls.__name__), cell(prose(cls))] for cls in known]
     return table(["happening", "meaning"], rows)
 
@@ -380,7 +380,7 @@ def filled(page: str, made_parts: Mapping[str, str]) -> str:
 
 
 def lifecycle_page() -> str:
-    parts = {"transitions": transitions(), "happenings": happenings()}
+    parts = {"transitions": transitions(), "happenings": happening_rows()}
     return filled("explanation/lifecycle.md", parts)
 
 

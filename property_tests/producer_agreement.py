@@ -15,16 +15,10 @@ from property_tests.recount import (
 )
 from trio_gusto.model.dependencies import resolve
 from trio_gusto.model.errors import DuplicateJob
+from trio_gusto.model.happenings import CalledOff, RetriedByHand, Settlement
 from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import Details, JobRequest, StoredJob
-from trio_gusto.model.lifecycle import (
-    CalledOff,
-    RetriedByHand,
-    Settlement,
-    admit,
-    advance,
-    may,
-)
+from trio_gusto.model.lifecycle import admit, advance, may
 from trio_gusto.model.states import (
     Condition,
     JobState,

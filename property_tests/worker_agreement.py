@@ -14,11 +14,9 @@ from property_tests.recount import (
     claimable,
 )
 from property_tests.strategies import outcomes
+from trio_gusto.model.happenings import Ending
 from trio_gusto.model.job import ClaimedJob
-from trio_gusto.model.lifecycle import (
-    Ending,
-    settle,
-)
+from trio_gusto.model.lifecycle import settle
 from trio_gusto.model.outcomes import Outcome
 from trio_gusto.model.states import (
     Completed,

@@ -12,10 +12,11 @@ from typing import Any
 from ..clock import Clock
 from ..model.errors import GustoError, UnknownJob
 from ..model.facts import JobFinished, JobReleased, JobRetriedByHand
+from ..model.happenings import CalledOff, ParentsEnded, RetriedByHand, Settlement
 from ..model.ids import JobId, to_uuid
 from ..model.instants import to_datetime
 from ..model.job import StoredJob
-from ..model.lifecycle import CalledOff, ParentsEnded, RetriedByHand, Settlement, advance, may
+from ..model.lifecycle import advance, may
 from ..model.states import AwaitingCallback, Processing, Ready, Scheduled
 from ..storage.finding_messages import Get
 from ..storage.lease_messages import RequestCancel

@@ -16,9 +16,10 @@ import trio
 
 from ..clock import Clock
 from ..model.errors import GustoError, UnknownJob
+from ..model.happenings import ParentsEnded
 from ..model.ids import JobId, to_uuid
 from ..model.job import StoredJob
-from ..model.lifecycle import ParentsEnded, advance
+from ..model.lifecycle import advance
 from ..model.schedule import Overlap
 from ..model.states import Ready, Scheduled, Waiting
 from ..storage.finding_messages import Get

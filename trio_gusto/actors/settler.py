@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from ..clock import Clock
 from ..model.errors import GustoError
 from ..model.facts import JobAwaitsCallback, JobFinished, JobRetrying, LeaseRefused
+from ..model.happenings import Ending
 from ..model.ids import JobId, to_uuid
 from ..model.instants import to_datetime
-from ..model.lifecycle import Ending, complete, settle
+from ..model.lifecycle import complete, settle
 from ..model.outcomes import (
     RETURNED,
     AttemptCancelled,

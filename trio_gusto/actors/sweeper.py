@@ -16,11 +16,12 @@ from ..clock import Clock
 from ..model.attempts import claimed_again
 from ..model.errors import GustoError
 from ..model.facts import JobFinished, LeaseExpired
+from ..model.happenings import Ending, Overdue, Settlement
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
 from ..model.job import StoredJob
 from ..model.lanes import lane_of
-from ..model.lifecycle import Ending, Overdue, Settlement, advance, settle
+from ..model.lifecycle import advance, settle
 from ..model.outcomes import Lost
 from ..model.retention import Cut, Retention
 from ..model.states import Processing, Ready

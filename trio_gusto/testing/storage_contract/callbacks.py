@@ -5,9 +5,10 @@ from __future__ import annotations
 import attrs
 
 from ...model.dependencies import resolve
+from ...model.happenings import CalledOff, Ending, RetriedByHand
 from ...model.ids import JobId, to_uuid
 from ...model.job import ClaimedJob, Details, JobRequest, StoredJob
-from ...model.lifecycle import CalledOff, Ending, RetriedByHand, advance, settle
+from ...model.lifecycle import advance, settle
 from ...model.outcomes import Succeeded
 from ...model.states import AwaitingCallback, Failed, JobState, Ready, State, Waiting
 from ...model.uniqueness import OnConflict
