@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -11,24 +11,17 @@ from ..model.pauses import StoredPause
 from ..storage.messages import ClaimDue
 from .desk import Reply, StoreLetter
 
-
-class Claimant(Protocol):
-    """Whoever claims: the poller."""
-
-    def claim(self) -> ClaimDue:
-        """What to claim now."""
-
-    def answered(self, claim: ClaimLetter, reply: Reply) -> None:
-        """The storage has answered."""
+if TYPE_CHECKING:
+    from .poller import Poller
 
 
 class ClaimLetter(StoreLetter):
     """A claim. What it asks for is said when it goes to the storage, and covers all before it."""
 
-    __slots__ = ("_claimant", "asked_at", "is_for_more", "is_sealed", "pauses", "told_at")
+    __slots__ = ("_poller", "asked_at", "is_for_more", "is_sealed", "pauses", "told_at")
 
-    def __init__(self, claimant: Claimant) -> None:
-        self._claimant = claimant
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
         self.told_at = self.asked_at = trio.current_time()
         self.is_sealed = False
         self.pauses: Sequence[StoredPause] = ()
@@ -40,8 +33,8 @@ class ClaimLetter(StoreLetter):
         """The claim, as of now."""
         self.is_sealed = True
         self.asked_at = trio.current_time()
-        return self._claimant.claim()
+        return self._poller.claim()
 
     def deliver(self, reply: Reply) -> None:
-        """Hand the reply to who claims."""
-        self._claimant.answered(self, reply)
+        """Hand the reply to the poller."""
+        self._poller.answered(self, reply)

@@ -17,13 +17,12 @@ import trio
 
 from ..clock import Clock
 from ..model.errors import GustoError
-from ..model.facts import JobClaimed
-from ..model.ids import to_uuid
-from ..model.instants import MICROSECONDS, to_datetime
+from ..model.instants import MICROSECONDS
 from ..model.pauses import StoredPause, covered
 from ..options import Options
 from ..storage.messages import ClaimDue, ClaimReply
 from ..storage.pause_messages import HeardPauses
+from .announcements import job_claimed
 from .claim_letter import ClaimLetter
 from .desk import HeededLetter, Reply, StorageDesk
 from .lease import Cause, Lease, fence_after
@@ -277,7 +276,8 @@ class Poller:
             self._roster.stand_in_lanes(leases)
         self._roster.watch(fence)
         if self._probe.listening:
-            self._announce(reply)
+            for job in reply.jobs:
+                self._probe.announce(job_claimed(job))
         return leases
 
     def _give_back(self, leases: Sequence[Lease]) -> None:
@@ -292,19 +292,6 @@ class Poller:
                 await self._probe.gate.pass_through("job_claimed", lease.claimed)
         if self._probe.watches("batch_start"):
             await self._probe.gate.pass_through("batch_start", leases[0].batch)
-
-    def _announce(self, reply: ClaimReply) -> None:
-        for job in reply.jobs:
-            self._probe.announce(
-                JobClaimed(
-                    at=to_datetime(job.claimed_at),
-                    job_id=to_uuid(job.request.id),
-                    name=job.request.name,
-                    queue=job.request.queue,
-                    attempt=job.attempt,
-                    node_id=job.node,
-                )
-            )
 
     async def _rest(self) -> None:
         """Sleep until there is news, or something falls due, or it is time for the safety poll."""
