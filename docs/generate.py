@@ -23,10 +23,12 @@ import trio_gusto
 from trio_gusto import HandlerOptions, JobOptions, Options, ScheduleOptions, ServiceError
 from trio_gusto.cli import exits
 from trio_gusto.cli.main import commands
-from trio_gusto.model import errors, facts, lifecycle, outcomes, states
+from trio_gusto.model import errors, facts, happenings, lifecycle, outcomes, states
 from trio_gusto.storage import (
     batch_messages,
     dependency_messages,
+    finding_messages,
+    lease_messages,
     messages,
     pause_messages,
     rate_messages,
@@ -273,7 +275,9 @@ def message_page() -> str:
         return "\n\n".join([f"### {cls.__name__}", prose(cls), "\n".join(fields)]).rstrip()
 
     first_queries: dict[ModuleType, type | None] = {
-        messages: messages.Get,
+        messages: None,
+        lease_messages: lease_messages.Stranded,
+        finding_messages: finding_messages.Get,
         retention_messages: None,
         schedule_messages: schedule_messages.FindSchedules,
         batch_messages: batch_messages.Batches,
@@ -359,9 +363,9 @@ def transitions() -> str:
     return table(["a job that is", "takes", "and is then"], rows)
 
 
-def happenings() -> str:
+def happening_rows() -> str:
     kinds = {happening for _, happening in lifecycle.TRANSITIONS}
-    known = [cls for cls in (*classes_of(lifecycle), *classes_of(outcomes)) if cls in kinds]
+    known = [cls for cls in (*classes_of(happenings), *classes_of(outcomes)) if cls in kinds]
     rows = [[code(cls.__name__), cell(prose(cls))] for cls in known]
     return table(["happening", "meaning"], rows)
 
@@ -378,7 +382,7 @@ def filled(page: str, made_parts: Mapping[str, str]) -> str:
 
 
 def lifecycle_page() -> str:
-    parts = {"transitions": transitions(), "happenings": happenings()}
+    parts = {"transitions": transitions(), "happenings": happening_rows()}
     return filled("explanation/lifecycle.md", parts)
 
 

@@ -23,17 +23,9 @@ from trio_gusto.model.states import (
     Ready,
 )
 from trio_gusto.storage.dependency_messages import Dependents
-from trio_gusto.storage.messages import (
-    CancelRequests,
-    Commit,
-    Find,
-    Get,
-    Renew,
-    RequestCancel,
-    Stranded,
-    Tally,
-    Write,
-)
+from trio_gusto.storage.finding_messages import Find, Get, Tally
+from trio_gusto.storage.lease_messages import CancelRequests, Renew, RequestCancel, Stranded
+from trio_gusto.storage.messages import Commit, Write
 
 CRITERIA: list[dict[str, Any]] = [
     {},

@@ -25,7 +25,9 @@ from trio_gusto.storage.batch_messages import (
     Stage,
     Staged,
 )
-from trio_gusto.storage.messages import Find, Insert, Inserted, Stranded, StrandedJobs
+from trio_gusto.storage.finding_messages import Find
+from trio_gusto.storage.lease_messages import Stranded, StrandedJobs
+from trio_gusto.storage.messages import Insert, Inserted
 
 few = st.integers(0, 6)
 picks = st.integers(0, 30)

@@ -23,7 +23,7 @@ from property_tests.waiting_rules import WaitingRules
 from trio_gusto import Gusto, JobFilter, JobQueue, Options, fixed
 from trio_gusto.model.errors import BatchError
 from trio_gusto.model.ids import JobId, to_job_id, to_uuid
-from trio_gusto.queue.batch import OpenBatch
+from trio_gusto.queue.open_batch import OpenBatch
 from trio_gusto.storage.messages import Write
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import VirtualClock

@@ -16,9 +16,10 @@ from property_tests.recount import ALL, claimable
 from trio_gusto.model.batch import BatchRequest
 from trio_gusto.model.dependencies import Dependent, resolve
 from trio_gusto.model.errors import DuplicateJob, UnknownJob
+from trio_gusto.model.happenings import CalledOff, Ending, RetriedByHand
 from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import AttemptRecord, ClaimedJob, Details, JobRequest, StoredJob
-from trio_gusto.model.lifecycle import CalledOff, Ending, RetriedByHand, admit, advance, may, settle
+from trio_gusto.model.lifecycle import admit, advance, may, settle
 from trio_gusto.model.outcomes import AttemptOutcome, Succeeded
 from trio_gusto.model.states import (
     AwaitingCallback,
@@ -33,6 +34,8 @@ from trio_gusto.model.states import (
 from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
+from trio_gusto.storage.finding_messages import Tally
+from trio_gusto.storage.lease_messages import RequestCancel, Stranded
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -42,9 +45,6 @@ from trio_gusto.storage.messages import (
     Conflict,
     Insert,
     Inserted,
-    RequestCancel,
-    Stranded,
-    Tally,
     Write,
 )
 from trio_gusto.storage.retention_messages import Prune

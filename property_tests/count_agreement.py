@@ -36,14 +36,13 @@ from trio_gusto.model.states import (
     State,
     Waiting,
 )
+from trio_gusto.storage.finding_messages import Get, Tally
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
     Commit,
     Complete,
-    Get,
     Insert,
-    Tally,
     Write,
     WriteReply,
 )

@@ -16,7 +16,7 @@ from property_tests.world import Door, World
 from trio_gusto import Trigger, UnknownSchedule, every, every_after
 from trio_gusto.model.errors import BatchError
 from trio_gusto.model.ids import JobId, to_uuid
-from trio_gusto.queue.batch import OpenBatch
+from trio_gusto.queue.open_batch import OpenBatch
 
 On = Literal["success", "failure", "finish"]
 

@@ -26,7 +26,8 @@ from trio_gusto.model.states import (
     Scheduled,
     State,
 )
-from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Find, Insert
+from trio_gusto.storage.finding_messages import Find
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Insert
 from trio_gusto.storage.pause_messages import LiftPauses, Pauses, PausesFound, PutPause
 
 LANES = (

@@ -12,7 +12,8 @@ import attrs
 import trio
 
 from trio_gusto import Fail, Gusto, JobQueue, Options, Retry, Snooze, current_job, fixed
-from trio_gusto.storage.messages import Query, Renew, Renewed, Write, WriteReply
+from trio_gusto.storage.lease_messages import Renew, Renewed
+from trio_gusto.storage.messages import Query, Write, WriteReply
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import Fault, FaultyStorage
 

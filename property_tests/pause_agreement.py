@@ -9,7 +9,9 @@ from property_tests.agreement import Agreement
 from property_tests.batch_agreement import queue_names
 from property_tests.recount import is_held, worker_of
 from trio_gusto.model.states import Processing
-from trio_gusto.storage.messages import CancelRequests, Committed, Find
+from trio_gusto.storage.finding_messages import Find
+from trio_gusto.storage.lease_messages import CancelRequests
+from trio_gusto.storage.messages import Committed
 from trio_gusto.storage.pause_messages import (
     HeardPauses,
     LiftPauses,

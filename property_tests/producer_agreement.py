@@ -15,16 +15,10 @@ from property_tests.recount import (
 )
 from trio_gusto.model.dependencies import resolve
 from trio_gusto.model.errors import DuplicateJob
+from trio_gusto.model.happenings import CalledOff, RetriedByHand, Settlement
 from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import Details, JobRequest, StoredJob
-from trio_gusto.model.lifecycle import (
-    CalledOff,
-    RetriedByHand,
-    Settlement,
-    admit,
-    advance,
-    may,
-)
+from trio_gusto.model.lifecycle import admit, advance, may
 from trio_gusto.model.states import (
     Condition,
     JobState,
@@ -34,14 +28,8 @@ from trio_gusto.model.states import (
 )
 from trio_gusto.model.uniqueness import OnConflict, key_of
 from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
-from trio_gusto.storage.messages import (
-    Commit,
-    Committed,
-    Completions,
-    Conflict,
-    Insert,
-    RequestCancel,
-)
+from trio_gusto.storage.lease_messages import RequestCancel
+from trio_gusto.storage.messages import Commit, Committed, Completions, Conflict, Insert
 
 DETAILS = {
     "x": Details(ref_id="x", tags=("x",), metadata={"n": 1, "t": True}),

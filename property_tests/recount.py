@@ -15,17 +15,9 @@ from trio_gusto.model.pauses import StoredPause
 from trio_gusto.model.states import JobState, Processing, Ready, Scheduled
 from trio_gusto.storage.batch_messages import BatchesFound
 from trio_gusto.storage.dependency_messages import DependentJobs
-from trio_gusto.storage.messages import (
-    CancelsAsked,
-    ClaimDue,
-    ClaimReply,
-    Completions,
-    Find,
-    Found,
-    Get,
-    Renewed,
-    StrandedJobs,
-)
+from trio_gusto.storage.finding_messages import Find, Found, Get
+from trio_gusto.storage.lease_messages import CancelsAsked, Renewed, StrandedJobs
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Completions
 from trio_gusto.storage.pause_messages import PausesFound
 from trio_gusto.storage.storage import Storage
 

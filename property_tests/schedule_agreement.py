@@ -7,9 +7,10 @@ from hypothesis.stateful import rule
 
 from property_tests.agreement import Agreement
 from trio_gusto.actors.cron import _fire
+from trio_gusto.model.happenings import ParentsEnded
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import JobRequest
-from trio_gusto.model.lifecycle import ParentsEnded, advance
+from trio_gusto.model.lifecycle import advance
 from trio_gusto.model.schedule import (
     Coalesce,
     Overlap,
@@ -21,7 +22,8 @@ from trio_gusto.model.schedule import (
     resume,
 )
 from trio_gusto.model.triggers import Every, EveryAfter, cron
-from trio_gusto.storage.messages import Commit, Committed, Conflict, Find
+from trio_gusto.storage.finding_messages import Find
+from trio_gusto.storage.messages import Commit, Committed, Conflict
 from trio_gusto.storage.schedule_messages import (
     FindSchedules,
     KeptSchedule,

@@ -7,9 +7,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from trio_gusto.model.ids import RANDOM_BITS, uuid7
-from trio_gusto.model.job import Job, JobRequest, StoredJob
-from trio_gusto.model.lifecycle import (
+from trio_gusto.model.happenings import (
     CalledOff,
     Claimed,
     Ending,
@@ -18,6 +16,8 @@ from trio_gusto.model.lifecycle import (
     ParentsEnded,
     RetriedByHand,
 )
+from trio_gusto.model.ids import RANDOM_BITS, uuid7
+from trio_gusto.model.job import Job, JobRequest, StoredJob
 from trio_gusto.model.outcomes import (
     AttemptCancelled,
     AttemptFailed,

@@ -18,14 +18,8 @@ from trio_gusto.model.failure import leaves
 from trio_gusto.model.states import Cancelled, Condition, JobState, Processing, Waiting
 from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
 from trio_gusto.storage.dependency_messages import DependentJobs
-from trio_gusto.storage.messages import (
-    Commit,
-    Committed,
-    Conflict,
-    Insert,
-    Inserted,
-    RequestCancel,
-)
+from trio_gusto.storage.lease_messages import RequestCancel
+from trio_gusto.storage.messages import Commit, Committed, Conflict, Insert, Inserted
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 

@@ -36,8 +36,9 @@ from tests.storage.broken_children import (
 )
 from trio_gusto.actors.desk import StoreLetter
 from trio_gusto.actors.settler import Settler
+from trio_gusto.model.happenings import CallbackFailed, Settlement
 from trio_gusto.model.job import StoredJob
-from trio_gusto.model.lifecycle import TRANSITIONS, CallbackFailed, Settlement
+from trio_gusto.model.lifecycle import TRANSITIONS
 from trio_gusto.model.outcomes import Succeeded
 from trio_gusto.model.states import AwaitingCallback, Scheduled
 from trio_gusto.storage.memory import MemoryStorage

@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_gusto import Gusto, JobFilter, JobQueue, JobState, MemoryStorage, Options, call
+from trio_gusto.actors.lease import Slot
 from trio_gusto.actors.poller import Poller
-from trio_gusto.actors.roster import Roster, Slot
+from trio_gusto.actors.roster import Roster
 from trio_gusto.model.failure import leaves
 from trio_gusto.storage.messages import Insert
 from trio_gusto.storage.sqlite import SqliteStorage

@@ -22,20 +22,9 @@ from property_tests.strategies import (
 )
 from trio_gusto.model.attempts import claimed_again
 from trio_gusto.model.errors import IllegalTransition
+from trio_gusto.model.happenings import CalledOff, Claimed, Ending, RetriedByHand, Settlement
 from trio_gusto.model.job import ClaimedJob, JobRequest, StoredJob
-from trio_gusto.model.lifecycle import (
-    TRANSITIONS,
-    CalledOff,
-    Claimed,
-    Ending,
-    RetriedByHand,
-    Settlement,
-    admit,
-    advance,
-    may,
-    settle,
-    within_reach,
-)
+from trio_gusto.model.lifecycle import TRANSITIONS, admit, advance, may, settle, within_reach
 from trio_gusto.model.outcomes import Lost, Outcome, Released, Snoozed, Succeeded
 from trio_gusto.model.queues import shares
 from trio_gusto.model.retry import Exponential, Fixed, RetryState

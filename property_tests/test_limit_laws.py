@@ -25,8 +25,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from property_tests.node import Mortal
 from trio_gusto import Gusto, JobFilter, JobQueue, MemoryStorage, Options, call, fixed
+from trio_gusto.actors.lease import Lease
 from trio_gusto.actors.line import Line
-from trio_gusto.actors.roster import Lease, Roster
+from trio_gusto.actors.roster import Roster
 from trio_gusto.model.failure import leaves
 from trio_gusto.model.lanes import Lanes, Occupancy
 from trio_gusto.storage.memory.index import Index

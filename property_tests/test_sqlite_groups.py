@@ -21,6 +21,7 @@ from trio_gusto.model.states import (
     State,
     Waiting,
 )
+from trio_gusto.storage.lease_messages import Renew, RequestCancel
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -28,8 +29,6 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Insert,
-    Renew,
-    RequestCancel,
     Write,
 )
 from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer

@@ -21,6 +21,7 @@ from trio_gusto.model.lanes import lane_of
 from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
 from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
+from trio_gusto.storage.lease_messages import Renew, Renewed, Stranded, StrandedJobs
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.claiming import claimable
 from trio_gusto.storage.memory.index import lease_of
@@ -34,10 +35,6 @@ from trio_gusto.storage.messages import (
     Completions,
     Conflict,
     Inserted,
-    Renew,
-    Renewed,
-    Stranded,
-    StrandedJobs,
 )
 from trio_gusto.storage.pause_messages import Pauses
 from trio_gusto.storage.retention_messages import Prune, Pruned

@@ -26,6 +26,8 @@ from trio_gusto.model.job import StoredJob
 from trio_gusto.model.states import Cancelled, JobState, Processing
 from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.dependency_messages import DependentJobs
+from trio_gusto.storage.finding_messages import Tallied
+from trio_gusto.storage.lease_messages import Stranded, StrandedJobs
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -36,9 +38,6 @@ from trio_gusto.storage.messages import (
     Conflict,
     Insert,
     Inserted,
-    Stranded,
-    StrandedJobs,
-    Tallied,
 )
 from trio_gusto.storage.schedule_messages import Fire, Schedules
 from trio_gusto.storage.sqlite import SqliteStorage

@@ -11,9 +11,10 @@ from property_tests.recount import (
 )
 from property_tests.worker_agreement import WorkerAgreement
 from trio_gusto.model.attempts import claimed_again
+from trio_gusto.model.happenings import Ending, Overdue
 from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import JobRequest, StoredJob
-from trio_gusto.model.lifecycle import Ending, Overdue, advance
+from trio_gusto.model.lifecycle import advance
 from trio_gusto.model.outcomes import Lost
 from trio_gusto.model.retention import Selection
 from trio_gusto.model.states import (
@@ -22,11 +23,8 @@ from trio_gusto.model.states import (
     Processing,
     Waiting,
 )
-from trio_gusto.storage.messages import (
-    Insert,
-    Stranded,
-    StrandedJobs,
-)
+from trio_gusto.storage.lease_messages import Stranded, StrandedJobs
+from trio_gusto.storage.messages import Insert
 from trio_gusto.storage.retention_messages import Prune, Pruned
 
 

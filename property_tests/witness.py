@@ -19,6 +19,7 @@ from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import ClaimedJob, JobRequest
 from trio_gusto.model.states import State
 from trio_gusto.storage.batch_messages import InsertBatch
+from trio_gusto.storage.lease_messages import Renew, Renewed, RequestCancel
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -29,9 +30,6 @@ from trio_gusto.storage.messages import (
     Insert,
     Inserted,
     Query,
-    Renew,
-    Renewed,
-    RequestCancel,
     Write,
     WriteReply,
 )

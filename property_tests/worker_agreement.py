@@ -14,16 +14,15 @@ from property_tests.recount import (
     claimable,
 )
 from property_tests.strategies import outcomes
+from trio_gusto.model.happenings import Ending
 from trio_gusto.model.job import ClaimedJob
-from trio_gusto.model.lifecycle import (
-    Ending,
-    settle,
-)
+from trio_gusto.model.lifecycle import settle
 from trio_gusto.model.outcomes import Outcome
 from trio_gusto.model.states import (
     Completed,
     Processing,
 )
+from trio_gusto.storage.lease_messages import Renew, Renewed
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -31,8 +30,6 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
-    Renew,
-    Renewed,
 )
 
 LEASE = 8

@@ -89,7 +89,6 @@ from .model.triggers import every as every
 from .model.triggers import every_after as every_after
 from .options import Options as Options
 from .queue.batch import Batch as Batch
-from .queue.batch import OpenBatch as OpenBatch
 from .queue.call import Call as Call
 from .queue.call import call as call
 from .queue.children import JobChildren as JobChildren
@@ -99,6 +98,7 @@ from .queue.jobqueue import JobQueue as JobQueue
 from .queue.middleware import CarryContext as CarryContext
 from .queue.middleware import LoadUser as LoadUser
 from .queue.middleware import Middleware as Middleware
+from .queue.open_batch import OpenBatch as OpenBatch
 from .queue.records import JobFilter as JobFilter
 from .queue.records import Page as Page
 from .queue.records import QueueStats as QueueStats

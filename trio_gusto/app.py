@@ -33,8 +33,8 @@ from .serialization.handler import AsyncHandler, Declare, ThreadHandler
 from .serialization.registry import Registry
 from .services import Lifetime, ServiceResolver, Services
 from .storage.beside import Transient
+from .storage.finding_messages import Tallied, Tally
 from .storage.memory import MemoryStorage
-from .storage.messages import Tallied, Tally
 from .storage.storage import Storage
 from .telemetry import MeterProvider, Telemetry, TracerProvider
 

@@ -33,7 +33,8 @@ from trio_gusto.actors.holder import Holder
 from trio_gusto.model.facts import Fact
 from trio_gusto.model.instants import to_instant
 from trio_gusto.provider import ProviderStorage
-from trio_gusto.storage.messages import Found, Get, Query, Write
+from trio_gusto.storage.finding_messages import Found, Get
+from trio_gusto.storage.messages import Query, Write
 from trio_gusto.storage.schedule_messages import FindSchedules, Fire, PutSchedule
 from trio_gusto.testing import Asked, Fault, FaultyStorage, VirtualClock, drain
 

@@ -20,7 +20,8 @@ from trio_gusto.actors.resolver import LONGEST_SLEEP, SLICE
 from trio_gusto.model.facts import Fact
 from trio_gusto.model.states import Completed, Ready, Scheduled
 from trio_gusto.storage.dependency_messages import Dependents
-from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Complete, Get
+from trio_gusto.storage.finding_messages import Get
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Complete
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import Asked, Barriers, Fault, FaultyStorage, VirtualClock
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from trio_gusto.actors.alarm import Alarm
+from trio_gusto.actors.lease import Cause, Lease
 from trio_gusto.actors.probe import BatchRecord
-from trio_gusto.actors.roster import Alarm, Cause, Lease, Roster
+from trio_gusto.actors.roster import Roster
 from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import ClaimedJob, JobRequest
 

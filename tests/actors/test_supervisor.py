@@ -12,8 +12,9 @@ from trio_gusto import ActorRestarted, Gusto, Options
 from trio_gusto.actors.probe import Probe
 from trio_gusto.actors.supervisor import Child, RestartBudget, Supervisor
 from trio_gusto.model.facts import Fact
+from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.memory import MemoryStorage
-from trio_gusto.storage.messages import Query, Stranded
+from trio_gusto.storage.messages import Query
 from trio_gusto.testing import VirtualClock
 
 Status = trio.TaskStatus[None]

@@ -27,7 +27,8 @@ from trio_gusto import (
 from trio_gusto.actors.sweeper import SLICE
 from trio_gusto.model.facts import Fact
 from trio_gusto.model.instants import MICROSECONDS
-from trio_gusto.storage.messages import ClaimDue, Commit, Complete, Get
+from trio_gusto.storage.finding_messages import Get
+from trio_gusto.storage.messages import ClaimDue, Commit, Complete
 from trio_gusto.testing import Asked, Barriers, Fault, FaultyStorage, VirtualClock
 
 MANY = SLICE + 30

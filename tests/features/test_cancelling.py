@@ -20,7 +20,8 @@ from trio_gusto import (
     Options,
     UnknownJob,
 )
-from trio_gusto.storage.messages import Commit, RequestCancel, Write, WriteReply
+from trio_gusto.storage.lease_messages import RequestCancel
+from trio_gusto.storage.messages import Commit, Write, WriteReply
 from trio_gusto.testing import VirtualClock
 
 

@@ -26,7 +26,8 @@ from trio_gusto import (
     fixed,
 )
 from trio_gusto.provider import ProviderStorage
-from trio_gusto.storage.messages import CancelRequests, Query
+from trio_gusto.storage.lease_messages import CancelRequests
+from trio_gusto.storage.messages import Query
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import Asked, Barriers, Fault, FaultyStorage, VirtualClock

@@ -34,7 +34,7 @@ from trio_gusto.model.facts import JobEnqueued
 from trio_gusto.provider import ProviderStorage
 from trio_gusto.queue.staging import SLICE
 from trio_gusto.storage.batch_messages import Stage
-from trio_gusto.storage.messages import Stranded
+from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import Asked, Fault, FaultyStorage, VirtualClock

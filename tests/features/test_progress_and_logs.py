@@ -360,7 +360,7 @@ class FaultyRenewals(FaultyStorage):
     is_mute = False
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
-        from trio_gusto.storage.messages import Renew, Renewed
+        from trio_gusto.storage.lease_messages import Renew, Renewed
 
         if self.is_mute:
             kept = [write for write in writes if not isinstance(write, Renew)]

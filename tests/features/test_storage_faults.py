@@ -26,7 +26,8 @@ from trio_gusto import (
     StorageReadOnly,
     call,
 )
-from trio_gusto.storage.messages import Commit, Complete, Renew, Stranded, Write, WriteReply
+from trio_gusto.storage.lease_messages import Renew, Stranded
+from trio_gusto.storage.messages import Commit, Complete, Write, WriteReply
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing import Asked, Fault, FaultyStorage, VirtualClock
 

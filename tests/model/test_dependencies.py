@@ -16,7 +16,7 @@ from trio_gusto.model.dependencies import (
     judge,
     resolve,
 )
-from trio_gusto.model.lifecycle import Settlement
+from trio_gusto.model.happenings import Settlement
 from trio_gusto.model.states import Cancelled, Condition, JobState, Ready, Scheduled, Waiting
 
 COMPLETED, FAILED, READY = JobState.COMPLETED, JobState.FAILED, JobState.READY

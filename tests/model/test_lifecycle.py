@@ -7,8 +7,7 @@ import pytest
 from tests.model.jobs import EVERY_STATE, NOW, SECOND, claimed, request, stored
 from trio_gusto.model.attempts import attempts_of, claimed_again
 from trio_gusto.model.failure import JobError
-from trio_gusto.model.job import AttemptRecord, ClaimedJob
-from trio_gusto.model.lifecycle import (
+from trio_gusto.model.happenings import (
     CalledOff,
     Claimed,
     Ending,
@@ -17,11 +16,9 @@ from trio_gusto.model.lifecycle import (
     ParentsEnded,
     RetriedByHand,
     Settlement,
-    admit,
-    advance,
-    settle,
-    within_reach,
 )
+from trio_gusto.model.job import AttemptRecord, ClaimedJob
+from trio_gusto.model.lifecycle import admit, advance, settle, within_reach
 from trio_gusto.model.outcomes import (
     AttemptCancelled,
     AttemptFailed,

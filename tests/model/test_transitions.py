@@ -6,8 +6,7 @@ import pytest
 
 from tests.model.jobs import EVERY_STATE, NOW, SECOND, claimed, stored
 from trio_gusto.model.errors import IllegalTransition
-from trio_gusto.model.lifecycle import (
-    TRANSITIONS,
+from trio_gusto.model.happenings import (
     CallbackFailed,
     CalledOff,
     Claimed,
@@ -16,10 +15,8 @@ from trio_gusto.model.lifecycle import (
     Overdue,
     ParentsEnded,
     RetriedByHand,
-    advance,
-    may,
-    settle,
 )
+from trio_gusto.model.lifecycle import TRANSITIONS, advance, may, settle
 from trio_gusto.model.outcomes import (
     AttemptCancelled,
     AttemptFailed,

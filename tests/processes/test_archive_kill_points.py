@@ -17,7 +17,7 @@ import pytest
 import trio
 
 from trio_gusto.model.states import Failed, Ready
-from trio_gusto.storage.messages import Find
+from trio_gusto.storage.finding_messages import Find
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing.storage_contract import Subject

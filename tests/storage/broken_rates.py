@@ -11,10 +11,11 @@ import attrs
 from trio_gusto.model.errors import DuplicateJob, UnknownJob
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.rates import Demand, KeyLimit, RateLimit, Rates
+from trio_gusto.storage.finding_messages import Find, Found
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.pauses import PauseShelf
 from trio_gusto.storage.memory.rates import RateShelf
-from trio_gusto.storage.messages import ClaimDue, ClaimReply, Find, Found, Insert, Inserted
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Insert, Inserted
 from trio_gusto.storage.rate_messages import Buckets, BucketsFound
 
 

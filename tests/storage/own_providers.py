@@ -8,9 +8,10 @@ from uuid import UUID
 
 import attrs
 
+from trio_gusto.model.happenings import Ending
 from trio_gusto.model.ids import JobId, to_uuid, uuid7
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest
-from trio_gusto.model.lifecycle import Ending, admit, complete, settle
+from trio_gusto.model.lifecycle import admit, complete, settle
 from trio_gusto.model.outcomes import AttemptFailed, Outcome, Succeeded
 from trio_gusto.provider import (
     JobFindParams,

@@ -21,6 +21,15 @@ from trio_gusto.storage.batch_messages import (
     Staged,
 )
 from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
+from trio_gusto.storage.finding_messages import Find, Found, Get
+from trio_gusto.storage.lease_messages import (
+    CancelRequests,
+    Renew,
+    Renewed,
+    RequestCancel,
+    Stranded,
+    StrandedJobs,
+)
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.claiming import claimable
 from trio_gusto.storage.memory.index import Index, lease_of
@@ -28,7 +37,6 @@ from trio_gusto.storage.memory.pauses import PauseShelf
 from trio_gusto.storage.memory.schedules import ScheduleShelf
 from trio_gusto.storage.memory.uniqueness import Keys
 from trio_gusto.storage.messages import (
-    CancelRequests,
     ClaimDue,
     ClaimReply,
     Commit,
@@ -36,16 +44,8 @@ from trio_gusto.storage.messages import (
     Complete,
     Completions,
     Conflict,
-    Find,
-    Found,
-    Get,
     Insert,
     Inserted,
-    Renew,
-    Renewed,
-    RequestCancel,
-    Stranded,
-    StrandedJobs,
     Write,
     WriteReply,
 )

@@ -9,19 +9,10 @@ from trio.testing import wait_all_tasks_blocked
 from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.states import Cancelled, Ready, Scheduled
+from trio_gusto.storage.finding_messages import Find, Tally
+from trio_gusto.storage.lease_messages import Renew, RequestCancel, Stranded
 from trio_gusto.storage.memory import MemoryStorage
-from trio_gusto.storage.messages import (
-    ClaimDue,
-    ClaimReply,
-    Commit,
-    Find,
-    Insert,
-    Renew,
-    RequestCancel,
-    Stranded,
-    Tally,
-    Write,
-)
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Insert, Write
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.testing.storage_contract import Subject, check_storage
 from trio_gusto.testing.storage_contract.subject import LEASE, NOW, success, successes

@@ -57,18 +57,9 @@ from trio_gusto.model.states import (
     Waiting,
 )
 from trio_gusto.provider import ProviderStorage
-from trio_gusto.storage.messages import (
-    CancelRequests,
-    Commit,
-    Committed,
-    Completions,
-    Conflict,
-    Get,
-    Insert,
-    Inserted,
-    Renew,
-    RequestCancel,
-)
+from trio_gusto.storage.finding_messages import Get
+from trio_gusto.storage.lease_messages import CancelRequests, Renew, RequestCancel
+from trio_gusto.storage.messages import Commit, Committed, Completions, Conflict, Insert, Inserted
 
 
 @pytest.fixture

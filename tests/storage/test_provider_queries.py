@@ -27,7 +27,9 @@ from trio_gusto.model.errors import NotSupported, StorageError
 from trio_gusto.model.job import Details
 from trio_gusto.model.states import Completed, Expired, JobState, Ready
 from trio_gusto.provider import ProviderStorage
-from trio_gusto.storage.messages import Commit, Committed, Find, Get, Stranded, Tally
+from trio_gusto.storage.finding_messages import Find, Get, Tally
+from trio_gusto.storage.lease_messages import Stranded
+from trio_gusto.storage.messages import Commit, Committed
 from trio_gusto.storage.provider.ledger import Ledger
 from trio_gusto.storage.retention_messages import Prune, Pruned
 

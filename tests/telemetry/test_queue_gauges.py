@@ -12,7 +12,7 @@ from tests.telemetry.ear import START, Ear
 from trio_gusto.clock import Clock
 from trio_gusto.model.errors import NotSupported, StorageBusy
 from trio_gusto.model.states import JobState
-from trio_gusto.storage.messages import Tallied
+from trio_gusto.storage.finding_messages import Tallied
 from trio_gusto.telemetry import Telemetry
 
 NOTHING = Tallied({}, None)

@@ -12,7 +12,9 @@ from trio_gusto import MemoryStorage, OptionsError, StorageBusy, StorageError, S
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import JobRequest
 from trio_gusto.model.states import Ready
-from trio_gusto.storage.messages import Get, Insert, Renew
+from trio_gusto.storage.finding_messages import Get
+from trio_gusto.storage.lease_messages import Renew
+from trio_gusto.storage.messages import Insert
 from trio_gusto.storage.retention_messages import Prune
 from trio_gusto.testing import Asked, Fault, FaultyStorage, check_storage
 

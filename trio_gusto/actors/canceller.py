@@ -12,12 +12,15 @@ from typing import Any
 from ..clock import Clock
 from ..model.errors import GustoError, UnknownJob
 from ..model.facts import JobFinished, JobReleased, JobRetriedByHand
+from ..model.happenings import CalledOff, ParentsEnded, RetriedByHand, Settlement
 from ..model.ids import JobId, to_uuid
 from ..model.instants import to_datetime
 from ..model.job import StoredJob
-from ..model.lifecycle import CalledOff, ParentsEnded, RetriedByHand, Settlement, advance, may
+from ..model.lifecycle import advance, may
 from ..model.states import AwaitingCallback, Processing, Ready, Scheduled
-from ..storage.messages import Commit, Committed, Get, RequestCancel
+from ..storage.finding_messages import Get
+from ..storage.lease_messages import RequestCancel
+from ..storage.messages import Commit, Committed
 from .desk import Heed, Reply, StorageDesk
 from .probe import Probe
 from .waiters import Waiters

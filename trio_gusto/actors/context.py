@@ -18,8 +18,9 @@ from ..model.ids import to_uuid
 from ..model.instants import to_datetime
 from ..model.job import Job
 from .joblog import JobLogger, Note
+from .lease import Lease
 from .reports import Reports
-from .roster import Lease, Roster
+from .roster import Roster
 from .workplace import Workplace
 
 J = TypeVar("J", bound="RunningJob")

@@ -30,10 +30,10 @@ from ..model.schedule import recomputed
 from ..model.states import Ready, Scheduled, Skipped, State, Waiting
 from ..storage.messages import Committed, Conflict
 from ..storage.schedule_messages import FindSchedules, Fire, KeptSchedule, PutSchedule, Schedules
+from .alarm import Alarm
 from .desk import StorageDesk
 from .holder import Holder
 from .probe import Probe
-from .roster import Alarm
 
 logger = logging.getLogger("trio_gusto")
 

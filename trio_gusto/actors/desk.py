@@ -16,6 +16,7 @@ from ..model.errors import GustoError, StorageError
 from ..model.ids import JobId
 from ..storage.batch_messages import Discard, Discarded, InsertBatch, Stage, Staged
 from ..storage.beside import Beside, Transient
+from ..storage.lease_messages import Renew, Renewed, RequestCancel
 from ..storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -24,9 +25,6 @@ from ..storage.messages import (
     Conflict,
     Insert,
     Inserted,
-    Renew,
-    Renewed,
-    RequestCancel,
     Write,
     WriteReply,
 )

@@ -17,7 +17,8 @@ from ..clock import Clock
 from ..serialization.handler import Handler
 from .context import make_current
 from .isolation import drive, step
-from .roster import Lease, Roster, Slot
+from .lease import Lease, Slot
+from .roster import Roster
 from .workplace import Station, Workplace
 
 

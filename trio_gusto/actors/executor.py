@@ -22,21 +22,22 @@ import trio
 
 from ..clock import Clock
 from ..model.errors import GustoError
-from ..model.facts import JobStarted
 from ..model.failure import leaves
 from ..model.ids import to_uuid
-from ..model.instants import MICROSECONDS, to_datetime
+from ..model.instants import MICROSECONDS
 from ..model.job import ClaimedJob, Details
 from ..model.outcomes import RETURNED, Fail, Outcome
 from ..serialization.handler import Handler
+from .announcements import job_started
 from .context import node_context
 from .entrance import Entrance
 from .isolation import drive, is_real_interrupt, step
 from .judge import Judge
+from .lease import Lease, NewJob, Slot
 from .parents import Parents, has_parents
 from .probe import Probe
 from .reports import Reports
-from .roster import Lease, NewJob, Roster, Slot
+from .roster import Roster
 from .settler import Settler
 from .workplace import Station, Workplace
 
@@ -149,7 +150,7 @@ class Executors:
             return self._attempt(slot, lease, station, now)
         lease.started_at = now
         if self._probe.listening:
-            self._announce_start(lease.claimed, now)
+            self._probe.announce(job_started(lease.claimed, now))
         context = self._context.copy()
         try:
             args, kwargs = station.decode(request.args)
@@ -192,7 +193,7 @@ class Executors:
                 return self._turn_down(lease, station, now)
         lease.started_at = now
         if self._probe.listening:
-            self._announce_start(lease.claimed, now)
+            self._probe.announce(job_started(lease.claimed, now))
         context = self._context.copy()
         span = self._span(context, lease.claimed, station.handler)
         self._occupy(slot, lease)
@@ -360,18 +361,6 @@ class Executors:
         await gate.pass_through("job_settled", lease.settled())
         if lease.batch.outstanding == 0 and lease.batch.take_end():
             await gate.pass_through("batch_completed", lease.batch)
-
-    def _announce_start(self, claimed: ClaimedJob, started_at: int) -> None:
-        self._probe.announce(
-            JobStarted(
-                at=to_datetime(started_at),
-                job_id=to_uuid(claimed.request.id),
-                name=claimed.request.name,
-                queue=claimed.request.queue,
-                attempt=claimed.attempt,
-                node_id=claimed.node,
-            )
-        )
 
 
 def _is_linked(details: Details) -> bool:

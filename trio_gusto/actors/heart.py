@@ -21,10 +21,11 @@ from ..model.ids import JobId
 from ..model.instants import MICROSECONDS
 from ..model.pauses import StoredPause
 from ..options import Options
-from ..storage.messages import CancelRequests, Renew
+from ..storage.lease_messages import CancelRequests, Renew
 from .desk import StorageDesk
+from .lease import Cause, Lease
 from .probe import Probe
-from .roster import Cause, Lease, Roster
+from .roster import Roster
 from .settler import Settler
 from .watchdog import Watchdog
 

@@ -16,12 +16,13 @@ import trio
 
 from ..clock import Clock
 from ..model.errors import GustoError, UnknownJob
+from ..model.happenings import ParentsEnded
 from ..model.ids import JobId, to_uuid
 from ..model.job import StoredJob
-from ..model.lifecycle import ParentsEnded, advance
+from ..model.lifecycle import advance
 from ..model.schedule import Overlap
 from ..model.states import Ready, Scheduled, Waiting
-from ..storage.messages import Get
+from ..storage.finding_messages import Get
 from ..storage.schedule_messages import FindSchedules, HeldJob
 from .canceller import Canceller
 from .desk import StorageDesk

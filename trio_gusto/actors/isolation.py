@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import trio
 
 from .context import make_current
-from .roster import Lease, Roster
+from .lease import Lease
+from .roster import Roster
 
 R = TypeVar("R")
 

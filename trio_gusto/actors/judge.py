@@ -23,7 +23,7 @@ from ..model.retry import RetryPolicy, RetryState, from_wire
 from ..serialization.calls import DecodeError
 from ..serialization.handler import Handler
 from .isolation import is_real_interrupt
-from .roster import Cause, Lease, Slot
+from .lease import Cause, Lease, Slot
 from .workplace import Workplace
 
 logger = logging.getLogger("trio_gusto")

@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .roster import Lease
+    from .lease import Lease
 
 
 class Line:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..model.dependencies import Parent
 from ..model.ids import JobId
 from ..model.job import JobRequest, StoredJob
-from ..storage.messages import Find, Get
+from ..storage.finding_messages import Find, Get
 from .desk import StorageDesk
 from .workplace import Workplace
 

@@ -3,10 +3,8 @@
 Woken by an enqueue, by the instant at which the next job falls due, by another process, by leases
 that were let go of, and only as a safety net by `Options.poll_interval`.
 
-Rules. What it may hold is the number of executors plus a prefetch: as many jobs as the executors
-finish during one round of the storage, which is none when jobs are slow. A claim that would spend
-the last attempt of a job, or a token of a rate limit, is made for free executors only (the storage is told
-how many are free).
+Rules. How much it holds is said by `supply`. A claim that would spend the last attempt of a job, or
+a token of a rate limit, is made for free executors only (the storage is told how many are free).
 """
 
 from __future__ import annotations
@@ -18,39 +16,28 @@ from itertools import filterfalse
 import trio
 
 from ..clock import Clock
-from ..model import queues
 from ..model.errors import GustoError
-from ..model.facts import JobClaimed
-from ..model.ids import to_uuid
-from ..model.instants import MICROSECONDS, to_datetime
-from ..model.job import ClaimedJob
+from ..model.instants import MICROSECONDS
 from ..model.pauses import StoredPause, covered
 from ..options import Options
 from ..storage.messages import ClaimDue, ClaimReply
 from ..storage.pause_messages import HeardPauses
-from .desk import HeededLetter, Reply, StorageDesk, StoreLetter
+from .announcements import job_claimed
+from .claim_letter import ClaimLetter
+from .desk import HeededLetter, Reply, StorageDesk
+from .lease import Cause, Lease, fence_after
 from .probe import BatchRecord, Probe
-from .roster import Cause, Lease, Roster
+from .roster import Roster
 from .settler import Settler
+from .supply import Supply
 
 logger = logging.getLogger("trio_gusto")
-
-FENCE_MARGIN = 5.0
-"""Seconds before its lease passes at which a handler must be gone (a tenth of short leases)."""
 
 LONGEST_SLEEP = 30.0
 """Seconds after which the wall clock is looked at again, since it may have been set."""
 
-MOST_AHEAD = 1024
-"""Jobs that are held beyond the number of executors, at most."""
-
 FAULT_PAUSE = 0.5
 """Seconds to wait after the storage refused a claim."""
-
-
-def fence_after(lease: float) -> float:
-    """How many seconds after asking for a lease its handler must be gone."""
-    return lease - min(FENCE_MARGIN, lease / 10)
 
 
 class Poller:
@@ -91,9 +78,7 @@ class Poller:
         """Whether jobs of named workers wait for one that may be running here to end."""
         self._heard = 0
         """Up to which number this node has said that it has heard of pauses."""
-        self._shared_out = 0
-        self._notch = 0
-        self._round_seconds = 0.002
+        self._supply = Supply(roster, options, is_gated=probe.gate is not None)
         self.idle = trio.Event()
         """Set while nothing is due, nothing is held, and nothing has been heard of."""
 
@@ -207,7 +192,7 @@ class Poller:
     def _ask(self) -> None:
         """Tell the storekeeper to claim, if that is wanted."""
         busy = self._claim is not None or self._is_stuck or self._has_failed or self._taken
-        if self._hungry and not busy and self._room():
+        if self._hungry and not busy and self._supply.room():
             self._claim = ClaimLetter(self)
             self._desk.tell_last(self._claim)
             if self.idle.is_set():  # not for the asker's sake: others take this claim for theirs
@@ -216,7 +201,7 @@ class Poller:
 
     def claim(self) -> ClaimDue:
         """What to claim now."""
-        room = self._room()
+        room = self._supply.room()
         now = self._clock.instant()
         self._hungry = self._roster.has_let_go = False
         self._next_due = None  # what is noted from here on may be newer than the reply
@@ -226,9 +211,9 @@ class Poller:
             now + round(self._options.lease * MICROSECONDS),
             room,
             self._roster.free(),
-            self._queues(room),
+            self._supply.queues(room),
             tuple(filterfalse(self._knows, self._roster.unknown_names)),
-            self._depth(),
+            self._supply.depth(),
             tenant_weights=self._options.turns_of_tenants,
             queue_rates=self._queue_rates,
             ageing=self._ageing,
@@ -243,7 +228,8 @@ class Poller:
             self._hungry = self._has_failed = True
             self._roster.changed.ring()
             return
-        self._round_seconds += 0.2 * (self._clock.monotonic() - claim.told_at - self._round_seconds)
+        took = self._clock.monotonic() - claim.told_at
+        self._supply.round_seconds += 0.2 * (took - self._supply.round_seconds)
         if reply.next_due is not None:
             self._next_due = min(reply.next_due, self._next_due or reply.next_due)
         self._are_held = reply.held
@@ -276,52 +262,9 @@ class Poller:
             return False
         return self._next_due is None or self._next_due >= self._rests_until
 
-    def _room(self) -> int:
-        """How many jobs to claim now; none while the backlog is more than half full."""
-        roster = self._roster
-        ahead = self._ahead(roster.concurrency)
-        waiting = len(roster.backlog)
-        roster.backlog.low_water = ahead // 2
-        if waiting > ahead // 2:
-            return 0
-        wanted = roster.backlog.idle + ahead - waiting
-        # Outcomes that the storage has not taken yet must not pile up without end either.
-        most = 2 * roster.concurrency + 4 * ahead - len(roster.leases)
-        return max(0, min(wanted, most, max(self._options.batch_size, ahead)))
-
-    def _ahead(self, executors: int) -> int:
-        """Jobs to hold beyond the number of executors: what these finish during one round."""
-        if self._options.prefetch is not None:
-            return self._options.prefetch
-        mean = self._roster.mean_duration
-        if mean is None:
-            return 0
-        finished = executors * self._round_seconds * MICROSECONDS / max(mean, 1.0)
-        return min(MOST_AHEAD, int(2 * finished))
-
-    def _depth(self) -> int:
-        """How many jobs that run alone in one lane to hold: one, and what one executor finishes in a
-        round; as many again may have ended without the storage knowing yet.
-
-        Barriers stand between a claim and its executors, and a line would hand jobs past them.
-        """
-        if self._probe.gate is not None:
-            return 1
-        return 1 + (self._options.prefetch or 2 * self._ahead(1))
-
-    def _queues(self, limit: int) -> tuple[tuple[str, int], ...] | None:
-        weights = self._options.queue_weights
-        if weights is None:
-            return None
-        if self._options.queue_order == "strict":
-            return tuple(queues.strict(tuple(weights), limit))
-        self._notch = self._shared_out
-        self._shared_out += limit
-        return tuple(queues.shares(weights, limit, self._notch))
-
     def _take(self, reply: ClaimReply, asked_at: float) -> list[Lease]:
         """From now on this node answers for these jobs."""
-        jobs = self._in_turn(reply.jobs)
+        jobs = self._supply.in_turn(reply.jobs)
         fence = asked_at + fence_after(self._options.lease)
         observer = self._probe.observer
         span = None if observer is None else observer.batch_started(len(jobs))
@@ -339,16 +282,9 @@ class Poller:
             self._roster.stand_in_lanes(leases)
         self._roster.watch(fence)
         if self._probe.listening:
-            self._announce(reply)
+            for job in reply.jobs:
+                self._probe.announce(job_claimed(job))
         return leases
-
-    def _in_turn(self, jobs: Sequence[ClaimedJob]) -> Sequence[ClaimedJob]:
-        """Jobs of weighted queues take turns within one claim too, however large it is."""
-        weights = self._options.queue_weights
-        if weights is None or self._options.queue_order == "strict":
-            return jobs
-        order = queues.turns([job.request.queue for job in jobs], weights, self._notch)
-        return [jobs[position] for position in order]
 
     def _give_back(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
@@ -362,19 +298,6 @@ class Poller:
                 await self._probe.gate.pass_through("job_claimed", lease.claimed)
         if self._probe.watches("batch_start"):
             await self._probe.gate.pass_through("batch_start", leases[0].batch)
-
-    def _announce(self, reply: ClaimReply) -> None:
-        for job in reply.jobs:
-            self._probe.announce(
-                JobClaimed(
-                    at=to_datetime(job.claimed_at),
-                    job_id=to_uuid(job.request.id),
-                    name=job.request.name,
-                    queue=job.request.queue,
-                    attempt=job.attempt,
-                    node_id=job.node,
-                )
-            )
 
     async def _rest(self) -> None:
         """Sleep until there is news, or something falls due, or it is time for the safety poll."""
@@ -393,28 +316,3 @@ class Poller:
 def _unhindered(leases: list[Lease]) -> list[Lease]:
     """Those that need not wait in a line for others, which would hand them to the executors."""
     return [lease for lease in leases if not lease.is_behind]
-
-
-class ClaimLetter(StoreLetter):
-    """A claim. What it asks for is said when it goes to the storage, and covers all before it."""
-
-    __slots__ = ("_poller", "asked_at", "is_for_more", "is_sealed", "pauses", "told_at")
-
-    def __init__(self, poller: Poller) -> None:
-        self._poller = poller
-        self.told_at = self.asked_at = trio.current_time()
-        self.is_sealed = False
-        self.pauses: Sequence[StoredPause] = ()
-        """Those heard of while it was under way."""
-        self.is_for_more = False
-        """Whether there were more executors when it went."""
-
-    def seal(self) -> ClaimDue:
-        """The claim, as of now."""
-        self.is_sealed = True
-        self.asked_at = trio.current_time()
-        return self._poller.claim()
-
-    def deliver(self, reply: Reply) -> None:
-        """Hand the reply to the poller."""
-        self._poller.answered(self, reply)

@@ -22,8 +22,9 @@ from ..model.job import Progress
 from ..model.joblog import LogLine, LogTail, storable
 from ..options import Options
 from ..storage.report_messages import Report, Reported, Saying
+from .alarm import Alarm
 from .desk import Reply, StorageDesk, StoreLetter
-from .roster import Alarm, Lease
+from .lease import Lease
 
 logger = logging.getLogger("trio_gusto")
 

@@ -19,16 +19,16 @@ from ..clock import Clock
 from ..model.dependencies import Dependent, resolve
 from ..model.errors import GustoError
 from ..model.facts import JobFinished, JobReleased
+from ..model.happenings import Settlement
 from ..model.ids import JobId, to_uuid
 from ..model.instants import to_datetime
 from ..model.job import StoredJob
-from ..model.lifecycle import Settlement
 from ..model.states import Ready, Scheduled
 from ..storage.dependency_messages import Dependents
 from ..storage.messages import Commit, Committed
+from .alarm import Alarm
 from .desk import StorageDesk
 from .probe import Probe
-from .roster import Alarm
 from .waiters import Waiters
 
 logger = logging.getLogger("trio_gusto")

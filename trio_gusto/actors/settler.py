@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 
 from ..clock import Clock
 from ..model.errors import GustoError
-from ..model.facts import JobAwaitsCallback, JobFinished, JobRetrying, LeaseRefused
+from ..model.happenings import Ending
 from ..model.ids import JobId, to_uuid
-from ..model.instants import to_datetime
-from ..model.lifecycle import Ending, complete, settle
+from ..model.lifecycle import complete, settle
 from ..model.outcomes import (
     RETURNED,
     AttemptCancelled,
@@ -25,22 +24,23 @@ from ..model.outcomes import (
     Released,
     Succeeded,
     TimedOut,
-    describe,
 )
-from ..model.states import AwaitingCallback, Completed, Failed, Ready, Scheduled, State
+from ..model.states import AwaitingCallback, Completed, Ready, Scheduled, State
 from ..storage.messages import (
     Commit,
     Committed,
-    Complete,
     Completions,
     Conflict,
     Insert,
     Inserted,
 )
-from .desk import Reply, StorageDesk, StoreLetter
+from .announcements import attempt_over, lease_refused
+from .desk import Reply, StorageDesk
+from .lease import Cause, Lease, NewJob
 from .probe import Probe
 from .reports import Reports
-from .roster import Cause, Lease, NewJob, Roster
+from .roster import Roster
+from .settlement_letters import SettlementLetter, SuccessLetter
 from .waiters import Waiters
 
 logger = logging.getLogger("trio_gusto")
@@ -218,7 +218,7 @@ class Settler:
         elif not isinstance(state, AwaitingCallback):
             self._waiters.notify(lease.claimed.request.id)
         if self._probe.listening:
-            self._probe.announce(_fact(lease, outcome, now, state))
+            self._probe.announce(attempt_over(lease.claimed, outcome, now, state))
 
     def _refused(self, lease: Lease) -> None:
         request = lease.claimed.request
@@ -231,16 +231,7 @@ class Settler:
             request.name,
         )
         if self._probe.listening:
-            self._probe.announce(
-                LeaseRefused(
-                    at=self._clock.now(),
-                    job_id=to_uuid(request.id),
-                    name=request.name,
-                    queue=request.queue,
-                    attempt=lease.claimed.attempt,
-                    node_id=lease.claimed.node,
-                )
-            )
+            self._probe.announce(lease_refused(lease.claimed, self._clock.now()))
 
     def call_off(self, lease: Lease, reason: str) -> None:
         """Somebody cancelled the job: at once if its handler was not entered, in its scope if so."""
@@ -262,106 +253,9 @@ class Settler:
             self.settle(lease, Released(entered=False))
 
 
-class SettlementLetter(StoreLetter):
-    """An outcome on its way to the storage; it insists, and calls the settler back."""
-
-    __slots__ = ("_commit", "_settler", "lease", "now", "outcome", "state")
-
-    insist = True
-
-    def __init__(
-        self, commit: Commit, settler: Settler, lease: Lease, outcome: Outcome, now: int
-    ) -> None:
-        self.message = self._commit = commit
-        self.state = commit.state
-        self.lease = lease
-        self.outcome = outcome
-        self.now = now
-        self._settler = settler
-
-    def deliver(self, reply: Reply) -> None:
-        """Hand the reply to the settler."""
-        children = self._commit.children
-        if children is not None and isinstance(reply, GustoError):
-            self._settler.refused(self.lease, self.now, reply)
-            return
-        if children is not None and isinstance(reply, Committed) and reply.inserted is not None:
-            self._settler.on_children(children, reply.inserted)
-        self._settler.recorded(self.lease, self.outcome, self.now, self.state, reply)
-
-
-class SuccessLetter(StoreLetter):
-    """The successes since the last letter of its kind was on its way; it insists, too."""
-
-    __slots__ = ("_sealed", "_settler", "frees_lanes", "leases", "states")
-
-    insist = True
-
-    def __init__(self, settler: Settler) -> None:
-        self.leases: list[Lease] = []
-        self.states: list[Completed] = []
-        self._settler = settler
-        self._sealed: Complete | None = None
-        self.frees_lanes = False
-        """Whether it is worth while to claim for a lane when this is recorded."""
-
-    @property
-    def size(self) -> int:
-        """How many successes it has taken up."""
-        return len(self.leases)
-
-    def seal(self) -> Complete:
-        """The message; what succeeds from now on goes with another letter."""
-        if self._sealed is None:
-            self._settler.sealed()
-            self._sealed = Complete([lease.claimed for lease in self.leases], self.states)
-        return self._sealed
-
-    def deliver(self, reply: Reply) -> None:
-        """Hand the reply to the settler."""
-        self._settler.succeeded(self, reply)
-
-
 def _children(lease: Lease, callback: NewJob | None) -> Insert | None:
     """The jobs to be stored with a success, if there are any; the callback is the last."""
     new = [*(lease.children or ()), *(() if callback is None else (callback,))]
     if not new:
         return None
     return Insert([request for request, _ in new], [state for _, state in new])
-
-
-def _fact(
-    lease: Lease, outcome: Outcome, now: int, state: State
-) -> JobRetrying | JobFinished | JobAwaitsCallback:
-    claimed = lease.claimed
-    if isinstance(state, AwaitingCallback):
-        return JobAwaitsCallback(
-            at=to_datetime(now),
-            job_id=to_uuid(claimed.request.id),
-            name=claimed.request.name,
-            queue=claimed.request.queue,
-            attempt=claimed.attempt,
-            callback_id=to_uuid(state.callback),
-        )
-    error = describe(outcome)
-    if isinstance(state, Scheduled | Ready):
-        return JobRetrying(
-            at=to_datetime(now),
-            job_id=to_uuid(claimed.request.id),
-            name=claimed.request.name,
-            queue=claimed.request.queue,
-            attempt=claimed.attempt,
-            outcome=outcome.word,
-            due=to_datetime(state.due),
-            error=error,
-        )
-    return JobFinished(
-        at=to_datetime(now),
-        job_id=to_uuid(claimed.request.id),
-        name=claimed.request.name,
-        queue=claimed.request.queue,
-        attempt=claimed.attempt,
-        state=state.word,
-        reason=getattr(state, "reason", ""),
-        error=error if isinstance(state, Failed) else None,
-    )

@@ -16,21 +16,24 @@ from ..clock import Clock
 from ..model.attempts import claimed_again
 from ..model.errors import GustoError
 from ..model.facts import JobFinished, LeaseExpired
+from ..model.happenings import Ending, Overdue, Settlement
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
 from ..model.job import StoredJob
 from ..model.lanes import lane_of
-from ..model.lifecycle import Ending, Overdue, Settlement, advance, settle
+from ..model.lifecycle import advance, settle
 from ..model.outcomes import Lost
 from ..model.retention import Cut, Retention
 from ..model.states import Processing, Ready
 from ..options import Options
 from ..storage.batch_messages import Discard
-from ..storage.messages import Commit, Committed, Stranded
+from ..storage.lease_messages import Stranded
+from ..storage.messages import Commit, Committed
 from ..storage.retention_messages import Prune
+from .alarm import Alarm
 from .desk import StorageDesk
 from .probe import Probe
-from .roster import Alarm, Roster
+from .roster import Roster
 from .settler import Settler
 from .waiters import Waiters
 

@@ -29,14 +29,15 @@ from .desk import StorageDesk
 from .executor import Executors
 from .heart import Heart
 from .holder import Holder
+from .lease import Cause, Lease, fence_after
 from .listener import Listener
 from .parents import Parents
-from .poller import Poller, fence_after
+from .poller import Poller
 from .probe import Probe, enqueued
 from .reporter import Reporter
 from .reports import Reports
 from .resolver import Resolver
-from .roster import Cause, Lease, Roster
+from .roster import Roster
 from .settler import Settler
 from .storekeeper import Storekeeper
 from .supervisor import Child, RestartBudget, Supervisor

@@ -24,10 +24,11 @@ from ..model.facts import LoopBlocked
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
 from ..options import Options
-from ..storage.messages import Renew
+from ..storage.lease_messages import Renew
 from .desk import StorageDesk
+from .lease import Lease
 from .probe import Probe
-from .roster import Lease, Roster
+from .roster import Roster
 
 logger = logging.getLogger("trio_gusto")
 

@@ -22,7 +22,7 @@ from ..serialization.handler import Handler
 from ..serialization.registry import Registry
 from ..serialization.views import view
 from ..services import Scope, ServiceResolver
-from .roster import NewJob
+from .lease import NewJob
 
 Proceed = Callable[[], Awaitable[object]]
 """Runs the handler, and answers what it returned."""

@@ -19,8 +19,9 @@ from uuid import UUID
 import attrs
 
 from .failure import JobError
+from .happenings import CallbackFailed, CalledOff, ParentsEnded, Settlement
 from .job import StoredJob
-from .lifecycle import CallbackFailed, CalledOff, ParentsEnded, Settlement, advance
+from .lifecycle import advance
 from .states import AwaitingCallback, Condition, JobState, Waiting
 
 PARENTS_FAILED = "not all of its parents completed"

@@ -17,9 +17,10 @@ from enum import StrEnum
 import attrs
 
 from .errors import DuplicateJob
+from .happenings import CalledOff, Settlement
 from .ids import JobId, to_uuid
 from .job import JobRequest, StoredJob
-from .lifecycle import CalledOff, Settlement, advance, may
+from .lifecycle import advance, may
 from .states import AwaitingCallback, State
 
 

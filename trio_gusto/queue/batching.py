@@ -16,7 +16,8 @@ from ..model.job import JobRequest, StoredJob
 from ..model.states import Processing, Ready, Scheduled
 from ..storage.batch_messages import Batches, Discard, InsertBatch, Stage
 from ..storage.messages import Committed, Insert, Inserted
-from .batch import Batch, OpenBatch
+from .batch import Batch
+from .open_batch import OpenBatch
 from .part import QueuePart
 from .records import LARGEST_PAGE, Page
 from .staging import SLICE, Staging

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast, overload
 
 import trio
 
-from ..actors.roster import Lease
+from ..actors.lease import Lease
 from ..job_options import JobOptions
 from ..model.errors import NoCurrentJob, NotSupported
 from ..model.job import JobRequest

@@ -26,13 +26,15 @@ from ..actors.probe import enqueued
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
 from ..model.errors import GustoError, NotSupported, OptionsError
+from ..model.happenings import CalledOff
 from ..model.ids import JobId, to_job_id
 from ..model.job import Job, JobRequest, StoredJob
-from ..model.lifecycle import CalledOff, admit, advance
+from ..model.lifecycle import admit, advance
 from ..model.states import Cancelled, Processing, Ready, Scheduled, State
 from ..model.uniqueness import has_keys
 from ..storage.beside import is_durable
-from ..storage.messages import Commit, Committed, Get, Insert
+from ..storage.finding_messages import Get
+from ..storage.messages import Commit, Committed, Insert
 from .batching import Batching
 from .call import Call, checked
 from .continuing import Continuing

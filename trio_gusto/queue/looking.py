@@ -20,7 +20,7 @@ from ..model.job import Attempt, Job, StoredJob
 from ..model.joblog import JobLog
 from ..model.states import JobState, Processing
 from ..serialization.views import attempt_view
-from ..storage.messages import Tally
+from ..storage.finding_messages import Tally
 from ..storage.report_messages import ReadLog
 from ..storage.run_messages import PastRuns
 from .batching import page_mark

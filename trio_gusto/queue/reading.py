@@ -11,7 +11,7 @@ from ..model.states import Completed
 from ..serialization.codec import Codec
 from ..serialization.registry import Registry
 from ..serialization.views import view
-from ..storage.messages import Get
+from ..storage.finding_messages import Get
 
 
 class Reader:

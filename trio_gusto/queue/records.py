@@ -13,7 +13,7 @@ from ..model.errors import ArgumentError
 from ..model.ids import to_job_id
 from ..model.instants import to_instant
 from ..model.states import JobState
-from ..storage.messages import Find
+from ..storage.finding_messages import Find
 
 T = TypeVar("T")
 

@@ -13,9 +13,10 @@ from ..actors.canceller import Canceller
 from ..actors.desk import StorageDesk
 from ..clock import Clock
 from ..model.errors import DuplicateJob, GustoError, UnknownJob
+from ..model.happenings import RetriedByHand
 from ..model.ids import JobId
 from ..model.job import Job, StoredJob
-from ..model.lifecycle import RetriedByHand, advance, may
+from ..model.lifecycle import advance, may
 from ..model.states import JobState
 from ..storage.messages import Commit, Committed
 from .reading import Reader

@@ -8,15 +8,16 @@ import attrs
 
 from ..actors.desk import StorageDesk
 from ..model.errors import NotSupported
-from ..model.explaining import MOST_NAMED
 from ..model.explanation import Surroundings, WorkersHere
 from ..model.ids import JobId
 from ..model.job import StoredJob
 from ..model.pauses import StoredPause, covered
 from ..model.rates import RateLimit, first_start, of_key, of_queue
+from ..model.reasons.words import MOST_NAMED
 from ..model.states import JobState, Processing, Ready, Waiting
 from ..storage.batch_messages import Batches
-from ..storage.messages import Find, Get, Stranded
+from ..storage.finding_messages import Find, Get
+from ..storage.lease_messages import Stranded
 from ..storage.pause_messages import Pauses
 from ..storage.rate_messages import Buckets
 from ..storage.schedule_messages import FindSchedules

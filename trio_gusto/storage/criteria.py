@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from ..model.job import Details, StoredJob
-from .messages import Find
+from .finding_messages import Find
 
 _NO_DETAILS = Details()
 

@@ -8,10 +8,11 @@ message seeing what an earlier one did. A message that cannot be performed is an
 error and has no effect; its neighbours are not harmed. Queries (`Storage.read`) see committed data
 only and never wait behind writes.
 
-Instants and durations are integers, microseconds. What is said about schedules is in
-`schedule_messages`, what is said about batches in `batch_messages`, about pauses in `pause_messages`, and what
-running jobs say in `report_messages`, what is asked about earlier runs in `run_messages`, and about
-buckets in `rate_messages`.
+Instants and durations are integers, microseconds. Here is how jobs come, are claimed and change their
+state. What is said about leases is in `lease_messages`, how jobs are found in `finding_messages`, what is
+said about schedules in `schedule_messages`, about batches in `batch_messages`, about pauses in
+`pause_messages`, what running jobs say in `report_messages`, what is asked about earlier runs in
+`run_messages`, and about buckets in `rate_messages`.
 """
 
 from __future__ import annotations
@@ -22,10 +23,9 @@ import attrs
 
 from ..model.errors import GustoError
 from ..model.ids import JobId
-from ..model.job import AttemptRecord, ClaimedJob, JobRequest, StoredJob
-from ..model.pauses import StoredPause
+from ..model.job import AttemptRecord, ClaimedJob, JobRequest
 from ..model.rates import RateLimit
-from ..model.states import Completed, JobState, State
+from ..model.states import Completed, State
 from .batch_messages import (
     Batches,
     BatchesFound,
@@ -36,6 +36,16 @@ from .batch_messages import (
     Staged,
 )
 from .dependency_messages import DependentJobs, Dependents
+from .finding_messages import Find, Found, Get, Tallied, Tally
+from .lease_messages import (
+    CancelRequests,
+    CancelsAsked,
+    Renew,
+    Renewed,
+    RequestCancel,
+    Stranded,
+    StrandedJobs,
+)
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .rate_messages import Buckets, BucketsFound
 from .report_messages import LogFound, ReadLog, Report, Reported
@@ -229,41 +239,6 @@ class Completions:
         )
 
 
-@attrs.define
-class Renew:
-    """Move the leases of ``node`` (pairs of job and token) to ``lease_until``.
-
-    Only those that still are held with that token and have not passed at ``now`` are moved.
-    Reply: `Renewed`.
-    """
-
-    node: str
-    now: int
-    lease_until: int
-    leases: Sequence[tuple[JobId, int]]
-
-
-@attrs.define
-class Renewed:
-    """``lost`` are the leases that could not be renewed; ``cancels`` those of the others whose
-    cancellation has been asked for, with the reason."""
-
-    lost: Sequence[JobId]
-    cancels: Sequence[tuple[JobId, str]]
-
-
-@attrs.define
-class RequestCancel:
-    """Ask the holder of a lease to cancel the job, if its version is still ``version``.
-
-    A second request keeps the first one's reason. Reply: `Committed` or `Conflict`.
-    """
-
-    job_id: JobId
-    version: int
-    reason: str
-
-
 Write = (
     Insert
     | InsertBatch
@@ -296,118 +271,6 @@ WriteReply = (
 )
 
 # --- queries --------------------------------------------------------------------------------------
-
-
-@attrs.define
-class Get:
-    """Jobs by id or by ``ref_id``, each with its whole history. Reply: `Found`.
-
-    Unknown ones are left out.
-    """
-
-    job_ids: Sequence[JobId] = ()
-    ref_id: str | None = None
-
-
-@attrs.define
-class Find:
-    """Jobs that satisfy every criterion given, newest first (by sequence, descending).
-
-    An empty criterion accepts every job. ``before`` is a sequence: only jobs with a lower one.
-    ``tags_any`` wants one of the tags at least, ``tags_all`` all of them; ``metadata`` wants each
-    key to have that (JSON) value; ``created_after`` is inclusive, ``created_before`` exclusive.
-    ``parent`` is a job or batch that a job waited for, or still waits for, ``batch`` the one that
-    it belongs to. ``workers``, ``concurrency_keys`` and ``rate_keys`` are those that jobs were enqueued
-    with.
-    Reply: `Found`, at most ``limit`` jobs, each with the last record of its history at most.
-    """
-
-    limit: int
-    before: int | None = None
-    states: frozenset[JobState] = frozenset()
-    names: frozenset[str] = frozenset()
-    queues: frozenset[str] = frozenset()
-    tenants: frozenset[str] = frozenset()
-    workers: frozenset[str] = frozenset()
-    concurrency_keys: frozenset[str] = frozenset()
-    rate_keys: frozenset[str] = frozenset()
-    tags_any: frozenset[str] = frozenset()
-    tags_all: frozenset[str] = frozenset()
-    schedule_name: str | None = None
-    created_by: str | None = None
-    user_id: str | None = None
-    metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
-    created_after: int | None = None
-    created_before: int | None = None
-    parent: JobId | None = None
-    batch: JobId | None = None
-
-
-@attrs.define
-class Found:
-    """Jobs, copies that the storage will not change any more."""
-
-    jobs: Sequence[StoredJob]
-
-
-@attrs.define
-class Tally:
-    """Count all jobs, but for those in an archive. Reply: `Tallied`."""
-
-
-@attrs.define
-class Tallied:
-    """``counts``: (state, queue, tenant) → jobs. ``oldest_ready``: the earliest due instant of a
-    ready job, or ``None``."""
-
-    counts: Mapping[tuple[JobState, str, str], int]
-    oldest_ready: int | None
-
-
-@attrs.define
-class Stranded:
-    """Jobs that nobody moves on by himself: leases lost, and deadlines passed.
-
-    Reply: `StrandedJobs`. A lease is lost when ``now`` has reached its ``lease_until``, or when the
-    storage knows that its node is gone. ``node`` is the asking node, which is there. Jobs that are
-    staged are left behind when their node is gone; a storage that cannot know says so when nothing
-    was added to them for `STAGE_LIFE`.
-    """
-
-    node: str
-    now: int
-    limit: int
-
-
-@attrs.define
-class StrandedJobs:
-    """``lost``: processing jobs with a lost lease. ``overdue``: jobs that are not running and
-    whose ``expire_on`` has come. ``next_at``: the earliest instant after ``now`` at which another
-    lease or ``expire_on`` passes, or ``None``. ``foreign``: whether other nodes than the asking
-    one hold leases, so that it is worth while to look again soon. ``stages`` are those that were left
-    behind."""
-
-    lost: Sequence[StoredJob]
-    overdue: Sequence[StoredJob]
-    next_at: int | None
-    foreign: bool
-    stages: Sequence[JobId] = ()
-
-
-@attrs.define
-class CancelRequests:
-    """What others want of the processing jobs of ``node``. Reply: `CancelsAsked`."""
-
-    node: str
-
-
-@attrs.define
-class CancelsAsked:
-    """Pairs of job and reason, and the pauses that hold, by number."""
-
-    cancels: Sequence[tuple[JobId, str]]
-    pauses: Sequence[StoredPause] = ()
-
 
 Query = (
     Get

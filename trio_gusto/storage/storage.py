@@ -14,27 +14,17 @@ import trio
 from ..model.errors import GustoError, StorageError
 from .batch_messages import Batches, BatchesFound, InsertBatch
 from .dependency_messages import DependentJobs, Dependents
-from .messages import (
+from .finding_messages import Find, Found, Get, Tallied, Tally
+from .lease_messages import (
     CancelRequests,
     CancelsAsked,
-    Commit,
-    Complete,
-    Find,
-    Found,
-    Get,
-    Insert,
-    Query,
-    QueryReply,
     Renew,
     Renewed,
     RequestCancel,
     Stranded,
     StrandedJobs,
-    Tallied,
-    Tally,
-    Write,
-    WriteReply,
 )
+from .messages import Commit, Complete, Insert, Query, QueryReply, Write, WriteReply
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .rate_messages import Buckets, BucketsFound
 from .report_messages import LogFound, ReadLog

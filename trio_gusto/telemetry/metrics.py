@@ -15,7 +15,7 @@ from opentelemetry.metrics import Meter
 from ..model.instants import MICROSECONDS
 from ..model.outcomes import AttemptOutcome
 from ..model.states import JobState
-from ..storage.messages import Tallied
+from ..storage.finding_messages import Tallied
 from . import names
 
 MILLISECONDS = 1000

@@ -21,7 +21,7 @@ from ..model.failure import leaves, qualified_name
 from ..model.job import ClaimedJob
 from ..model.outcomes import AttemptOutcome
 from ..model.states import JobState
-from ..storage.messages import Tallied
+from ..storage.finding_messages import Tallied
 from .guard import Guard
 from .metrics import JobLabels, Metrics
 from .names import METER_NAME, TRACER_NAME

@@ -19,7 +19,8 @@ import trio
 
 from ..model.errors import GustoError, OptionsError, StorageBusy, StorageError
 from ..model.instants import MICROSECONDS, to_duration
-from ..storage.messages import Query, Renew, Renewed, Write, WriteReply
+from ..storage.lease_messages import Renew, Renewed
+from ..storage.messages import Query, Write, WriteReply
 from ..storage.storage import Storage
 from .clock import standing_still
 

@@ -12,7 +12,7 @@ from trio_gusto.model.ids import JobId
 from trio_gusto.model.instants import to_instant
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.states import Failed, Ready
-from trio_gusto.storage.messages import Find
+from trio_gusto.storage.finding_messages import Find
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing.storage_contract import Subject

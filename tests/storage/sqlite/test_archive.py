@@ -23,7 +23,8 @@ from trio_gusto.model.ids import JobId, to_uuid
 from trio_gusto.model.job import Details, Progress
 from trio_gusto.model.joblog import LogLine
 from trio_gusto.model.states import Failed, JobState, Ready
-from trio_gusto.storage.messages import Commit, Committed, Find, Get, Insert
+from trio_gusto.storage.finding_messages import Find, Get
+from trio_gusto.storage.messages import Commit, Committed, Insert
 from trio_gusto.storage.report_messages import LogFound, ReadLog, Report, Reported, Saying
 from trio_gusto.storage.retention_messages import Pruned
 from trio_gusto.storage.sqlite import SqliteStorage, archive

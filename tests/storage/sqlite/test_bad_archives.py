@@ -29,7 +29,8 @@ from tests.storage.sqlite.moving import (
 )
 from trio_gusto.model.job import JobRequest
 from trio_gusto.model.states import Failed, JobState, Ready
-from trio_gusto.storage.messages import Commit, Conflict, Find, Get
+from trio_gusto.storage.finding_messages import Find, Get
+from trio_gusto.storage.messages import Commit, Conflict
 from trio_gusto.storage.sqlite import archive, months
 from trio_gusto.testing.storage_contract import Subject
 

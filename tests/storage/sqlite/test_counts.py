@@ -12,7 +12,8 @@ import attrs
 import pytest
 
 from trio_gusto.model.states import Cancelled, JobState, Ready, State
-from trio_gusto.storage.messages import Insert, Tallied, Tally
+from trio_gusto.storage.finding_messages import Tallied, Tally
+from trio_gusto.storage.messages import Insert
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.sqlite.counts import Counted, count_jobs
 from trio_gusto.storage.sqlite.pieces import ENOUGH, SIZE, SLICE, Piece

@@ -17,7 +17,8 @@ from trio_gusto.model.errors import (
     StorageReadOnly,
 )
 from trio_gusto.model.states import Ready
-from trio_gusto.storage.messages import ClaimDue, Committed, Find, Insert, Inserted
+from trio_gusto.storage.finding_messages import Find
+from trio_gusto.storage.messages import ClaimDue, Committed, Insert, Inserted
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.sqlite.errors import explained
 from trio_gusto.testing.storage_contract import Subject

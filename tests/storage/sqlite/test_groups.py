@@ -13,6 +13,7 @@ from trio_gusto.model.errors import ArgumentError, DuplicateJob
 from trio_gusto.model.ids import to_uuid
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.states import Completed, Failed, Ready
+from trio_gusto.storage.lease_messages import RequestCancel
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -23,7 +24,6 @@ from trio_gusto.storage.messages import (
     Conflict,
     Insert,
     Inserted,
-    RequestCancel,
 )
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.sqlite.inserting import chunks

@@ -13,7 +13,8 @@ import trio
 
 from tests.storage.sqlite.moving import DECEMBER, NOVEMBER, fill, found, ids, opened, rows
 from trio_gusto.model.states import Failed, JobState, Ready, State, Waiting
-from trio_gusto.storage.messages import Commit, Committed, Find, Get
+from trio_gusto.storage.finding_messages import Find, Get
+from trio_gusto.storage.messages import Commit, Committed
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.sqlite import archive, months, session
 from trio_gusto.storage.sqlite.archive import Archive, Copied

@@ -11,7 +11,9 @@ import pytest
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.states import JobState
 from trio_gusto.storage.dependency_messages import Dependents
-from trio_gusto.storage.messages import CancelRequests, Find, Get, Query, Stranded, Tally
+from trio_gusto.storage.finding_messages import Find, Get, Tally
+from trio_gusto.storage.lease_messages import CancelRequests, Stranded
+from trio_gusto.storage.messages import Query
 from trio_gusto.storage.pause_messages import Pauses
 from trio_gusto.storage.schedule_messages import FindSchedules
 from trio_gusto.storage.sqlite import (

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from trio_gusto.model.errors import StorageError
-from trio_gusto.storage.messages import Stranded, StrandedJobs
+from trio_gusto.storage.lease_messages import Stranded, StrandedJobs
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import NOW, ids

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from trio_gusto.storage.messages import Renew
+from trio_gusto.storage.lease_messages import Renew
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import LEASE, NOW, ids

@@ -11,7 +11,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_gusto.model.ids import JobId
-from trio_gusto.storage.messages import Find, Renew, Renewed
+from trio_gusto.storage.finding_messages import Find
+from trio_gusto.storage.lease_messages import Renew, Renewed
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.sqlite.thread import DatabaseThread
 from trio_gusto.testing.storage_contract import Subject

@@ -22,28 +22,26 @@ from ...model.job import ClaimedJob
 from ...model.states import JobState
 from ..batch_messages import Batches, BatchesFound
 from ..dependency_messages import DependentJobs, Dependents
-from ..messages import (
+from ..finding_messages import Find, Found, Get, Tallied, Tally
+from ..lease_messages import (
     CancelRequests,
     CancelsAsked,
-    ClaimDue,
-    ClaimReply,
-    Commit,
-    Committed,
-    Complete,
-    Find,
-    Found,
-    Get,
-    Insert,
-    Inserted,
-    Query,
-    QueryReply,
     Renew,
     Renewed,
     RequestCancel,
     Stranded,
     StrandedJobs,
-    Tallied,
-    Tally,
+)
+from ..messages import (
+    ClaimDue,
+    ClaimReply,
+    Commit,
+    Committed,
+    Complete,
+    Insert,
+    Inserted,
+    Query,
+    QueryReply,
     Write,
 )
 from ..pause_messages import Pauses, PausesFound

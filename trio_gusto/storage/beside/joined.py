@@ -7,14 +7,9 @@ from collections.abc import Mapping, Sequence
 from ...model.errors import GustoError
 from ...model.ids import JobId
 from ...model.job import StoredJob
-from ..messages import (
-    Complete,
-    Completions,
-    Conflict,
-    StrandedJobs,
-    Tallied,
-    WriteReply,
-)
+from ..finding_messages import Tallied
+from ..lease_messages import StrandedJobs
+from ..messages import Complete, Completions, Conflict, WriteReply
 from .transient import Transient
 
 Reply = WriteReply | GustoError

@@ -12,7 +12,7 @@ from ...model.ids import JobId
 from ...model.job import StoredJob
 from ...model.states import JobState, Ready
 from ..criteria import satisfies
-from ..messages import Find, Tallied
+from ..finding_messages import Find, Tallied
 
 
 def tally(jobs: Iterable[StoredJob]) -> Tallied:

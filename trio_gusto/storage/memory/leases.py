@@ -11,17 +11,16 @@ from ...model.ids import JobId
 from ...model.job import StoredJob
 from ...model.pauses import StoredPause
 from ...model.states import Processing
-from ..messages import (
+from ..lease_messages import (
     CancelRequests,
     CancelsAsked,
-    Committed,
-    Conflict,
     Renew,
     Renewed,
     RequestCancel,
     Stranded,
     StrandedJobs,
 )
+from ..messages import Committed, Conflict
 from .figures import brief
 from .index import Index, lease_of
 from .staging import Staging

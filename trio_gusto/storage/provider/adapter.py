@@ -21,14 +21,19 @@ from ...model.errors import GustoError, NotSupported
 from ...model.ids import JobId, to_uuid
 from ...model.instants import to_datetime
 from ...model.job import ClaimedJob
-from ...model.lanes import lane_of
-from ...model.states import Ready, Scheduled, Waiting
-from ...model.uniqueness import has_keys
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
 from ..dependency_messages import DependentJobs, Dependents
-from ..messages import (
+from ..finding_messages import Find, Found, Get, Tallied, Tally
+from ..lease_messages import (
     CancelRequests,
     CancelsAsked,
+    Renew,
+    Renewed,
+    RequestCancel,
+    Stranded,
+    StrandedJobs,
+)
+from ..messages import (
     ClaimDue,
     ClaimReply,
     Commit,
@@ -36,20 +41,10 @@ from ..messages import (
     Complete,
     Completions,
     Conflict,
-    Find,
-    Found,
-    Get,
     Insert,
     Inserted,
     Query,
     QueryReply,
-    Renew,
-    Renewed,
-    RequestCancel,
-    Stranded,
-    StrandedJobs,
-    Tallied,
-    Tally,
     Write,
     WriteReply,
 )
@@ -70,33 +65,10 @@ from .contract import (
     SupportsWake,
 )
 from .ledger import Ledger
+from .limits import no_pauses, no_rates, no_schedules, refuse_what_needs_more
 from .outcomes import Outcomes, storage_error
 from .queries import Queries
 from .record import UNLIMITED_ATTEMPTS, Fill, R, check_record_type, record_of
-
-
-def no_schedules() -> NotSupported:
-    """What is answered to whoever wants schedules."""
-    return NotSupported(
-        "schedules",
-        "SupportsSchedules",
-        "give the app a SqliteStorage or a MemoryStorage, or enqueue the jobs from a timer of your own",
-    )
-
-
-def no_pauses() -> NotSupported:
-    """What is answered to whoever wants to pause something."""
-    return NotSupported(
-        "pauses",
-        "SupportsPauses",
-        "give the app a SqliteStorage or a MemoryStorage, or let get_batch leave jobs out",
-    )
-
-
-def no_rates() -> NotSupported:
-    """What is answered to whoever wants to limit a rate."""
-    return NotSupported("rate limits", "", "leave them out, or use another storage for these jobs")
-
 
 logger = logging.getLogger("trio_gusto.storage.provider")
 
@@ -208,22 +180,8 @@ class ProviderStorage(Storage, Generic[R]):
                 raise no_pauses()
 
     async def _insert(self, insert: Insert) -> Inserted:
-        if has_keys(insert.requests):
-            raise NotSupported("unique keys", "", "use another storage for them")
+        refuse_what_needs_more(insert)
         self._ledger.refuse_known(insert.requests)
-        if any(request.details and request.details.callback for request in insert.requests):
-            raise NotSupported("callbacks", "SupportsContinuations")
-        if any(request.details and request.details.rate_limit for request in insert.requests):
-            raise no_rates()
-        if any(lane_of(request) is not None for request in insert.requests):
-            raise NotSupported("named workers and concurrency keys", "SupportsWorkers")
-        for state in insert.states:
-            if isinstance(state, Waiting):
-                raise NotSupported("continuations", "SupportsContinuations")
-            if not isinstance(state, Scheduled | Ready):
-                raise NotSupported(
-                    f"jobs that begin as {state.word}", "", "use another storage for them"
-                )
         requests = [
             attrs.evolve(request, max_attempts=UNLIMITED_ATTEMPTS) for request in insert.requests
         ]

@@ -22,7 +22,8 @@ from ...model.instants import to_datetime, to_instant
 from ...model.job import AttemptRecord, StoredJob
 from ...model.outcomes import AttemptOutcome
 from ...model.states import Cancelled, Completed, Failed, Ready, Scheduled, State
-from ..messages import Commit, Committed, Conflict, RequestCancel
+from ..lease_messages import RequestCancel
+from ..messages import Commit, Committed, Conflict
 from .contract import JobStorageProvider, SupportsLeases
 from .ledger import Flight, Ledger
 from .record import JobStorageRecord, R

@@ -16,7 +16,7 @@ from ...model.job import StoredJob
 from ...model.lifecycle import admit
 from ...model.states import Completed, JobState, Ready
 from ..criteria import satisfies
-from ..messages import Find, Found, Get, Tallied
+from ..finding_messages import Find, Found, Get, Tallied
 from .contract import JobFindParams, SupportsQueries
 from .ledger import Ledger
 from .record import R, request_of

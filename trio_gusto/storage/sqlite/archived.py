@@ -14,7 +14,8 @@ import attrs
 
 from ...model.ids import JobId
 from ...model.job import StoredJob
-from ..messages import Find, Found, Get, Query, QueryReply
+from ..finding_messages import Find, Found, Get
+from ..messages import Query, QueryReply
 from ..report_messages import LogFound, ReadLog
 from .counts import Counted
 from .months import Months, bounds_of

@@ -28,7 +28,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import attrs
 import orjson
 
-from ..messages import Tallied
+from ..finding_messages import Tallied
 from . import pieces
 from .pieces import ANY, Group, Piece
 from .ready import LANE_READY, oldest_ready

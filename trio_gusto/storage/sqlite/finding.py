@@ -16,7 +16,7 @@ import attrs
 import orjson
 
 from ...model.states import JobState
-from ..messages import Find
+from ..finding_messages import Find
 from .ready import LANE_READY
 from .rows import NUMBERS
 

@@ -14,18 +14,9 @@ from ...model.ids import JobId
 from ...model.job import AttemptRecord, StoredJob
 from ..batch_messages import Batches
 from ..dependency_messages import Dependents
-from ..messages import (
-    CancelRequests,
-    CancelsAsked,
-    Find,
-    Found,
-    Get,
-    Query,
-    QueryReply,
-    Stranded,
-    StrandedJobs,
-    Tally,
-)
+from ..finding_messages import Find, Found, Get, Tally
+from ..lease_messages import CancelRequests, CancelsAsked, Stranded, StrandedJobs
+from ..messages import Query, QueryReply
 from ..pause_messages import Pauses
 from ..rate_messages import Buckets
 from ..report_messages import ReadLog

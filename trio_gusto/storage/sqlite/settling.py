@@ -11,15 +11,8 @@ from functools import cache
 import orjson
 
 from ...model.ids import JobId
-from ..messages import (
-    Commit,
-    Committed,
-    Complete,
-    Conflict,
-    Renew,
-    Renewed,
-    RequestCancel,
-)
+from ..lease_messages import Renew, Renewed, RequestCancel
+from ..messages import Commit, Committed, Complete, Conflict
 from .dependencies import Dependencies
 from .errors import StaleLease
 from .heads import note_rows

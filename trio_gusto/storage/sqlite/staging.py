@@ -17,7 +17,7 @@ from ...model.batch import STAGE_LIFE
 from ...model.errors import BatchError
 from ...model.ids import JobId, to_uuid
 from ..batch_messages import Discard, Discarded, InsertBatch, Stage, Staged
-from ..messages import Stranded
+from ..lease_messages import Stranded
 from .heads import note_rows
 from .inserting import Key, chunks
 from .names import Names

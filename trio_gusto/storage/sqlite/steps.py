@@ -17,6 +17,7 @@ from ...model.errors import ArgumentError, BatchError, DuplicateJob, GustoError
 from ...model.states import AwaitingCallback
 from ...model.uniqueness import Admission, has_keys, stored_requests
 from ..batch_messages import Discard, InsertBatch, Stage
+from ..lease_messages import Renew, RequestCancel
 from ..messages import (
     ClaimDue,
     Commit,
@@ -26,8 +27,6 @@ from ..messages import (
     Conflict,
     Insert,
     Inserted,
-    Renew,
-    RequestCancel,
     Write,
     WriteReply,
 )

@@ -18,23 +18,9 @@ import trio
 from ...model.errors import GustoError, OptionsError, StorageBusy, StorageError
 from ..batch_messages import Batches, BatchesFound
 from ..dependency_messages import DependentJobs, Dependents
-from ..messages import (
-    CancelRequests,
-    CancelsAsked,
-    Find,
-    Found,
-    Get,
-    Query,
-    QueryReply,
-    Renew,
-    Renewed,
-    Stranded,
-    StrandedJobs,
-    Tallied,
-    Tally,
-    Write,
-    WriteReply,
-)
+from ..finding_messages import Find, Found, Get, Tallied, Tally
+from ..lease_messages import CancelRequests, CancelsAsked, Renew, Renewed, Stranded, StrandedJobs
+from ..messages import Query, QueryReply, Write, WriteReply
 from ..pause_messages import Pauses, PausesFound
 from ..rate_messages import Buckets, BucketsFound
 from ..report_messages import LogFound, ReadLog

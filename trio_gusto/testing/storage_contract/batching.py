@@ -11,7 +11,8 @@ from ...model.job import Details, JobRequest
 from ...model.lifecycle import admit
 from ...model.states import Cancelled, Condition, Failed, JobState, Waiting
 from ...storage.batch_messages import Batches, BatchesFound, InsertBatch
-from ...storage.messages import Commit, Committed, Completions, Find, Insert, Inserted
+from ...storage.finding_messages import Find
+from ...storage.messages import Commit, Committed, Completions, Insert, Inserted
 from ...storage.retention_messages import Prune, Pruned
 from .depending import ask, of
 from .subject import EVERYTHING, NOW, SECOND, Subject, ids, same, success, successes

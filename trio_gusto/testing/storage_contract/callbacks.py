@@ -5,22 +5,17 @@ from __future__ import annotations
 import attrs
 
 from ...model.dependencies import resolve
+from ...model.happenings import CalledOff, Ending, RetriedByHand
 from ...model.ids import JobId, to_uuid
 from ...model.job import ClaimedJob, Details, JobRequest, StoredJob
-from ...model.lifecycle import CalledOff, Ending, RetriedByHand, advance, settle
+from ...model.lifecycle import advance, settle
 from ...model.outcomes import Succeeded
 from ...model.states import AwaitingCallback, Failed, JobState, Ready, State, Waiting
 from ...model.uniqueness import OnConflict
 from ...storage.batch_messages import InsertBatch
-from ...storage.messages import (
-    Commit,
-    Committed,
-    Insert,
-    Inserted,
-    RequestCancel,
-    Stranded,
-    Tally,
-)
+from ...storage.finding_messages import Tally
+from ...storage.lease_messages import RequestCancel, Stranded
+from ...storage.messages import Commit, Committed, Insert, Inserted
 from ...storage.retention_messages import Prune, Pruned
 from .batching import new_batch
 from .depending import ask, follow, of

@@ -10,7 +10,8 @@ from ...model.outcomes import AttemptOutcome
 from ...model.states import Cancelled, JobState, Ready, Scheduled, State, Waiting
 from ...model.uniqueness import OnConflict
 from ...storage.batch_messages import InsertBatch
-from ...storage.messages import Commit, Committed, Insert, Inserted, RequestCancel, Write
+from ...storage.lease_messages import RequestCancel
+from ...storage.messages import Commit, Committed, Insert, Inserted, Write
 from .batching import new_batch
 from .depending import ask, follow, of
 from .inserting import duplicate_of, insertion

@@ -8,22 +8,17 @@ from ...model.ids import uuid7
 from ...model.job import ClaimedJob
 from ...model.outcomes import AttemptOutcome
 from ...model.states import Completed, JobState, Processing, Ready, State
+from ...storage.finding_messages import Find, Tally
+from ...storage.lease_messages import CancelRequests, Renew, Renewed, RequestCancel, Stranded
 from ...storage.messages import (
-    CancelRequests,
     ClaimDue,
     ClaimReply,
     Committed,
     Complete,
     Completions,
     Conflict,
-    Find,
     Insert,
     Inserted,
-    Renew,
-    Renewed,
-    RequestCancel,
-    Stranded,
-    Tally,
     Write,
 )
 from ...storage.retention_messages import Prune, Pruned

@@ -8,7 +8,8 @@ from ...model.ids import JobId, to_uuid, uuid7
 from ...model.job import Details, JobRequest
 from ...model.states import Cancelled, Condition, Failed, JobState, Ready, State, Waiting
 from ...storage.dependency_messages import DependentJobs, Dependents
-from ...storage.messages import Commit, Committed, Completions, Find, Insert, Inserted
+from ...storage.finding_messages import Find
+from ...storage.messages import Commit, Committed, Completions, Insert, Inserted
 from ...storage.retention_messages import Prune, Pruned
 from .subject import EVERYTHING, NOW, Subject, ids, reply_of, same, success, successes
 

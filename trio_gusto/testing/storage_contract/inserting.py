@@ -7,7 +7,8 @@ from ...model.ids import JobId, to_uuid
 from ...model.job import Details, JobRequest
 from ...model.lifecycle import admit
 from ...model.states import Ready, Scheduled, Skipped, State, Waiting
-from ...storage.messages import Find, Get, Insert, Inserted, WriteReply
+from ...storage.finding_messages import Find, Get
+from ...storage.messages import Insert, Inserted, WriteReply
 from .subject import NOW, SECOND, Subject, ids, reply_of, same
 
 ODD_TEXTS = (

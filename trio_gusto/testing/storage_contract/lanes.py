@@ -6,7 +6,8 @@ from ...model.job import ClaimedJob, Details, JobRequest
 from ...model.outcomes import AttemptOutcome
 from ...model.states import Ready, Scheduled
 from ...storage.batch_messages import InsertBatch
-from ...storage.messages import ClaimDue, ClaimReply, Committed, Find, Insert, Inserted
+from ...storage.finding_messages import Find
+from ...storage.messages import ClaimDue, ClaimReply, Committed, Insert, Inserted
 from .batching import new_batch
 from .staging import STAGE, stage
 from .subject import LEASE, NOW, SECOND, Subject, ids, put_back, same, success

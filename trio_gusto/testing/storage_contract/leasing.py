@@ -6,15 +6,8 @@ import attrs
 
 from ...model.outcomes import AttemptOutcome
 from ...model.states import Cancelled, Expired, Failed, Processing, Ready, Waiting
-from ...storage.messages import (
-    CancelRequests,
-    Commit,
-    Committed,
-    Renew,
-    Renewed,
-    RequestCancel,
-    Stranded,
-)
+from ...storage.lease_messages import CancelRequests, Renew, Renewed, RequestCancel, Stranded
+from ...storage.messages import Commit, Committed
 from .subject import EVERYTHING, LEASE, NOW, SECOND, Subject, ids, put_back, same
 
 

@@ -10,7 +10,8 @@ from ...model.ids import uuid7
 from ...model.job import Details
 from ...model.outcomes import AttemptOutcome
 from ...model.states import Cancelled, JobState, Processing, Ready
-from ...storage.messages import Committed, Find, Get, Tally
+from ...storage.finding_messages import Find, Get, Tally
+from ...storage.messages import Committed
 from .subject import LEASE, NOW, SECOND, Subject, ids, put_back, same
 
 

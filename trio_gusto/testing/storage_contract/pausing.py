@@ -9,15 +9,8 @@ from ...model.outcomes import AttemptOutcome
 from ...model.pauses import StoredPause
 from ...model.states import Failed, Ready
 from ...storage.batch_messages import InsertBatch
-from ...storage.messages import (
-    CancelRequests,
-    ClaimDue,
-    ClaimReply,
-    Committed,
-    Insert,
-    Inserted,
-    Write,
-)
+from ...storage.lease_messages import CancelRequests
+from ...storage.messages import ClaimDue, ClaimReply, Committed, Insert, Inserted, Write
 from ...storage.pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .batching import new_batch
 from .staging import STAGE, stage

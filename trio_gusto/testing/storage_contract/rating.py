@@ -10,7 +10,8 @@ from ...model.outcomes import AttemptOutcome
 from ...model.rates import RateLimit, of_key, of_queue
 from ...model.states import Ready
 from ...storage.batch_messages import InsertBatch
-from ...storage.messages import Committed, Find, Insert, Inserted
+from ...storage.finding_messages import Find
+from ...storage.messages import Committed, Insert, Inserted
 from ...storage.pause_messages import PutPause
 from ...storage.rate_messages import Buckets
 from .batching import new_batch

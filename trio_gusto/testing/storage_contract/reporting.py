@@ -9,7 +9,8 @@ from ...model.job import ClaimedJob, Progress
 from ...model.joblog import LogLine
 from ...model.outcomes import AttemptOutcome
 from ...model.states import Ready
-from ...storage.messages import Committed, RequestCancel
+from ...storage.lease_messages import RequestCancel
+from ...storage.messages import Committed
 from ...storage.report_messages import LogFound, ReadLog, Report, Reported, Saying
 from ...storage.retention_messages import Prune, Pruned
 from .subject import EVERYTHING, NOW, SECOND, Subject, put_back, same, success

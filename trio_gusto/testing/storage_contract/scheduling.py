@@ -13,7 +13,8 @@ from ...model.occurrence import Occurrence, job_id_of, request_of
 from ...model.schedule import Coalesce, Overlap, ScheduleRequest, StoredSchedule, admit
 from ...model.states import Cancelled, Ready, Skipped, State, Waiting
 from ...model.triggers import Trigger, cron, every, every_after
-from ...storage.messages import Commit, Committed, Conflict, Find, Insert, Write
+from ...storage.finding_messages import Find
+from ...storage.messages import Commit, Committed, Conflict, Insert, Write
 from ...storage.retention_messages import Prune, Pruned
 from ...storage.schedule_messages import (
     FindSchedules,

@@ -20,7 +20,9 @@ from ...model.states import (
     Skipped,
     State,
 )
-from ...storage.messages import Commit, Committed, Conflict, Get, Insert, Inserted, RequestCancel
+from ...storage.finding_messages import Get
+from ...storage.lease_messages import RequestCancel
+from ...storage.messages import Commit, Committed, Conflict, Insert, Inserted
 from ...storage.retention_messages import Prune, Pruned
 from .subject import (
     EVERYTHING,

@@ -11,7 +11,9 @@ from ...model.job import Details, JobRequest, StoredJob
 from ...model.lifecycle import admit
 from ...model.states import Condition, JobState, Waiting
 from ...storage.batch_messages import Discard, Discarded, InsertBatch, Stage, Staged
-from ...storage.messages import Get, Insert, Inserted, Stranded, Tally
+from ...storage.finding_messages import Get, Tally
+from ...storage.lease_messages import Stranded
+from ...storage.messages import Insert, Inserted
 from .batching import counts, find, members, new_batch, refused, storing
 from .subject import EVERYTHING, NOW, SECOND, Subject, ids, same
 

@@ -11,6 +11,7 @@ from ...model.job import AttemptRecord, ClaimedJob, Details, JobRequest, StoredJ
 from ...model.lifecycle import admit
 from ...model.outcomes import AttemptOutcome
 from ...model.states import Completed, State
+from ...storage.finding_messages import Find, Get
 from ...storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -19,8 +20,6 @@ from ...storage.messages import (
     Complete,
     Completions,
     Conflict,
-    Find,
-    Get,
     Insert,
     Inserted,
     Write,

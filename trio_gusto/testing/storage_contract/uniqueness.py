@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ...model.batch import BatchRequest
 from ...model.errors import DuplicateJob
+from ...model.happenings import CalledOff, RetriedByHand
 from ...model.ids import to_uuid
 from ...model.job import Details, JobRequest
-from ...model.lifecycle import CalledOff, RetriedByHand, advance
+from ...model.lifecycle import advance
 from ...model.states import Cancelled, Completed, Failed, JobState, Ready, State, Waiting
 from ...model.uniqueness import OnConflict
 from ...storage.batch_messages import InsertBatch, Stage, Staged
