@@ -10,7 +10,9 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from property_tests.aiming import aimed_machine
 from property_tests.lane_agreement import LaneAgreement
+from property_tests.lane_crowds import LaneCrowds
 from trio_gusto.model.lanes import Lanes, Occupancy
 from trio_gusto.storage.sqlite import SqliteStorage, heads, walking
 from trio_gusto.storage.storage import Storage
@@ -19,6 +21,10 @@ from trio_gusto.storage.storage import Storage
 class InSqlite(LaneAgreement):
     def make_storage(self, path: Path) -> Storage:
         return SqliteStorage(path, inline=True, synchronous="NORMAL")
+
+
+class Crowds(LaneCrowds, InSqlite):
+    """The same, of crowded lanes."""
 
 
 @pytest.fixture(autouse=True)
@@ -58,27 +64,33 @@ def _nowhere(*_: object) -> Iterator[object]:
 
 _TAKES, _ADMIT = Occupancy.takes, Lanes.admit
 
-FAULTS: dict[str, tuple[object, str, Callable[..., object] | str]] = {
-    "lanes are never full": (Occupancy, "takes", _always),
-    "a line is joined from beside": (Occupancy, "takes", _one_more),
-    "a last attempt stands in line": (Occupancy, "takes", _behind_the_last),
-    "what is behind overtakes": (Lanes, "admit", _keep_open),
-    "a walk ends where lanes are closed": (heads.Heads, "candidates", _nowhere),
-    "heads are not lowered": (heads, "_NOTE_ROWS", "SELECT ?, ?"),
-    "heads are not lowered in time": (heads, "_NOTE_DUE", "SELECT ?"),
+TOGETHER = "stand_together end_all"
+LINE = "line_up claim_few"
+LAST = "line_up_last end_all"
+CROWDED = "fill_in_front stand_behind claim_few"
+LATER = "fill_in_front come_later claim_few"
+
+FAULTS: dict[str, tuple[object, str, Callable[..., object] | str, str]] = {
+    "lanes are never full": (Occupancy, "takes", _always, TOGETHER),
+    "a line is joined from beside": (Occupancy, "takes", _one_more, LINE),
+    "a last attempt stands in line": (Occupancy, "takes", _behind_the_last, LAST),
+    "what is behind overtakes": (Lanes, "admit", _keep_open, TOGETHER),
+    "a walk ends where lanes are closed": (heads.Heads, "candidates", _nowhere, CROWDED),
+    "heads are not lowered": (heads, "_NOTE_ROWS", "SELECT ?, ?", CROWDED),
+    "heads are not lowered in time": (heads, "_NOTE_DUE", "SELECT ?", LATER),
 }
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_machine_catches(fault: str) -> None:
-    where, name, what = FAULTS[fault]
+    where, name, what, rules = FAULTS[fault]
     with patch.object(where, name, what), pytest.raises((AssertionError, ExceptionGroup)):
         run_state_machine_as_test(
-            InSqlite,
+            aimed_machine(Crowds, tuple(rules.split())),
             settings=settings(
                 max_examples=500,
-                stateful_step_count=40,
+                stateful_step_count=12,
                 derandomize=True,
                 database=None,
                 deadline=None,
