@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from ..messages import ClaimDue
-from .ready import CANDIDATE, LANE_READY, TAKEABLE, Candidate
+from .ready import CANDIDATE, LANE, LANE_READY, TAKEABLE, Candidate
 
 Place = tuple[int, int, int]
 """The negated priority, the due instant and the sequence: claim order."""
@@ -99,10 +99,12 @@ def forget_empty_heads(connection: sqlite3.Connection) -> None:
 class Heads:
     """The heads of one queue, for one claim."""
 
-    def __init__(self, connection: sqlite3.Connection, claim: ClaimDue, queue: str) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, claim: ClaimDue, queue: str, skip: str | None
+    ) -> None:
         self._connection = connection
         self._values = (claim.now, queue)
-        self._skip = orjson.dumps(claim.skip_names).decode()
+        self._skip = skip
         self._most = max(1, min(claim.limit, 64))
         self._width = 2 if claim.depth > 1 else 1
         """So many jobs of a lane are looked up at once, as most lanes will have no room for more."""
@@ -130,12 +132,12 @@ class Heads:
             if not lines:
                 return
             line = heappop(lines)
-            if line[0][3] in closed:
+            if line[0][LANE] in closed:
                 continue
             yield line[0]
-            if line[0][3] not in closed and len(line) >= self._width:
+            if line[0][LANE] not in closed and len(line) >= self._width:
                 # Of the last that is known it is not known what stands behind it.
-                rest = line[1:] if len(line) > 2 else self._behind(line[0][3], line[0])
+                rest = line[1:] if len(line) > 2 else self._behind(line[0][LANE], line[0])
                 if rest:
                     heappush(lines, rest)
 

@@ -26,13 +26,11 @@ NOT_PAUSED = (
     "AND (pause.tenant IS NULL OR pause.tenant = job.tenant))"
 )
 
-TAKEABLE = f"{CLAIMABLE} AND {NOT_SKIPPED} AND {NOT_PAUSED}"
-
-Candidate = list[Any]
-"""A job that may be taken if its lane has room: the negated priority, the due instant and the sequence,
-which together are its place in claim order; its lane and ``room``; whether it would spend its last attempt."""
-
-CANDIDATE = "json_array(-priority, due, seq, lane, room, attempt + 1 >= max_attempts)"
+# Asked of each job in a lane; ?5 is NULL when nothing is skipped and nothing paused, as nearly always.
+TAKEABLE = (
+    f"CASE WHEN NOT ({CLAIMABLE}) THEN FALSE WHEN ?5 IS NULL THEN TRUE "
+    f"ELSE {NOT_SKIPPED} AND {NOT_PAUSED} END"
+)
 
 # The distinct queues, each found by one step into the index: never a look at every ready job.
 _QUEUES = """
@@ -75,6 +73,13 @@ ROW = (
     "json_array(-priority, due, seq, attempt, version, hex(id), handler, args, created_at, "
     "max_attempts, timeout, execute_after, expire_on, queue, priority, tenant, ref_id, details)"
 )
+
+Candidate = Row
+"""The row of a job that may be taken if its lane has room, with that lane and its ``room`` at the end."""
+
+CANDIDATE = f"{ROW.removesuffix(')')}, lane, room)"
+LANE, ROOM = 18, 19
+"""Where these stand in it."""
 
 
 def rows_of(

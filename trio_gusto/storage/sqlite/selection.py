@@ -18,10 +18,12 @@ from ...model.lanes import Lanes
 from ..messages import ClaimDue
 from .ready import (
     CLAIMABLE,
+    LANE,
     LANE_QUEUES,
     NOT_PAUSED,
     NOT_SKIPPED,
     READY_QUEUES,
+    ROOM,
     ROW,
     Candidate,
     Row,
@@ -41,7 +43,6 @@ SELECT json_group_array({ROW}) FROM (
   ORDER BY best.priority DESC, best.due, best.seq LIMIT ?3 OFFSET ?4
 )
 """
-_THESE = f"SELECT json_group_array({ROW}) FROM job WHERE seq IN (SELECT value FROM json_each(?))"
 _LEASED = (
     "SELECT json_group_array(json_array(lane, leases, singles, own)) FROM ("
     "SELECT lane, count(*) AS leases, count(room = 1 OR NULL) AS singles, "
@@ -49,7 +50,8 @@ _LEASED = (
     "FROM job WHERE lane IS NOT NULL AND state = 3 GROUP BY lane)"
 )
 _PAUSES = (
-    "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0 FROM pause"
+    "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0, count(*) > 0 "
+    "FROM pause"
 )
 
 
@@ -59,7 +61,6 @@ class Selection:
     def __init__(self, connection: sqlite3.Connection, claim: ClaimDue) -> None:
         self._connection = connection
         self._claim = claim
-        self._skip = _json(claim.skip_names)
         leased = orjson.loads(connection.execute(_LEASED, (claim.node,)).fetchone()[0])
         self._lanes = Lanes.of(leased, claim.depth)
         self._lanes.closed.update(claim.closed_lanes)
@@ -67,8 +68,9 @@ class Selection:
         """How many jobs in no lane were taken, by queue."""
         self.in_lanes: set[int] = set()
         """The sequences of jobs in lanes that were taken."""
-        closed, any_of_tenant = connection.execute(_PAUSES).fetchone()
+        closed, any_of_tenant, any_pause = connection.execute(_PAUSES).fetchone()
         self._closed: Collection[str | None] = orjson.loads(closed)
+        self._skip = _json(claim.skip_names) if claim.skip_names or any_pause else None
         self._by_tenant: ByTenant | None = None
         """There where it matters whose jobs those in no lane are."""
         self._fair: FairShares | None = None
@@ -88,37 +90,27 @@ class Selection:
         in_lanes = self._walk(queue)
         row, candidate = next(plain, None), next(in_lanes, None)
         taken: list[Row] = []
-        chosen: list[int] = []
-        while limit and (row is not None or candidate is not None):
-            if candidate is None or (row is not None and row < candidate):
-                assert row is not None
+        while len(taken) < limit:
+            if candidate is not None and (row is None or candidate < row):
+                if self._admits(candidate):
+                    taken.append(candidate)
+                    if len(taken) == limit:
+                        break  # a walk goes on only where it has to
+                candidate = next(in_lanes, None)
+            elif row is not None:
                 taken.append(row)
                 self._taken[queue] += 1
                 if self._by_tenant is not None:
                     self._by_tenant.taken.add(row[2])
                 row = next(plain, None)
-            elif self._admits(candidate):
-                chosen.append(candidate[2])
-                candidate = next(in_lanes, None) if limit > 1 else None
             else:
-                candidate = next(in_lanes, None)
-                continue
-            limit -= 1
-        if chosen:
-            self.in_lanes.update(chosen)
-            taken += rows_of(self._connection, _THESE, (_json(chosen),))
-            taken.sort()
+                break
         return taken
 
     def _take_fairly(self, fair: FairShares, queue: str | None, limit: int) -> list[Row]:
         """The same, so that tenants have their turns within each priority."""
-        in_lanes = InLanes(self._connection, self._walk(queue), self._admits)
-        taken = fair.take(queue or "", self._open(queue, READY_QUEUES), in_lanes, limit)
-        chosen = [seq for seq in taken if isinstance(seq, int)]
-        self.in_lanes.update(chosen)
-        rows = rows_of(self._connection, _THESE, (_json(chosen),)) if chosen else []
-        by_seq = {row[2]: row for row in rows}
-        return [by_seq[one] if isinstance(one, int) else one for one in taken]
+        in_lanes = InLanes(self._walk(queue), self._admits)
+        return fair.take(queue or "", self._open(queue, READY_QUEUES), in_lanes, limit)
 
     def remember(self, rows: Sequence[Row]) -> None:
         """These rows were claimed: write down what is to be known at the next claim."""
@@ -129,16 +121,20 @@ class Selection:
         """Jobs in lanes, in claim order; closed lanes are left out as far as they are known by then."""
         closed = self._lanes.closed
         walks = [
-            walk(self._connection, self._claim, name, closed)
+            walk(self._connection, self._claim, name, self._skip, closed)
             for name in self._open(queue, LANE_QUEUES)
         ]
         return walks[0] if len(walks) == 1 else merge(*walks)
 
     def _admits(self, candidate: Candidate) -> bool:
-        _, _, seq, lane, room, spends_last, *_ = candidate
+        seq = candidate[2]
         if seq in self.in_lanes:  # taken as part of another share
             return False
-        return self._lanes.admit(lane, room, spends_last=bool(spends_last))
+        spends_last = candidate[3] + 1 >= candidate[9]
+        admitted = self._lanes.admit(candidate[LANE], candidate[ROOM], spends_last=spends_last)
+        if admitted:
+            self.in_lanes.add(seq)
+        return admitted
 
     def _open(self, queue: str | None, ready_queues: str) -> list[str]:
         """The queues to look into: those that are not paused."""

@@ -23,20 +23,18 @@ _ADVANCE = (
     "INSERT INTO turn (scope, priority, tenant, pass) VALUES (?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET pass = excluded.pass"
 )
-_TENANT_OF = "SELECT tenant FROM job WHERE seq = ?"
+
+_TENANT = 15
+"""Where it stands in a row."""
 
 
 class InLanes:
     """Jobs in lanes, in claim order: one line for all tenants."""
 
     def __init__(
-        self,
-        connection: sqlite3.Connection,
-        candidates: Iterator[Candidate],
-        admits: Callable[[Candidate], bool],
+        self, candidates: Iterator[Candidate], admits: Callable[[Candidate], bool]
     ) -> None:
         self.tenant = ""
-        self._connection = connection
         self._candidates = candidates
         self._admits = admits
         self._head = next(candidates, None)
@@ -46,20 +44,20 @@ class InLanes:
         head = self._head
         if head is None or head[0] != -rank:
             return None
-        (self.tenant,) = self._connection.execute(_TENANT_OF, (head[2],)).fetchone()
+        self.tenant = head[_TENANT]
         return head
 
     def rank(self) -> int | None:
         """The priority of the next job, if there is one."""
         return None if self._head is None else -self._head[0]
 
-    def take(self) -> bool:
-        """Whether that job may be taken; in any case it is passed."""
+    def take(self) -> Row | None:
+        """That job, if it may be taken; in any case it is passed."""
         head, self._head = self._head, None
         assert head is not None
         admitted = self._admits(head)
         self._head = next(self._candidates, None)
-        return admitted
+        return head if admitted else None
 
 
 class FairShares:
@@ -77,10 +75,10 @@ class FairShares:
 
     def take(
         self, scope: str, queues: Sequence[str], in_lanes: InLanes, limit: int
-    ) -> list[Row | int]:
-        """Up to ``limit`` jobs out of these queues: rows, and sequences of those in lanes."""
+    ) -> list[Row]:
+        """Up to ``limit`` jobs out of these queues."""
         ranks = list(self._by_tenant.ranks(queues))
-        taken: list[Row | int] = []
+        taken: list[Row] = []
         while len(taken) < limit:
             at_hand = [*ranks[:1], *([] if (top := in_lanes.rank()) is None else [top])]
             if not at_hand:
@@ -98,7 +96,7 @@ class FairShares:
         """These rows were claimed, in this order. Write down whose turn it is now."""
         served: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
         for row in rows:
-            served[row[13] if self._has_scopes else "", row[14]].append(row[15])
+            served[row[13] if self._has_scopes else "", row[14]].append(row[_TENANT])
         for (scope, rank), tenants in served.items():
             turns = self._kept(scope, rank)
             ahead = turns.replay(tenants)
@@ -136,7 +134,7 @@ class FairShares:
         in_lanes: InLanes,
         rank: int,
         limit: int,
-    ) -> list[Row | int]:
+    ) -> list[Row]:
         met = self._by_tenant.taken
         sources: list[Stream | InLanes] = [*streams, in_lanes]
 
@@ -149,21 +147,15 @@ class FairShares:
 
         heap = [found for number in range(len(sources)) if (found := entry(number)) is not None]
         heapify(heap)
-        taken: list[Row | int] = []
+        taken: list[Row] = []
         while heap and len(taken) < limit:
             place, _, seq, number = heap[0]
             source = sources[number]
             if place == turns.place(source.tenant):
-                job: Row | int | None = None
-                if not isinstance(source, InLanes):
-                    row = source.take()
-                    if seq not in met:
-                        met.add(seq)
-                        job = row
-                elif source.take():
-                    job = seq
-                if job is not None:
-                    taken.append(job)
+                row = source.take()
+                if row is not None and seq not in met:
+                    met.add(seq)
+                    taken.append(row)
                     turns.serve(source.tenant)
             # Otherwise its tenant was served out of another queue meanwhile.
             following = entry(number)

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
 import orjson
 
 from ..messages import ClaimDue
 from .heads import Heads
-from .ready import LANE_READY, TAKEABLE, Candidate
+from .ready import CANDIDATE, LANE, LANE_READY, TAKEABLE, Candidate
 
 _PIECE = f"""
-SELECT json_group_array(json_array(-priority, due, seq, lane, room, is_last, is_takeable)) FROM (
-  SELECT priority, due, seq, lane, room, attempt + 1 >= max_attempts AS is_last,
-    {TAKEABLE} AS is_takeable
+SELECT json_group_array({CANDIDATE.removesuffix(")")}, is_takeable)) FROM (
+  SELECT *, {TAKEABLE} AS is_takeable
   FROM job INDEXED BY job_lane_ready WHERE {LANE_READY} AND queue = ?2 AND {{}}
   ORDER BY priority DESC, due, seq LIMIT ?3
 ) AS piece
@@ -34,22 +32,27 @@ _IN_TURN = (
 
 _BEFORE_ALL = (-(2**62),)
 
-LEAST, MOST = 16, 128
-"""Rows of a piece, at least and at most."""
+FIRST, MOST = 16, 1024
+"""Rows of the first piece, and of any, at most. That few are often enough, and few are wasted where not."""
 
 FEW = 16
 """When of the last so many rows one at most is in a lane that is still open, the walk ends."""
 
 
 def walk(
-    connection: sqlite3.Connection, claim: ClaimDue, queue: str, closed: Collection[str]
+    connection: sqlite3.Connection,
+    claim: ClaimDue,
+    queue: str,
+    skip: str | None,
+    closed: Collection[str],
 ) -> Iterator[Candidate]:
-    """What is ready in a queue in lanes that are not ``closed`` when it is come to."""
-    size = max(LEAST, min(MOST, claim.limit + claim.limit // 4))
-    skip = orjson.dumps(claim.skip_names).decode()
-    rows: list[list[Any]] = []
+    """What is ready in a queue in lanes that are not ``closed`` when it is come to.
 
-    def some(after: Sequence[int]) -> None:
+    ``skip``: the names of handlers to leave out, as JSON; ``None`` if there are none, nor pauses.
+    """
+    rows: list[Candidate] = []
+
+    def some(size: int, after: Sequence[int]) -> None:
         rows.clear()
         rank, *due_and_seq = after
         for statement, width in _IN_TURN if due_and_seq else _IN_TURN[-1:]:
@@ -61,14 +64,16 @@ def walk(
                 break
 
     after: Sequence[int] = _BEFORE_ALL
+    size = FIRST
     while True:
-        some(after)
+        some(size, after)
         for row in rows:
-            if row[6] and row[3] not in closed:
+            if row[-1] and row[LANE] not in closed:
                 yield row
         if len(rows) < size:
             return
         after = rows[-1][:3]
-        if sum(row[3] not in closed for row in rows[-FEW:]) <= 1:
-            yield from Heads(connection, claim, queue).candidates(after, closed)
+        if sum(row[LANE] not in closed for row in rows[-FEW:]) <= 1:
+            yield from Heads(connection, claim, queue, skip).candidates(after, closed)
             return
+        size = max(FIRST, min(MOST, claim.limit))
