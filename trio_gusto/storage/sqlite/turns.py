@@ -73,9 +73,7 @@ class FairShares:
         self._by_tenant = by_tenant
         self._turns: dict[tuple[str, int], Turns] = {}
 
-    def take(
-        self, scope: str, queues: Sequence[str], in_lanes: InLanes, limit: int
-    ) -> list[Row]:
+    def take(self, scope: str, queues: Sequence[str], in_lanes: InLanes, limit: int) -> list[Row]:
         """Up to ``limit`` jobs out of these queues."""
         ranks = list(self._by_tenant.ranks(queues))
         taken: list[Row] = []

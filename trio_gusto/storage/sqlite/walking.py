@@ -9,7 +9,7 @@ goes on by the heads of the lanes.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 import orjson
 
@@ -30,13 +30,14 @@ _IN_TURN = (
     (_PIECE.format("priority < -?4"), 0),
 )
 
-_BEFORE_ALL = (-(2**62),)
+_BEFORE_ALL = [-(2**62)]
 
 FIRST, MOST = 16, 1024
 """Rows of the first piece, and of any, at most. That few are often enough, and few are wasted where not."""
 
-FEW = 16
-"""When of the last so many rows one at most is in a lane that is still open, the walk ends."""
+FEW = 4
+"""When of `FIRST` rows in a row so many at most were in lanes that were still open, the walk goes on by heads:
+one of those costs as much as some rows."""
 
 
 def walk(
@@ -52,7 +53,7 @@ def walk(
     """
     rows: list[Candidate] = []
 
-    def some(size: int, after: Sequence[int]) -> None:
+    def some(size: int, after: list[int]) -> None:
         rows.clear()
         rank, *due_and_seq = after
         for statement, width in _IN_TURN if due_and_seq else _IN_TURN[-1:]:
@@ -63,17 +64,20 @@ def walk(
             if len(rows) == size:
                 break
 
-    after: Sequence[int] = _BEFORE_ALL
+    after: list[int] = _BEFORE_ALL
     size = FIRST
     while True:
         some(size, after)
+        came_to: list[bool] = []
         for row in rows:
-            if row[-1] and row[LANE] not in closed:
+            is_open = row[LANE] not in closed
+            came_to.append(is_open)
+            if is_open and row[-1]:
                 yield row
         if len(rows) < size:
             return
         after = rows[-1][:3]
-        if sum(row[LANE] not in closed for row in rows[-FEW:]) <= 1:
+        if sum(came_to[-FIRST:]) <= FEW:
             yield from Heads(connection, claim, queue, skip).candidates(after, closed)
             return
         size = max(FIRST, min(MOST, claim.limit))
