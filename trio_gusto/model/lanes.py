@@ -99,7 +99,11 @@ class Lanes:
             return False
         occupancy = self._met.get(lane)
         if occupancy is None:
-            occupancy = self._met[lane] = self._find(lane) or Occupancy()
+            occupancy = self._find(lane)
+            if occupancy is None and self._depth == 1 and lane.startswith(_OF_WORKER):
+                self.closed.add(lane)  # it is free, and has room for this one alone
+                return True
+            occupancy = self._met[lane] = occupancy or Occupancy()
         if not occupancy.takes(room, self._depth, spends_last=spends_last):
             self.closed.add(lane)
             return False

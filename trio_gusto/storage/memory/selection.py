@@ -20,9 +20,9 @@ def take_selected(
     now: int,
     limit: int,
     lanes: Lanes,
-    is_wanted: Callable[[JobRequest], bool],
+    is_wanted: Callable[[JobRequest], bool] | None,
 ) -> tuple[list[StoredJob], list[StoredJob]]:
-    """Take up to ``limit`` jobs, in claim order, and whatever is not wanted before them.
+    """Take up to ``limit`` jobs, in claim order, and whatever is not wanted before them; ``None`` wants all.
 
     Returns:
         The jobs taken, and those to be put back.
@@ -38,13 +38,14 @@ def take_selected(
             job = fronts.take()
             plain = fronts.first()
             if job is not None and not is_over(job, now):
-                (taken if is_wanted(job.request) else passed_over).append(job)
+                unwanted = is_wanted is not None and not is_wanted(job.request)
+                (passed_over if unwanted else taken).append(job)
             continue
         place, job, line = in_lane
         request = job.request
         if is_over(job, now):
             heads.take(place, line)
-        elif not is_wanted(request):
+        elif is_wanted is not None and not is_wanted(request):
             heads.take(place, line)
             passed_over.append(job)
         elif lanes.admit(
