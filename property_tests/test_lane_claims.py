@@ -30,7 +30,7 @@ class Crowds(LaneCrowds, InSqlite):
 @pytest.fixture(autouse=True)
 def short_pieces() -> Iterator[None]:
     """Walks step over what is closed after a few rows."""
-    with patch.object(walking, "LEAST", 1):
+    with patch.object(walking, "FIRST", 1):
         yield
 
 

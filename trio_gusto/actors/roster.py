@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 
 from ..model.ids import JobId
+from ..model.job import Details
 from ..model.lanes import lane_of, room_of
 from .alarm import Alarm
 from .backlog import Backlog
@@ -135,14 +136,18 @@ class Roster:
 
         A job in a lane with more room stands in a line of its own: its end makes room for another.
         """
+        details: Details | None = None
+        lane, room = None, 0
         for lease in leases:
             request = lease.claimed.request
-            if lease.line is not None or request.details is None:
+            if request.details is None or lease.line is not None:
                 continue
-            lane = lane_of(request)
+            if request.details is not details:  # jobs of one lane often share theirs
+                details = request.details
+                lane, room = lane_of(request), room_of(request)
             if lane is None:
                 continue
-            line = self.lines.get(lane) if room_of(request) == 1 else Line(lease)
+            line = self.lines.get(lane) if room == 1 else Line(lease)
             if line is None:
                 lease.line = self.lines[lane] = Line(lease, lane)
             elif line.front is lease:

@@ -128,7 +128,10 @@ class Lanes:
             return False
         occupancy = self._met.get(lane)
         if occupancy is None:
-            occupancy = self._met[lane] = self._find(lane) or Occupancy()
+            occupancy = self._find(lane)
+            if occupancy is None and self._depth == 1 and lane.startswith(OF_WORKER):
+                return True  # it is free
+            occupancy = self._met[lane] = occupancy or Occupancy()
         if occupancy.takes(room, self._depth, spends_last=spends_last):
             return True
         self.closed.add(lane)
@@ -136,7 +139,10 @@ class Lanes:
 
     def take(self, lane: str, room: int) -> None:
         """A job for which there was room is taken."""
-        occupancy = self._met[lane]
+        occupancy = self._met.get(lane)
+        if occupancy is None:
+            self.closed.add(lane)  # it was free, and had room for this one alone
+            return
         occupancy.add(room, is_own=True)
         if occupancy.own >= self._depth and _is_full(lane, occupancy, self._depth):
             self.closed.add(lane)

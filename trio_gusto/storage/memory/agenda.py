@@ -77,6 +77,19 @@ class Agenda:
         taken = self.take_up_to(1, until)
         return taken[0] if taken else None
 
+    def drop_first(self) -> None:
+        """Take out the job that `first` has just given."""
+        if self._early:
+            entry = self._head()
+            assert entry is not None
+            self._drop(entry)
+            job = entry[2]
+        else:
+            self._instants.popleft()
+            job = self._jobs.popleft()
+        if self._jobs or self._early:
+            self._drop_twin(job)
+
     def take_up_to(self, most: int, until: int) -> list[StoredJob]:
         """Take out the first jobs, ``most`` of them, whose instants are not after ``until``."""
         instants, jobs, instant_of = self._instants, self._jobs, self._instant_of

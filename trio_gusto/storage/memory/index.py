@@ -173,7 +173,10 @@ class Index:
         def is_wanted(request: JobRequest) -> bool:
             return request.name not in skip_names and not _covers(pauses, request)
 
-        taken, passed_over = take_selected(among, heads, now, limit, admission, is_wanted, ageing)
+        is_any_unwanted = bool(skip_names) or bool(pauses)
+        taken, passed_over = take_selected(
+            among, heads, now, limit, admission, is_wanted if is_any_unwanted else None, ageing
+        )
         self._see_to(passed_over, pauses)
         self._forget_empty_agendas(among)
         return taken

@@ -6,7 +6,7 @@ job may not be taken has none: it is parked until a lease in its lane is let go 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection
 from heapq import heappop, heappush, heapreplace
 from itertools import count
@@ -74,8 +74,8 @@ class LaneShelf:
         self._heaps: defaultdict[str, list[Entry]] = defaultdict(list)
         self._leases: dict[str, dict[tuple[str, int], int]] = {}
         """How many there are, by lane, and then by node and room."""
-        self._held: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        """How many jobs that run alone each node holds, by lane."""
+        self._held: defaultdict[str, set[str]] = defaultdict(set)
+        """The lanes of which each node holds jobs that run alone."""
         self._shut: set[str] = set()
         self._split: set[str] = set()
         """Lanes with lines in several queues."""
@@ -154,28 +154,26 @@ class LaneShelf:
 
     def lease(self, job: StoredJob, lane: str, node: str) -> None:
         """A job was leased to a node."""
-        room = room_of(job.request)
-        leases = self._leases.setdefault(lane, {})
-        leases[node, room] = leases.get((node, room), 0) + 1
-        if room == 1:
-            self._held[node][lane] += 1
+        holder = node, room_of(job.request)
+        leases = self._leases.get(lane)
+        if leases is None:
+            self._leases[lane] = {holder: 1}
+        else:
+            leases[holder] = leases.get(holder, 0) + 1
+        if holder[1] == 1:
+            self._held[node].add(lane)
 
     def free(self, job: StoredJob, lane: str, node: str) -> None:
         """A lease is no more."""
-        room = room_of(job.request)
+        holder = node, room_of(job.request)
         leases = self._leases[lane]
-        leases[node, room] -= 1
-        if not leases[node, room]:
-            del leases[node, room]
-        if not leases:
-            del self._leases[lane]
-        if room == 1:
-            held = self._held[node]
-            held[lane] -= 1
-            if not held[lane]:
-                del held[lane]
-            if not held:
-                del self._held[node]
+        leases[holder] -= 1
+        if not leases[holder]:
+            del leases[holder]
+            if holder[1] == 1:
+                self._held[node].discard(lane)
+            if not leases:
+                del self._leases[lane]
         self._unpark(lane)
 
     def lanes(self, node: str, depth: int) -> Lanes:
@@ -183,8 +181,8 @@ class LaneShelf:
         for lane in tuple(self._split):
             self._unpark(lane)  # which of its lines a claim meets depends on the queues it is for
         if depth > 1 and node in self._held:
-            for lane, held in self._held[node].items():
-                if held < depth:
+            for lane in self._held[node]:
+                if self._leases[lane][node, 1] < depth:
                     self._unpark(lane)
 
         def find(lane: str) -> Occupancy | None:
@@ -254,6 +252,9 @@ class Heads:
 
     def first(self) -> tuple[Place, StoredJob, Line] | None:
         """The first job, and its place and line."""
+        if len(self._heaps) == 1:
+            self._heap = self._heaps[0]
+            return self._first_of(self._heap)
         best: tuple[Place, StoredJob, Line] | None = None
         for heap in self._heaps:
             found = self._first_of(heap)
@@ -283,9 +284,10 @@ class Heads:
 
     def take(self, job: StoredJob, line: Line, *, parks: bool = False) -> None:
         """Take the first job out of its line, and park that if no other may be taken of it."""
-        line.agendas[-job.request.priority].take(self._now)
+        line.agendas[-job.request.priority].drop_first()
         if parks:
-            self._shelf.replace(self._heap, line, None)
+            heappop(self._heap)
+            line.entry = None
             return
         following = line.first(self._now)
         self._shelf.replace(self._heap, line, None if following is None else following[0])

@@ -24,11 +24,11 @@ def take_selected(
     now: int,
     limit: int,
     admission: Admission,
-    is_wanted: Callable[[JobRequest], bool],
+    is_wanted: Callable[[JobRequest], bool] | None,
     ageing: int | None = None,
 ) -> tuple[list[StoredJob], list[StoredJob]]:
-    """Take up to ``limit`` jobs, in claim order, and whatever is not wanted before them; none behind the
-    first for which its queue has no token.
+    """Take up to ``limit`` jobs, in claim order, and whatever is not wanted before them (``None`` wants all);
+    none behind the first for which its queue has no token.
 
     Returns:
         The jobs taken, and those to be put back.
@@ -44,7 +44,7 @@ def take_selected(
             job = fronts.take()
             plain = fronts.first()
             if job is not None and not is_over(job, now):
-                if not is_wanted(job.request):
+                if is_wanted is not None and not is_wanted(job.request):
                     passed_over.append(job)
                 elif admission.admit_plain(job.request.queue):
                     taken.append(job)
@@ -56,7 +56,7 @@ def take_selected(
         request = job.request
         if is_over(job, now):
             heads.take(job, line)
-        elif not is_wanted(request):
+        elif is_wanted is not None and not is_wanted(request):
             heads.take(job, line)
             passed_over.append(job)
         elif admits(admission, heads, job, line):

@@ -17,7 +17,16 @@ import orjson
 
 from ...model.order import Place, place
 from ..messages import ClaimDue
-from .ready import LANE_READY, ROW, TAKEABLE, Candidate, Row, rows_of
+from .ready import (
+    CLAIMABLE,
+    LANE_READY,
+    NOT_PAUSED,
+    NOT_SKIPPED,
+    ROW,
+    Candidate,
+    Row,
+    rows_of,
+)
 from .walking import walk
 
 _IN_NO_LANE = "state = 2 AND lane IS NULL AND queue = ?2"
@@ -39,8 +48,8 @@ PLAIN_PRIORITIES = _priorities("job_ready", _IN_NO_LANE)
 _LANE_PRIORITIES = _priorities("job_lane_ready", f"{LANE_READY} AND queue = ?2")
 _FIRST = f"""
 SELECT json_group_array({ROW}) FROM job WHERE seq IN (
-  SELECT seq FROM job INDEXED BY job_ready WHERE {_IN_NO_LANE} AND priority = ?4 AND {TAKEABLE}
-  ORDER BY due, seq LIMIT ?3
+  SELECT seq FROM job INDEXED BY job_ready WHERE {_IN_NO_LANE} AND priority = ?4
+  AND {CLAIMABLE} AND {NOT_SKIPPED} AND {NOT_PAUSED} ORDER BY due, seq LIMIT ?3
 )
 """
 
@@ -48,11 +57,13 @@ SELECT json_group_array({ROW}) FROM job WHERE seq IN (
 class Aged:
     """Finds the ready jobs of a claim in the order of ageing."""
 
-    def __init__(self, connection: sqlite3.Connection, claim: ClaimDue, span: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, claim: ClaimDue, span: int, skip: str | None
+    ) -> None:
         self._connection = connection
         self._claim = claim
         self._span = span
-        self._skip = orjson.dumps(claim.skip_names).decode()
+        self._skip = skip
 
     def place(self, row: Row | Candidate) -> Place:
         """Where a job stands."""
@@ -74,7 +85,7 @@ class Aged:
     def walk(self, queue: str, closed: Collection[str]) -> Iterator[Candidate]:
         """As `walking.walk`. What stands in lanes that are closed is not stepped over, but looked at."""
         walks = [
-            walk(self._connection, self._claim, queue, closed, rank)
+            walk(self._connection, self._claim, queue, self._skip, closed, rank)
             for rank in self._ranks(_LANE_PRIORITIES, queue)
         ]
         return merge(*walks, key=self.place)

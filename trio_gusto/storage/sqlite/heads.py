@@ -12,13 +12,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from heapq import heappop, heappush
-from typing import Any
 
 import orjson
 
-from ...model.order import Place
 from ..messages import ClaimDue
-from .ready import CANDIDATE, LANE_READY, TAKEABLE, Candidate
+from .ready import CANDIDATE, LANE, LANE_READY, TAKEABLE, Candidate
 
 _NOTE = (
     "INSERT INTO lane_head SELECT queue, lane, -priority, due, seq FROM job "
@@ -30,21 +28,24 @@ _NOTE = (
 _NOTE_ROWS = _NOTE.format(2, "seq BETWEEN ? AND ?")
 _NOTE_DUE = _NOTE.format(1, "due <= ?")
 
-_OF_LANE = f"FROM job INDEXED BY job_of_lane WHERE {LANE_READY} AND lane = bound.lane AND queue = bound.queue"
+_OF_LANE = (
+    f"FROM job INDEXED BY job_of_lane WHERE {LANE_READY} AND lane = bound.of_lane AND queue = ?2"
+)
 _FIRST = "ORDER BY priority DESC, due, seq LIMIT 1"
 _IN_ORDER = f"""
-SELECT json_group_array(json_array(
-  rank, due, seq, lane,
-  (SELECT json_array(-priority, due, seq) {_OF_LANE} {_FIRST}),
-  (SELECT json_group_array(json(found)) FROM (
-    SELECT {CANDIDATE} AS found {_OF_LANE} AND {TAKEABLE} ORDER BY priority DESC, due, seq LIMIT ?9
-  ))
+SELECT json_group_array({CANDIDATE.removesuffix(")")}, {TAKEABLE},
+  CASE WHEN ?9 OR room > 1 THEN (SELECT TRUE {_OF_LANE} {_FIRST} OFFSET 1) END,
+  rank, due_after, seq_after, of_lane
 )) FROM (
-  SELECT * FROM lane_head WHERE queue = ?2 AND (rank, due, seq) > (?6, ?7, ?8)
+  SELECT rank, due AS due_after, seq AS seq_after, lane AS of_lane FROM lane_head
+  WHERE queue = ?2 AND (rank, due, seq) > (?6, ?7, ?8)
   AND lane NOT IN (SELECT value FROM json_each(?3))
   ORDER BY rank, due, seq LIMIT ?4
-) AS bound
+) AS bound LEFT JOIN job ON job.seq = (SELECT seq {_OF_LANE} {_FIRST})
 """
+_IS_TAKEABLE, _HAS_MORE, _HEAD = 20, 21, 22
+"""What stands behind a candidate there, at last the head that it was found by."""
+
 _BEHIND = f"""
 SELECT {CANDIDATE} FROM job INDEXED BY job_of_lane
 WHERE {LANE_READY} AND queue = ?2 AND lane = ?3 AND {TAKEABLE}
@@ -66,12 +67,17 @@ _RAISE = (
 _FORGET = "DELETE FROM lane_head WHERE lane IN (SELECT value FROM json_each(?)) AND queue = ?"
 _FORGET_ALL = "DELETE FROM lane_head"
 
-_FORGET_EMPTY = f"DELETE FROM lane_head AS bound WHERE NOT EXISTS (SELECT 1 {_OF_LANE})"
+_FORGET_EMPTY = f"""
+DELETE FROM lane_head WHERE NOT EXISTS (
+  SELECT 1 FROM job INDEXED BY job_of_lane
+  WHERE {LANE_READY} AND job.lane = lane_head.lane AND job.queue = lane_head.queue
+)
+"""
 
 SOME = 8
 """Jobs of a lane that are looked up when its first ones are not enough."""
 
-_BEFORE_ALL = (-(2**63), -(2**63), -(2**63))
+_BEFORE_ALL = [-(2**63), -(2**63), -(2**63)]
 
 
 def note_rows(connection: sqlite3.Connection, first: int, last: int) -> None:
@@ -97,64 +103,74 @@ def forget_empty_heads(connection: sqlite3.Connection) -> None:
 class Heads:
     """The heads of one queue, for one claim."""
 
-    def __init__(self, connection: sqlite3.Connection, claim: ClaimDue, queue: str) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, claim: ClaimDue, queue: str, skip: str | None
+    ) -> None:
         self._connection = connection
         self._values = (claim.now, queue)
-        self._skip = orjson.dumps(claim.skip_names).decode()
+        self._skip = skip
         self._most = max(1, min(claim.limit, 64))
-        self._width = 2 if claim.depth > 1 else 1
-        """So many jobs of a lane are looked up at once, as most lanes will have no room for more."""
+        self._joins_lines = claim.depth > 1
 
-    def candidates(self, after: Sequence[int], closed: Collection[str]) -> Iterator[Candidate]:
+    def candidates(self, after: list[int], closed: Collection[str]) -> Iterator[Candidate]:
         """What stands behind the place ``after``, in claim order, in lanes that are not ``closed``."""
         lines: list[list[Candidate]] = []
+        """A heap: the next jobs of each lane, and whatever else is known of it."""
         met: set[str] = set()
-        begin: Place = _BEFORE_ALL
-        left_out = orjson.dumps(
-            [*closed]
-        ).decode()  # what is closed from here on lies behind `begin`
+        begin: list[int] = _BEFORE_ALL
+        left_out = orjson.dumps([*closed]).decode()  # what is closed later lies before `begin`
         is_all = False
         while True:
-            while not is_all and (not lines or lines[0][0] > [*begin]):
+            while not is_all and (not lines or lines[0][0] > begin):
                 heads = self._in_order(begin, left_out)
                 is_all = len(heads) < self._most
-                self._correct(heads)
                 for head in heads:
-                    begin, lane = (head[0], head[1], head[2]), head[3]
-                    if lane not in met:  # one that was corrected comes twice
+                    lane = head[-1]
+                    if lane not in met and head[LANE] is not None:  # a corrected one comes twice
                         met.add(lane)
-                        line: list[Candidate] = sorted(head[5])
-                        if line and line[0][:3] <= [*after]:
-                            line = self._behind(lane, after)
+                        line = [head]
+                        if not head[_IS_TAKEABLE] or head[:3] <= after:
+                            line = self._behind(lane, max(head[:3], after))
                         if line:
                             heappush(lines, line)
+                if heads:
+                    begin = _head_of(heads[-1])
+                self._correct(heads, begin)
             if not lines:
                 return
             line = heappop(lines)
-            if line[0][3] in closed:
+            first = line[0]
+            if first[LANE] in closed:
                 continue
-            yield line[0]
-            if line[0][3] not in closed and len(line) >= self._width:
-                # Of the last that is known it is not known what stands behind it.
-                rest = line[1:] if len(line) > 2 else self._behind(line[0][3], line[0])
+            yield first
+            if first[LANE] not in closed:
+                rest = line[1:]
+                if not rest and (len(first) < _HAS_MORE or first[_HAS_MORE]):
+                    rest = self._behind(first[LANE], first)
                 if rest:
                     heappush(lines, rest)
 
-    def _in_order(self, begin: Place, left_out: str) -> list[list[Any]]:
-        values = (*self._values, left_out, self._most, self._skip)
-        heads: list[list[Any]] = orjson.loads(
-            self._connection.execute(_IN_ORDER, (*values, *begin, self._width)).fetchone()[0]
+    def _in_order(self, begin: Sequence[int], left_out: str) -> list[Candidate]:
+        """Of the lanes with heads behind ``begin``, in the order of these: the first jobs, if any."""
+        values = (*self._values, left_out, self._most, self._skip, *begin, self._joins_lines)
+        heads: list[Candidate] = orjson.loads(
+            self._connection.execute(_IN_ORDER, values).fetchone()[0]
         )
-        heads.sort()
+        heads.sort(key=_head_of)
         return heads
 
-    def _correct(self, heads: Sequence[list[Any]]) -> None:
-        """Write down where lanes really begin, if that is elsewhere."""
+    def _correct(self, heads: Sequence[Candidate], end: list[int]) -> None:
+        """Write down where lanes really begin, if that is behind all that was looked at.
+
+        Those that begin among it cost no claim more than a look, and move on soon.
+        """
         queue = self._values[1]
-        empty = [head[3] for head in heads if head[4] is None]
+        empty = [head[-1] for head in heads if head[LANE] is None]
         if empty:
             self._connection.execute(_FORGET, (orjson.dumps(empty).decode(), queue))
-        late = [[head[3], *head[4]] for head in heads if head[4] and head[4] != head[:3]]
+        late = [
+            [head[-1], *head[:3]] for head in heads if head[LANE] is not None and head[:3] > end
+        ]
         if late:
             self._connection.execute(_RAISE, (orjson.dumps(late).decode(), queue))
 
@@ -165,3 +181,8 @@ class Heads:
             orjson.loads(text)
             for (text,) in self._connection.execute(_BEHIND_IN_ORDER, values).fetchall()
         ]
+
+
+def _head_of(found: Candidate) -> list[int]:
+    """The negated priority, the due instant and the sequence: a place in claim order."""
+    return found[_HEAD:-1]

@@ -24,10 +24,14 @@ from .ageing import Aged
 from .rates import keep_buckets, rates_of
 from .ready import (
     CLAIMABLE,
+    DETAILS,
+    LANE,
     LANE_QUEUES,
     NOT_PAUSED,
     NOT_SKIPPED,
+    QUEUE,
     READY_QUEUES,
+    ROOM,
     ROW,
     Candidate,
     Row,
@@ -47,7 +51,6 @@ SELECT json_group_array({ROW}) FROM (
   ORDER BY best.priority DESC, best.due, best.seq LIMIT ?3 OFFSET ?4
 )
 """
-_THESE = f"SELECT json_group_array({ROW}) FROM job WHERE seq IN (SELECT value FROM json_each(?))"
 _LEASED = (
     "SELECT json_group_array(json_array(lane, leases, singles, own)) FROM ("
     "SELECT lane, count(*) AS leases, count(room = 1 OR NULL) AS singles, "
@@ -55,7 +58,8 @@ _LEASED = (
     "FROM job WHERE lane IS NOT NULL AND state = 3 GROUP BY lane)"
 )
 _PAUSES = (
-    "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0 FROM pause"
+    "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0, count(*) > 0 "
+    "FROM pause"
 )
 
 
@@ -65,7 +69,6 @@ class Selection:
     def __init__(self, connection: sqlite3.Connection, claim: ClaimDue) -> None:
         self._connection = connection
         self._claim = claim
-        self._skip = _json(claim.skip_names)
         leased = orjson.loads(connection.execute(_LEASED, (claim.node,)).fetchone()[0])
         lanes = Lanes.of(leased, claim.depth)
         lanes.closed.update(claim.closed_lanes)
@@ -77,10 +80,13 @@ class Selection:
         """The sequences of jobs in lanes that were taken."""
         self.demands: dict[int, Sequence[Demand]] = {}
         """What jobs that were taken take a token of, by sequence."""
-        closed, any_of_tenant = connection.execute(_PAUSES).fetchone()
+        closed, any_of_tenant, any_pause = connection.execute(_PAUSES).fetchone()
         self._paused: set[str | None] = set(orjson.loads(closed))
         self._admission.closed_queues |= closed_queues(self._rates, claim)
-        self._aged = None if claim.ageing is None else Aged(connection, claim, claim.ageing)
+        self._skip = _json(claim.skip_names) if claim.skip_names or any_pause else None
+        self._aged: Aged | None = None
+        if claim.ageing is not None:
+            self._aged = Aged(connection, claim, claim.ageing, self._skip)
         self._by_tenant: ByTenant | None = None
         """There where it matters whose jobs those in no lane are."""
         self._fair: FairShares | None = None
@@ -110,42 +116,31 @@ class Selection:
         in_lanes = self._walk(queue)
         row, candidate = next(plain, None), next(in_lanes, None)
         taken: list[Row] = []
-        chosen: list[int] = []
-        while limit and (row is not None or candidate is not None):
-            if candidate is None or (row is not None and self._is_before(row, candidate)):
-                assert row is not None
+        while len(taken) < limit:
+            if candidate is not None and (row is None or self._is_before(candidate, row)):
+                if self._admits(candidate):
+                    taken.append(candidate)
+                    if len(taken) == limit:
+                        break  # a walk goes on only where it has to
+                elif candidate[QUEUE] in self._admission.closed_queues:
+                    break
+                candidate = next(in_lanes, None)
+            elif row is not None:
                 if not self._admits_plain(row):
                     break
                 taken.append(row)
                 if self._by_tenant is not None:
                     self._by_tenant.taken.add(row[2])
                 row = next(plain, None)
-            elif self._admits(candidate):
-                chosen.append(candidate[2])
-                candidate = next(in_lanes, None) if limit > 1 else None
-            elif candidate[6] in self._admission.closed_queues:
-                break
             else:
-                candidate = next(in_lanes, None)
-                continue
-            limit -= 1
-        if chosen:
-            self.in_lanes.update(chosen)
-            taken += rows_of(self._connection, _THESE, (_json(chosen),))
-            taken.sort(key=None if self._aged is None else self._aged.place)
+                break
         return taken
 
     def _take_fairly(self, fair: FairShares, queue: str | None, limit: int) -> list[Row]:
         """The same, so that tenants have their turns within each priority."""
-        closed_queues = self._admission.closed_queues
-        in_lanes = InLanes(self._connection, self._walk(queue), self._admits, closed_queues)
+        in_lanes = InLanes(self._walk(queue), self._admits, self._admission.closed_queues)
         names = self._open(queue, READY_QUEUES)
-        taken = fair.take(queue or "", names, in_lanes, self._admits_plain, limit)
-        chosen = [seq for seq in taken if isinstance(seq, int)]
-        self.in_lanes.update(chosen)
-        rows = rows_of(self._connection, _THESE, (_json(chosen),)) if chosen else []
-        by_seq = {row[2]: row for row in rows}
-        return [by_seq[one] if isinstance(one, int) else one for one in taken]
+        return fair.take(queue or "", names, in_lanes, self._admits_plain, limit)
 
     def remember(self, rows: Sequence[Row], reply: ClaimReply) -> None:
         """These rows were claimed: write down what is to be known at the next claim, and say when those may
@@ -167,29 +162,34 @@ class Selection:
         if self._aged is not None:
             aged = [self._aged.walk(name, closed) for name in names]
             return merge(*aged, key=self._aged.place)
-        walks = [walk(self._connection, self._claim, name, closed) for name in names]
+        walks = [walk(self._connection, self._claim, name, self._skip, closed) for name in names]
         return walks[0] if len(walks) == 1 else merge(*walks)
 
-    def _is_before(self, row: Row, candidate: Candidate) -> bool:
+    def _is_before(self, one: Row, other: Row) -> bool:
         if self._aged is None:
-            return row < candidate
-        return self._aged.place(row) < self._aged.place(candidate)
+            return one < other
+        return self._aged.place(one) < self._aged.place(other)
 
     def _admits(self, candidate: Candidate) -> bool:
-        seq, lane, room, spends_last, queue, rate = candidate[2:8]
+        seq = candidate[2]
         if seq in self.in_lanes:  # taken as part of another share
             return False
-        limit: KeyLimit | None = None if rate is None else (rate[0], rate_from_json(rate[1]))
-        if not self._admission.admit(queue, lane, room, limit, spends_last=bool(spends_last)):
+        queue, limit = candidate[QUEUE], _key_limit(candidate[DETAILS])
+        spends_last = candidate[3] + 1 >= candidate[9]
+        if not self._admission.admit(
+            queue, candidate[LANE], candidate[ROOM], limit, spends_last=spends_last
+        ):
             return False
+        self.in_lanes.add(seq)
         self._note_demands(seq, queue, limit)
         return True
 
     def _admits_plain(self, row: Row) -> bool:
-        if not self._admission.admit_plain(row[13]):
+        queue = row[QUEUE]
+        if not self._admission.admit_plain(queue):
             return False
-        self._taken[row[13]] += 1
-        self._note_demands(row[2], row[13], None)
+        self._taken[queue] += 1
+        self._note_demands(row[2], queue, None)
         return True
 
     def _note_demands(self, seq: int, queue: str, limit: KeyLimit | None) -> None:
@@ -221,6 +221,14 @@ class Selection:
 def closed_queues(rates: Rates, claim: ClaimDue) -> set[str]:
     """Queues of which no job may start now."""
     return rates.closed_queues(None if claim.queues is None else [name for name, _ in claim.queues])
+
+
+def _key_limit(details: str) -> KeyLimit | None:
+    """The rate key of a job and the limit of that, if it has one."""
+    if '"rate_key"' not in details:  # nearly all have none, and reading them takes longer
+        return None
+    kept = orjson.loads(details)
+    return (kept["rate_key"], rate_from_json(kept["rate_limit"])) if "rate_key" in kept else None
 
 
 def _json(values: Sequence[object]) -> str:

@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heapreplace
 
 from ...model.fairness import Turns
 from ..messages import ClaimDue
-from .ready import Candidate, Row
+from .ready import QUEUE, Candidate, Row
 from .tenants import ByTenant, Stream
 
 _TIME = "SELECT now FROM turn_time WHERE scope = ? AND priority = ?"
@@ -23,7 +23,9 @@ _ADVANCE = (
     "INSERT INTO turn (scope, priority, tenant, pass) VALUES (?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET pass = excluded.pass"
 )
-_TENANT_OF = "SELECT tenant FROM job WHERE seq = ?"
+
+_TENANT = 15
+"""Where it stands in a row."""
 
 
 class InLanes:
@@ -31,16 +33,14 @@ class InLanes:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
         candidates: Iterator[Candidate],
         admits: Callable[[Candidate], bool],
         closed_queues: Collection[str],
     ) -> None:
         self.tenant = ""
         self.is_cut = False
-        """Whether the next job has to wait for a token of its queue."""
+        """Whether the job passed last has to wait for a token of its queue."""
         self._closed_queues = closed_queues
-        self._connection = connection
         self._candidates = candidates
         self._admits = admits
         self._head = next(candidates, None)
@@ -50,21 +50,21 @@ class InLanes:
         head = self._head
         if head is None or head[0] != -rank:
             return None
-        (self.tenant,) = self._connection.execute(_TENANT_OF, (head[2],)).fetchone()
+        self.tenant = head[_TENANT]
         return head
 
     def rank(self) -> int | None:
         """The priority of the next job, if there is one."""
         return None if self._head is None else -self._head[0]
 
-    def take(self) -> bool:
-        """Whether that job may be taken; in any case it is passed."""
+    def take(self) -> Row | None:
+        """That job, if it may be taken; in any case it is passed."""
         head, self._head = self._head, None
         assert head is not None
         admitted = self._admits(head)
-        self.is_cut = not admitted and head[6] in self._closed_queues
+        self.is_cut = not admitted and head[QUEUE] in self._closed_queues
         self._head = next(self._candidates, None)
-        return admitted
+        return head if admitted else None
 
 
 class FairShares:
@@ -88,11 +88,10 @@ class FairShares:
         in_lanes: InLanes,
         admits: Callable[[Row], bool],
         limit: int,
-    ) -> list[Row | int]:
-        """Up to ``limit`` jobs out of these queues: rows, and sequences of those in lanes; and no more behind
-        one for which its queue has no token."""
+    ) -> list[Row]:
+        """Up to ``limit`` jobs out of these queues, and none behind one for which its queue has no token."""
         ranks = list(self._by_tenant.ranks(queues))
-        taken: list[Row | int] = []
+        taken: list[Row] = []
         self._is_cut = False
         while len(taken) < limit and not self._is_cut:
             at_hand = [*ranks[:1], *([] if (top := in_lanes.rank()) is None else [top])]
@@ -110,7 +109,7 @@ class FairShares:
         """These rows were claimed, in this order. Write down whose turn it is now."""
         served: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
         for row in rows:
-            served[row[13] if self._has_scopes else "", row[14]].append(row[15])
+            served[row[13] if self._has_scopes else "", row[14]].append(row[_TENANT])
         for (scope, rank), tenants in served.items():
             turns = self._kept(scope, rank)
             ahead = turns.replay(tenants)
@@ -149,7 +148,7 @@ class FairShares:
         admits: Callable[[Row], bool],
         rank: int,
         limit: int,
-    ) -> list[Row | int]:
+    ) -> list[Row]:
         met = self._by_tenant.taken
         sources: list[Stream | InLanes] = [*streams, in_lanes]
 
@@ -162,26 +161,19 @@ class FairShares:
 
         heap = [found for number in range(len(sources)) if (found := entry(number)) is not None]
         heapify(heap)
-        taken: list[Row | int] = []
+        taken: list[Row] = []
         while heap and len(taken) < limit and not self._is_cut:
             place, _, seq, number = heap[0]
             source = sources[number]
             if place == turns.place(source.tenant):
-                job: Row | int | None = None
-                if not isinstance(source, InLanes):
-                    row = source.take()
-                    if seq not in met:
-                        if admits(row):
-                            met.add(seq)
-                            job = row
-                        else:
-                            self._is_cut = True
-                elif source.take():
-                    job = seq
-                else:
+                row = source.take()
+                if isinstance(source, InLanes):
                     self._is_cut = source.is_cut
-                if job is not None:
-                    taken.append(job)
+                elif row is not None and seq not in met and not admits(row):
+                    self._is_cut, row = True, None
+                if row is not None and seq not in met:
+                    met.add(seq)
+                    taken.append(row)
                     turns.serve(source.tenant)
             # Otherwise its tenant was served out of another queue meanwhile.
             following = entry(number)

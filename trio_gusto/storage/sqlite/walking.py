@@ -9,21 +9,17 @@ goes on by the heads of the lanes.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator
 
 import orjson
 
 from ..messages import ClaimDue
 from .heads import Heads
-from .ready import LANE_READY, RATE, TAKEABLE, Candidate
+from .ready import CANDIDATE, LANE, LANE_READY, TAKEABLE, Candidate
 
 _PIECE = f"""
-SELECT json_group_array(
-  json_array(-priority, due, seq, lane, room, is_last, queue, json(rate), is_takeable)
-) FROM (
-  SELECT priority, due, seq, lane, room, attempt + 1 >= max_attempts AS is_last, queue,
-    {RATE} AS rate, {TAKEABLE} AS is_takeable
+SELECT json_group_array({CANDIDATE.removesuffix(")")}, is_takeable)) FROM (
+  SELECT *, {TAKEABLE} AS is_takeable
   FROM job INDEXED BY job_lane_ready WHERE {LANE_READY} AND queue = ?2 AND {{}}
   ORDER BY priority DESC, due, seq LIMIT ?3
 ) AS piece
@@ -36,27 +32,30 @@ _IN_TURN = (
 
 _LEAST = -(2**62)
 
-LEAST, MOST = 16, 128
-"""Rows of a piece, at least and at most."""
+FIRST, MOST = 16, 1024
+"""Rows of the first piece, and of any, at most. That few are often enough, and few are wasted where not."""
 
-FEW = 16
-"""When of the last so many rows one at most is in a lane that is still open, the walk ends."""
+FEW = 4
+"""When of `FIRST` rows in a row so many at most were in lanes that were still open, the walk goes on by heads:
+one of those costs as much as some rows."""
 
 
 def walk(
     connection: sqlite3.Connection,
     claim: ClaimDue,
     queue: str,
+    skip: str | None,
     closed: Collection[str],
     only: int | None = None,
 ) -> Iterator[Candidate]:
     """What is ready in a queue in lanes that are not ``closed`` when it is come to; with ``only``, at that
-    priority, and then nothing is stepped over."""
-    size = max(LEAST, min(MOST, claim.limit + claim.limit // 4))
-    skip = orjson.dumps(claim.skip_names).decode()
-    rows: list[list[Any]] = []
+    priority, and then nothing is stepped over.
 
-    def some(after: Sequence[int]) -> None:
+    ``skip``: the names of handlers to leave out, as JSON; ``None`` if there are none, nor pauses.
+    """
+    rows: list[Candidate] = []
+
+    def some(size: int, after: list[int]) -> None:
         rows.clear()
         rank, *due_and_seq = after
         steps = _IN_TURN if due_and_seq else _IN_TURN[-1:]
@@ -68,15 +67,20 @@ def walk(
             if len(rows) == size:
                 break
 
-    after: Sequence[int] = (_LEAST,) if only is None else (-only, _LEAST, _LEAST)
+    after = [_LEAST] if only is None else [-only, _LEAST, _LEAST]
+    size = FIRST
     while True:
-        some(after)
+        some(size, after)
+        came_to: list[bool] = []
         for row in rows:
-            if row[-1] and row[3] not in closed:
+            is_open = row[LANE] not in closed
+            came_to.append(is_open)
+            if is_open and row[-1]:
                 yield row
         if len(rows) < size:
             return
         after = rows[-1][:3]
-        if only is None and sum(row[3] not in closed for row in rows[-FEW:]) <= 1:
-            yield from Heads(connection, claim, queue).candidates(after, closed)
+        if only is None and sum(came_to[-FIRST:]) <= FEW:
+            yield from Heads(connection, claim, queue, skip).candidates(after, closed)
             return
+        size = max(FIRST, min(MOST, claim.limit))
