@@ -43,7 +43,7 @@ def planted(fault: Callable[[], Storage], machine: type[SideBySide], rules: str)
     return Planted(fault, machine, rules)
 
 
-def check_is_caught(fault: Planted, examples: int = 1000) -> None:
+def check_is_caught(fault: Planted, examples: int = 4000) -> None:
     """See that the machine, with these rules, finds the fault."""
     aimed = aimed_machine(fault.machine, fault.rules)
 
