@@ -150,7 +150,7 @@ FAULTS = (
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_the_laws_of_batches_catch(fault: type[MemoryStorage]) -> None:
     @settings(
-        max_examples=1000,
+        max_examples=5000,
         derandomize=True,
         database=None,
         deadline=None,

@@ -21,7 +21,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
+from property_tests.aiming import aimed_machine
 from property_tests.callback_agreement import CallbackAgreement
+from property_tests.callback_errands import CallbackErrands
 from property_tests.dying import Death, deaths
 from property_tests.errands import Errand, Errands, errands, faults
 from tests.storage.broken_children import (
@@ -94,9 +96,15 @@ def test_whoever_dies_callback_and_children_are_there_exactly_with_the_success(
 # --- planted faults -------------------------------------------------------------------------------
 
 
+AIMED = (
+    "run_to_success want_the_key end_the_callback enqueue_a_batch_that_is_awaited claim "
+    "succeed change_by_hand ask_to_cancel"
+)
+
+
 @pytest.mark.parametrize("broken", OF_STORAGES, ids=lambda broken: broken.__name__)
 def test_the_machine_that_compares_storages_catches(broken: type[MemoryStorage]) -> None:
-    class Caught(CallbackAgreement):
+    class Caught(aimed_machine(CallbackErrands, AIMED)):  # type: ignore[misc]
         def make_storage(self, path: Path) -> Storage:
             return broken()
 
@@ -142,7 +150,7 @@ def begins_again(_job: StoredJob, happening: CallbackFailed) -> Settlement:
 
 def catches(make: Callable[[], Storage]) -> None:
     @settings(
-        max_examples=500,
+        max_examples=3000,
         derandomize=True,
         database=None,
         deadline=None,

@@ -323,7 +323,7 @@ def test_the_laws_catch(
     monkeypatch.setattr(kind, method, fault)
 
     @settings(
-        max_examples=1000,
+        max_examples=5000,
         derandomize=True,
         database=None,
         deadline=None,

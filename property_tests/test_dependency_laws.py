@@ -109,7 +109,7 @@ def gives_up_early(condition: Condition, parents: Mapping[JobState, int]) -> Ver
     ],
 )
 def test_the_laws_of_verdicts_catch(fault: Judge) -> None:
-    @settings(max_examples=1000, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(max_examples=10_000, derandomize=True, database=None, phases=[Phase.generate])
     @given(conditions, tallies, st.lists(ended_words, min_size=1, max_size=3))
     def law(condition: Condition, now: dict[JobState, int], ends: list[JobState]) -> None:
         check(fault, condition, now, ends)

@@ -87,7 +87,7 @@ def test_the_machine_catches(fault: str) -> None:
     where, name, what, rules = FAULTS[fault]
     with patch.object(where, name, what), pytest.raises((AssertionError, ExceptionGroup)):
         run_state_machine_as_test(
-            aimed_machine(Crowds, tuple(rules.split())),
+            aimed_machine(Crowds, rules),
             settings=settings(
                 max_examples=500,
                 stateful_step_count=12,

@@ -329,7 +329,7 @@ def test_the_laws_catch(
     fault: type[MemoryStorage], operations: st.SearchStrategy[list[Any]], law: str
 ) -> None:
     @settings(
-        max_examples=1000,
+        max_examples=5000,
         derandomize=True,
         database=None,
         deadline=None,

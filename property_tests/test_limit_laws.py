@@ -309,7 +309,7 @@ def test_the_laws_catch(fault: str) -> None:
     law = FAULTS[fault][3]
 
     @settings(
-        max_examples=1000,
+        max_examples=5000,
         derandomize=True,
         database=None,
         deadline=None,

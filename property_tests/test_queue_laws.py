@@ -64,7 +64,7 @@ def starts_anew(weights: Mapping[str, int], limit: int, before: int) -> Sequence
 
 
 def test_the_law_catches_a_wheel_that_always_starts_at_its_first_notch() -> None:
-    @settings(derandomize=True, database=None)
+    @settings(max_examples=2000, derandomize=True, database=None)
     @given(weights=weights, limits=limits)
     def law(weights: dict[str, int], limits: list[int]) -> None:
         check_parts(starts_anew, weights, limits)

@@ -134,7 +134,7 @@ FAULTS = (
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_the_laws_of_schedules_catch(fault: type[MemoryStorage]) -> None:
     @settings(
-        max_examples=1000,
+        max_examples=3000,
         derandomize=True,
         database=None,
         deadline=None,

@@ -9,9 +9,9 @@ from unittest.mock import patch
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import rule, run_state_machine_as_test
 
-from property_tests.tenant_agreement import TenantAgreement
+from property_tests.tenant_agreement import TENANTS, TenantAgreement
 from trio_gusto.model.fairness import STRIDE, Turns
 from trio_gusto.storage.sqlite import SqliteStorage, tenants, turns
 from trio_gusto.storage.storage import Storage
@@ -76,6 +76,14 @@ class OnlyClaims(InSqlite):
     """With so few verbs that long services come about soon."""
 
     cancel = give_back = pause = lift = lift_all = None  # type: ignore[assignment]
+
+    @rule(early=TENANTS, late=TENANTS, limit=st.integers(1, 4))
+    def come_late(self, early: str, late: str, limit: int) -> None:
+        """One tenant has been served for a while when another comes; then both want more."""
+        self.enqueue([(early, "q", 0, None, 9, "f")] * 3)
+        self.claim_in_turn(3, None, 99, ())
+        self.enqueue([(tenant, "q", 0, None, 9, "f") for tenant in (early, late) * 3])
+        self.claim_in_turn(limit, None, 99, ())
 
 
 def _due_first(_self: Turns, _tenant: str) -> int:

@@ -321,7 +321,7 @@ class HandsOutTheLastFirst(MemoryStorage):
 
 ALONE: dict[str, Any] = {"nodes": 1, "concurrency": 1}
 settled = settings(
-    derandomize=True, database=None, max_examples=200, phases=[Phase.generate], deadline=None
+    derandomize=True, database=None, max_examples=1000, phases=[Phase.generate], deadline=None
 )
 
 

@@ -262,7 +262,7 @@ def test_the_laws_catch(
     fault: type[MemoryStorage], happenings: st.SearchStrategy[list[Any]]
 ) -> None:
     @settings(
-        max_examples=2000,
+        max_examples=5000,
         derandomize=True,
         database=None,
         deadline=None,

@@ -36,7 +36,14 @@ from trio_gusto import (
 from trio_gusto.actors.joblog import write_down
 from trio_gusto.model.errors import GustoError
 from trio_gusto.provider import ProviderStorage
-from trio_gusto.storage.messages import Write, WriteReply
+from trio_gusto.storage.messages import (
+    ClaimDue,
+    ClaimReply,
+    Renew,
+    Renewed,
+    Write,
+    WriteReply,
+)
 from trio_gusto.storage.report_messages import Report
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing import FaultyStorage, VirtualClock
@@ -334,15 +341,15 @@ def test_a_stale_attempt_can_report_nothing() -> None:
 
     app.job(name="work")(work)
     other.job(name="work")(work)
-    renewing = FaultyRenewals(storage)
-    app.storage = renewing
+    muted = Muted(storage)
+    app.storage = muted
 
     async def main() -> None:
         with trio.fail_after(100_000):
             async with app.running() as queue:
                 ref = await queue.enqueue(work)
                 await trio.sleep(1)
-                renewing.is_mute = True
+                muted.is_mute = True
                 async with other.running() as others:
                     await trio.sleep(30)
                     assert len(entered) == 2
@@ -354,21 +361,30 @@ def test_a_stale_attempt_can_report_nothing() -> None:
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
-class FaultyRenewals(FaultyStorage):
-    """Passes no renewals on while it is mute, as a network would that is down for them."""
+class Muted(FaultyStorage):
+    """Passes no renewals and no claims on while it is mute, as a network would that is down for them.
+
+    Were claims passed on, the node that is mute would compete for the job it has lost.
+    """
 
     is_mute = False
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
-        from trio_gusto.storage.lease_messages import Renew, Renewed
+        if not self.is_mute:
+            return await super().apply(writes)
+        replies = iter(await super().apply([write for write in writes if not answer_to(write)]))
+        return [answer_to(write) or next(replies) for write in writes]
 
-        if self.is_mute:
-            kept = [write for write in writes if not isinstance(write, Renew)]
-            replies = iter(await super().apply(kept))
-            return [
-                Renewed((), ()) if isinstance(write, Renew) else next(replies) for write in writes
-            ]
-        return await super().apply(writes)
+
+def answer_to(write: Write) -> WriteReply | None:
+    """What is said, in place of the storage, to what is not passed on."""
+    match write:
+        case Renew():
+            return Renewed((), ())
+        case ClaimDue():
+            return ClaimReply((), more=False, next_due=None)
+        case _:
+            return None
 
 
 @pytest.mark.parametrize("percent", [-1, 101, float("nan"), float("inf"), "50", True, None])

@@ -23,6 +23,7 @@ class Admission:
         self.waiting_lanes: set[str] = set()
         """Those that are closed because their next job waits for a token."""
         self._rates = rates
+        self._are_queues_limited = rates is not None and rates.limits_queues
 
     def admit(
         self, queue: str, lane: str, room: int, limit: KeyLimit | None, *, spends_last: bool
@@ -31,6 +32,8 @@ class Admission:
 
         Behind another one it would not start at once, so no job is put there that takes a token.
         """
+        if limit is None and not self._are_queues_limited:  # as nearly always
+            return self.lanes.admit(lane, room, spends_last=spends_last)
         if queue in self.closed_queues:
             return False
         demands = self._demands(queue, limit)

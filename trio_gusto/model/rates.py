@@ -179,6 +179,11 @@ class Rates:
         """The first instant at which somebody who was refused may start."""
 
     @property
+    def limits_queues(self) -> bool:
+        """Whether there are queues all of whose jobs take a token."""
+        return bool(self._queues)
+
+    @property
     def any_met(self) -> bool:
         """Whether anything that the claim has met takes a token."""
         return bool(self._met)

@@ -174,14 +174,16 @@ class Selection:
         seq = candidate[2]
         if seq in self.in_lanes:  # taken as part of another share
             return False
-        queue, limit = candidate[QUEUE], _key_limit(candidate[DETAILS])
+        queue, details = candidate[QUEUE], candidate[DETAILS]
+        limit = _key_limit(details) if '"rate_key"' in details else None
         spends_last = candidate[3] + 1 >= candidate[9]
         if not self._admission.admit(
             queue, candidate[LANE], candidate[ROOM], limit, spends_last=spends_last
         ):
             return False
         self.in_lanes.add(seq)
-        self._note_demands(seq, queue, limit)
+        if limit is not None or self._rates.limits_queues:
+            self._note_demands(seq, queue, limit)
         return True
 
     def _admits_plain(self, row: Row) -> bool:
@@ -225,8 +227,6 @@ def closed_queues(rates: Rates, claim: ClaimDue) -> set[str]:
 
 def _key_limit(details: str) -> KeyLimit | None:
     """The rate key of a job and the limit of that, if it has one."""
-    if '"rate_key"' not in details:  # nearly all have none, and reading them takes longer
-        return None
     kept = orjson.loads(details)
     return (kept["rate_key"], rate_from_json(kept["rate_limit"])) if "rate_key" in kept else None
 
