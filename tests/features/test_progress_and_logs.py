@@ -36,11 +36,10 @@ from trio_gusto import (
 from trio_gusto.actors.joblog import write_down
 from trio_gusto.model.errors import GustoError
 from trio_gusto.provider import ProviderStorage
+from trio_gusto.storage.lease_messages import Renew, Renewed
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
-    Renew,
-    Renewed,
     Write,
     WriteReply,
 )
