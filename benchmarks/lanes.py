@@ -13,7 +13,7 @@ from time import perf_counter
 
 import trio
 
-from trio_gusto import Gusto, MemoryStorage, Options, call
+from trio_gusto import Gusto, MemoryStorage, Options, RateLimit, call
 from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.states import Completed, Ready
@@ -28,6 +28,7 @@ LEASE = 10**12
 LIMIT = 100
 """Jobs that one claim may take."""
 
+RATE_KEYS = 1000
 CLAIMS = 15
 NAP = 0.05
 
@@ -62,6 +63,13 @@ def at_work(count: int) -> Sequence[Details | None]:
     """A hundredth as many lanes as jobs."""
     workers = _workers(count // 100)
     return [workers[number % len(workers)] for number in range(count)]
+
+
+def short_of_tokens(count: int) -> Sequence[Details | None]:
+    """Two jobs of each of `RATE_KEYS` rate keys, which all wait once the first is taken; then jobs in no lane."""
+    a_day = RateLimit(1, per=86_400)
+    keys = [Details(rate_key=f"k{number}", rate_limit=a_day) for number in range(RATE_KEYS)]
+    return [*keys, *keys, *plain(count - 2 * len(keys))]
 
 
 def memory_claims(scale: Scale, layout: Layout, *, occupied: int = 0) -> float:

@@ -31,6 +31,7 @@ from trio_gusto.storage import (
     lease_messages,
     messages,
     pause_messages,
+    rate_messages,
     report_messages,
     retention_messages,
     run_messages,
@@ -282,6 +283,7 @@ def message_page() -> str:
         batch_messages: batch_messages.Batches,
         dependency_messages: dependency_messages.Dependents,
         pause_messages: pause_messages.Pauses,
+        rate_messages: rate_messages.Buckets,
         report_messages: report_messages.ReadLog,
         run_messages: run_messages.PastRuns,
     }

@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from trio_gusto.model.errors import OptionsError
+from trio_gusto.model.rates import RateLimit
 from trio_gusto.model.retry import exponential, fixed, no_retry
 from trio_gusto.options import Options
 
@@ -235,3 +236,70 @@ def test_text_that_means_nothing_is_refused(key: str, value: object) -> None:
         Options.from_mapping({key: value})
 
     assert caught.value.key == key
+
+
+MINUTE = RateLimit(100, per=60)
+
+
+@pytest.mark.parametrize(
+    ("written", "rates"),
+    [
+        ("mail=100/minute", {"mail": MINUTE}),
+        ("mail = 100 / min, reports=5/10s", {"mail": MINUTE, "reports": RateLimit(5, per=10)}),
+        ("a=1/hour, b=2/2days", {"a": RateLimit(1, per=3600), "b": RateLimit(2, per=172_800)}),
+        ("", {}),
+        ({}, {}),
+        ({"mail": "100/Minutes"}, {"mail": MINUTE}),
+        ({"mail": {"count": 100, "per": "00:01:00"}}, {"mail": MINUTE}),
+        ({"mail": {"count": "5", "per": "day"}}, {"mail": RateLimit(5, per=86_400)}),
+        ({"mail": {"count": 5, "per": 2.5, "burst": "1"}}, {"mail": RateLimit(5, 2.5, 1)}),
+        ({"mail": MINUTE}, {"mail": MINUTE}),
+    ],
+)
+def test_rates_of_queues_are_read_as_settings_write_them(
+    written: object, rates: Mapping[str, RateLimit]
+) -> None:
+    assert Options.from_mapping({"queue-rates": written}).queue_rates == rates
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        (5, "queue_rates"),
+        ("mail", "queue_rates.mail"),
+        ("mail=100", "queue_rates.mail"),
+        ("mail=100/week", "queue_rates.mail"),
+        ("mail=0/s", "queue_rates.mail.count"),
+        ({"mail": 5}, "queue_rates.mail"),
+        ({"mail": {"count": 5}}, "queue_rates.mail"),
+        ({"mail": {"count": 5, "per": 1, "bursts": 1}}, "queue_rates.mail"),
+        ({"mail": {"count": "many", "per": 1}}, "queue_rates.mail.count"),
+        ({"mail": {"count": 1, "per": "soon"}}, "queue_rates.mail"),
+        ({"mail": {"count": 1, "per": 0}}, "queue_rates.mail.per"),
+        ("=1/s", "queue_rates"),
+    ],
+)
+def test_rates_of_queues_that_cannot_be_read_are_refused(written: object, key: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        Options.from_mapping({"queue_rates": written})
+    assert caught.value.key == key
+
+
+def test_rates_of_queues_are_rate_limits_and_do_not_change() -> None:
+    rates = {"mail": MINUTE}
+    options = Options(queue_rates=rates)
+    rates["mail"] = RateLimit(1, per=1)
+    assert options.queue_rates == {"mail": MINUTE}
+    for wrong in ({"mail": "100/minute"}, [("mail", MINUTE)], {5: MINUTE}):
+        with pytest.raises(OptionsError, match="queue_rates"):
+            Options(queue_rates=wrong)  # type: ignore[arg-type]  # that is what is tested
+
+
+def test_ageing_is_a_duration_or_none() -> None:
+    assert Options().priority_ageing is None
+    assert Options(priority_ageing=timedelta(minutes=1)).priority_ageing == 60
+    assert Options.from_mapping({"priority_ageing": "00:01:00"}).priority_ageing == 60
+    assert Options.from_mapping({"priority_ageing": "none"}).priority_ageing is None
+    for wrong in (0, -1, float("nan")):
+        with pytest.raises(OptionsError, match="priority_ageing"):
+            Options(priority_ageing=wrong)

@@ -71,6 +71,7 @@ from .model.outcomes import Fail as Fail
 from .model.outcomes import Retry as Retry
 from .model.outcomes import Snooze as Snooze
 from .model.pauses import Pause as Pause
+from .model.rates import RateLimit as RateLimit
 from .model.retention import Keep as Keep
 from .model.retention import Retention as Retention
 from .model.retry import RetryPolicy as RetryPolicy

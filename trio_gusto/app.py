@@ -19,7 +19,7 @@ from .actors.tree import Drain, Tree, Workers
 from .actors.workplace import Workplace
 from .clock import Clock, SystemClock
 from .job_options import HandlerOptions, Resolver
-from .model.errors import AlreadyRunning, BackendError, OptionsError
+from .model.errors import AlreadyRunning, BackendError, NotSupported, OptionsError
 from .options import Options
 from .queue.callbacks import Callbacks
 from .queue.draft import Drafter
@@ -59,6 +59,9 @@ class Gusto:
         clock: tells the time; ``None`` means the machine's.
         tracer_provider: OpenTelemetry's; ``None`` means the global one.
         meter_provider: OpenTelemetry's; ``None`` means the global one.
+
+    Raises:
+        NotSupported: the options want rate limits or ageing, and the storage has neither.
 
     >>> app = Gusto()
     >>> @app.job
@@ -100,6 +103,7 @@ class Gusto:
         self._resolver = Resolver(self.options, decides_retries=self.storage.decides_retries)
         self._in_memory = Transient()
         self._callbacks = Callbacks(self._registry, self._resolver, self._clock)
+        _require_rates(self.storage, self.options)
         self._is_running = False
 
     # --- declare ---
@@ -326,6 +330,16 @@ def _node_name(name: str | None) -> str:
     """This run's name: readable, and never used before or again."""
     readable = name or f"{socket.gethostname()}-{os.getpid()}"
     return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', readable)}-{os.urandom(6).hex()}"
+
+
+def _require_rates(storage: Storage, options: Options) -> None:
+    for key in ("queue_rates", "priority_ageing"):
+        if getattr(options, key) and not storage.keeps_rates:
+            raise NotSupported(
+                f"the option {key!r}",
+                type(storage).__name__,
+                "leave the option out, or use another storage",
+            )
 
 
 def _require_trio() -> None:

@@ -18,6 +18,7 @@ from .model.errors import NotSupported, OptionsError
 from .model.ids import JobId
 from .model.instants import MICROSECONDS, to_datetime
 from .model.job import DEFAULT_QUEUE, Details, JobRequest
+from .model.rates import RateLimit
 from .model.retry import RetryPolicy
 from .options import Options
 from .options.job_values import NAMING, READERS, Moment, policy
@@ -40,6 +41,9 @@ class JobOptions(TypedDict, Generic[R], total=False):
     - ``concurrency_key``: of the jobs with one key, at most ``concurrency_limit`` (default 1) run at
       once, across all processes, and they begin in order; not together with ``worker``. The limit goes
       with each job: it begins when fewer than its own are running.
+    - ``rate_key``, ``rate_limit``: of all jobs with one key only so many start in so much time, across
+      all processes: `RateLimit`. They go together; with only ``rate_limit`` in ``@app.job``, the key is
+      the handler's name. Jobs with one key should have the same limit: each goes by its own.
     - ``max_attempts``: attempts it has in all; default `Options.default_max_attempts`.
     - ``retry``: when a failed attempt is followed by another; default `Options.default_retry`. In
       a call it must be storable: `exponential`, `fixed`, `no_retry`, `retry_on`.
@@ -67,6 +71,8 @@ class JobOptions(TypedDict, Generic[R], total=False):
     worker: str | None
     concurrency_key: str | None
     concurrency_limit: int
+    rate_key: str | None
+    rate_limit: RateLimit | None
     max_attempts: int
     retry: RetryPolicy
     timeout: timedelta | float | None
@@ -180,6 +186,7 @@ class Resolver:
             None if timeout is None else round(timeout * MICROSECONDS),
         )
         self._decides_retries = decides_retries
+        self._queue_rates = options.queue_rates
 
     def split(self, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The options of ``@app.job``: how the handler is known, and the defaults of its jobs.
@@ -199,11 +206,11 @@ class Resolver:
                 raise unknown(key, value, {*READERS, *NAMING})
         if "tags" in defaults:  # an iterator can be read once only, and jobs are many
             defaults["tags"] = texts("tags", defaults["tags"])
-        self.resolve(defaults)
+        self.resolve(defaults, "its own")
         return naming, defaults
 
-    def resolve(self, defaults: Mapping[str, Any]) -> Resolved:
-        """What holds for a handler's jobs where their calls say nothing.
+    def resolve(self, defaults: Mapping[str, Any], name: str | None = None) -> Resolved:
+        """What holds for the jobs of the handler of this ``name`` where their calls say nothing.
 
         The handler's own retry policy is not part of it: it may be code, which is not stored.
 
@@ -215,6 +222,8 @@ class Resolver:
             self._require_retries("retry")
             policy("retry", defaults["retry"])
             defaults = {key: value for key, value in defaults.items() if key != "retry"}
+        if name and defaults.get("rate_limit") is not None and "rate_key" not in defaults:
+            defaults = {**defaults, "rate_key": name}
         return self.override(self._defaults, defaults)
 
     def override(self, resolved: Resolved, options: Mapping[str, Any]) -> Resolved:
@@ -239,9 +248,17 @@ class Resolver:
                 setattr(changed, key, read(key, value))
         if details is not None:
             _agree_on_lane(details, options)
+            _settle_rate(details, options)
             changed.details = None if details == _NO_DETAILS else details
-            if not details.durable:
-                _require_no_promise(details)
+        if changed.details is not None and not changed.details.durable:
+            _require_no_promise(changed.details)
+            if changed.queue in self._queue_rates:
+                raise OptionsError(
+                    "queue",
+                    changed.queue,
+                    "it has a rate limit, of which only the storage keeps account; leave durable=False "
+                    "out, or give another queue",
+                )
         return changed
 
     def _require_retries(self, key: str) -> None:
@@ -251,6 +268,26 @@ class Resolver:
                 "JobStorageProvider",
                 "its provider decides about retries, so leave the option out",
             )
+
+
+def _settle_rate(details: Details, options: Mapping[str, Any]) -> None:
+    """A rate key and a limit go together; ``None`` for one takes back both."""
+    if (details.rate_key is None) is (details.rate_limit is None):
+        return
+    missing, other = "rate_limit", "rate_key"
+    if details.rate_key is None:
+        missing, other = other, missing
+    if missing not in options:
+        raise OptionsError(
+            other,
+            getattr(details, other),
+            f"without a {missing} it says nothing, so give that, too",
+        )
+    if options.get(other) is not None:
+        raise OptionsError(
+            missing, None, f"{other} is given and says nothing without it, so give both or neither"
+        )
+    details.rate_key = details.rate_limit = None
 
 
 def _copy(details: Details | None) -> Details:
@@ -278,12 +315,14 @@ def _copy(details: Details | None) -> Details:
         details.errand,
         details.concurrency_key,
         details.concurrency_limit,
+        details.rate_key,
+        details.rate_limit,
     )
 
 
 def _require_no_promise(details: Details) -> None:
     """What is kept in memory cannot promise what only a storage can keep."""
-    for key in ("unique_key", "callback"):
+    for key in ("unique_key", "callback", "rate_key"):
         value = getattr(details, key)
         if value is not None:
             raise OptionsError(
@@ -340,6 +379,8 @@ _DETAILS = frozenset(
         "durable",
         "concurrency_key",
         "concurrency_limit",
+        "rate_key",
+        "rate_limit",
     }
 )
 _RETRIES = frozenset({"retry", "max_attempts"})

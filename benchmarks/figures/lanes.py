@@ -19,7 +19,9 @@ LAYOUTS: Sequence[tuple[str, str, lanes.Layout]] = (
 
 
 def _claims(where: str, title: str, claims: Claims, goal: Goal | None = None) -> Sequence[Figure]:
-    def figure(name: str, told: str, product: Callable[[Scale], float]) -> Figure:
+    def figure(
+        name: str, told: str, product: Callable[[Scale], float], goal: Goal | None = goal
+    ) -> Figure:
         row = Row(f"{title}: claims of 100, {told}", "claims/s", "no lanes", goal)
         return versus(
             f"{where}-lanes-{name}", row, product, lambda scale: claims(scale, lanes.plain)
@@ -31,6 +33,12 @@ def _claims(where: str, title: str, claims: Claims, goal: Goal | None = None) ->
             "at-work",
             "all lanes at work",
             lambda scale: claims(scale, lanes.at_work, occupied=lanes.occupied_lanes(scale)),
+        ),
+        figure(
+            "short-of-tokens",
+            f"{lanes.RATE_KEYS} rate keys wait for tokens",
+            lambda scale: claims(scale, lanes.short_of_tokens, occupied=lanes.RATE_KEYS),
+            None,
         ),
     ]
 

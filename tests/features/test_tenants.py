@@ -188,6 +188,8 @@ def test_what_makes_no_sense_is_refused() -> None:
         Options(tenant_order="random")  # type: ignore[arg-type]
     with pytest.raises(OptionsError, match="only with tenant_order"):
         Options(tenant_weights={"a": 2})
+    with pytest.raises(OptionsError, match="one line of all priorities"):
+        Options(tenant_order="fair", priority_ageing=60)
     for weight in (0, -1, 1.5, "many", 10_001):
         with pytest.raises(OptionsError, match="tenant_weights"):
             Options(tenant_order="fair", tenant_weights={"a": weight})  # type: ignore[dict-item]

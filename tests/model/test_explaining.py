@@ -20,6 +20,7 @@ from trio_gusto.model.instants import to_datetime
 from trio_gusto.model.job import AttemptRecord, Details, StoredJob
 from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.pauses import StoredPause
+from trio_gusto.model.rates import RateLimit
 from trio_gusto.model.states import (
     AwaitingCallback,
     Cancelled,
@@ -165,6 +166,19 @@ EXAMPLES: Sequence[tuple[Reason, StoredJob, Surroundings, str]] = [
         now(workers=ABLE, in_lane=PARENTS[:1]),
         "It is due since 2023-11-14 22:13:20 UTC, and the next free worker that serves the queue "
         "'default' and knows the handler 'say_hello' takes it.",
+    ),
+    (
+        Reason.RATE_LIMITED,
+        stored(Ready(NOW), details=Details(rate_key="api", rate_limit=RateLimit(2, per=60))),
+        now(
+            workers=attrs.evolve(ABLE, knows_handler=False),
+            refusals=[
+                ("rate key 'api'", RateLimit(2, per=60), NOW + SECOND),
+                ("queue 'default'", RateLimit(1, per=5, burst=2), NOW + 2 * SECOND),
+            ],
+        ),
+        "It is due since 2023-11-14 22:13:20 UTC, and the rate limit of the queue 'default' allows "
+        "1 in 5 s, 2 at once; the next one may start at 2023-11-14 22:13:22 UTC.",
     ),
     (
         Reason.UNKNOWN_HANDLER,

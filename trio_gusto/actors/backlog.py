@@ -8,13 +8,15 @@ from collections.abc import Callable
 
 import trio
 
+from ..model.job import ClaimedJob
+from ..model.order import place
 from .lease import Lease
 
 
 class Backlog:
     """Claimed jobs that no executor has taken yet, highest priority first, then in claim order."""
 
-    __slots__ = ("_lanes", "_parked", "_ring", "_size", "_top", "low_water", "wants_idle")
+    __slots__ = ("_lanes", "_parked", "_ring", "_size", "_top", "ageing", "low_water", "wants_idle")
 
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
@@ -22,9 +24,11 @@ class Backlog:
         """Rings when it falls to so many jobs."""
         self.wants_idle = False
         """Whether it rings when an executor has nothing to do."""
+        self.ageing: int | None = None
+        """The span of `Options.priority_ageing` in microseconds; the order is then that of `order.place`."""
         self._lanes: dict[int, deque[Lease]] = {}
         self._top: list[int] = []
-        """A heap of the negated priorities that have a lane."""
+        """A heap of the negated priorities that have a lane; with ageing, of the places."""
         self._size = 0
         self._parked: deque[trio.lowlevel.Task] = deque()
 
@@ -46,8 +50,10 @@ class Backlog:
         last_priority = 0
         for lease in leases:
             priority = lease.claimed.request.priority
-            if lane is None or priority != last_priority:
-                lane, last_priority = self._lane(priority), priority
+            if self.ageing is not None:
+                lane = self._lane(self._rank(lease.claimed))
+            elif lane is None or priority != last_priority:
+                lane, last_priority = self._lane(-priority), priority
             lane.append(lease)
         self._size += len(leases)
         if leases:
@@ -55,14 +61,18 @@ class Backlog:
 
     def put_first(self, lease: Lease) -> None:
         """Add one that was claimed before most that wait; the executor that asks next takes it."""
-        self._lane(lease.claimed.request.priority).appendleft(lease)
+        self._lane(self._rank(lease.claimed)).appendleft(lease)
         self._size += 1
 
-    def _lane(self, priority: int) -> deque[Lease]:
-        lane = self._lanes.get(-priority)
+    def _rank(self, claimed: ClaimedJob) -> int:
+        rank = -claimed.request.priority
+        return rank if self.ageing is None else place(rank, claimed.due, 0, self.ageing)[0]
+
+    def _lane(self, rank: int) -> deque[Lease]:
+        lane = self._lanes.get(rank)
         if lane is None:
-            lane = self._lanes[-priority] = deque()
-            heapq.heappush(self._top, -priority)
+            lane = self._lanes[rank] = deque()
+            heapq.heappush(self._top, rank)
         return lane
 
     def wake(self, most: int) -> None:

@@ -3,8 +3,8 @@
 Woken by an enqueue, by the instant at which the next job falls due, by another process, by leases
 that were let go of, and only as a safety net by `Options.poll_interval`.
 
-Rules. How much it holds is said by `supply`. A claim that would spend the last attempt of a job is made
-for a free executor only (the storage is told how many are free).
+Rules. How much it holds is said by `supply`. A claim that would spend the last attempt of a job, or a
+token of a rate limit, is made for free executors only (the storage is told how many are free).
 """
 
 from __future__ import annotations
@@ -62,6 +62,10 @@ class Poller:
         self._probe = probe
         self._clock = clock
         self._options = options
+        self._queue_rates = options.queue_rates or None
+        ageing = options.priority_ageing
+        self._ageing = None if ageing is None else round(ageing * MICROSECONDS)
+        roster.backlog.ageing = self._ageing
         self._next_due: int | None = None
         self._hungry = True
         self._claim: ClaimLetter | None = None
@@ -211,6 +215,8 @@ class Poller:
             tuple(filterfalse(self._knows, self._roster.unknown_names)),
             self._supply.depth(),
             tenant_weights=self._options.turns_of_tenants,
+            queue_rates=self._queue_rates,
+            ageing=self._ageing,
         )
 
     def answered(self, claim: ClaimLetter, reply: Reply) -> None:

@@ -129,6 +129,7 @@ class Workers:
             free=self.roster.free(),
             concurrency=self.roster.concurrency,
             takes_turns=self._options.tenant_order == "fair",
+            queue_rate=self._options.queue_rates.get(queue),
         )
 
     def _hear_of(self, insert: Insert, inserted: Inserted) -> None:

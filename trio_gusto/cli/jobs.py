@@ -42,6 +42,7 @@ def list_jobs(
     tenant: Words = (),
     worker: Words = (),
     concurrency_key: Words = (),
+    rate_key: Words = (),
     tag: Words = (),
     any_tag: Words = (),
     batch: UUID | None = None,
@@ -74,6 +75,8 @@ def list_jobs(
         The named worker.
     concurrency_key
         The concurrency key.
+    rate_key
+        The rate key.
     tag
         A tag; of several, a job must have all.
     any_tag
@@ -107,6 +110,7 @@ def list_jobs(
         tenants=tenant,
         workers=worker,
         concurrency_keys=concurrency_key,
+        rate_keys=rate_key,
         tags_all=tag,
         tags_any=any_tag,
         batch_id=batch,

@@ -33,6 +33,7 @@ RULES: Mapping[JobState, Sequence[Rule]] = {
         ready.paused,
         ready.worker_busy,
         ready.at_its_limit,
+        ready.rate_limited,
         ready.unknown_handler,
         ready.queue_not_served,
         ready.executors_busy,

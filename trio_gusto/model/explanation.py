@@ -11,6 +11,7 @@ import attrs
 
 from .ids import JobId
 from .pauses import StoredPause
+from .rates import RateLimit
 
 
 class Reason(StrEnum):
@@ -48,6 +49,9 @@ class Reason(StrEnum):
 
     CONCURRENCY_LIMIT = "concurrency_limit"
     """As many jobs with its concurrency key run as its limit allows."""
+
+    RATE_LIMITED = "rate_limited"
+    """As many jobs of its queue, or with its rate key, have started as may."""
 
     UNKNOWN_HANDLER = "unknown_handler"
     """This process runs jobs, and does not know its handler."""
@@ -105,6 +109,7 @@ class WorkersHere:
     free: int
     concurrency: int
     takes_turns: bool = False
+    queue_rate: RateLimit | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -114,7 +119,8 @@ class Surroundings:
     ``live`` are the parents, or the earlier jobs of its schedule, that have not ended. ``is_lost``:
     its lease has passed, or its node is known to be gone. ``workers`` is ``None`` in a process that
     runs no jobs; what other processes do is not known. ``pause`` is one that covers it, and
-    ``in_lane`` the leased jobs of its named worker or concurrency key.
+    ``in_lane`` the leased jobs of its named worker or concurrency key. ``refusals`` are the buckets that
+    have no token for it: each with its limit, and the instant from which it has one.
     """
 
     now: int
@@ -123,3 +129,4 @@ class Surroundings:
     workers: WorkersHere | None = None
     pause: StoredPause | None = None
     in_lane: Sequence[JobId] = ()
+    refusals: Sequence[tuple[str, RateLimit, int]] = ()

@@ -16,6 +16,7 @@ import attrs
 from .failure import JobError
 from .ids import JobId
 from .outcomes import AttemptOutcome
+from .rates import RateLimit
 from .states import JobState, State
 
 DEFAULT_QUEUE = "default"
@@ -34,6 +35,7 @@ class Details:
     named worker that runs it. ``context`` are JSON values that middleware had it carry from where it
     was enqueued. ``callback`` is the name of the handler that is called with its result.
     At most ``concurrency_limit`` jobs with its ``concurrency_key`` run while it does.
+    ``rate_key`` and ``rate_limit`` go together: the bucket that a start takes a token of.
 
     Two are never stored: a job that is not ``durable`` is kept in memory only, and an ``errand`` is what
     hands the handler's very result or exception to somebody who waits for it in this process.
@@ -59,6 +61,8 @@ class Details:
     errand: Errand | None = None
     concurrency_key: str | None = None
     concurrency_limit: int = 1
+    rate_key: str | None = None
+    rate_limit: RateLimit | None = None
 
 
 @attrs.define
@@ -197,6 +201,8 @@ class Job:
     worker: str | None = None
     concurrency_key: str | None = None
     concurrency_limit: int | None = None
+    rate_key: str | None = None
+    rate_limit: RateLimit | None = None
     progress: Progress | None = None
     unique_key: str | None = None
     batch_id: UUID | None = None

@@ -1,6 +1,7 @@
 """Lanes: of the jobs of one lane only so many run at once, in order, wherever they run.
 
 A named worker is a lane with room for one. A concurrency key is one whose room each job says for itself.
+A rate key is one with room for all: its jobs wait for tokens (`admission`), one behind the other.
 A lane is occupied by the leases of its jobs and by nothing else, so it is free again exactly when they
 are: settled, given back or recovered. Nothing is remembered.
 
@@ -16,27 +17,48 @@ import attrs
 
 from .job import JobRequest
 
-_OF_WORKER, _OF_KEY = "worker ", "key "
+OF_WORKER, OF_KEY, OF_RATE = "worker ", "key ", "rate "
+"""What the names of lanes begin with, by kind."""
+
+ROOM_FOR_ALL = 2**31
+"""Of the lane of a rate key."""
 
 
 def lane_of(request: JobRequest) -> str | None:
-    """The name of the lane a job is in; most are in none. Workers and keys of one name are apart."""
+    """The name of the lane a job is in, if any; most are in none. A rate key makes one only where there is
+    no other. Workers and keys of one name are apart."""
     details = request.details
     if details is None:
         return None
     if details.worker is not None:
-        return _OF_WORKER + details.worker
-    return None if details.concurrency_key is None else _OF_KEY + details.concurrency_key
+        return OF_WORKER + details.worker
+    if details.concurrency_key is not None:
+        return OF_KEY + details.concurrency_key
+    return None if details.rate_key is None else OF_RATE + details.rate_key
 
 
 def lane_of_worker(worker: str) -> str:
     """The lane of a named worker."""
-    return _OF_WORKER + worker
+    return OF_WORKER + worker
 
 
 def room_of(request: JobRequest) -> int:
     """How many jobs of its lane may run at once for this one to be among them."""
-    return 1 if request.details is None else request.details.concurrency_limit
+    details = request.details
+    if details is None:
+        return 1
+    if (
+        details.rate_key is None
+        or details.worker is not None
+        or details.concurrency_key is not None
+    ):
+        return details.concurrency_limit
+    return ROOM_FOR_ALL
+
+
+def can_be_full(lane: str) -> bool:
+    """Whether leases can be what keeps jobs of a lane waiting."""
+    return not lane.startswith(OF_RATE)
 
 
 @attrs.define
@@ -95,20 +117,31 @@ class Lanes:
 
     def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
         """Whether the next job of a lane in claim order may be taken; if so, it is."""
+        if not self.has_room(lane, room, spends_last=spends_last):
+            return False
+        self.take(lane, room)
+        return True
+
+    def has_room(self, lane: str, room: int, *, spends_last: bool) -> bool:
+        """Whether the next job of a lane in claim order may be taken."""
         if lane in self.closed:
             return False
         occupancy = self._met.get(lane)
         if occupancy is None:
             occupancy = self._met[lane] = self._find(lane) or Occupancy()
-        if not occupancy.takes(room, self._depth, spends_last=spends_last):
-            self.closed.add(lane)
-            return False
+        if occupancy.takes(room, self._depth, spends_last=spends_last):
+            return True
+        self.closed.add(lane)
+        return False
+
+    def take(self, lane: str, room: int) -> None:
+        """A job for which there was room is taken."""
+        occupancy = self._met[lane]
         occupancy.add(room, is_own=True)
         if occupancy.own >= self._depth and _is_full(lane, occupancy, self._depth):
             self.closed.add(lane)
-        return True
 
 
 def _is_full(lane: str, occupancy: Occupancy, depth: int) -> bool:
     """Whether it is known that no other job may be taken: all jobs of a named worker run alone."""
-    return lane.startswith(_OF_WORKER) and not occupancy.takes(1, depth)
+    return lane.startswith(OF_WORKER) and not occupancy.takes(1, depth)

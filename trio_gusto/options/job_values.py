@@ -69,6 +69,10 @@ def _metadata(key: str, value: object) -> Mapping[str, object] | None:
     return None if value is None else check.json_object(key, value)
 
 
+def _rate_limit(key: str, value: object) -> object:
+    return None if value is None else check.rate_limit(key, value)
+
+
 def policy(key: str, value: object) -> object:
     if not callable(value):
         raise OptionsError(
@@ -104,6 +108,8 @@ READERS: Mapping[str, Callable[[str, Any], object]] = {
     "worker": _optional_text,
     "concurrency_key": _optional_text,
     "concurrency_limit": _concurrency_limit,
+    "rate_key": _optional_text,
+    "rate_limit": _rate_limit,
     "max_attempts": _max_attempts,
     "retry": _stored_policy,
     "timeout": _timeout,

@@ -16,6 +16,7 @@ import attrs
 
 from ..model.errors import OptionsError
 from ..model.fairness import MOST_WEIGHT
+from ..model.rates import RateLimit
 from ..model.retention import Retention
 from ..model.retry import RetryPolicy, exponential
 from . import settings, values
@@ -63,6 +64,20 @@ def _queues(
     if not kept:
         raise OptionsError("queues", value, "name a queue at least, or give None for every queue")
     return kept
+
+
+def _queue_rates(value: Mapping[str, RateLimit]) -> Mapping[str, RateLimit]:
+    given: object = value
+    if not isinstance(given, Mapping):
+        raise OptionsError(
+            "queue_rates", given, "give a mapping from names of queues to RateLimits"
+        )
+    return MappingProxyType(
+        {
+            values.text("queue_rates", name): values.rate_limit("queue_rates", limit)
+            for name, limit in value.items()
+        }
+    )
 
 
 Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]
@@ -173,6 +188,21 @@ class Options:
     """``"weighted"``: each queue by its weight, so that none starves. ``"strict"``: the first
     queue in the given order that has jobs wins."""
 
+    queue_rates: Mapping[str, RateLimit] = attrs.field(
+        factory=dict[str, RateLimit], converter=_queue_rates, hash=False
+    )
+    """How many jobs of a queue may start in how much time, in all processes together; a queue that is not
+    named here has no limit. Say the same in every process: each claims by what it was told."""
+
+    priority_ageing: float | None = attrs.field(
+        default=None,
+        converter=_optional_seconds,
+        validator=_duration(0.001, optional=True),
+    )
+    """Seconds that a job has to be due for to count as one step of priority higher, so that jobs of low
+    priority do not starve. ``None``: the highest priority always goes first. Say the same in every
+    process. Not together with ``tenant_order="fair"``."""
+
     lease: float = attrs.field(default=60.0, converter=_seconds, validator=_duration(1, DAY))
     """Seconds that a claimed job is this process's without renewal; renewed every third of it.
     Longer: jobs of a process that died wait longer. Shorter: more writes, less patience."""
@@ -250,6 +280,13 @@ class Options:
                 dict(self.tenant_weights),
                 "tenants have turns only with tenant_order='fair'; give that, too, or leave this out",
             )
+        if self.priority_ageing is not None and self.tenant_order == "fair":
+            raise OptionsError(
+                "priority_ageing",
+                self.priority_ageing,
+                "with tenant_order='fair' tenants take turns at each priority, and ageing makes one line of "
+                "all priorities; leave one of them out",
+            )
 
     @property
     def turns_of_tenants(self) -> Mapping[str, int] | None:
@@ -269,8 +306,10 @@ class Options:
 
         Names may have dashes and upper case. Numbers may be text (``"8"``), durations also
         ``"HH:MM:SS"``, and ``"none"`` stands for ``None``. ``queues`` may be ``"mail, reports"`` or
-        ``"mail=3, reports=1"``; ``default_retry`` is a table like ``{"fixed": {"delay": 5}}``, and
-        ``retention`` may be one like ``{"default": 86400, "rules": [{"keep-for": 60, "tags": ["x"]}]}``.
+        ``"mail=3, reports=1"``; ``queue_rates`` may be ``"mail=100/minute, reports=5/10s"``, or a table
+        whose values are such texts or tables of ``count``, ``per`` and ``burst``; ``default_retry`` is a
+        table like ``{"fixed": {"delay": 5}}``, and ``retention`` may be one like
+        ``{"default": 86400, "rules": [{"keep-for": 60, "tags": ["x"]}]}``.
 
         Raises:
             OptionsError: a key is unknown or comes twice, or a value is out of range.

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from ..model.errors import OptionsError
 from ..model.retry import RetryPolicy, exponential, fixed, no_retry
+from .rate_settings import read_rates
 from .retention_settings import read_retention
 from .values import unknown
 from .written import is_nothing, read_duration, read_integer
@@ -39,6 +40,8 @@ def read(mapping: Mapping[str, object], kinds: Mapping[str, str]) -> dict[str, A
 
 
 def _read_value(key: str, value: object, kind: str) -> object:
+    if "RateLimit" in kind:
+        return read_rates(key, value)
     if isinstance(value, str):
         written = value.strip()
         if "None" in kind and is_nothing(written):

@@ -16,6 +16,7 @@ import orjson
 
 from ..model.errors import OptionsError
 from ..model.instants import to_datetime, to_duration, to_instant
+from ..model.rates import RateLimit
 
 LONGEST = 100 * 366 * 86_400.0
 """Seconds that a duration may have: a hundred years. An instant that far from now can be stored."""
@@ -50,6 +51,13 @@ def microseconds(key: str, value: object, low: float = 0.0) -> int:
     """A duration in microseconds, given in seconds or as a ``timedelta``."""
     seconds(key, value, low)
     return to_duration(cast("float | timedelta", value))
+
+
+def rate_limit(key: str, value: object) -> RateLimit:
+    """A rate limit."""
+    if not isinstance(value, RateLimit):
+        raise OptionsError(key, value, "give a RateLimit, such as RateLimit(100, per=60)")
+    return value
 
 
 def instant(key: str, value: datetime) -> int:

@@ -83,7 +83,7 @@ class Drafter:
         except (KeyError, TypeError):  # met for the first time, a partial, or not hashable
             handler, args, kwargs = self.registry.call_of(fn, args)
             encode = self._encoder(handler)
-            resolved = self._resolver.resolve(handler.options)
+            resolved = self._resolver.resolve(handler.options, handler.name)
             resolved = self._callbacks.named(handler, resolved)
             if not isinstance(fn, partial):
                 self._remember(fn, (handler, encode, resolved))
@@ -112,7 +112,9 @@ class Drafter:
         """
         handler, args, kwargs = self.registry.call_of(fn, args)
         encoded = self._encoder(handler)(args, kwargs)
-        resolved = self._resolver.override(self._resolver.resolve(handler.options), options)
+        resolved = self._resolver.override(
+            self._resolver.resolve(handler.options, handler.name), options
+        )
         resolved = self._callbacks.named(handler, resolved)
         for key in ("execute_after", "expire_on"):
             moment: Moment | None = getattr(resolved, key)

@@ -26,10 +26,10 @@ class JobFilter:
     """Which jobs `JobQueue.find` gives: those that satisfy every criterion; none given means all.
 
     The first six, and ``tags_any``, take any iterable and want one of its members; ``tags_all``
-    wants all of them. ``workers`` and ``concurrency_keys`` are those that jobs were enqueued with.
-    ``batch_id`` wants the jobs of a batch, ``parent_id`` those that waited for this job or batch. ``metadata``
-    wants each of its keys to have that value. ``created_after`` is inclusive, ``created_before``
-    exclusive; both are aware datetimes.
+    wants all of them. ``workers``, ``concurrency_keys`` and ``rate_keys`` are those that jobs were
+    enqueued with. ``batch_id`` wants the jobs of a batch, ``parent_id`` those that waited for this job
+    or batch. ``metadata`` wants each of its keys to have that value. ``created_after`` is inclusive,
+    ``created_before`` exclusive; both are aware datetimes.
     """
 
     states: Iterable[JobState | str] = ()
@@ -38,6 +38,7 @@ class JobFilter:
     tenants: Iterable[str] = ()
     workers: Iterable[str] = ()
     concurrency_keys: Iterable[str] = ()
+    rate_keys: Iterable[str] = ()
     tags_any: Iterable[str] = ()
     tags_all: Iterable[str] = ()
     schedule_name: str | None = None
@@ -73,6 +74,7 @@ class JobFilter:
             tenants=_names("tenants", self.tenants),
             workers=_names("workers", self.workers),
             concurrency_keys=_names("concurrency_keys", self.concurrency_keys),
+            rate_keys=_names("rate_keys", self.rate_keys),
             tags_any=_names("tags_any", self.tags_any),
             tags_all=_names("tags_all", self.tags_all),
             schedule_name=self.schedule_name,

@@ -8,17 +8,18 @@ import attrs
 
 from ..actors.desk import StorageDesk
 from ..model.errors import NotSupported
-from ..model.explanation import Surroundings
+from ..model.explanation import Surroundings, WorkersHere
 from ..model.ids import JobId
 from ..model.job import StoredJob
-from ..model.lanes import lane_of
 from ..model.pauses import StoredPause, covered
+from ..model.rates import RateLimit, first_start, of_key, of_queue
 from ..model.reasons.words import MOST_NAMED
 from ..model.states import JobState, Processing, Ready, Waiting
 from ..storage.batch_messages import Batches
 from ..storage.finding_messages import Find, Get
 from ..storage.lease_messages import Stranded
 from ..storage.pause_messages import Pauses
+from ..storage.rate_messages import Buckets
 from ..storage.schedule_messages import FindSchedules
 from .ears import Ears
 
@@ -41,9 +42,11 @@ async def surroundings(
         case Processing():
             return Surroundings(now=now, is_lost=await _is_lost(desk, job, node, now))
         case Ready():
+            workers = ears.offer(job.request.name, job.request.queue)
             return Surroundings(
                 now=now,
-                workers=ears.offer(job.request.name, job.request.queue),
+                workers=workers,
+                refusals=await _refusals(desk, job, workers, now),
                 pause=await _pause(desk, job, now),
                 in_lane=await _in_lane(desk, job),
             )
@@ -91,13 +94,15 @@ async def _pause(desk: StorageDesk, job: StoredJob, now: int) -> StoredPause | N
 async def _in_lane(desk: StorageDesk, job: StoredJob) -> Sequence[JobId]:
     """The jobs that hold its lane, the first one first."""
     details = job.request.details
-    if details is None or lane_of(job.request) is None:
+    if details is None:
         return ()
     leased = Find(MOST_NAMED, states=frozenset({JobState.PROCESSING}))
     if details.worker is not None:
         leased = attrs.evolve(leased, workers=frozenset({details.worker}))
     elif details.concurrency_key is not None:
         leased = attrs.evolve(leased, concurrency_keys=frozenset({details.concurrency_key}))
+    else:
+        return ()
     found = (await desk.read(leased)).jobs
     return [each.request.id for each in sorted(found, key=_claim_order)]
 
@@ -105,6 +110,27 @@ async def _in_lane(desk: StorageDesk, job: StoredJob) -> Sequence[JobId]:
 def _claim_order(job: StoredJob) -> tuple[int, int, int]:
     assert isinstance(job.state, Processing)
     return job.state.claimed_at, -job.request.priority, job.sequence
+
+
+async def _refusals(
+    desk: StorageDesk, job: StoredJob, workers: WorkersHere | None, now: int
+) -> Sequence[tuple[str, RateLimit, int]]:
+    """The buckets that have no token for it. The limits of queues only workers know."""
+    request, demands = job.request, dict[str, tuple[str, RateLimit]]()
+    if workers is not None and workers.queue_rate is not None:
+        demands[of_queue(request.queue)] = (f"queue {request.queue!r}", workers.queue_rate)
+    details = request.details
+    if details is not None and details.rate_key is not None and details.rate_limit is not None:
+        key = details.rate_key
+        demands[of_key(key)] = (f"rate key {key!r}", details.rate_limit)
+    if not demands:
+        return ()
+    found = (await desk.read(Buckets(list(demands), now))).buckets
+    firsts = [
+        (told, limit, first_start(found.get(name), now, limit))
+        for name, (told, limit) in demands.items()
+    ]
+    return [refusal for refusal in firsts if refusal[2] > now]
 
 
 async def _is_lost(desk: StorageDesk, job: StoredJob, node: str, now: int) -> bool:

@@ -71,6 +71,8 @@ def view(job: StoredJob, registry: Registry, codec: Codec) -> Job:
         worker=details.worker,
         concurrency_key=details.concurrency_key,
         concurrency_limit=(None if details.concurrency_key is None else details.concurrency_limit),
+        rate_key=details.rate_key,
+        rate_limit=details.rate_limit,
         batch_id=None if details.batch is None else to_uuid(details.batch),
         parent_ids=tuple(map(to_uuid, details.parents)),
         timeout=None if request.timeout is None else request.timeout / MICROSECONDS,

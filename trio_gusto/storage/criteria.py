@@ -23,6 +23,7 @@ def satisfies(job: StoredJob, find: Find) -> bool:
         and (not find.tags_any or not find.tags_any.isdisjoint(details.tags))
         and (not find.workers or details.worker in find.workers)
         and (not find.concurrency_keys or details.concurrency_key in find.concurrency_keys)
+        and (not find.rate_keys or details.rate_key in find.rate_keys)
         and find.tags_all.issubset(details.tags)
         and (find.schedule_name is None or details.schedule_name == find.schedule_name)
         and (find.created_by is None or details.created_by == find.created_by)

@@ -33,8 +33,8 @@ class Find:
     ``tags_any`` wants one of the tags at least, ``tags_all`` all of them; ``metadata`` wants each
     key to have that (JSON) value; ``created_after`` is inclusive, ``created_before`` exclusive.
     ``parent`` is a job or batch that a job waited for, or still waits for, ``batch`` the one that
-    it belongs to. ``workers`` and ``concurrency_keys`` are those that jobs were
-    enqueued with.
+    it belongs to. ``workers``, ``concurrency_keys`` and ``rate_keys`` are those that jobs were enqueued
+    with.
     Reply: `Found`, at most ``limit`` jobs, each with the last record of its history at most.
     """
 
@@ -46,6 +46,7 @@ class Find:
     tenants: frozenset[str] = frozenset()
     workers: frozenset[str] = frozenset()
     concurrency_keys: frozenset[str] = frozenset()
+    rate_keys: frozenset[str] = frozenset()
     tags_any: frozenset[str] = frozenset()
     tags_all: frozenset[str] = frozenset()
     schedule_name: str | None = None

@@ -12,7 +12,7 @@ Instants and durations are integers, microseconds. Here is how jobs come, are cl
 state. What is said about leases is in `lease_messages`, how jobs are found in `finding_messages`, what is
 said about schedules in `schedule_messages`, about batches in `batch_messages`, about pauses in
 `pause_messages`, what running jobs say in `report_messages`, what is asked about earlier runs in
-`run_messages`.
+`run_messages`, and about buckets in `rate_messages`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import attrs
 from ..model.errors import GustoError
 from ..model.ids import JobId
 from ..model.job import AttemptRecord, ClaimedJob, JobRequest
+from ..model.rates import RateLimit
 from ..model.states import Completed, State
 from .batch_messages import (
     Batches,
@@ -46,6 +47,7 @@ from .lease_messages import (
     StrandedJobs,
 )
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
+from .rate_messages import Buckets, BucketsFound
 from .report_messages import LogFound, ReadLog, Report, Reported
 from .retention_messages import Prune, Pruned
 from .run_messages import PastRuns, RunsFound
@@ -98,6 +100,10 @@ class ClaimDue:
     With ``tenant_weights`` (those not named have 1) tenants take turns within a queue, or within all if
     ``queues`` is ``None``, at each priority (`fairness.Turns`), and what that takes is remembered with
     the claim; jobs in lanes stand in one line for all tenants.
+    A job whose queue is in ``queue_rates``, or that has a rate key, is taken while its buckets have tokens
+    (`admission.Admission`); what is claimed then is taken off them.
+    With ``ageing`` (microseconds; not with ``tenant_weights``) the order is that of `order.place`.
+    If any of them takes a token, the jobs found are cut with `rates.startable(…, free)`.
     The jobs found are cut with `lifecycle.within_reach(…, free)`. Each one taken becomes
     ``Processing``, spends an attempt and gets its version raised by one: the token of its lease.
     Reply: `ClaimReply`.
@@ -113,6 +119,8 @@ class ClaimDue:
     depth: int = 1
     closed_lanes: Sequence[str] = ()
     tenant_weights: Mapping[str, int] | None = None
+    queue_rates: Mapping[str, RateLimit] | None = None
+    ageing: int | None = None
 
 
 @attrs.define
@@ -120,10 +128,12 @@ class ClaimReply:
     """The jobs claimed, in claim order.
 
     ``more``: the limit (or ``within_reach``) was hit, so there may be more ready jobs.
-    ``next_due``: the earliest instant at which a job that is scheduled now falls due, or ``None``.
-    ``held``: a job in a lane could have been claimed by its due instant and ``expire_on``, but was
-    not, so that it is worth while to claim again when a lease was let go of. ``in_lanes``: some of the
-    jobs are in lanes.
+    ``next_due``: the earliest instant at which a job that is scheduled now falls due, or ``None``; or,
+    unless there may be ``more``, that from which a job may start that was met and refused for want of a
+    token, if it is earlier.
+    ``held``: a job in a lane that leases occupy could have been claimed by its due instant and
+    ``expire_on``, but was not, so that it is worth while to claim again when a lease was let go of.
+    ``in_lanes``: some of the jobs are in lanes.
     """
 
     jobs: Sequence[ClaimedJob]
@@ -274,6 +284,7 @@ Query = (
     | Pauses
     | ReadLog
     | PastRuns
+    | Buckets
 )
 QueryReply = (
     Found
@@ -286,4 +297,5 @@ QueryReply = (
     | LogFound
     | RunsFound
     | PausesFound
+    | BucketsFound
 )

@@ -6,7 +6,9 @@ change its meaning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import lru_cache
 from typing import Any, TypedDict, cast
 
 import orjson
@@ -14,6 +16,7 @@ import orjson
 from ..model.failure import JobError
 from ..model.ids import JobId
 from ..model.job import Details
+from ..model.rates import RateLimit
 
 
 class StoredError(TypedDict):
@@ -47,6 +50,7 @@ def details_to_json(details: Details) -> str:
         "context",
         "callback",
         "concurrency_key",
+        "rate_key",
     ):
         value: object = getattr(details, key)
         if value is not None:
@@ -63,6 +67,8 @@ def details_to_json(details: Details) -> str:
         kept["on_conflict"] = details.on_conflict
     if details.concurrency_limit != 1:
         kept["concurrency_limit"] = details.concurrency_limit
+    if details.rate_limit is not None:
+        kept["rate_limit"] = rate_to_json(details.rate_limit)
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -79,9 +85,25 @@ def _job_id(text: str) -> JobId:
     return JobId(bytes.fromhex(text))
 
 
+def rate_to_json(limit: RateLimit) -> list[int]:
+    """A rate limit as three integers, the period in microseconds."""
+    return [limit.count, limit.period, limit.burst]
+
+
+def rate_from_json(values: Sequence[int]) -> RateLimit:
+    """The inverse of `rate_to_json`."""
+    return _rate_limit(*values)
+
+
+@lru_cache  # a claim reads few different ones often
+def _rate_limit(count: int, period: int, burst: int) -> RateLimit:
+    return RateLimit(count, timedelta(microseconds=period), burst)
+
+
 _READ: Mapping[str, Callable[[Any], object]] = {
     "tags": tuple,
     "batch": _job_id,
+    "rate_limit": rate_from_json,
     "parents": lambda texts: tuple(map(_job_id, texts)),
 }
 """How what JSON has no type for is read."""

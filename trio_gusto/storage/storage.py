@@ -26,6 +26,7 @@ from .lease_messages import (
 )
 from .messages import Commit, Complete, Insert, Query, QueryReply, Write, WriteReply
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
+from .rate_messages import Buckets, BucketsFound
 from .report_messages import LogFound, ReadLog
 from .retention_messages import Prune, Pruned
 from .run_messages import PastRuns, RunsFound
@@ -64,6 +65,9 @@ class Storage(ABC):
 
     keeps_children = True
     """Whether jobs can be stored together with the success of another."""
+
+    keeps_rates = True
+    """Whether it keeps buckets of rate limits (`rate_messages`), and claims in the order of ageing."""
 
     remembers_presence = False
     """Whether a node that vanished is noticed by the storage before its leases have passed."""
@@ -148,6 +152,8 @@ class Storage(ABC):
     async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
+    @overload
+    async def read(self, query: Buckets) -> BucketsFound: ...
     @abstractmethod
     async def read(self, query: Query) -> QueryReply:
         """Answer one query from committed data.

@@ -93,6 +93,7 @@ class FaultyStorage(Storage):
         self.decides_retries = storage.decides_retries
         self.keeps_reports = storage.keeps_reports
         self.keeps_children = storage.keeps_children
+        self.keeps_rates = storage.keeps_rates
         self.remembers_presence = storage.remembers_presence
         self.happened: list[Fault] = []
         self._decide = plan if callable(plan) else None

@@ -17,6 +17,7 @@ from trio_gusto.storage.messages import Query
 from trio_gusto.storage.pause_messages import Pauses
 from trio_gusto.storage.schedule_messages import FindSchedules
 from trio_gusto.storage.sqlite import (
+    ageing,
     claiming,
     dependencies,
     fusing,
@@ -63,6 +64,9 @@ HOT = {
     "what is behind in a lane": (heads._BEHIND_IN_ORDER, "job_of_lane"),
     "heads to be lowered": (heads._NOTE_DUE, "job_lane_scheduled"),
     "claim beside lanes and pauses": (selection._IN_NO_LANE, "job_ready"),
+    "priorities in use": (ageing.PLAIN_PRIORITIES, "job_ready"),
+    "priorities in use in lanes": (ageing._LANE_PRIORITIES, "job_lane_ready"),
+    "first of a priority": (ageing._FIRST, "job_ready (queue=? AND priority=? AND due<?"),
     "first scheduled": (claiming._FIRST_SCHEDULED, "job_scheduled"),
     "promotion": (claiming._PROMOTE, "job_scheduled"),
     "lease": (claiming._LEASE, "INTEGER PRIMARY KEY"),

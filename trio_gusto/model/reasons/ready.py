@@ -67,6 +67,25 @@ def at_its_limit(job: StoredJob, state: Ready, around: Surroundings) -> Explanat
     return attrs.evolve(explanation, blocking=named(leased))
 
 
+def rate_limited(job: StoredJob, state: Ready, around: Surroundings) -> Explanation | None:
+    if not around.refusals:
+        return None
+    bucket, limit, opens_at = max(around.refusals, key=lambda refusal: refusal[2])
+    details = job.request.details
+    explanation = _due(
+        job,
+        state,
+        Reason.RATE_LIMITED,
+        f"the rate limit of the {bucket} allows {limit}; the next one may start at {at(opens_at)}",
+        bucket=bucket,
+        count=limit.count,
+        per=limit.per,
+        burst=limit.burst,
+        rate_key=None if details is None else details.rate_key,
+    )
+    return attrs.evolve(explanation, until=to_datetime(opens_at))
+
+
 def unknown_handler(job: StoredJob, state: Ready, around: Surroundings) -> Explanation | None:
     if around.workers is None or around.workers.knows_handler:
         return None

@@ -18,6 +18,7 @@ import attrs
 
 from ...model.errors import DuplicateJob, GustoError, NotSupported
 from ...model.ids import JobId
+from ...model.job import ClaimedJob
 from ...model.states import JobState
 from ..batch_messages import Batches, BatchesFound
 from ..dependency_messages import DependentJobs, Dependents
@@ -44,6 +45,7 @@ from ..messages import (
     Write,
 )
 from ..pause_messages import Pauses, PausesFound
+from ..rate_messages import Buckets, BucketsFound
 from ..report_messages import LogFound, ReadLog, Report, Reported
 from ..retention_messages import Prune, Pruned
 from ..run_messages import PastRuns, RunsFound
@@ -65,6 +67,7 @@ class Beside(Storage):
         self.decides_retries = main.decides_retries
         self.keeps_reports = main.keeps_reports
         self.keeps_children = main.keeps_children
+        self.keeps_rates = main.keeps_rates
         self.remembers_presence = main.remembers_presence
         self._memory_first = False
         """Whose turn it is where a claim has room for one."""
@@ -213,7 +216,7 @@ class Beside(Storage):
         if not self.memory.ready(claim.now):
             return answer
         await self._mind_pauses(claim.now)
-        rest_of_claim = self._rest(claim, len(jobs))
+        rest_of_claim = self._rest(claim, jobs)
         if self.memory.has_lanes():
             rest_of_claim.closed_lanes = await self._leased_lanes()
         mine = self.memory.perform(rest_of_claim)
@@ -223,7 +226,7 @@ class Beside(Storage):
         is_more = mine.more or (answer.more and their.limit > 0)
         is_held = mine.held or answer.held
         if their.limit < claim.limit and len(jobs) < claim.limit:
-            again = self._rest(claim, len(jobs))
+            again = self._rest(claim, jobs)
             again.closed_lanes = self.memory.leased_lanes()
             (rest,) = await self.main.apply([again])
             if isinstance(rest, ClaimReply):
@@ -231,8 +234,10 @@ class Beside(Storage):
                 is_more, is_held = mine.more or rest.more, mine.held or rest.held
         return ClaimReply(jobs, is_more, min(dues, default=None), is_held)
 
-    def _rest(self, claim: ClaimDue, taken: int) -> ClaimDue:
-        limit, free = claim.limit - taken, max(0, claim.free - taken)
+    def _rest(self, claim: ClaimDue, taken: Sequence[ClaimedJob]) -> ClaimDue:
+        limit, free = claim.limit - len(taken), max(0, claim.free - len(taken))
+        if any(_takes_token(job, claim) for job in taken):
+            limit = min(limit, free)  # nothing is taken ahead of free executors then
         return attrs.evolve(claim, limit=limit, free=free)
 
     async def _leased_lanes(self) -> Sequence[str]:
@@ -268,6 +273,8 @@ class Beside(Storage):
     async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
+    @overload
+    async def read(self, query: Buckets) -> BucketsFound: ...
     async def read(self, query: Query) -> QueryReply:
         memory = self.memory
         match query:
@@ -319,3 +326,10 @@ class Share:
 
     main: int
     memory: int
+
+
+def _takes_token(job: ClaimedJob, claim: ClaimDue) -> bool:
+    details = job.request.details
+    if claim.queue_rates is not None and job.request.queue in claim.queue_rates:
+        return True
+    return details is not None and details.rate_key is not None

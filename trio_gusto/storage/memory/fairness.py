@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heapreplace
 
+from ...model.admission import Admission
 from ...model.fairness import Turns
 from ...model.job import JobRequest, StoredJob
-from ...model.lanes import Lanes, room_of
 from ..messages import ClaimDue
 from .agenda import Agenda
 from .lanes import Heads
 from .pauses import PauseShelf
-from .selection import PlainKey, is_over
+from .selection import PlainKey, admits, is_over
 
 Scope = tuple[str, int]
 """A queue (an empty name stands for all) and a negated priority."""
@@ -66,7 +66,7 @@ class FairShares:
         agendas: Mapping[PlainKey, Agenda],
         heads: Heads,
         limit: int,
-        lanes: Lanes,
+        admission: Admission,
         pauses: PauseShelf,
     ) -> tuple[list[StoredJob], list[StoredJob]]:
         """As `selection.take_selected`; ``name`` is that of the queue, or of all."""
@@ -79,7 +79,8 @@ class FairShares:
                 request.queue, request.tenant
             )
 
-        while len(taken) < limit:
+        closed = len(admission.closed_queues)
+        while len(taken) < limit and len(admission.closed_queues) == closed:
             head = heads.first()
             at_hand = [*ranks[:1], *([] if head is None else [head[0][0]])]
             if not at_hand:
@@ -93,34 +94,34 @@ class FairShares:
                 job = (
                     agenda.take(self.now)
                     if agenda is not None
-                    else self._take_in_lane(heads, lanes, is_wanted)
+                    else self._take_in_lane(heads, admission, is_wanted)
                 )
                 if job is not None and not is_over(job, self.now):
-                    if is_wanted(job.request):
+                    request = job.request
+                    if is_wanted(request) and (
+                        agenda is None or admission.admit_plain(request.queue)
+                    ):
                         taken.append(job)
                         turns.serve(tenant)
                     else:
                         passed_over.append(job)
+                if len(admission.closed_queues) > closed:
+                    break
                 line.correct()
         heads.close()
         return taken, passed_over
 
     def _take_in_lane(
-        self, heads: Heads, lanes: Lanes, is_wanted: Callable[[JobRequest], bool]
+        self, heads: Heads, admission: Admission, is_wanted: Callable[[JobRequest], bool]
     ) -> StoredJob | None:
-        """The first job in a lane, if it may be taken, or must be seen to; it is passed in any case."""
+        """The first job in a lane, if it may be taken, or must be seen to."""
         found = heads.first()
         assert found is not None
-        place, job, line = found
+        _, job, line = found
         if is_over(job, self.now) or not is_wanted(job.request):
-            heads.take(place, line)
+            heads.take(job, line)
             return job
-        spends_last = job.attempt + 1 >= job.request.max_attempts
-        if lanes.admit(line.lane, room_of(job.request), spends_last=spends_last):
-            heads.take(place, line, parks=line.lane in lanes.closed)
-            return job
-        heads.park(line)
-        return None
+        return job if admits(admission, heads, job, line) else None
 
     def _turns_of(self, scope: Scope) -> Turns:
         """Whose turn it is in this claim; what is behind its reach will not have been taken."""

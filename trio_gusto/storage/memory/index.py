@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from ...model.admission import Admission
 from ...model.ids import JobId
 from ...model.job import JobRequest, StoredJob
 from ...model.lanes import Lanes, lane_of
@@ -158,47 +159,57 @@ class Index:
         queue: str | None,
         now: int,
         limit: int,
-        lanes: Lanes,
+        admission: Admission,
         pauses: PauseShelf,
         skip_names: Collection[str],
+        ageing: int | None,
     ) -> list[StoredJob]:
-        """`take_ready` where jobs in lanes may be ready, and there may be pauses."""
+        """`take_ready` where jobs in lanes may be ready, there may be pauses and rates of queues, and the
+        order may be that of ageing."""
         if limit <= 0:
             return []
-        among, heads = self._among(queue, now, pauses)
+        among, heads = self._among(queue, now, pauses, admission)
 
         def is_wanted(request: JobRequest) -> bool:
             return request.name not in skip_names and not _covers(pauses, request)
 
-        taken, passed_over = take_selected(among, heads, now, limit, lanes, is_wanted)
+        taken, passed_over = take_selected(among, heads, now, limit, admission, is_wanted, ageing)
         self._see_to(passed_over, pauses)
         self._forget_empty_agendas(among)
         return taken
 
     def take_fairly(
-        self, queue: str | None, limit: int, shares: FairShares, lanes: Lanes, pauses: PauseShelf
+        self,
+        queue: str | None,
+        limit: int,
+        shares: FairShares,
+        admission: Admission,
+        pauses: PauseShelf,
     ) -> list[StoredJob]:
         """The same, so that tenants have their turns."""
         if limit <= 0:
             return []
         self._sort_by_tenant()
-        among, heads = self._among(queue, shares.now, pauses)
-        taken, passed_over = shares.take(queue or "", among, heads, limit, lanes, pauses)
+        among, heads = self._among(queue, shares.now, pauses, admission)
+        taken, passed_over = shares.take(queue or "", among, heads, limit, admission, pauses)
         self._see_to(passed_over, pauses)
         self._forget_empty_agendas(among)
         return taken
 
     def _among(
-        self, queue: str | None, now: int, pauses: PauseShelf
+        self, queue: str | None, now: int, pauses: PauseShelf, admission: Admission
     ) -> tuple[dict[PlainKey, Agenda], Heads]:
         """What to look into, as far as that is known without a look at each job."""
+        closed = {*pauses.closed_queues(), *admission.closed_queues}
         among = {
             key: agenda
             for key, agenda in self._plain.items()
-            if queue in (None, key[1]) and not (pauses and self._is_closed(key, pauses))
+            if queue in (None, key[1])
+            and key[1] not in closed
+            and not (pauses and self._is_closed(key, pauses))
         }
         names = None if queue is None else [queue]
-        return among, self.lanes.heads(names, pauses.closed_queues(), now)
+        return among, self.lanes.heads(names, closed, now)
 
     @staticmethod
     def _is_closed(key: PlainKey, pauses: PauseShelf) -> bool:

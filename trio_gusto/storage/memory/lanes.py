@@ -10,14 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from heapq import heappop, heappush, heapreplace
 from itertools import count
+from operator import itemgetter
 
 from ...model.job import StoredJob
-from ...model.lanes import Lanes, Occupancy, room_of
+from ...model.lanes import Lanes, Occupancy, can_be_full, room_of
+from ...model.order import Place, place
 from ...model.states import Ready
 from .agenda import Agenda
-
-Place = tuple[int, int, int]
-"""The negated priority, the due instant and the sequence: claim order."""
 
 Entry = tuple[int, int, int, int, "Line"]
 """A place, a number that makes it unique, and the line."""
@@ -26,9 +25,10 @@ Entry = tuple[int, int, int, int, "Line"]
 class Line:
     """The ready jobs of one lane in one queue."""
 
-    __slots__ = ("agendas", "entry", "lane", "queue")
+    __slots__ = ("ageing", "agendas", "entry", "lane", "queue")
 
-    def __init__(self, queue: str, lane: str) -> None:
+    def __init__(self, queue: str, lane: str, ageing: int | None) -> None:
+        self.ageing = ageing
         self.queue = queue
         self.lane = lane
         self.agendas: dict[int, Agenda] = {}
@@ -38,6 +38,8 @@ class Line:
     def first(self, until: int | None = None) -> tuple[Place, StoredJob] | None:
         """Its first job, of those due by ``until``, and where that stands."""
         agendas = self.agendas
+        if self.ageing is not None:
+            return self._first_aged(self.ageing, until)
         for rank in agendas if len(agendas) == 1 else sorted(agendas):
             first = agendas[rank].first()
             if first is None:
@@ -46,6 +48,21 @@ class Line:
             elif until is None or first[0] <= until:
                 return (rank, first[0], first[1]), first[2]
         return None
+
+    def _first_aged(self, ageing: int, until: int | None) -> tuple[Place, StoredJob] | None:
+        """The first job in the order of ageing."""
+        for rank in [rank for rank, agenda in self.agendas.items() if agenda.first() is None]:
+            if len(self.agendas) > 1:
+                del self.agendas[rank]
+        return min(
+            (
+                (place(rank, first[0], first[1], ageing), first[2])
+                for rank, agenda in self.agendas.items()
+                if (first := agenda.first()) is not None and (until is None or first[0] <= until)
+            ),
+            key=itemgetter(0),
+            default=None,
+        )
 
 
 class LaneShelf:
@@ -62,7 +79,19 @@ class LaneShelf:
         self._shut: set[str] = set()
         self._split: set[str] = set()
         """Lanes with lines in several queues."""
+        self._ageing: int | None = None
         self._number = count()
+
+    def order_by(self, ageing: int | None) -> None:
+        """Let lines stand in claim order, or in that of ageing by this span."""
+        if ageing == self._ageing:
+            return
+        self._ageing = ageing
+        self._heaps.clear()
+        for line in [line for lines in self._lines.values() for line in lines.values()]:
+            line.ageing = ageing
+            line.entry = None
+            self.restore(line)
 
     def __bool__(self) -> bool:
         """Whether a job may be ready in any lane."""
@@ -87,20 +116,20 @@ class LaneShelf:
         lines = self._lines.setdefault(lane, {})
         line = lines.get(request.queue)
         if line is None:
-            line = lines[request.queue] = Line(request.queue, lane)
+            line = lines[request.queue] = Line(request.queue, lane, self._ageing)
             if len(lines) > 1:
                 self._split.add(lane)
         agenda = line.agendas.get(-request.priority)
         if agenda is None:
             agenda = line.agendas[-request.priority] = Agenda(_ready_since)
         agenda.add(job, due)
-        place = (-request.priority, due, job.sequence)
+        at = place(-request.priority, due, job.sequence, self._ageing)
         if line.entry is None:
             first = line.first()
             if first is not None and first[1] is job:
-                self._enter(line, place)
-        elif place < line.entry[:3]:
-            self._enter(line, place)
+                self._enter(line, at)
+        elif at < line.entry[:3]:
+            self._enter(line, at)
 
     def lose(self, job: StoredJob, lane: str) -> None:
         """A job that was added is ready no more."""
@@ -110,15 +139,15 @@ class LaneShelf:
             agenda.lose(job)
 
     def any_claimable(self, now: int) -> bool:
-        """Whether the due instant and the ``expire_on`` of any job allow a claim."""
-        for lines in self._lines.values():
-            for line in lines.values():
+        """Whether the due instant and the ``expire_on`` of any job allow a claim where leases can be what
+        it waits for."""
+        for lane, lines in self._lines.items():
+            for line in lines.values() if can_be_full(lane) else ():
                 while (first := line.first(now)) is not None:
-                    (rank, _, _), job = first
-                    expire_on = job.request.expire_on
-                    if expire_on is None or expire_on > now:
+                    request = first[1].request
+                    if request.expire_on is None or request.expire_on > now:
                         return True
-                    line.agendas[rank].take(now)  # it is written down as overdue
+                    line.agendas[-request.priority].take(now)  # it is written down as overdue
         return False
 
     # --- leases ---
@@ -182,17 +211,17 @@ class LaneShelf:
             if line.entry is None:
                 self.restore(line)
 
-    def _enter(self, line: Line, place: Place) -> None:
-        line.entry = (*place, next(self._number), line)
+    def _enter(self, line: Line, at: Place) -> None:
+        line.entry = (*at, next(self._number), line)
         heappush(self._heaps[line.queue], line.entry)
 
-    def replace(self, heap: list[Entry], line: Line, place: Place | None) -> None:
+    def replace(self, heap: list[Entry], line: Line, at: Place | None) -> None:
         """Correct the entry of a line, which is the first of its heap; without a place, strike it out."""
-        if place is None:
+        if at is None:
             heappop(heap)
             line.entry = None
         else:
-            line.entry = (*place, next(self._number), line)
+            line.entry = (*at, next(self._number), line)
             heapreplace(heap, line.entry)
 
     def restore(self, line: Line) -> None:
@@ -244,17 +273,17 @@ class Heads:
                 self._shelf.replace(heap, line, None)
                 self._early.append(line)
                 continue
-            place, job = first
-            if place == entry[:3]:
-                return place, job, line
-            if place[0] != entry[0]:
+            at, job = first
+            if at == entry[:3]:
+                return at, job, line
+            if at[0] != entry[0]:
                 self._early.append(line)
-            self._shelf.replace(heap, line, place)
+            self._shelf.replace(heap, line, at)
         return None
 
-    def take(self, place: Place, line: Line, *, parks: bool = False) -> None:
+    def take(self, job: StoredJob, line: Line, *, parks: bool = False) -> None:
         """Take the first job out of its line, and park that if no other may be taken of it."""
-        line.agendas[place[0]].take(self._now)
+        line.agendas[-job.request.priority].take(self._now)
         if parks:
             self._shelf.replace(self._heap, line, None)
             return
@@ -263,9 +292,11 @@ class Heads:
         if following is None:
             self._early.append(line)
 
-    def park(self, line: Line) -> None:
-        """Leave the line alone until something changes in its lane."""
+    def park(self, line: Line, *, is_for_now: bool = False) -> None:
+        """Leave the line alone until something changes in its lane; or until the claim is filled."""
         self._shelf.replace(self._heap, line, None)
+        if is_for_now:
+            self._early.append(line)
 
     def close(self) -> None:
         """The claim is filled: see to the lines that were left out, or are empty."""

@@ -45,6 +45,7 @@ from ..messages import (
     WriteReply,
 )
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
+from ..rate_messages import Buckets, BucketsFound
 from ..report_messages import LogFound, ReadLog, Report
 from ..retention_messages import Prune
 from ..run_messages import PastRuns, RunsFound
@@ -55,6 +56,7 @@ from .figures import newest, tally
 from .jobs import Jobs
 from .leases import cancel_requests, note_cancel, renew_held, stranded
 from .pauses import PauseShelf
+from .rates import RateShelf
 from .runs import past_runs
 
 
@@ -70,6 +72,7 @@ class MemoryStorage(Jobs, ImmediateStorage):
     def __init__(self) -> None:
         super().__init__()
         self._pauses = PauseShelf()
+        self._rates = RateShelf()
         self._nodes: dict[str, trio.Event] = {}
         """Each node's news: set when somebody wrote since it last looked."""
         self._verbs: Mapping[type, Callable[[Any], WriteReply | GustoError]] = {
@@ -124,6 +127,8 @@ class MemoryStorage(Jobs, ImmediateStorage):
     async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
+    @overload
+    async def read(self, query: Buckets) -> BucketsFound: ...
     async def read(self, query: Query) -> QueryReply:
         await trio.lowlevel.checkpoint()
         match query:
@@ -143,6 +148,8 @@ class MemoryStorage(Jobs, ImmediateStorage):
                 return DependentJobs(self._awaited.decidable(query))
             case Batches():
                 return BatchesFound(self._shelf.find(query))
+            case Buckets():
+                return self._rates.find(query)
             case Pauses():
                 return self._pauses.find(query, self._index.processing.values())
             case ReadLog():
@@ -168,9 +175,12 @@ class MemoryStorage(Jobs, ImmediateStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
         index = self._index
         index.look_at(claim.now)
+        self._rates.begin(claim, may_have_keys=bool(index.lanes))
         found = self._claimable(claim)
         spent = ((job.attempt, job.request.max_attempts) for job in found)
         reach = len(found) if len(found) <= claim.free else within_reach(spent, claim.free)
+        if self._rates.now is not None:
+            reach = min(reach, self._rates.startable(found, claim.free))
         for job in found[reach:]:
             index.put_back(job)
         if claim.tenant_weights is not None:
@@ -192,10 +202,13 @@ class MemoryStorage(Jobs, ImmediateStorage):
             jobs.append(ClaimedJob(request, job.attempt, job.version, state.due, node, now))
         first = index.scheduled.first()
         of_lanes = index.note_leases(found[:reach], node, now)
-        return ClaimReply(jobs, more, None if first is None else first[0], *of_lanes)
+        reply = ClaimReply(jobs, more, None if first is None else first[0], *of_lanes)
+        if self._rates.now is not None:
+            self._rates.spend(reply, now)
+        return reply
 
     def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
-        return claimable(self._index, self._pauses, claim)
+        return claimable(self._index, self._pauses, claim, self._rates.now)
 
     def _renew(self, renew: Renew) -> Renewed:
         return renew_held(self._index, renew)

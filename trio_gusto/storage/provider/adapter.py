@@ -49,6 +49,7 @@ from ..messages import (
     WriteReply,
 )
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
+from ..rate_messages import Buckets, BucketsFound
 from ..report_messages import LogFound, ReadLog, Report
 from ..retention_messages import Prune, Pruned
 from ..run_messages import PastRuns, RunsFound
@@ -64,7 +65,7 @@ from .contract import (
     SupportsWake,
 )
 from .ledger import Ledger
-from .limits import no_pauses, no_schedules, refuse_what_needs_more
+from .limits import no_pauses, no_rates, no_schedules, refuse_what_needs_more
 from .outcomes import Outcomes, storage_error
 from .queries import Queries
 from .record import UNLIMITED_ATTEMPTS, Fill, R, check_record_type, record_of
@@ -100,6 +101,7 @@ class ProviderStorage(Storage, Generic[R]):
     decides_retries = True
     keeps_reports = False
     keeps_children = False
+    keeps_rates = False
 
     def __init__(
         self,
@@ -205,6 +207,8 @@ class ProviderStorage(Storage, Generic[R]):
             raise NotSupported("storing several jobs at once", "SupportsStoreMany")
 
     async def _claim(self, claim: ClaimDue) -> ClaimReply:
+        if claim.queue_rates is not None:
+            raise no_rates()
         ledger = self._ledger
         ledger.let_go_of_held(claim.now)
         if claim.limit <= 0:  # providers are never asked for nothing, which may mean much to them
@@ -297,6 +301,8 @@ class ProviderStorage(Storage, Generic[R]):
     async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
+    @overload
+    async def read(self, query: Buckets) -> BucketsFound: ...
     async def read(self, query: Query) -> QueryReply:
         """Answer from what this process knows; the rest is asked of a `SupportsQueries`.
 
@@ -337,6 +343,8 @@ class ProviderStorage(Storage, Generic[R]):
                 raise NotSupported("batches", "SupportsBatches")
             case Pauses():
                 raise no_pauses()
+            case Buckets():
+                raise no_rates()
 
     def _cancels(self, node: str) -> Sequence[tuple[JobId, str]]:
         return [

@@ -27,16 +27,23 @@ def no_pauses() -> NotSupported:
     )
 
 
+def no_rates() -> NotSupported:
+    """What is answered to whoever wants to limit a rate."""
+    return NotSupported("rate limits", "", "leave them out, or use another storage for these jobs")
+
+
 def refuse_what_needs_more(insert: Insert) -> None:
     """Let only jobs pass that a record says all about.
 
     Raises:
-        NotSupported: one of them has a unique key, a callback or a lane, or waits for others.
+        NotSupported: one of them has a unique key, a callback, a rate limit or a lane, or waits for others.
     """
     if has_keys(insert.requests):
         raise NotSupported("unique keys", "", "use another storage for them")
     if any(request.details and request.details.callback for request in insert.requests):
         raise NotSupported("callbacks", "SupportsContinuations")
+    if any(request.details and request.details.rate_limit for request in insert.requests):
+        raise no_rates()
     if any(lane_of(request) is not None for request in insert.requests):
         raise NotSupported("named workers and concurrency keys", "SupportsWorkers")
     for state in insert.states:

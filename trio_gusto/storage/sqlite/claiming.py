@@ -17,12 +17,15 @@ import orjson
 from ...model.ids import JobId
 from ...model.job import ClaimedJob, Details, JobRequest
 from ...model.lifecycle import within_reach
+from ...model.rates import startable
 from ..messages import ClaimDue, ClaimReply
 from .heads import forget_heads, note_due
 from .leases import Leases
 from .names import Names
+from .rates import rates_of
 from .ready import (
     CLAIMABLE,
+    FILLED_LANE_READY,
     LANE_READY,
     NOT_SKIPPED,
     READY_QUEUES,
@@ -31,14 +34,16 @@ from .ready import (
     rows_of,
 )
 from .rows import details_of
-from .selection import Selection
+from .selection import Selection, closed_queues
 
 _CLAIMABLE = f"state = 2 AND lane IS NULL AND {CLAIMABLE}"
 
 _FIRST_SCHEDULED = "SELECT min(due) FROM job WHERE state = 1"
 _LANES_READY = f"EXISTS (SELECT 1 FROM job WHERE {LANE_READY})"
 _STANDING = f"SELECT ({_FIRST_SCHEDULED}), {_LANES_READY}, EXISTS (SELECT 1 FROM pause)"
-_HELD = f"SELECT {_LANES_READY}, EXISTS (SELECT 1 FROM job WHERE {LANE_READY} AND {CLAIMABLE})"
+_HELD = f"SELECT {_LANES_READY}, " + " OR ".join(
+    f"EXISTS (SELECT 1 FROM job WHERE {ready} AND {CLAIMABLE})" for ready in FILLED_LANE_READY
+)
 _ANYTHING = (
     f"SELECT ({_FIRST_SCHEDULED}), EXISTS (SELECT 1 FROM job WHERE {_CLAIMABLE}), {_LANES_READY}"
 )
@@ -89,7 +94,12 @@ def nothing_due(connection: sqlite3.Connection, claim: ClaimDue) -> ClaimReply |
     scheduled, any_ready, any_in_lanes = found.fetchone()
     if any_ready or any_in_lanes or (scheduled is not None and scheduled <= claim.now):
         return None
-    return ClaimReply([], claim.limit <= 0, scheduled)
+    reply = ClaimReply([], claim.limit <= 0, scheduled)
+    if claim.queue_rates is not None and not reply.more:
+        rates = rates_of(connection, claim)
+        closed_queues(rates, claim)
+        reply.next_due = rates.next_due(scheduled)
+    return reply
 
 
 def claim_due(
@@ -102,17 +112,17 @@ def claim_due(
         connection.execute(_PROMOTE, (claim.now,))
         scheduled, any_in_lanes, any_pause = connection.execute(_STANDING).fetchone()
     selection: Selection | None = None
-    if any_in_lanes or any_pause or claim.tenant_weights is not None:
+    if any_in_lanes or any_pause or _has_rules(claim):
         selection = Selection(connection, claim)
         rows = _shared_out(selection.take, claim)
     else:
         rows = _found(connection, claim)
     spent = ((row[_ATTEMPT], row[_MAX_ATTEMPTS]) for row in rows)
     reach = within_reach(spent, claim.free) if len(rows) > claim.free else len(rows)
+    if selection is not None and selection.demands:
+        reach = min(reach, startable([row[2] in selection.demands for row in rows], claim.free))
     more = reach < len(rows) or reach >= claim.limit
     del rows[reach:]
-    if selection is not None:
-        selection.remember(rows)
     if rows:
         taken = _json([row[2] for row in rows])
         node = names.node_number(claim.node)
@@ -120,14 +130,26 @@ def claim_due(
     seen: dict[str, Details] = {}
     jobs = [_claimed(row, names, claim, seen) for row in rows]
     leases.take_all([(row[2], job) for row, job in zip(rows, jobs, strict=True)])
-    if not any_in_lanes:
-        return ClaimReply(jobs, more, scheduled)
-    assert selection is not None
-    any_left, held = connection.execute(_HELD, (claim.now,)).fetchone()
-    if not any_left:
-        forget_heads(connection)
-    in_lanes = not selection.in_lanes.isdisjoint(row[2] for row in rows)
-    return ClaimReply(jobs, more, scheduled, bool(held), in_lanes)
+    reply = ClaimReply(jobs, more, scheduled)
+    if selection is not None:
+        selection.remember(rows, reply)
+    if any_in_lanes:
+        assert selection is not None
+        any_left, held = connection.execute(_HELD, (claim.now,)).fetchone()
+        if not any_left:
+            forget_heads(connection)
+        reply.held = bool(held)
+        reply.in_lanes = not selection.in_lanes.isdisjoint(row[2] for row in rows)
+    return reply
+
+
+def _has_rules(claim: ClaimDue) -> bool:
+    """Whether the claim itself says that not everything is to be taken in the usual order."""
+    return (
+        claim.tenant_weights is not None
+        or claim.queue_rates is not None
+        or claim.ageing is not None
+    )
 
 
 def _found(connection: sqlite3.Connection, claim: ClaimDue) -> list[Row]:

@@ -72,6 +72,7 @@ CRITERIA = (
     _Criterion("queues", _among("queue", "queues"), _json),
     _Criterion("tenants", _among("tenant", "tenants"), _json),
     _Criterion("workers", _among("details ->> '$.worker'", "workers"), _json),
+    _Criterion("rate_keys", _among("details ->> '$.rate_key'", "rate_keys"), _json),
     _Criterion(
         "concurrency_keys",
         _among("details ->> '$.concurrency_key'", "concurrency_keys"),

@@ -19,6 +19,7 @@ import attrs
 from ...model.job import ClaimedJob, JobRequest
 from ...model.lanes import lane_of
 from ...model.lifecycle import within_reach
+from ...model.order import place
 from ...model.states import Processing, Ready
 from ..messages import ClaimDue, ClaimReply, Insert
 from ..rows import details_from_json, details_to_json
@@ -46,12 +47,14 @@ class Plan:
 
 def plan(inserts: Sequence[Insert], claim: ClaimDue) -> Plan | None:
     """``None`` when the claim would not take all of them."""
+    if claim.queue_rates is not None:
+        return None
     if sum(len(insert.requests) for insert in inserts) > claim.limit:
         return None
     jobs = new_jobs(inserts)
     if not jobs or not _are_claimable(jobs, claim) or not _are_wanted(jobs, claim):
         return None
-    order = _claim_order(jobs)
+    order = _claim_order(jobs, claim.ageing)
     if len(jobs) > claim.free:
         spent = ((0, jobs[index][0].max_attempts) for index in order)
         if within_reach(spent, claim.free) < len(jobs):
@@ -110,9 +113,11 @@ def _are_wanted(jobs: Sequence[NewJob], claim: ClaimDue) -> bool:
     return len(found) == 1 and [name for name, _ in claim.queues].count(found.pop()) == 1
 
 
-def _claim_order(jobs: Sequence[NewJob]) -> Sequence[int]:
+def _claim_order(jobs: Sequence[NewJob], ageing: int | None) -> Sequence[int]:
     """Indices into ``jobs``; those that are alike keep the order of insertion."""
     keys = [(-request.priority, state.due) for request, state in jobs if type(state) is Ready]
+    if ageing is not None:
+        keys = [place(*key, 0, ageing)[:2] for key in keys]
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 

@@ -16,11 +16,9 @@ from typing import Any
 
 import orjson
 
+from ...model.order import Place
 from ..messages import ClaimDue
 from .ready import CANDIDATE, LANE_READY, TAKEABLE, Candidate
-
-Place = tuple[int, int, int]
-"""The negated priority, the due instant and the sequence: claim order."""
 
 _NOTE = (
     "INSERT INTO lane_head SELECT queue, lane, -priority, due, seq FROM job "
@@ -112,10 +110,13 @@ class Heads:
         lines: list[list[Candidate]] = []
         met: set[str] = set()
         begin: Place = _BEFORE_ALL
+        left_out = orjson.dumps(
+            [*closed]
+        ).decode()  # what is closed from here on lies behind `begin`
         is_all = False
         while True:
             while not is_all and (not lines or lines[0][0] > [*begin]):
-                heads = self._in_order(begin, closed)
+                heads = self._in_order(begin, left_out)
                 is_all = len(heads) < self._most
                 self._correct(heads)
                 for head in heads:
@@ -139,8 +140,8 @@ class Heads:
                 if rest:
                     heappush(lines, rest)
 
-    def _in_order(self, begin: Place, closed: Collection[str]) -> list[list[Any]]:
-        values = (*self._values, orjson.dumps([*closed]).decode(), self._most, self._skip)
+    def _in_order(self, begin: Place, left_out: str) -> list[list[Any]]:
+        values = (*self._values, left_out, self._most, self._skip)
         heads: list[list[Any]] = orjson.loads(
             self._connection.execute(_IN_ORDER, (*values, *begin, self._width)).fetchone()[0]
         )

@@ -18,6 +18,7 @@ from ..finding_messages import Find, Found, Get, Tally
 from ..lease_messages import CancelRequests, CancelsAsked, Stranded, StrandedJobs
 from ..messages import Query, QueryReply
 from ..pause_messages import Pauses
+from ..rate_messages import Buckets
 from ..report_messages import ReadLog
 from ..run_messages import PastRuns
 from ..schedule_messages import FindSchedules
@@ -27,6 +28,7 @@ from .dependencies import dependents
 from .finding import find_rows
 from .pauses import find_pauses, kept_pauses
 from .presence import IsGone
+from .rates import find_buckets
 from .reports import find_log
 from .rows import ATTEMPT_COLUMNS, WHOLE_JOB, attempt_of, stored_job
 from .runs import past_runs
@@ -62,6 +64,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return find_log(connection, query)
             case PastRuns():
                 return past_runs(connection, query)
+            case Buckets():
+                return find_buckets(connection, query)
             case Pauses():
                 return find_pauses(connection, query)
 

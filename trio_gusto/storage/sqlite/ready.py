@@ -13,9 +13,17 @@ from typing import Any
 
 import orjson
 
+from ...model.lanes import OF_RATE
+
 Row = list[Any]  # JSON has no static types
 
 LANE_READY = "lane IS NOT NULL AND state = 2"
+FILLED_LANE_READY = (
+    f"{LANE_READY} AND lane < '{OF_RATE}'",
+    f"{LANE_READY} AND lane > '{OF_RATE[:-1]}!'",
+)
+"""In lanes where leases can be what keeps a job waiting: all but those of rate keys, before and behind these."""
+
 CLAIMABLE = "due <= ?1 AND (expire_on IS NULL OR expire_on > ?1)"
 NOT_SKIPPED = (
     "handler NOT IN (SELECT handler FROM handler WHERE name IN (SELECT value FROM json_each(?5)))"
@@ -29,10 +37,18 @@ NOT_PAUSED = (
 TAKEABLE = f"{CLAIMABLE} AND {NOT_SKIPPED} AND {NOT_PAUSED}"
 
 Candidate = list[Any]
-"""A job that may be taken if its lane has room: the negated priority, the due instant and the sequence,
-which together are its place in claim order; its lane and ``room``; whether it would spend its last attempt."""
+"""A job that may be taken if its lane has room and its buckets have tokens: the negated priority, the due
+instant and the sequence, which together are its place in claim order; its lane and ``room``; whether it would
+spend its last attempt; its queue; its rate key and the limit of that, if any."""
 
-CANDIDATE = "json_array(-priority, due, seq, lane, room, attempt + 1 >= max_attempts)"
+# Nearly all have no rate key, and looking for its name costs a tenth of reading the JSON.
+RATE = (
+    "iif(instr(details, '\"rate_key\"'), "
+    "json_array(details ->> '$.rate_key', details -> '$.rate_limit'), NULL)"
+)
+CANDIDATE = (
+    f"json_array(-priority, due, seq, lane, room, attempt + 1 >= max_attempts, queue, json({RATE}))"
+)
 
 # The distinct queues, each found by one step into the index: never a look at every ready job.
 _QUEUES = """

@@ -14,7 +14,7 @@ import orjson
 
 from ...model.ids import JobId
 from ...model.job import AttemptRecord, Details, JobRequest, Progress, StoredJob
-from ...model.lanes import lane_of, room_of
+from ...model.lanes import OF_KEY, OF_RATE, OF_WORKER, ROOM_FOR_ALL, lane_of, room_of
 from ...model.outcomes import AttemptOutcome
 from ...model.states import (
     AwaitingCallback,
@@ -57,8 +57,10 @@ REQUEST_COLUMNS = f"{OWN_COLUMNS}, batch"
 STATE_COLUMNS = "state, due, node, claimed_at, lease_until, started_at, ended_at, result, reason"
 
 LANE_AND_ROOM = (
-    "coalesce('worker ' || (details ->> '$.worker'), 'key ' || (details ->> '$.concurrency_key')), "
-    "coalesce(details ->> '$.concurrency_limit', 1)"
+    f"coalesce('{OF_WORKER}' || (details ->> '$.worker'), '{OF_KEY}' || (details ->> '$.concurrency_key'), "
+    f"'{OF_RATE}' || (details ->> '$.rate_key')), iif(details ->> '$.worker' IS NULL "
+    f"AND details ->> '$.concurrency_key' IS NULL AND details ->> '$.rate_key' IS NOT NULL, "
+    f"{ROOM_FOR_ALL}, coalesce(details ->> '$.concurrency_limit', 1))"
 )
 """The columns ``lane`` and ``room`` by the details, as `request_values` gives them."""
 

@@ -31,6 +31,7 @@ MIGRATIONS: Sequence[str] = (
     "schema_10.sql",
     "schema_11.sql",
     "schema_12.sql",
+    "schema_13.sql",
 )
 """The script at index n leads from version n to version n + 1."""
 

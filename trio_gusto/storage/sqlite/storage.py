@@ -22,6 +22,7 @@ from ..finding_messages import Find, Found, Get, Tallied, Tally
 from ..lease_messages import CancelRequests, CancelsAsked, Renew, Renewed, Stranded, StrandedJobs
 from ..messages import Query, QueryReply, Write, WriteReply
 from ..pause_messages import Pauses, PausesFound
+from ..rate_messages import Buckets, BucketsFound
 from ..report_messages import LogFound, ReadLog
 from ..retention_messages import Prune, Pruned
 from ..run_messages import PastRuns, RunsFound
@@ -185,6 +186,8 @@ class SqliteStorage(Storage):
     async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
+    @overload
+    async def read(self, query: Buckets) -> BucketsFound: ...
     async def read(self, query: Query) -> QueryReply:
         session = self._attached()
         try:

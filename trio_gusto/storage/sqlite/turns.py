@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heapreplace
 
 from ...model.fairness import Turns
@@ -34,8 +34,12 @@ class InLanes:
         connection: sqlite3.Connection,
         candidates: Iterator[Candidate],
         admits: Callable[[Candidate], bool],
+        closed_queues: Collection[str],
     ) -> None:
         self.tenant = ""
+        self.is_cut = False
+        """Whether the next job has to wait for a token of its queue."""
+        self._closed_queues = closed_queues
         self._connection = connection
         self._candidates = candidates
         self._admits = admits
@@ -58,6 +62,7 @@ class InLanes:
         head, self._head = self._head, None
         assert head is not None
         admitted = self._admits(head)
+        self.is_cut = not admitted and head[6] in self._closed_queues
         self._head = next(self._candidates, None)
         return admitted
 
@@ -74,14 +79,22 @@ class FairShares:
         self._weights = claim.tenant_weights
         self._by_tenant = by_tenant
         self._turns: dict[tuple[str, int], Turns] = {}
+        self._is_cut = False
 
     def take(
-        self, scope: str, queues: Sequence[str], in_lanes: InLanes, limit: int
+        self,
+        scope: str,
+        queues: Sequence[str],
+        in_lanes: InLanes,
+        admits: Callable[[Row], bool],
+        limit: int,
     ) -> list[Row | int]:
-        """Up to ``limit`` jobs out of these queues: rows, and sequences of those in lanes."""
+        """Up to ``limit`` jobs out of these queues: rows, and sequences of those in lanes; and no more behind
+        one for which its queue has no token."""
         ranks = list(self._by_tenant.ranks(queues))
         taken: list[Row | int] = []
-        while len(taken) < limit:
+        self._is_cut = False
+        while len(taken) < limit and not self._is_cut:
             at_hand = [*ranks[:1], *([] if (top := in_lanes.rank()) is None else [top])]
             if not at_hand:
                 break
@@ -89,9 +102,8 @@ class FairShares:
             ranks = [each for each in ranks if each < rank]
             turns = self._turns_of(scope, rank)
             want = limit - len(taken)
-            taken += self._take_of(
-                turns, self._streams(turns, queues, rank, want), in_lanes, rank, want
-            )
+            streams = self._streams(turns, queues, rank, want)
+            taken += self._take_of(turns, streams, in_lanes, admits, rank, want)
         return taken
 
     def remember(self, rows: Sequence[Row]) -> None:
@@ -134,6 +146,7 @@ class FairShares:
         turns: Turns,
         streams: Sequence[Stream],
         in_lanes: InLanes,
+        admits: Callable[[Row], bool],
         rank: int,
         limit: int,
     ) -> list[Row | int]:
@@ -150,7 +163,7 @@ class FairShares:
         heap = [found for number in range(len(sources)) if (found := entry(number)) is not None]
         heapify(heap)
         taken: list[Row | int] = []
-        while heap and len(taken) < limit:
+        while heap and len(taken) < limit and not self._is_cut:
             place, _, seq, number = heap[0]
             source = sources[number]
             if place == turns.place(source.tenant):
@@ -158,10 +171,15 @@ class FairShares:
                 if not isinstance(source, InLanes):
                     row = source.take()
                     if seq not in met:
-                        met.add(seq)
-                        job = row
+                        if admits(row):
+                            met.add(seq)
+                            job = row
+                        else:
+                            self._is_cut = True
                 elif source.take():
                     job = seq
+                else:
+                    self._is_cut = source.is_cut
                 if job is not None:
                     taken.append(job)
                     turns.serve(source.tenant)

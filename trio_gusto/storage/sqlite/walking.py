@@ -16,12 +16,14 @@ import orjson
 
 from ..messages import ClaimDue
 from .heads import Heads
-from .ready import LANE_READY, TAKEABLE, Candidate
+from .ready import LANE_READY, RATE, TAKEABLE, Candidate
 
 _PIECE = f"""
-SELECT json_group_array(json_array(-priority, due, seq, lane, room, is_last, is_takeable)) FROM (
-  SELECT priority, due, seq, lane, room, attempt + 1 >= max_attempts AS is_last,
-    {TAKEABLE} AS is_takeable
+SELECT json_group_array(
+  json_array(-priority, due, seq, lane, room, is_last, queue, json(rate), is_takeable)
+) FROM (
+  SELECT priority, due, seq, lane, room, attempt + 1 >= max_attempts AS is_last, queue,
+    {RATE} AS rate, {TAKEABLE} AS is_takeable
   FROM job INDEXED BY job_lane_ready WHERE {LANE_READY} AND queue = ?2 AND {{}}
   ORDER BY priority DESC, due, seq LIMIT ?3
 ) AS piece
@@ -32,7 +34,7 @@ _IN_TURN = (
     (_PIECE.format("priority < -?4"), 0),
 )
 
-_BEFORE_ALL = (-(2**62),)
+_LEAST = -(2**62)
 
 LEAST, MOST = 16, 128
 """Rows of a piece, at least and at most."""
@@ -42,9 +44,14 @@ FEW = 16
 
 
 def walk(
-    connection: sqlite3.Connection, claim: ClaimDue, queue: str, closed: Collection[str]
+    connection: sqlite3.Connection,
+    claim: ClaimDue,
+    queue: str,
+    closed: Collection[str],
+    only: int | None = None,
 ) -> Iterator[Candidate]:
-    """What is ready in a queue in lanes that are not ``closed`` when it is come to."""
+    """What is ready in a queue in lanes that are not ``closed`` when it is come to; with ``only``, at that
+    priority, and then nothing is stepped over."""
     size = max(LEAST, min(MOST, claim.limit + claim.limit // 4))
     skip = orjson.dumps(claim.skip_names).decode()
     rows: list[list[Any]] = []
@@ -52,7 +59,8 @@ def walk(
     def some(after: Sequence[int]) -> None:
         rows.clear()
         rank, *due_and_seq = after
-        for statement, width in _IN_TURN if due_and_seq else _IN_TURN[-1:]:
+        steps = _IN_TURN if due_and_seq else _IN_TURN[-1:]
+        for statement, width in steps if only is None else _IN_TURN[:-1]:
             values = (claim.now, queue, size - len(rows), rank, skip, *due_and_seq[:width])
             found = orjson.loads(connection.execute(statement, values).fetchone()[0])
             found.sort()
@@ -60,15 +68,15 @@ def walk(
             if len(rows) == size:
                 break
 
-    after: Sequence[int] = _BEFORE_ALL
+    after: Sequence[int] = (_LEAST,) if only is None else (-only, _LEAST, _LEAST)
     while True:
         some(after)
         for row in rows:
-            if row[6] and row[3] not in closed:
+            if row[-1] and row[3] not in closed:
                 yield row
         if len(rows) < size:
             return
         after = rows[-1][:3]
-        if sum(row[3] not in closed for row in rows[-FEW:]) <= 1:
+        if only is None and sum(row[3] not in closed for row in rows[-FEW:]) <= 1:
             yield from Heads(connection, claim, queue).candidates(after, closed)
             return

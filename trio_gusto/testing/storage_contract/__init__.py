@@ -16,6 +16,7 @@ from .lanes import LANE_CHECKS
 from .leasing import LEASING_CHECKS
 from .looking import LOOKING_CHECKS
 from .pausing import PAUSING_CHECKS
+from .rating import RATING_CHECKS
 from .reporting import REPORTING_CHECKS
 from .runner import Check, MakeStorage, Reopen, check_reopening, check_storage, run_check
 from .scheduling import SCHEDULING_CHECKS
@@ -34,6 +35,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *PAUSING_CHECKS,
     *LANE_CHECKS,
     *SHARING_CHECKS,
+    *RATING_CHECKS,
     *DEPENDING_CHECKS,
     *CHILDREN_CHECKS,
     *CALLBACK_CHECKS,

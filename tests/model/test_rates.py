@@ -1,0 +1,183 @@
+"""The rule of rate limits, and which jobs a claim admits by it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from trio_gusto.model.admission import Admission
+from trio_gusto.model.errors import OptionsError
+from trio_gusto.model.lanes import ROOM_FOR_ALL, Lanes
+from trio_gusto.model.order import place
+from trio_gusto.model.rates import (
+    SKEW,
+    Bucket,
+    RateLimit,
+    Rates,
+    first_start,
+    of_key,
+    of_queue,
+    startable,
+    was_set_back,
+)
+
+SECOND = 1_000_000
+A_SECOND = RateLimit(1, per=1)
+
+
+def started(limit: RateLimit, *instants: int) -> Bucket | None:
+    bucket: Bucket | None = None
+    for now in instants:
+        bucket = (bucket or Bucket(now, 0, now, limit)).start(now, limit)
+    return bucket
+
+
+def test_a_limit_is_written_in_seconds_or_as_a_timedelta() -> None:
+    assert RateLimit(100, per=60) == RateLimit(100, timedelta(minutes=1), 100)
+    assert RateLimit(3, per=0.5, burst=1).period == 500_000
+    assert str(RateLimit(3, per=0.5)) == "3 in 0.5 s"
+    assert str(RateLimit(3, per=60, burst=1)) == "3 in 60 s, 1 at once"
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("count", {"count": 0}),
+        ("count", {"count": True}),
+        ("count", {"count": 1.5}),
+        ("count", {"count": 1_000_000_001}),
+        ("per", {"per": 0}),
+        ("per", {"per": -1}),
+        ("per", {"per": 1e-7}),
+        ("per", {"per": float("nan")}),
+        ("per", {"per": 1e30}),
+        ("per", {"per": "60"}),
+        ("per", {"per": timedelta(days=36_601)}),
+        ("burst", {"burst": 0}),
+        ("burst", {"burst": "1"}),
+    ],
+)
+def test_a_limit_that_says_nothing_is_refused(key: str, values: dict[str, Any]) -> None:
+    with pytest.raises(OptionsError) as caught:
+        RateLimit(**({"count": 1, "per": 60} | values))
+    assert caught.value.key == key
+    assert caught.value.value is values[key]
+    assert "give" in caught.value.allowed
+
+
+def test_tokens_grow_in_fractions_of_microseconds() -> None:
+    limit = RateLimit(3, per=1)
+    bucket = started(limit, 0, 0, 0)
+    assert bucket is not None
+    instants = [0, 0, 0]
+    for _ in range(6):
+        now = first_start(bucket, instants[-1], limit)
+        bucket = bucket.start(now, limit)
+        instants.append(now)
+    assert instants[3:] == [333_334, 666_667, 1_000_000, 1_333_334, 1_666_667, 2_000_000]
+    assert bucket.starts == 9
+
+
+def test_a_bucket_that_is_full_again_is_as_if_it_were_new() -> None:
+    limit = RateLimit(2, per=1)
+    bucket = started(limit, 0, 0)
+    assert bucket is not None
+    assert bucket.full_at == SECOND
+    assert first_start(bucket, SECOND // 2 - 1, limit) == SECOND // 2
+    assert bucket.start(SECOND - 1, limit) == Bucket(0, 3, SECOND - 1, limit)
+    assert bucket.start(SECOND, limit) == Bucket(SECOND, 1, SECOND, limit)
+
+
+def test_a_clock_that_differs_a_little_is_waited_for() -> None:
+    bucket = started(A_SECOND, 9 * SECOND)
+    assert bucket is not None
+    assert not was_set_back(bucket, 9 * SECOND - SKEW, A_SECOND)
+    assert first_start(bucket, 9 * SECOND - 5, A_SECOND) == 10 * SECOND
+
+
+def test_a_clock_that_was_set_back_finds_the_bucket_empty() -> None:
+    bucket = started(A_SECOND, 99 * SECOND)
+    assert bucket is not None
+    assert was_set_back(bucket, 0, A_SECOND)
+    assert first_start(bucket, 0, A_SECOND) == SECOND
+    rates = Rates(lambda _: bucket, 0, None)
+    assert rates.refusal([("key k", A_SECOND)]) == "key k"
+    (mended,) = rates.spent([]).values()
+    assert first_start(mended, SECOND, A_SECOND) == SECOND
+
+
+def nothing(_name: str) -> None:
+    return None
+
+
+def admission(rates: Rates) -> Admission:
+    return Admission(Lanes(nothing), rates)
+
+
+def test_a_job_takes_a_token_of_its_queue_and_of_its_key_or_of_neither() -> None:
+    rates = Rates({of_key("k"): started(A_SECOND, 0)}.get, 0, {"slow": A_SECOND})
+    claim = admission(rates)
+    limit = "k", A_SECOND
+    assert not claim.admit("slow", "rate k", ROOM_FOR_ALL, limit, spends_last=False)
+    assert rates.next_start == SECOND
+    assert not claim.closed_queues
+    assert claim.admit_plain("slow"), "the token of the queue was left"
+    assert not claim.admit_plain("slow")
+    assert claim.admit_plain("other")
+    assert claim.closed_queues == {"slow"}
+    taken = rates.demands("slow", None)
+    assert rates.spent([taken]) == {of_queue("slow"): Bucket(0, 1, 0, A_SECOND)}
+
+
+@pytest.mark.parametrize("lane", ["worker smtp", "rate k"])
+def test_those_behind_in_its_lane_wait_too(lane: str) -> None:
+    rates = Rates({of_key("k"): started(A_SECOND, 0)}.get, 0, None)
+    claim = admission(rates)
+    assert not claim.admit("a", lane, ROOM_FOR_ALL, ("k", A_SECOND), spends_last=False)
+    assert claim.waiting_lanes == {lane}
+    assert not claim.admit("a", lane, ROOM_FOR_ALL, None, spends_last=False)
+    assert claim.admit("a", "worker printer", 1, None, spends_last=False)
+
+
+def test_an_empty_queue_closes_no_lane() -> None:
+    rates = Rates({of_queue("slow"): started(A_SECOND, 0)}.get, 0, {"slow": A_SECOND})
+    claim = admission(rates)
+    assert not claim.admit("slow", "worker smtp", 1, None, spends_last=False)
+    assert claim.closed_queues == {"slow"}
+    assert claim.admit("fast", "worker smtp", 1, None, spends_last=False)
+
+
+def test_none_that_takes_a_token_is_put_behind_another() -> None:
+    rates = Rates(nothing, 0, None)
+    claim = Admission(Lanes(nothing, depth=2), rates)
+    assert claim.admit("a", "worker smtp", 1, None, spends_last=False)
+    assert not claim.admit("a", "worker smtp", 1, ("k", A_SECOND), spends_last=False)
+    assert rates.next_start is None, "it is its lane that it waits for"
+
+
+@pytest.mark.parametrize(
+    ("limited", "free", "reach"),
+    [
+        ("", 3, 0),
+        ("....", 2, 4),
+        ("....", 0, 4),
+        ("!...", 2, 2),
+        (".!..", 2, 2),
+        ("..!.", 2, 2),
+        ("...!", 2, 3),
+        ("!", 0, 0),
+        ("!", 5, 1),
+    ],
+)
+def test_a_claim_with_a_limited_job_takes_none_ahead(limited: str, free: int, reach: int) -> None:
+    assert startable([sign == "!" for sign in limited], free) == reach
+
+
+def test_ageing_trades_lateness_for_priority() -> None:
+    young, old = (-2, 20, 1), (0, 0, 2)
+    assert place(*young, None) < place(*old, None)
+    assert place(*young, 11) < place(*old, 11)
+    assert place(*old, 9) < place(*young, 9)
+    assert place(*young, 10) < place(*old, 10), "equal, so the sequence decides"
