@@ -3,8 +3,8 @@
 Woken by an enqueue, by the instant at which the next job falls due, by another process, by leases
 that were let go of, and only as a safety net by `Options.poll_interval`.
 
-Rules. How much it holds is said by `supply`. A claim that would spend the last attempt of a job, or
-a token of a rate limit, is made for free executors only (the storage is told how many are free).
+Rules. How much it holds is said by `supply`. A claim that would spend the last attempt of a job, or a
+token of a rate limit, is made for free executors only (the storage is told how many are free).
 """
 
 from __future__ import annotations
