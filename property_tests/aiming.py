@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import pytest
@@ -76,7 +76,7 @@ def aimed_machine(machine: type[Machine], names: str) -> type[Machine]:
     unknown = set(rules) - set(every)
     assert not unknown, f"{machine.__name__} has no rules {sorted(unknown)}"
     others = {name: _plain(every[name]) for name in every if name not in rules}
-    return type(machine.__name__, (machine,), others)
+    return cast("type[Machine]", type(machine.__name__, (machine,), others))
 
 
 def _plain(rule: Callable[..., Any]) -> Callable[..., Any]:
