@@ -222,17 +222,25 @@ class Beside(Storage):
         mine = self.memory.perform(rest_of_claim)
         assert isinstance(mine, ClaimReply)
         jobs += mine.jobs
-        dues = [due for due in (answer.next_due, mine.next_due) if due is not None]
-        is_more = mine.more or (answer.more and their.limit > 0)
-        is_held = mine.held or answer.held
+        last = answer
+        parts = [answer, mine]
         if their.limit < claim.limit and len(jobs) < claim.limit:
             again = self._rest(claim, jobs)
             again.closed_lanes = self.memory.leased_lanes()
             (rest,) = await self.main.apply([again])
             if isinstance(rest, ClaimReply):
                 jobs += rest.jobs
-                is_more, is_held = mine.more or rest.more, mine.held or rest.held
-        return ClaimReply(jobs, is_more, min(dues, default=None), is_held)
+                last = rest
+                parts.append(rest)
+        return ClaimReply(
+            jobs,
+            more=mine.more or (last.more and (last is not answer or their.limit > 0)),
+            next_due=min(
+                (due for part in parts if (due := part.next_due) is not None), default=None
+            ),
+            held=mine.held or last.held,
+            in_lanes=any(part.in_lanes for part in parts),
+        )
 
     def _rest(self, claim: ClaimDue, taken: Sequence[ClaimedJob]) -> ClaimDue:
         limit, free = claim.limit - len(taken), max(0, claim.free - len(taken))
