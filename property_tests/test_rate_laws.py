@@ -67,8 +67,8 @@ def test_a_start_is_allowed_as_soon_as_the_law_allows_it_and_not_before(
         now = first
         bucket = (bucket or Bucket(now, 0, now, rate)).start(now, rate)
         starts.append(now)
-        assert bucket.opens_at <= bucket.full_at
-        assert first_start(bucket, now, rate) == max(now, bucket.opens_at)
+        assert now <= first_start(bucket, now, rate) <= bucket.full_at
+        assert first_start(bucket, bucket.full_at, rate) == bucket.full_at
 
 
 # --- storages ---------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from trio_gusto.model.instants import to_datetime
 from trio_gusto.model.job import AttemptRecord, Details, StoredJob
 from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.pauses import StoredPause
-from trio_gusto.model.rates import RateLimit
+from trio_gusto.model.rates import RateLimit, of_key, of_queue
 from trio_gusto.model.states import (
     AwaitingCallback,
     Cancelled,
@@ -173,8 +173,8 @@ EXAMPLES: Sequence[tuple[Reason, StoredJob, Surroundings, str]] = [
         now(
             workers=attrs.evolve(ABLE, knows_handler=False),
             refusals=[
-                ("rate key 'api'", RateLimit(2, per=60), NOW + SECOND),
-                ("queue 'default'", RateLimit(1, per=5, burst=2), NOW + 2 * SECOND),
+                (of_key("api"), RateLimit(2, per=60), NOW + SECOND),
+                (of_queue("default"), RateLimit(1, per=5, burst=2), NOW + 2 * SECOND),
             ],
         ),
         "It is due since 2023-11-14 22:13:20 UTC, and the rate limit of the queue 'default' allows "

@@ -7,23 +7,54 @@ queue that is empty, that queue is closed for the rest of the claim, as if it we
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+from .job import JobRequest
 from .lanes import Lanes
 from .rates import Demand, KeyLimit, Rates, of_queue
 
+T = TypeVar("T")
+
+
+def key_limit(request: JobRequest) -> KeyLimit | None:
+    """The rate key of a job and the limit of that, if it has one."""
+    details = request.details
+    if details is None or details.rate_key is None or details.rate_limit is None:
+        return None
+    return details.rate_key, details.rate_limit
+
 
 class Admission:
-    """Lanes and buckets, while a claim is filled."""
+    """Lanes and buckets, while a claim is filled; ``shares`` are those of its queues, if not all are served."""
 
-    def __init__(self, lanes: Lanes, rates: Rates | None) -> None:
+    def __init__(
+        self,
+        lanes: Lanes,
+        rates: Rates | None,
+        shares: Sequence[tuple[str, int]] | None = None,
+    ) -> None:
         self.lanes = lanes
-        self.closed_queues: set[str] = set()
+        self.closed_queues = set[str]() if rates is None else rates.closed_queues(shares)
         """Those whose bucket was found to be empty."""
         self.waiting_lanes: set[str] = set()
         """Those that are closed because their next job waits for a token."""
         self._rates = rates
         self._are_queues_limited = rates is not None and rates.limits_queues
+
+    def fill(self, limit: int, take: Callable[[int], Sequence[T]]) -> list[T]:
+        """Up to ``limit`` jobs, in claim order.
+
+        ``take`` gives up to so many, and none behind the first for which its queue has no token any more;
+        then it is asked again, for those of the other queues.
+        """
+        taken: list[T] = []
+        while len(taken) < limit:
+            closed = len(self.closed_queues)
+            taken += take(limit - len(taken))
+            if len(self.closed_queues) == closed:
+                break
+        return taken
 
     def admit(
         self, queue: str, lane: str, room: int, limit: KeyLimit | None, *, spends_last: bool

@@ -86,6 +86,18 @@ KeyLimit = tuple[str, RateLimit]
 Demand = tuple[str, RateLimit]
 """The bucket that a job takes a token of, and the limit by which the job does so."""
 
+QueueRates = Mapping[str, RateLimit]
+"""The limits of whole queues."""
+
+
+def demands(queue: str, limit: KeyLimit | None, queues: QueueRates) -> Sequence[Demand]:
+    """What a job takes a token of, that of its queue first; most take none."""
+    of_its_queue = queues.get(queue)
+    if of_its_queue is None:
+        return () if limit is None else ((of_key(limit[0]), limit[1]),)
+    first = of_queue(queue), of_its_queue
+    return (first,) if limit is None else (first, (of_key(limit[0]), limit[1]))
+
 
 @attrs.frozen
 class Bucket:
@@ -98,11 +110,6 @@ class Bucket:
     starts: int
     last: int
     limit: RateLimit
-
-    @property
-    def opens_at(self) -> int:
-        """The instant from which it has a token, by its last limit."""
-        return _grown(self.since, self.starts - self.limit.burst + 1, self.limit)
 
     @property
     def full_at(self) -> int:
@@ -164,7 +171,7 @@ class Rates:
     """
 
     def __init__(
-        self, find: Callable[[str], Bucket | None], now: int, queues: Mapping[str, RateLimit] | None
+        self, find: Callable[[str], Bucket | None], now: int, queues: QueueRates | None
     ) -> None:
         self._find = find
         self._now = now
@@ -189,12 +196,8 @@ class Rates:
         return bool(self._met)
 
     def demands(self, queue: str, limit: KeyLimit | None) -> Sequence[Demand]:
-        """What a job takes a token of; most take none."""
-        of_its_queue = self._queues.get(queue)
-        if of_its_queue is None:
-            return () if limit is None else ((of_key(limit[0]), limit[1]),)
-        first = of_queue(queue), of_its_queue
-        return (first,) if limit is None else (first, (of_key(limit[0]), limit[1]))
+        """What a job takes a token of."""
+        return demands(queue, limit, self._queues)
 
     def refusal(self, demands: Iterable[Demand]) -> str | None:
         """The bucket that has no token for a job."""
@@ -205,25 +208,19 @@ class Rates:
                 self._met[name] = self._found[name] = self._mended[name] = bucket
             first = first_start(bucket, self._now, limit)
             if first > self._now:
-                self.note(first)
+                self.next_start = first if self.next_start is None else min(first, self.next_start)
                 return name
         return None
-
-    def note(self, first: int) -> None:
-        """Somebody was refused who may start at ``first``."""
-        self.next_start = first if self.next_start is None else min(first, self.next_start)
 
     def take(self, demands: Iterable[Demand]) -> None:
         """A job starts."""
         for name, limit in demands:
             self._met[name] = _start(self._bucket(name), self._now, limit)
 
-    def closed_queues(self, served: Iterable[str] | None = None) -> set[str]:
-        """The queues of which no job may start now; of those ``served``, if not of all."""
-        names = (
-            self._queues if served is None else [name for name in served if name in self._queues]
-        )
-        return {name for name in names if self.refusal(self.demands(name, None)) is not None}
+    def closed_queues(self, shares: Sequence[tuple[str, int]] | None) -> set[str]:
+        """The queues of which no job may start now: of those that have a share of the claim, if not of all."""
+        served = self._queues if shares is None else [name for name, _ in shares]
+        return {name for name in served if self.refusal(self.demands(name, None)) is not None}
 
     def next_due(self, scheduled: int | None) -> int | None:
         """The instant at which the next job is scheduled, or may start, if that is earlier."""

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import attrs
 
 from ..actors.desk import StorageDesk
+from ..model.admission import key_limit
 from ..model.errors import NotSupported
 from ..model.explanation import Surroundings, WorkersHere
 from ..model.ids import JobId
 from ..model.job import StoredJob
 from ..model.pauses import StoredPause, covered
-from ..model.rates import RateLimit, first_start, of_key, of_queue
+from ..model.rates import RateLimit, demands, first_start
 from ..model.reasons.words import MOST_NAMED
 from ..model.states import JobState, Processing, Ready, Waiting
 from ..storage.batch_messages import Batches
@@ -116,20 +117,15 @@ async def _refusals(
     desk: StorageDesk, job: StoredJob, workers: WorkersHere | None, now: int
 ) -> Sequence[tuple[str, RateLimit, int]]:
     """The buckets that have no token for it. The limits of queues only workers know."""
-    request, demands = job.request, dict[str, tuple[str, RateLimit]]()
-    if workers is not None and workers.queue_rate is not None:
-        demands[of_queue(request.queue)] = (f"queue {request.queue!r}", workers.queue_rate)
-    details = request.details
-    if details is not None and details.rate_key is not None and details.rate_limit is not None:
-        key = details.rate_key
-        demands[of_key(key)] = (f"rate key {key!r}", details.rate_limit)
-    if not demands:
+    request = job.request
+    rate = None if workers is None else workers.queue_rate
+    wanted = demands(
+        request.queue, key_limit(request), {} if rate is None else {request.queue: rate}
+    )
+    if not wanted:
         return ()
-    found = (await desk.read(Buckets(list(demands), now))).buckets
-    firsts = [
-        (told, limit, first_start(found.get(name), now, limit))
-        for name, (told, limit) in demands.items()
-    ]
+    found = (await desk.read(Buckets([name for name, _ in wanted], now))).buckets
+    firsts = [(name, limit, first_start(found.get(name), now, limit)) for name, limit in wanted]
     return [refusal for refusal in firsts if refusal[2] > now]
 
 

@@ -8,6 +8,7 @@ from ..explanation import Explanation, Reason, Surroundings
 from ..ids import to_uuid
 from ..instants import to_datetime
 from ..job import StoredJob
+from ..rates import of_queue
 from ..states import Ready
 from .words import at, count, named
 
@@ -70,8 +71,10 @@ def at_its_limit(job: StoredJob, state: Ready, around: Surroundings) -> Explanat
 def rate_limited(job: StoredJob, state: Ready, around: Surroundings) -> Explanation | None:
     if not around.refusals:
         return None
-    bucket, limit, opens_at = max(around.refusals, key=lambda refusal: refusal[2])
-    details = job.request.details
+    name, limit, opens_at = max(around.refusals, key=lambda refusal: refusal[2])
+    queue, details = job.request.queue, job.request.details
+    rate_key = None if details is None else details.rate_key
+    bucket = f"queue {queue!r}" if name == of_queue(queue) else f"rate key {rate_key!r}"
     explanation = _due(
         job,
         state,
@@ -81,7 +84,7 @@ def rate_limited(job: StoredJob, state: Ready, around: Surroundings) -> Explanat
         count=limit.count,
         per=limit.per,
         burst=limit.burst,
-        rate_key=None if details is None else details.rate_key,
+        rate_key=rate_key,
     )
     return attrs.evolve(explanation, until=to_datetime(opens_at))
 

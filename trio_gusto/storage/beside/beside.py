@@ -16,9 +16,11 @@ from typing import cast, overload
 
 import attrs
 
+from ...model.admission import key_limit
 from ...model.errors import DuplicateJob, GustoError, NotSupported
 from ...model.ids import JobId
 from ...model.job import ClaimedJob
+from ...model.rates import demands
 from ...model.states import JobState
 from ..batch_messages import Batches, BatchesFound
 from ..dependency_messages import DependentJobs, Dependents
@@ -244,7 +246,8 @@ class Beside(Storage):
 
     def _rest(self, claim: ClaimDue, taken: Sequence[ClaimedJob]) -> ClaimDue:
         limit, free = claim.limit - len(taken), max(0, claim.free - len(taken))
-        if any(_takes_token(job, claim) for job in taken):
+        queues = claim.queue_rates or {}
+        if any(demands(job.request.queue, key_limit(job.request), queues) for job in taken):
             limit = min(limit, free)  # nothing is taken ahead of free executors then
         return attrs.evolve(claim, limit=limit, free=free)
 
@@ -334,10 +337,3 @@ class Share:
 
     main: int
     memory: int
-
-
-def _takes_token(job: ClaimedJob, claim: ClaimDue) -> bool:
-    details = job.request.details
-    if claim.queue_rates is not None and job.request.queue in claim.queue_rates:
-        return True
-    return details is not None and details.rate_key is not None

@@ -46,37 +46,16 @@ def _taking(index: Index, pauses: PauseShelf, claim: ClaimDue, rates: Rates | No
         index.lanes.shut(claim.closed_lanes)
     among = lanes or Lanes(_nothing)
     among.closed.update(claim.closed_lanes)
-    admission = Admission(among, rates)
-    if rates is not None:
-        served = None if claim.queues is None else [name for name, _ in claim.queues]
-        admission.closed_queues |= rates.closed_queues(served)
-    if claim.tenant_weights is not None:
-        shares = FairShares(index.turns, claim)
-        return _until_filled(
-            admission,
-            lambda queue, limit: index.take_fairly(queue, limit, shares, admission, pauses),
-        )
-    return _until_filled(
-        admission,
-        lambda queue, limit: index.take_selected(
-            queue, now, limit, admission, pauses, skip, claim.ageing
-        ),
-    )
+    admission = Admission(among, rates, claim.queues)
+    weights, ageing = claim.tenant_weights, claim.ageing
+    shares = None if weights is None else FairShares(index.turns, claim)
 
+    def take(queue: str | None, limit: int) -> list[StoredJob]:
+        if shares is not None:
+            return index.take_fairly(queue, limit, shares, admission, pauses)
+        return index.take_selected(queue, now, limit, admission, pauses, skip, ageing)
 
-def _until_filled(admission: Admission, take: Take) -> Take:
-    """A step ends at the first job for which its queue has no token any more; then the others are asked."""
-
-    def filled(queue: str | None, limit: int) -> list[StoredJob]:
-        taken: list[StoredJob] = []
-        while len(taken) < limit:
-            closed = len(admission.closed_queues)
-            taken += take(queue, limit - len(taken))
-            if len(admission.closed_queues) == closed:
-                break
-        return taken
-
-    return filled
+    return lambda queue, limit: admission.fill(limit, lambda left: take(queue, left))
 
 
 def _nothing(_lane: str) -> None:

@@ -166,8 +166,6 @@ class Index:
     ) -> list[StoredJob]:
         """`take_ready` where jobs in lanes may be ready, there may be pauses and rates of queues, and the
         order may be that of ageing."""
-        if limit <= 0:
-            return []
         among, heads = self._among(queue, now, pauses, admission)
 
         def is_wanted(request: JobRequest) -> bool:
@@ -190,8 +188,6 @@ class Index:
         pauses: PauseShelf,
     ) -> list[StoredJob]:
         """The same, so that tenants have their turns."""
-        if limit <= 0:
-            return []
         self._sort_by_tenant()
         among, heads = self._among(queue, shares.now, pauses, admission)
         taken, passed_over = shares.take(queue or "", among, heads, limit, admission, pauses)

@@ -172,6 +172,8 @@ class LaneShelf:
             del leases[holder]
             if holder[1] == 1:
                 self._held[node].discard(lane)
+                if not self._held[node]:
+                    del self._held[node]
             if not leases:
                 del self._leases[lane]
         self._unpark(lane)

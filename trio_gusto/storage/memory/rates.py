@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
+from ...model.admission import key_limit
 from ...model.job import JobRequest, StoredJob
 from ...model.rates import Bucket, Demand, Rates, startable
 from ..messages import ClaimDue, ClaimReply
 from ..rate_messages import Buckets, BucketsFound
-from .selection import key_limit
 
 
 class RateShelf:
@@ -66,9 +66,4 @@ class RateShelf:
 
     def _demands(self, request: JobRequest) -> Sequence[Demand]:
         assert self.now is not None
-        return demands_of(self.now, request)
-
-
-def demands_of(rates: Rates, request: JobRequest) -> Sequence[Demand]:
-    """What a job takes a token of."""
-    return rates.demands(request.queue, key_limit(request))
+        return self.now.demands(request.queue, key_limit(request))

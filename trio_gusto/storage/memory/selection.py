@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from heapq import heapify, heappop, heapreplace
 
-from ...model.admission import Admission
+from ...model.admission import Admission, key_limit
 from ...model.job import JobRequest, StoredJob
 from ...model.lanes import room_of
 from ...model.order import Place, place
-from ...model.rates import KeyLimit
 from .agenda import Agenda
 from .lanes import Heads, Line
 
@@ -80,14 +79,6 @@ def admits(admission: Admission, heads: Heads, job: StoredJob, line: Line) -> bo
     if request.queue not in admission.closed_queues:
         heads.park(line, is_for_now=lane in admission.waiting_lanes)
     return False
-
-
-def key_limit(request: JobRequest) -> KeyLimit | None:
-    """The rate key of a job and the limit of that, if it has one."""
-    details = request.details
-    if details is None or details.rate_key is None or details.rate_limit is None:
-        return None
-    return details.rate_key, details.rate_limit
 
 
 def is_over(job: StoredJob, now: int) -> bool:

@@ -19,36 +19,22 @@ from ...model.order import Place, place
 from ..messages import ClaimDue
 from .ready import (
     CLAIMABLE,
-    LANE_READY,
+    LANE_PRIORITIES,
     NOT_PAUSED,
     NOT_SKIPPED,
+    PLAIN_READY,
+    READY_PRIORITIES,
     ROW,
+    SEQ,
     Candidate,
     Row,
     rows_of,
 )
 from .walking import walk
 
-_IN_NO_LANE = "state = 2 AND lane IS NULL AND queue = ?2"
-
-
-def _priorities(index: str, ready: str) -> str:
-    first = f"SELECT max(priority) FROM job INDEXED BY {index} WHERE {ready}"
-    return f"""
-WITH RECURSIVE ready(found) AS (
-  {first}
-  UNION ALL
-  SELECT ({first} AND priority < ready.found) FROM ready WHERE ready.found IS NOT NULL
-)
-SELECT json_group_array(found) FROM ready WHERE found IS NOT NULL
-"""
-
-
-PLAIN_PRIORITIES = _priorities("job_ready", _IN_NO_LANE)
-_LANE_PRIORITIES = _priorities("job_lane_ready", f"{LANE_READY} AND queue = ?2")
 _FIRST = f"""
 SELECT json_group_array({ROW}) FROM job WHERE seq IN (
-  SELECT seq FROM job INDEXED BY job_ready WHERE {_IN_NO_LANE} AND priority = ?4
+  SELECT seq FROM job INDEXED BY job_ready WHERE {PLAIN_READY} AND queue = ?2 AND priority = ?4
   AND {CLAIMABLE} AND {NOT_SKIPPED} AND {NOT_PAUSED} ORDER BY due, seq LIMIT ?3
 )
 """
@@ -67,7 +53,7 @@ class Aged:
 
     def place(self, row: Row | Candidate) -> Place:
         """Where a job stands."""
-        return place(row[0], row[1], row[2], self._span)
+        return place(row[0], row[1], row[SEQ], self._span)
 
     def in_no_lane(
         self, queues: Collection[str], limit: int, taken: Mapping[str, int]
@@ -77,7 +63,7 @@ class Aged:
         values = [
             (self._claim.now, queue, limit + met, rank, self._skip)
             for queue in queues
-            for rank in self._ranks(PLAIN_PRIORITIES, queue)
+            for rank in self._ranks(READY_PRIORITIES, queue)
         ]
         rows = merge(*(rows_of(self._connection, _FIRST, each) for each in values), key=self.place)
         return islice(rows, met, None)
@@ -86,7 +72,7 @@ class Aged:
         """As `walking.walk`. What stands in lanes that are closed is not stepped over, but looked at."""
         walks = [
             walk(self._connection, self._claim, queue, self._skip, closed, rank)
-            for rank in self._ranks(_LANE_PRIORITIES, queue)
+            for rank in self._ranks(LANE_PRIORITIES, queue)
         ]
         return merge(*walks, key=self.place)
 

@@ -24,19 +24,25 @@ from .leases import Leases
 from .names import Names
 from .rates import rates_of
 from .ready import (
+    ATTEMPT,
     CLAIMABLE,
+    DETAILS,
     FILLED_LANE_READY,
     LANE_READY,
+    MAX_ATTEMPTS,
     NOT_SKIPPED,
+    PLAIN_READY,
     READY_QUEUES,
+    REF_ID,
     ROW,
+    SEQ,
     Row,
     rows_of,
 )
 from .rows import details_of
-from .selection import Selection, closed_queues
+from .selection import Selection
 
-_CLAIMABLE = f"state = 2 AND lane IS NULL AND {CLAIMABLE}"
+_CLAIMABLE = f"{PLAIN_READY} AND {CLAIMABLE}"
 
 _FIRST_SCHEDULED = "SELECT min(due) FROM job WHERE state = 1"
 _LANES_READY = f"EXISTS (SELECT 1 FROM job WHERE {LANE_READY})"
@@ -53,8 +59,6 @@ _ANYTHING_IN = (
     f"{_LANES_READY}"
 )
 _PROMOTE = "UPDATE job SET state = 2, version = version + 1 WHERE state = 1 AND due <= ?"
-
-_ATTEMPT, _MAX_ATTEMPTS = 3, 9
 
 
 def _top(condition: str) -> str:
@@ -97,7 +101,7 @@ def nothing_due(connection: sqlite3.Connection, claim: ClaimDue) -> ClaimReply |
     reply = ClaimReply([], claim.limit <= 0, scheduled)
     if claim.queue_rates is not None and not reply.more:
         rates = rates_of(connection, claim)
-        closed_queues(rates, claim)
+        rates.closed_queues(claim.queues)
         reply.next_due = rates.next_due(scheduled)
     return reply
 
@@ -117,19 +121,19 @@ def claim_due(
         rows = _shared_out(selection.take, claim)
     else:
         rows = _found(connection, claim)
-    spent = ((row[_ATTEMPT], row[_MAX_ATTEMPTS]) for row in rows)
+    spent = ((row[ATTEMPT], row[MAX_ATTEMPTS]) for row in rows)
     reach = within_reach(spent, claim.free) if len(rows) > claim.free else len(rows)
     if selection is not None and selection.demands:
-        reach = min(reach, startable([row[2] in selection.demands for row in rows], claim.free))
+        reach = min(reach, startable([row[SEQ] in selection.demands for row in rows], claim.free))
     more = reach < len(rows) or reach >= claim.limit
     del rows[reach:]
     if rows:
-        taken = _json([row[2] for row in rows])
+        taken = _json([row[SEQ] for row in rows])
         node = names.node_number(claim.node)
         connection.execute(_LEASE, (node, claim.now, claim.lease_until, taken))
     seen: dict[str, Details] = {}
     jobs = [_claimed(row, names, claim, seen) for row in rows]
-    leases.take_all([(row[2], job) for row, job in zip(rows, jobs, strict=True)])
+    leases.take_all([(row[SEQ], job) for row, job in zip(rows, jobs, strict=True)])
     reply = ClaimReply(jobs, more, scheduled)
     if selection is not None:
         selection.remember(rows, reply)
@@ -139,7 +143,7 @@ def claim_due(
         if not any_left:
             forget_heads(connection)
         reply.held = bool(held)
-        reply.in_lanes = not selection.in_lanes.isdisjoint(row[2] for row in rows)
+        reply.in_lanes = not selection.in_lanes.isdisjoint(row[SEQ] for row in rows)
     return reply
 
 
@@ -205,7 +209,7 @@ def _top_of(
 
 
 def _claimed(row: Row, names: Names, claim: ClaimDue, seen: dict[str, Details]) -> ClaimedJob:
-    text, ref_id = row[17], row[16]
+    text, ref_id = row[DETAILS], row[REF_ID]
     details = None
     if text is not None:
         # Jobs of one lane often have the same, and reading them costs as much as all the rest.

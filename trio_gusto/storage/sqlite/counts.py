@@ -31,13 +31,13 @@ import orjson
 from ..finding_messages import Tallied
 from . import pieces
 from .pieces import ANY, Group, Piece
-from .ready import LANE_READY, oldest_ready
+from .ready import LANE_READY, PLAIN_READY, oldest_ready
 from .rows import WORDS
 
 _UNFINISHED: Sequence[tuple[int, str]] = (
     (0, "state = 0"),
     (1, "state = 1"),
-    (2, "state = 2 AND lane IS NULL"),
+    (2, PLAIN_READY),
     (2, LANE_READY),
     (3, "state = 3"),
 )

@@ -26,11 +26,11 @@ from ..rows import details_from_json, details_to_json
 from .inserting import NewJob, insert_jobs, new_jobs
 from .leases import Leases
 from .names import Names
-from .ready import LANE_READY
+from .ready import LANE_READY, PLAIN_READY
 
 _WHAT_ELSE = (
     "SELECT (SELECT min(due) FROM job WHERE state = 1), "
-    "EXISTS (SELECT 1 FROM job WHERE state = 2 AND lane IS NULL) "
+    f"EXISTS (SELECT 1 FROM job WHERE {PLAIN_READY}) "
     f"OR EXISTS (SELECT 1 FROM job WHERE {LANE_READY}) OR EXISTS (SELECT 1 FROM pause)"
 )
 

@@ -1,7 +1,8 @@
 """Where in claim order each lane may begin, so that a claim can step over what stands in its way.
 
-A head is a lower bound: before it no job of its lane is ready. Whoever makes a job ready lowers it; what
-a claim finds to be out of date it raises, each time once, so heads cost no more than the jobs they are about.
+A head is a lower bound: before it no job of its lane is ready. Whoever makes a job ready lowers it; a claim
+raises one that is out of date where the lane begins behind all that the claim has looked at, so heads cost no
+more than the jobs they are about.
 The table is empty while no job is in a lane.
 """
 
@@ -16,7 +17,7 @@ from heapq import heappop, heappush
 import orjson
 
 from ..messages import ClaimDue
-from .ready import CANDIDATE, LANE, LANE_READY, TAKEABLE, Candidate
+from .ready import CANDIDATE_COLUMNS, LANE, LANE_READY, TAKEABLE, Candidate
 
 _NOTE = (
     "INSERT INTO lane_head SELECT queue, lane, -priority, due, seq FROM job "
@@ -33,7 +34,7 @@ _OF_LANE = (
 )
 _FIRST = "ORDER BY priority DESC, due, seq LIMIT 1"
 _IN_ORDER = f"""
-SELECT json_group_array({CANDIDATE.removesuffix(")")}, {TAKEABLE},
+SELECT json_group_array(json_array({CANDIDATE_COLUMNS}, {TAKEABLE},
   CASE WHEN ?9 OR room > 1 THEN (SELECT TRUE {_OF_LANE} {_FIRST} OFFSET 1) END,
   rank, due_after, seq_after, of_lane
 )) FROM (
@@ -47,7 +48,7 @@ _IS_TAKEABLE, _HAS_MORE, _HEAD = 20, 21, 22
 """What stands behind a candidate there, at last the head that it was found by."""
 
 _BEHIND = f"""
-SELECT {CANDIDATE} FROM job INDEXED BY job_of_lane
+SELECT json_array({CANDIDATE_COLUMNS}) FROM job INDEXED BY job_of_lane
 WHERE {LANE_READY} AND queue = ?2 AND lane = ?3 AND {TAKEABLE}
 """
 # SQLite finds the place for each of these, and for no single condition that means all of them.

@@ -17,6 +17,7 @@ from ...model.lanes import OF_RATE
 
 Row = list[Any]  # JSON has no static types
 
+PLAIN_READY = "state = 2 AND lane IS NULL"
 LANE_READY = "lane IS NOT NULL AND state = 2"
 FILLED_LANE_READY = (
     f"{LANE_READY} AND lane < '{OF_RATE}'",
@@ -50,8 +51,22 @@ WITH RECURSIVE ready(found) AS (
 )
 SELECT json_group_array(found) FROM ready WHERE found IS NOT NULL
 """
-READY_QUEUES = _QUEUES.format("state = 2 AND lane IS NULL", "job_ready")
+READY_QUEUES = _QUEUES.format(PLAIN_READY, "job_ready")
 LANE_QUEUES = _QUEUES.format(LANE_READY, "job_lane_ready")
+
+# The same of the priorities in one queue.
+_PRIORITIES = """
+WITH RECURSIVE ready(found) AS (
+  SELECT max(priority) FROM job INDEXED BY {1} WHERE {0} AND queue = ?2
+  UNION ALL
+  SELECT (
+    SELECT max(priority) FROM job INDEXED BY {1} WHERE {0} AND queue = ?2 AND priority < ready.found
+  ) FROM ready WHERE ready.found IS NOT NULL
+)
+SELECT json_group_array(found) FROM ready WHERE found IS NOT NULL
+"""
+READY_PRIORITIES = _PRIORITIES.format(PLAIN_READY, "job_ready")
+LANE_PRIORITIES = _PRIORITIES.format(LANE_READY, "job_lane_ready")
 
 
 def _first_of_each(lane: str, condition: str) -> str:
@@ -72,22 +87,27 @@ SELECT min(due) FROM ready
 
 
 _OLDEST = (
-    _first_of_each("queue", "state = 2 AND lane IS NULL"),
+    _first_of_each("queue", PLAIN_READY),
     _first_of_each("queue", LANE_READY),
 )
 
 # What orders the rows comes first, so that they can be sorted as they are.
-ROW = (
-    "json_array(-priority, due, seq, attempt, version, hex(id), handler, args, created_at, "
-    "max_attempts, timeout, execute_after, expire_on, queue, priority, tenant, ref_id, details)"
+_COLUMNS = (
+    "-priority, due, seq, attempt, version, hex(id), handler, args, created_at, "
+    "max_attempts, timeout, execute_after, expire_on, queue, priority, tenant, ref_id, details"
 )
+ROW = f"json_array({_COLUMNS})"
 
 Candidate = Row
 """The row of a job that may be taken if its lane has room, with that lane and its ``room`` at the end."""
 
-CANDIDATE = f"{ROW.removesuffix(')')}, lane, room)"
-QUEUE, DETAILS, LANE, ROOM = 13, 17, 18, 19
-"""Where these stand in it."""
+CANDIDATE_COLUMNS = f"{_COLUMNS}, lane, room"
+
+SEQ, ATTEMPT, MAX_ATTEMPTS, QUEUE, PRIORITY, TENANT, REF_ID, DETAILS, LANE, ROOM = (
+    *(2, 3, 9),
+    *range(13, 20),
+)
+"""Where these stand in a row; the last two in a candidate."""
 
 
 def rows_of(

@@ -11,28 +11,33 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from heapq import merge
 
 import orjson
 
 from ...model.admission import Admission
 from ...model.lanes import Lanes
-from ...model.rates import Demand, KeyLimit, Rates
+from ...model.rates import Demand, KeyLimit
 from ..messages import ClaimDue, ClaimReply
 from ..rows import rate_from_json
 from .ageing import Aged
 from .rates import keep_buckets, rates_of
 from .ready import (
+    ATTEMPT,
     CLAIMABLE,
     DETAILS,
     LANE,
     LANE_QUEUES,
+    MAX_ATTEMPTS,
     NOT_PAUSED,
     NOT_SKIPPED,
+    PLAIN_READY,
     QUEUE,
     READY_QUEUES,
     ROOM,
     ROW,
+    SEQ,
     Candidate,
     Row,
     rows_of,
@@ -44,7 +49,7 @@ from .walking import walk
 _IN_NO_LANE = f"""
 SELECT json_group_array({ROW}) FROM (
   SELECT best.* FROM json_each(?2) AS wanted, job AS best WHERE best.seq IN (
-    SELECT seq FROM job WHERE queue = wanted.value AND state = 2 AND lane IS NULL
+    SELECT seq FROM job WHERE queue = wanted.value AND {PLAIN_READY}
     AND {CLAIMABLE} AND {NOT_SKIPPED} AND {NOT_PAUSED} ORDER BY priority DESC, due, seq
     LIMIT ?3 + ?4
   )
@@ -73,7 +78,7 @@ class Selection:
         lanes = Lanes.of(leased, claim.depth)
         lanes.closed.update(claim.closed_lanes)
         self._rates = rates_of(connection, claim)
-        self._admission = Admission(lanes, self._rates)
+        self._admission = Admission(lanes, self._rates, claim.queues)
         self._taken = Counter[str]()
         """How many jobs in no lane were taken, by queue."""
         self.in_lanes: set[int] = set()
@@ -82,7 +87,6 @@ class Selection:
         """What jobs that were taken take a token of, by sequence."""
         closed, any_of_tenant, any_pause = connection.execute(_PAUSES).fetchone()
         self._paused: set[str | None] = set(orjson.loads(closed))
-        self._admission.closed_queues |= closed_queues(self._rates, claim)
         self._skip = _json(claim.skip_names) if claim.skip_names or any_pause else None
         self._aged: Aged | None = None
         if claim.ageing is not None:
@@ -94,21 +98,20 @@ class Selection:
             make_index(connection)
             self._by_tenant = ByTenant(connection, claim)
             if claim.tenant_weights is not None:
-                self._fair = FairShares(connection, claim, self._by_tenant)
+                self._fair = FairShares(
+                    connection,
+                    claim,
+                    self._by_tenant,
+                    self._admits_plain,
+                    self._admission.closed_queues,
+                )
 
     def take(self, queue: str | None, limit: int) -> list[Row]:
         """Up to ``limit`` rows of a queue, or of all, in claim order, that were not taken yet."""
-        taken: list[Row] = []
-        while len(taken) < limit and None not in self._paused:
-            closed = len(self._admission.closed_queues)
-            wanted = limit - len(taken)
-            if self._fair is not None:
-                taken += self._take_fairly(self._fair, queue, wanted)
-            else:
-                taken += self._take(queue, wanted)
-            if len(self._admission.closed_queues) == closed:
-                break
-        return taken
+        if None in self._paused:
+            return []
+        take = self._take if self._fair is None else partial(self._take_fairly, self._fair)
+        return self._admission.fill(limit, partial(take, queue))
 
     def _take(self, queue: str | None, limit: int) -> list[Row]:
         """The same, as far as to the first job for which its queue has no token any more."""
@@ -130,7 +133,7 @@ class Selection:
                     break
                 taken.append(row)
                 if self._by_tenant is not None:
-                    self._by_tenant.taken.add(row[2])
+                    self._by_tenant.taken.add(row[SEQ])
                 row = next(plain, None)
             else:
                 break
@@ -138,9 +141,8 @@ class Selection:
 
     def _take_fairly(self, fair: FairShares, queue: str | None, limit: int) -> list[Row]:
         """The same, so that tenants have their turns within each priority."""
-        in_lanes = InLanes(self._walk(queue), self._admits, self._admission.closed_queues)
-        names = self._open(queue, READY_QUEUES)
-        return fair.take(queue or "", names, in_lanes, self._admits_plain, limit)
+        in_lanes = InLanes(self._walk(queue), self._admits)
+        return fair.take(queue or "", self._open(queue, READY_QUEUES), in_lanes, limit)
 
     def remember(self, rows: Sequence[Row], reply: ClaimReply) -> None:
         """These rows were claimed: write down what is to be known at the next claim, and say when those may
@@ -149,7 +151,7 @@ class Selection:
             self._fair.remember(rows)
         if not self._rates.any_met:
             return
-        spent = self._rates.spent(self.demands.get(row[2], ()) for row in rows)
+        spent = self._rates.spent(self.demands.get(row[SEQ], ()) for row in rows)
         if spent:
             keep_buckets(self._connection, spent, self._claim.now)
         if not reply.more:
@@ -171,12 +173,12 @@ class Selection:
         return self._aged.place(one) < self._aged.place(other)
 
     def _admits(self, candidate: Candidate) -> bool:
-        seq = candidate[2]
+        seq = candidate[SEQ]
         if seq in self.in_lanes:  # taken as part of another share
             return False
         queue, details = candidate[QUEUE], candidate[DETAILS]
         limit = _key_limit(details) if '"rate_key"' in details else None
-        spends_last = candidate[3] + 1 >= candidate[9]
+        spends_last = candidate[ATTEMPT] + 1 >= candidate[MAX_ATTEMPTS]
         if not self._admission.admit(
             queue, candidate[LANE], candidate[ROOM], limit, spends_last=spends_last
         ):
@@ -191,7 +193,7 @@ class Selection:
         if not self._admission.admit_plain(queue):
             return False
         self._taken[queue] += 1
-        self._note_demands(row[2], queue, None)
+        self._note_demands(row[SEQ], queue, None)
         return True
 
     def _note_demands(self, seq: int, queue: str, limit: KeyLimit | None) -> None:
@@ -218,11 +220,6 @@ class Selection:
         met = sum(self._taken[name] for name in names)
         values = (self._claim.now, _json(names), limit, met, self._skip)
         return rows_of(self._connection, _IN_NO_LANE, values)
-
-
-def closed_queues(rates: Rates, claim: ClaimDue) -> set[str]:
-    """Queues of which no job may start now."""
-    return rates.closed_queues(None if claim.queues is None else [name for name, _ in claim.queues])
 
 
 def _key_limit(details: str) -> KeyLimit | None:

@@ -19,29 +19,29 @@ from typing import Any
 import orjson
 
 from ..messages import ClaimDue
-from .ready import CLAIMABLE, NOT_SKIPPED, ROW, Row, rows_of
+from .ready import (
+    CLAIMABLE,
+    NOT_SKIPPED,
+    PLAIN_READY,
+    READY_PRIORITIES,
+    ROW,
+    SEQ,
+    TENANT,
+    Row,
+    rows_of,
+)
 
 _MAKE = (
     "CREATE INDEX IF NOT EXISTS job_ready_tenant ON job (queue, priority DESC, tenant, due) "
-    "WHERE state = 2 AND lane IS NULL"
+    f"WHERE {PLAIN_READY}"
 )
 _DROP = (
     "SELECT 1 FROM sqlite_master WHERE name = 'job_ready_tenant' "
     "AND NOT EXISTS (SELECT 1 FROM pause WHERE tenant IS NOT NULL) "
     "AND NOT EXISTS (SELECT 1 FROM turn_time)"
 )
-_READY = "state = 2 AND lane IS NULL AND queue = ?2"
+_READY = f"{PLAIN_READY} AND queue = ?2"
 _PAUSED = "(SELECT tenant FROM pause WHERE tenant IS NOT NULL AND (queue IS NULL OR queue = ?2))"
-_PRIORITIES = f"""
-WITH RECURSIVE ready(found) AS (
-  SELECT max(priority) FROM job INDEXED BY job_ready WHERE {_READY}
-  UNION ALL
-  SELECT (
-    SELECT max(priority) FROM job INDEXED BY job_ready WHERE {_READY} AND priority < ready.found
-  ) FROM ready WHERE ready.found IS NOT NULL
-)
-SELECT json_group_array(found) FROM ready WHERE found IS NOT NULL
-"""
 _OF_TENANT = (
     f"FROM job INDEXED BY job_ready_tenant WHERE {_READY} AND priority = ?3 AND tenant = {{}} "
     f"AND {CLAIMABLE} AND {NOT_SKIPPED} ORDER BY due, seq"
@@ -169,7 +169,7 @@ class ByTenant:
         """The priorities at which something is ready, highest first."""
         found: set[int] = set()
         for queue in queues:
-            found.update(self._list(_PRIORITIES, (self._now, queue)))
+            found.update(self._list(READY_PRIORITIES, (self._now, queue)))
         return sorted(found, reverse=True)
 
     def heads(self, queue: str, rank: int) -> Sequence[Head]:
@@ -186,7 +186,7 @@ class ByTenant:
         by_tenant: dict[str, list[Row]] = {tenant: [] for tenant in tenants}
         values = (*place, _json(tenants), self._skip, size)
         for row in rows_of(self._connection, _FIRST_OF_MANY, values):
-            by_tenant[row[15]].append(row)
+            by_tenant[row[TENANT]].append(row)
         return [
             Stream(self._connection, (*place, tenant, self._skip), tenant, rows, size)
             for tenant, rows in by_tenant.items()
@@ -215,7 +215,7 @@ class ByTenant:
 
     def _left(self, rows: list[Row], limit: int) -> list[Row]:
         if self.taken:
-            rows = [row for row in rows if row[2] not in self.taken]
+            rows = [row for row in rows if row[SEQ] not in self.taken]
         return rows[:limit]
 
     def _list(self, statement: str, values: tuple[object, ...]) -> list[Any]:

@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heapreplace
 
 from ...model.fairness import Turns
 from ..messages import ClaimDue
-from .ready import QUEUE, Candidate, Row
+from .ready import PRIORITY, QUEUE, SEQ, TENANT, Candidate, Row
 from .tenants import ByTenant, Stream
 
 _TIME = "SELECT now FROM turn_time WHERE scope = ? AND priority = ?"
@@ -24,9 +24,6 @@ _ADVANCE = (
     "ON CONFLICT DO UPDATE SET pass = excluded.pass"
 )
 
-_TENANT = 15
-"""Where it stands in a row."""
-
 
 class InLanes:
     """Jobs in lanes, in claim order: one line for all tenants."""
@@ -35,12 +32,8 @@ class InLanes:
         self,
         candidates: Iterator[Candidate],
         admits: Callable[[Candidate], bool],
-        closed_queues: Collection[str],
     ) -> None:
         self.tenant = ""
-        self.is_cut = False
-        """Whether the job passed last has to wait for a token of its queue."""
-        self._closed_queues = closed_queues
         self._candidates = candidates
         self._admits = admits
         self._head = next(candidates, None)
@@ -50,7 +43,7 @@ class InLanes:
         head = self._head
         if head is None or head[0] != -rank:
             return None
-        self.tenant = head[_TENANT]
+        self.tenant = head[TENANT]
         return head
 
     def rank(self) -> int | None:
@@ -62,7 +55,6 @@ class InLanes:
         head, self._head = self._head, None
         assert head is not None
         admitted = self._admits(head)
-        self.is_cut = not admitted and head[QUEUE] in self._closed_queues
         self._head = next(self._candidates, None)
         return head if admitted else None
 
@@ -71,7 +63,12 @@ class FairShares:
     """Takes jobs so that tenants have their turns, and remembers whose turn it is."""
 
     def __init__(
-        self, connection: sqlite3.Connection, claim: ClaimDue, by_tenant: ByTenant
+        self,
+        connection: sqlite3.Connection,
+        claim: ClaimDue,
+        by_tenant: ByTenant,
+        admits: Callable[[Row], bool],
+        closed_queues: Collection[str],
     ) -> None:
         assert claim.tenant_weights is not None
         self._connection = connection
@@ -79,21 +76,16 @@ class FairShares:
         self._weights = claim.tenant_weights
         self._by_tenant = by_tenant
         self._turns: dict[tuple[str, int], Turns] = {}
-        self._is_cut = False
+        self._admits = admits
+        self._closed_queues = closed_queues
+        """Those that have no token; there may be more of them after each job."""
 
-    def take(
-        self,
-        scope: str,
-        queues: Sequence[str],
-        in_lanes: InLanes,
-        admits: Callable[[Row], bool],
-        limit: int,
-    ) -> list[Row]:
+    def take(self, scope: str, queues: Sequence[str], in_lanes: InLanes, limit: int) -> list[Row]:
         """Up to ``limit`` jobs out of these queues, and none behind one for which its queue has no token."""
         ranks = list(self._by_tenant.ranks(queues))
         taken: list[Row] = []
-        self._is_cut = False
-        while len(taken) < limit and not self._is_cut:
+        closed = len(self._closed_queues)
+        while len(taken) < limit and len(self._closed_queues) == closed:
             at_hand = [*ranks[:1], *([] if (top := in_lanes.rank()) is None else [top])]
             if not at_hand:
                 break
@@ -102,14 +94,14 @@ class FairShares:
             turns = self._turns_of(scope, rank)
             want = limit - len(taken)
             streams = self._streams(turns, queues, rank, want)
-            taken += self._take_of(turns, streams, in_lanes, admits, rank, want)
+            taken += self._take_of(turns, streams, in_lanes, rank, want)
         return taken
 
     def remember(self, rows: Sequence[Row]) -> None:
         """These rows were claimed, in this order. Write down whose turn it is now."""
         served: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
         for row in rows:
-            served[row[13] if self._has_scopes else "", row[14]].append(row[_TENANT])
+            served[row[QUEUE] if self._has_scopes else "", row[PRIORITY]].append(row[TENANT])
         for (scope, rank), tenants in served.items():
             turns = self._kept(scope, rank)
             ahead = turns.replay(tenants)
@@ -145,11 +137,10 @@ class FairShares:
         turns: Turns,
         streams: Sequence[Stream],
         in_lanes: InLanes,
-        admits: Callable[[Row], bool],
         rank: int,
         limit: int,
     ) -> list[Row]:
-        met = self._by_tenant.taken
+        closed = len(self._closed_queues)
         sources: list[Stream | InLanes] = [*streams, in_lanes]
 
         def entry(number: int) -> tuple[int, int, int, int] | None:
@@ -162,17 +153,12 @@ class FairShares:
         heap = [found for number in range(len(sources)) if (found := entry(number)) is not None]
         heapify(heap)
         taken: list[Row] = []
-        while heap and len(taken) < limit and not self._is_cut:
-            place, _, seq, number = heap[0]
+        while heap and len(taken) < limit and len(self._closed_queues) == closed:
+            place, _, _, number = heap[0]
             source = sources[number]
             if place == turns.place(source.tenant):
                 row = source.take()
-                if isinstance(source, InLanes):
-                    self._is_cut = source.is_cut
-                elif row is not None and seq not in met and not admits(row):
-                    self._is_cut, row = True, None
-                if row is not None and seq not in met:
-                    met.add(seq)
+                if row is not None and (source is in_lanes or self._takes(row)):
                     taken.append(row)
                     turns.serve(source.tenant)
             # Otherwise its tenant was served out of another queue meanwhile.
@@ -182,6 +168,14 @@ class FairShares:
             else:
                 heapreplace(heap, following)
         return taken
+
+    def _takes(self, row: Row) -> bool:
+        """Whether a job in no lane is taken, which was not taken for another share of the claim."""
+        met = self._by_tenant.taken
+        if row[SEQ] in met or not self._admits(row):
+            return False
+        met.add(row[SEQ])
+        return True
 
     def _turns_of(self, scope: str, rank: int) -> Turns:
         """Whose turn it is in this claim; what is behind its reach will not have been taken."""

@@ -9,22 +9,22 @@ goes on by the heads of the lanes.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import orjson
 
 from ..messages import ClaimDue
 from .heads import Heads
-from .ready import CANDIDATE, LANE, LANE_READY, TAKEABLE, Candidate
+from .ready import CANDIDATE_COLUMNS, LANE, LANE_READY, TAKEABLE, Candidate
 
 _PIECE = f"""
-SELECT json_group_array({CANDIDATE.removesuffix(")")}, is_takeable)) FROM (
+SELECT json_group_array(json_array({CANDIDATE_COLUMNS}, is_takeable)) FROM (
   SELECT *, {TAKEABLE} AS is_takeable
   FROM job INDEXED BY job_lane_ready WHERE {LANE_READY} AND queue = ?2 AND {{}}
   ORDER BY priority DESC, due, seq LIMIT ?3
 ) AS piece
 """
-_IN_TURN = (
+_IN_TURN: Sequence[tuple[str, int]] = (
     (_PIECE.format("priority = -?4 AND due = ?6 AND seq > ?7"), 2),
     (_PIECE.format("priority = -?4 AND due > ?6"), 1),
     (_PIECE.format("priority < -?4"), 0),
@@ -59,7 +59,9 @@ def walk(
         rows.clear()
         rank, *due_and_seq = after
         steps = _IN_TURN if due_and_seq else _IN_TURN[-1:]
-        for statement, width in steps if only is None else _IN_TURN[:-1]:
+        if only is not None:
+            steps = _IN_TURN[:-1]
+        for statement, width in steps:
             values = (claim.now, queue, size - len(rows), rank, skip, *due_and_seq[:width])
             found = orjson.loads(connection.execute(statement, values).fetchone()[0])
             found.sort()
