@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from tests.features.conftest import MakeNode
 from tests.storage.own_providers import MyRecord, Shelf
 from trio_gusto import (
     Fail,
@@ -29,20 +30,7 @@ from trio_gusto.provider import ProviderStorage
 from trio_gusto.storage.lease_messages import CancelRequests
 from trio_gusto.storage.messages import Query
 from trio_gusto.storage.sqlite import SqliteStorage
-from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import Asked, Barriers, Fault, FaultyStorage, VirtualClock
-
-MakeNode = Callable[[], Storage]
-"""Makes what the next node keeps its jobs in: the same storage underneath for all of them."""
-
-
-@pytest.fixture(params=["memory", "one file"])
-def make_node(request: pytest.FixtureRequest, tmp_path: Path) -> MakeNode:
-    """Nodes that share an object, or a file and nothing else, as processes do."""
-    shared = MemoryStorage()
-    if request.param == "memory":
-        return lambda: shared
-    return lambda: SqliteStorage(tmp_path / "jobs.db", inline=True, synchronous="NORMAL")
 
 
 class Factory:

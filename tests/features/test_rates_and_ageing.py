@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.features.conftest import MakeNode
 from tests.storage.own_providers import MyRecord, Shelf
 from trio_gusto import (
     Gusto,
@@ -24,20 +23,7 @@ from trio_gusto import (
 )
 from trio_gusto.model.explanation import Reason
 from trio_gusto.provider import ProviderStorage
-from trio_gusto.storage.sqlite import SqliteStorage
-from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import VirtualClock
-
-MakeNode = Callable[[], Storage]
-
-
-@pytest.fixture(params=["memory", "one file"])
-def make_node(request: pytest.FixtureRequest, tmp_path: Path) -> MakeNode:
-    """Nodes that share an object, or a file and nothing else, as processes do."""
-    shared = MemoryStorage()
-    if request.param == "memory":
-        return lambda: shared
-    return lambda: SqliteStorage(tmp_path / "jobs.db", inline=True, synchronous="NORMAL")
 
 
 class Shop:

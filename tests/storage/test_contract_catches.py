@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.storage import broken_children, broken_rates, broken_reports, broken_runs
 from trio_gusto.model.errors import DuplicateJob, GustoError, UnknownJob
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.lanes import Lanes, Occupancy
@@ -58,12 +59,16 @@ from trio_gusto.storage.schedule_messages import (
     PutSchedule,
     Schedules,
 )
+from trio_gusto.storage.storage import Storage
 from trio_gusto.testing.storage_contract import (
     STORAGE_CHECKS,
     check_reopening,
     check_storage,
     run_check,
 )
+from trio_gusto.testing.storage_contract.callbacks import CALLBACK_CHECKS
+from trio_gusto.testing.storage_contract.children import CHILDREN_CHECKS
+from trio_gusto.testing.storage_contract.rating import RATING_CHECKS
 from trio_gusto.testing.storage_contract.runner import sentence
 
 
@@ -1130,13 +1135,26 @@ CHECKS = {sentence(check): check for check in STORAGE_CHECKS}
 
 
 @pytest.mark.parametrize(
-    ("broken", "promise"), BROKEN, ids=lambda value: getattr(value, "__name__", "")
+    ("broken", "promise"),
+    [
+        *BROKEN,
+        *broken_children.PROMISES,
+        *broken_rates.PROMISES,
+        *broken_reports.PROMISES,
+        *broken_runs.PROMISES,
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
 )
 async def test_the_check_of_a_broken_promise_fails(
     broken: type[MemoryStorage], promise: str
 ) -> None:
     with pytest.raises(AssertionError, match=f"^{promise}: "):
         await run_check(CHECKS[promise], broken)
+
+
+def test_each_promise_about_children_callbacks_and_rates_is_broken_by_somebody() -> None:
+    broken = {promise for _, promise in (*broken_children.PROMISES, *broken_rates.PROMISES)}
+    assert broken == set(map(sentence, (*CHILDREN_CHECKS, *CALLBACK_CHECKS, *RATING_CHECKS)))
 
 
 async def test_check_storage_says_what_was_found_instead() -> None:
@@ -1157,6 +1175,16 @@ async def test_an_error_of_the_storage_is_noted_with_the_promise() -> None:
 async def test_losing_jobs_between_openings_is_caught() -> None:
     with pytest.raises(AssertionError, match="opened again"):
         await check_storage(MemoryStorage, reopen=lambda detached: MemoryStorage())
+
+
+async def test_forgetting_who_waits_for_a_callback_between_openings_is_caught() -> None:
+    def reopened(detached: Storage) -> Storage:
+        assert isinstance(detached, MemoryStorage)
+        detached._awaited.by.clear()
+        return detached
+
+    with pytest.raises(AssertionError, match="whose wait for a callback may be over after"):
+        await check_reopening(MemoryStorage, reopened)
 
 
 async def test_refusing_successes_claimed_before_reopening_is_caught() -> None:
