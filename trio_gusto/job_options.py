@@ -206,7 +206,7 @@ class Resolver:
                 raise unknown(key, value, {*READERS, *NAMING})
         if "tags" in defaults:  # an iterator can be read once only, and jobs are many
             defaults["tags"] = texts("tags", defaults["tags"])
-        self.resolve(defaults, "its own")
+        self.resolve(defaults, "any")  # a handler has a name, which may stand for its rate key
         return naming, defaults
 
     def resolve(self, defaults: Mapping[str, Any], name: str | None = None) -> Resolved:

@@ -18,14 +18,14 @@ class Backlog:
 
     __slots__ = ("_lanes", "_parked", "_ring", "_size", "_top", "ageing", "low_water", "wants_idle")
 
-    def __init__(self, ring: Callable[[], None]) -> None:
+    def __init__(self, ring: Callable[[], None], ageing: int | None = None) -> None:
         self._ring = ring
+        self.ageing = ageing
+        """The span of `Options.priority_ageing` in microseconds; the order is then that of `order.place`."""
         self.low_water = 0
         """Rings when it falls to so many jobs."""
         self.wants_idle = False
         """Whether it rings when an executor has nothing to do."""
-        self.ageing: int | None = None
-        """The span of `Options.priority_ageing` in microseconds; the order is then that of `order.place`."""
         self._lanes: dict[int, deque[Lease]] = {}
         self._top: list[int] = []
         """A heap of the negated priorities that have a lane; with ageing, of the places."""

@@ -63,9 +63,6 @@ class Poller:
         self._clock = clock
         self._options = options
         self._queue_rates = options.queue_rates or None
-        ageing = options.priority_ageing
-        self._ageing = None if ageing is None else round(ageing * MICROSECONDS)
-        roster.backlog.ageing = self._ageing
         self._next_due: int | None = None
         self._hungry = True
         self._claim: ClaimLetter | None = None
@@ -216,7 +213,7 @@ class Poller:
             self._supply.depth(),
             tenant_weights=self._options.turns_of_tenants,
             queue_rates=self._queue_rates,
-            ageing=self._ageing,
+            ageing=self._roster.backlog.ageing,
         )
 
     def answered(self, claim: ClaimLetter, reply: Reply) -> None:

@@ -40,7 +40,7 @@ class Roster:
         "unknown_names",
     )
 
-    def __init__(self, concurrency: int) -> None:
+    def __init__(self, concurrency: int, ageing: int | None = None) -> None:
         self.leases: dict[JobId, Lease] = {}
         self.lines: dict[str, Line] = {}
         """Of the lanes whose jobs run alone, and of which any is here."""
@@ -51,7 +51,7 @@ class Roster:
         """Rings for the executors when there are slots that nobody serves."""
         self.changed = Alarm()
         """Rings for the poller when leases were let go of, and when the backlog runs low."""
-        self.backlog = Backlog(self.changed.ring)
+        self.backlog = Backlog(self.changed.ring, ageing)
         self.active: Lease | None = None
         """The lease whose handler holds the event loop at this very moment, for the watchdog."""
         self.deadline_alarm = Alarm()

@@ -18,6 +18,7 @@ from ..clock import Clock
 from ..model.errors import StuckHandler
 from ..model.explanation import WorkersHere
 from ..model.ids import JobId, to_uuid
+from ..model.instants import MICROSECONDS
 from ..model.states import Ready, Scheduled, Waiting
 from ..options import Options
 from ..storage.beside import Transient
@@ -70,7 +71,10 @@ class Workers:
         self._waiters = waiters
         self._resolver = resolver
         self.workplace = workplace
-        self.roster = Roster(options.concurrency)
+        ageing = options.priority_ageing
+        self.roster = Roster(
+            options.concurrency, None if ageing is None else round(ageing * MICROSECONDS)
+        )
         self.settler = Settler(desk, self.roster, waiters, probe, clock)
         reports = self.settler.reports = Reports(desk, clock, options)
         reports.on_first = self.settler.sealed
