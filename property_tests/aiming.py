@@ -21,7 +21,18 @@ from hypothesis.stateful import (
 )
 
 from property_tests.side_by_side import SideBySide
+from trio_gusto.model.failure import leaves
 from trio_gusto.storage.storage import Storage
+
+LOOKING = settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    report_multiple_bugs=False,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+"""For a law that is asked of something planted, which has to break it."""
 
 Machine = TypeVar("Machine", bound=RuleBasedStateMachine)
 
@@ -63,6 +74,15 @@ def check_is_caught(fault: Planted, examples: int = 4000) -> None:
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             ),
         )
+
+
+def check_is_broken(law: str, play: Callable[[], None]) -> None:
+    """See that this law is broken, and nothing else goes wrong."""
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - judged below
+        play()
+    for leaf in leaves(caught.value):
+        assert isinstance(leaf, AssertionError)
+        assert law in str(leaf)
 
 
 def aimed_machine(machine: type[Machine], names: str) -> type[Machine]:

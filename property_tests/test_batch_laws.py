@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 
+from property_tests.aiming import LOOKING
 from property_tests.batch_lives import Operation, batch_deaths, plans, play
 from property_tests.dying import Death
 from trio_gusto import MemoryStorage
@@ -149,15 +150,7 @@ FAULTS = (
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_the_laws_of_batches_catch(fault: type[MemoryStorage]) -> None:
-    @settings(
-        max_examples=5000,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        report_multiple_bugs=False,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @settings(LOOKING, max_examples=5000)
     @given(plan=plans, dying=batch_deaths)
     def law(plan: list[Operation], dying: list[Death]) -> None:
         play(fault, plan, dying)

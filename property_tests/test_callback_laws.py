@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
-from property_tests.aiming import aimed_machine
+from property_tests.aiming import LOOKING, aimed_machine
 from property_tests.callback_agreement import CallbackAgreement
 from property_tests.callback_errands import CallbackErrands
 from property_tests.dying import Death, deaths
@@ -149,15 +149,7 @@ def begins_again(_job: StoredJob, happening: CallbackFailed) -> Settlement:
 
 
 def catches(make: Callable[[], Storage]) -> None:
-    @settings(
-        max_examples=3000,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        report_multiple_bugs=False,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @settings(LOOKING, max_examples=3000)
     @given(plans=errands, dying=deaths(), trouble=faults)
     def law(plans: list[Errand], dying: list[Death], trouble: list[Fault]) -> None:
         play(make, plans, dying, trouble)

@@ -20,15 +20,15 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from property_tests.aiming import LOOKING, check_is_broken
 from trio_gusto import Gusto, JobFilter, JobQueue, JobState, MemoryStorage, Options, call
 from trio_gusto.actors.lease import Slot
 from trio_gusto.actors.poller import Poller
 from trio_gusto.actors.roster import Roster
-from trio_gusto.model.failure import leaves
 from trio_gusto.storage.messages import Insert
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
@@ -322,21 +322,9 @@ def test_the_laws_catch(
 ) -> None:
     monkeypatch.setattr(kind, method, fault)
 
-    @settings(
-        max_examples=5000,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        report_multiple_bugs=False,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @settings(LOOKING, max_examples=5000)
     @given(operations=operations, team=st.fixed_dictionaries(teams))
     def machine(operations: list[Any], team: dict[str, Any]) -> None:
         play(MemoryStorage, operations, **team, law=law)
 
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - judged below
-        machine()
-    for leaf in leaves(caught.value):
-        assert isinstance(leaf, AssertionError)
-        assert law in str(leaf)
+    check_is_broken(law, machine)

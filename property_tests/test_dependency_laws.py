@@ -12,10 +12,11 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from property_tests.aiming import LOOKING
 from property_tests.dying import Death, deaths
 from property_tests.family import Family, Member, families
 from trio_gusto import MemoryStorage
@@ -190,15 +191,7 @@ FAULTS = (SeesAllParentsCompleted, TakesFailuresForSuccesses, ForgetsWhoWaits, R
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_the_laws_of_families_catch(fault: type[MemoryStorage]) -> None:
-    @settings(
-        max_examples=200,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        report_multiple_bugs=False,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @settings(LOOKING, max_examples=200)
     @given(members=families(), dying=deaths())
     def law(members: list[Member], dying: list[Death]) -> None:
         play(fault, members, dying)

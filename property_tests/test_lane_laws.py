@@ -13,13 +13,13 @@ from typing import Any, Literal
 import attrs
 import pytest
 import trio
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from property_tests.aiming import LOOKING, check_is_broken
 from trio_gusto import Gusto, JobQueue, MemoryStorage, Options, call, fixed
 from trio_gusto.model.errors import DuplicateJob, UnknownJob
-from trio_gusto.model.failure import leaves
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.lanes import Lanes
 from trio_gusto.storage.memory.claiming import claimable
@@ -328,21 +328,9 @@ class HidesThatJobsAreHeld(MemoryStorage):
 def test_the_laws_catch(
     fault: type[MemoryStorage], operations: st.SearchStrategy[list[Any]], law: str
 ) -> None:
-    @settings(
-        max_examples=5000,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        report_multiple_bugs=False,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @settings(LOOKING, max_examples=5000)
     @given(operations=operations, team=st.fixed_dictionaries(teams))
     def machine(operations: list[Any], team: dict[str, Any]) -> None:
         play(fault, operations, **team)
 
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - judged below
-        machine()
-    for leaf in leaves(caught.value):
-        assert isinstance(leaf, AssertionError)
-        assert law in str(leaf)
+    check_is_broken(law, machine)

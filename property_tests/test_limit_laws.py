@@ -19,10 +19,11 @@ from unittest.mock import patch
 import attrs
 import pytest
 import trio
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from property_tests.aiming import LOOKING
 from property_tests.node import Mortal
 from trio_gusto import Gusto, JobFilter, JobQueue, MemoryStorage, Options, call, fixed
 from trio_gusto.actors.lease import Lease
@@ -308,15 +309,7 @@ def planted(fault: str) -> Generator[None]:
 def test_the_laws_catch(fault: str) -> None:
     law = FAULTS[fault][3]
 
-    @settings(
-        max_examples=5000,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        report_multiple_bugs=False,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @settings(LOOKING, max_examples=5000)
     @given(operations=plays, team=teams)
     def machine(operations: list[Any], team: dict[str, Any]) -> None:
         play(MemoryStorage, operations, **team)

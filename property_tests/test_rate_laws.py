@@ -16,11 +16,12 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
+from property_tests.aiming import LOOKING, check_is_broken
 from property_tests.rate_agreement import (
     AgeingAgreement,
     FairRateAgreement,
@@ -36,7 +37,6 @@ from tests.storage.broken_rates import (
     on_shelf,
 )
 from trio_gusto import Gusto, Handler, JobQueue, MemoryStorage, Options, RateLimit, call, fixed
-from trio_gusto.model.failure import leaves
 from trio_gusto.model.order import place
 from trio_gusto.model.rates import Bucket, first_start
 from trio_gusto.storage.sqlite import SqliteStorage
@@ -325,21 +325,9 @@ def test_the_laws_catch(
     works: st.SearchStrategy[Work],
     law: str,
 ) -> None:
-    @settings(
-        max_examples=500,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        report_multiple_bugs=False,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @settings(LOOKING, max_examples=500)
     @given(works=several(works))
     def machine(works: list[Work]) -> None:
         check(fault, works)
 
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - judged below
-        machine()
-    for leaf in leaves(caught.value):
-        assert isinstance(leaf, AssertionError)
-        assert law in str(leaf)
+    check_is_broken(law, machine)

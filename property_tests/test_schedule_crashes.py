@@ -12,8 +12,9 @@ from uuid import uuid4
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 
+from property_tests.aiming import LOOKING
 from property_tests.dying import Death
 from property_tests.schedule_plays import Operation, plans, play, schedule_deaths
 from trio_gusto import MemoryStorage
@@ -133,15 +134,7 @@ FAULTS = (
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_the_laws_of_schedules_catch(fault: type[MemoryStorage]) -> None:
-    @settings(
-        max_examples=3000,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        report_multiple_bugs=False,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @settings(LOOKING, max_examples=3000)
     @given(plan=plans, dying=schedule_deaths)
     def law(plan: list[Operation], dying: list[Death]) -> None:
         play(fault, plan, dying)

@@ -13,10 +13,11 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from property_tests.aiming import LOOKING
 from property_tests.happenings import calm, jumpy, lone, timed, wild
 from property_tests.world import World
 from trio_gusto import MemoryStorage
@@ -261,15 +262,7 @@ FAULTS_OF_SCHEDULES = (KeepsNextInstantsToItself, MovesOnWithoutItsJobs)
 def test_the_laws_catch(
     fault: type[MemoryStorage], happenings: st.SearchStrategy[list[Any]]
 ) -> None:
-    @settings(
-        max_examples=5000,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        report_multiple_bugs=False,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @settings(LOOKING, max_examples=5000)
     @given(operations=happenings, prefetch=prefetches)
     def machine(operations: list[Any], prefetch: int | None) -> None:
         play(fault, operations, prefetch)
