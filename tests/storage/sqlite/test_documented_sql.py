@@ -8,9 +8,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import attrs
 import pytest
 
 from trio_gusto import Fail, Gusto, current_job
+from trio_gusto.model.job import Details
 from trio_gusto.storage.retention_messages import Prune
 from trio_gusto.storage.sqlite import SqliteStorage
 
@@ -22,6 +24,9 @@ CONSOLE = [
 ]
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 
+
+NOT_IN_DETAILS = {"ref_id", "durable", "errand"}
+"""What has a column of its own, or is never stored."""
 
 VIEWS = PAGE.partition("## `jobs`")[2].partition("## `job`")[0]
 
@@ -58,6 +63,20 @@ async def test_a_view_has_the_columns_that_are_documented(database: Path, view: 
     if view == "jobs":
         listed = VIEWS.partition("Its columns: ")[2].partition("`. ")[0]
         assert re.findall(r"\w+", listed) == columns
+
+
+async def test_each_table_and_index_is_documented(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        named = connection.execute(
+            "SELECT name FROM sqlite_schema WHERE sql NOT NULL AND name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+    assert [name for (name,) in named if f"`{name}`" not in PAGE] == []
+
+
+def test_each_key_of_the_details_is_documented() -> None:
+    (row,) = re.findall(r"^\| `details` .*$", PAGE, re.MULTILINE)
+    kept = {field.name for field in attrs.fields(Details)} - NOT_IN_DETAILS
+    assert [key for key in sorted(kept) if f"`{key}`" not in row] == []
 
 
 async def test_the_commands_and_queries_of_the_reference_run(
