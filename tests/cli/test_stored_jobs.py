@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import pytest
 import trio
 
-from trio_gusto import Gusto, JobState
+from trio_gusto import Gusto, JobState, RateLimit
 from trio_gusto.cli.showing import plain, word
 from trio_gusto.storage.sqlite import SqliteStorage
 
@@ -47,7 +47,15 @@ def app_on(path: Path) -> Gusto:
                     created_by="ann",
                 )
             await queue.work_until_idle()
-            await queue.enqueue(bill, 4, execute_after=3600, ref_id="order-4")
+            await queue.enqueue(
+                bill,
+                4,
+                execute_after=3600,
+                ref_id="order-4",
+                concurrency_key="press",
+                rate_key="api",
+                rate_limit=RateLimit(2, per=60),
+            )
             await queue.schedule("hourly", bill, 8, trigger=timedelta(hours=1))
 
     trio.run(fill)
@@ -96,6 +104,9 @@ def ids(ask: Ask) -> dict[str, str]:
         (("--until", "2020-01-01"), []),
         (("--since", "2020-01-01T00:00:00Z", "--limit", "2"), [4, 3]),
         (("--worker", "smtp"), []),
+        (("--concurrency-key", "press"), [4]),
+        (("--rate-key", "api"), [4]),
+        (("--rate-key", "press"), []),
         (("--user", "u1"), []),
         (("--schedule", "hourly"), []),
         (("--batch", str(UUID(int=1)), "--parent", str(UUID(int=2))), []),
