@@ -66,10 +66,10 @@ def passes_over_named_workers(patches: pytest.MonkeyPatch) -> None:
 PLANTED: dict[Plant, str] = {
     keeps_the_count_of_a_pruned_piece: "fill_pieces lose_pieces",
     keeps_the_count_of_a_job_that_runs_again: "end_twice count_and_keep",
-    does_not_hear_of_claims: "fill_pieces claim end count_and_keep",
+    does_not_hear_of_claims: "enqueue take_turns",
     does_not_hear_of_what_comes_back: "fill_pieces come_back_into_a_piece",
     does_not_see_what_was_added: "enqueue take_the_place_of_what_is_gone",
-    does_not_see_what_has_ended: "fill_pieces end count_and_keep",
+    does_not_see_what_has_ended: "fill_pieces claim end count_and_keep",
     adds_to_what_it_has_kept_before: "fill_pieces end count_and_keep",
     takes_all_unfinished_for_the_most_frequent: "fill_pieces claim count_and_keep",
     passes_over_named_workers: "enqueue claim",

@@ -132,7 +132,7 @@ def claim_due(
         taken = _json([row[SEQ] for row in rows])
         node = names.node_number(claim.node)
         connection.execute(_LEASE, (node, claim.now, claim.lease_until, taken))
-        touch(connection, (row[2] for row in rows))
+        touch(connection, [row[SEQ] for row in rows])
     seen: dict[str, Details] = {}
     jobs = [_claimed(row, names, claim, seen) for row in rows]
     leases.take_all([(row[SEQ], job) for row, job in zip(rows, jobs, strict=True)])

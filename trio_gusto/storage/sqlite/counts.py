@@ -63,7 +63,7 @@ _COUNT = (
     "SELECT iif(state > 3, state, ?3), state, queue, tenant, count(*) FROM job "
     "WHERE seq >= ?1 AND seq < ?2 GROUP BY state, queue, tenant"
 )
-_PROCESSING = f"SELECT seq >> {pieces.SHIFT}, count(*) FROM job WHERE state = 3 GROUP BY 1"
+_PROCESSING = "SELECT seq >> {shift}, count(*) FROM job WHERE state = 3 GROUP BY 1"
 _UP_TO = "SELECT count(*) FROM (SELECT 1 FROM job WHERE {} LIMIT ?)"
 _OF_EACH = (
     "SELECT queue, tenant, count(*) FROM job WHERE {} "
@@ -99,7 +99,8 @@ def count_jobs(connection: sqlite3.Connection) -> Counted:
     marks = dict(connection.execute(_MARKS).fetchall())
     walk = _LAST_OF_EACH.format(shift=pieces.SHIFT)
     last_of: dict[int, int] = dict(connection.execute(walk).fetchall())
-    processing = dict(connection.execute(_PROCESSING).fetchall())
+    at_work = _PROCESSING.format(shift=pieces.SHIFT)
+    processing: dict[int, int] = dict(connection.execute(at_work).fetchall())
     valid: set[int] = set()
     invalid: set[int] = set()
     for number, *statement in connection.execute(_KEPT):
