@@ -20,8 +20,6 @@ counting of pieces that have changed. Once there are `pieces.ENOUGH` of these, t
 to keep.
 """
 
-# ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
-
 from __future__ import annotations
 
 import sqlite3
