@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from heapq import merge
+from itertools import takewhile
 
 import orjson
 
@@ -44,7 +46,7 @@ from .ready import (
 )
 from .tenants import ByTenant, make_index
 from .turns import FairShares, InLanes
-from .walking import walk
+from .walking import walk, walk_lines
 
 _IN_NO_LANE = f"""
 SELECT json_group_array({ROW}) FROM (
@@ -116,18 +118,21 @@ class Selection:
     def _take(self, queue: str | None, limit: int) -> list[Row]:
         """The same, as far as to the first job for which its queue has no token any more."""
         plain = iter(self._in_no_lane(queue, limit))
-        in_lanes = self._walk(queue)
-        row, candidate = next(plain, None), next(in_lanes, None)
+        in_lanes = self._walk_lines(queue)
+        row, line = next(plain, None), next(in_lanes, None)
         taken: list[Row] = []
         while len(taken) < limit:
-            if candidate is not None and (row is None or self._is_before(candidate, row)):
-                if self._admits(candidate):
-                    taken.append(candidate)
-                    if len(taken) == limit:
-                        break  # a walk goes on only where it has to
-                elif candidate[QUEUE] in self._admission.closed_queues:
+            if line is not None and (row is None or self._is_before(line[0], row)):
+                end = 1 if len(line) == 1 else len(line) if row is None else bisect(line, row)
+                part = line[: min(end, limit - len(taken))]
+                admitted = self._admitted(part)
+                taken += admitted
+                if len(taken) == limit:
+                    break  # a walk goes on only where it has to
+                if len(admitted) < len(part) and line[0][QUEUE] in self._admission.closed_queues:
                     break
-                candidate = next(in_lanes, None)
+                is_over = len(admitted) < len(part) or len(part) == len(line)
+                line = next(in_lanes, None) if is_over else line[len(part) :]
             elif row is not None:
                 if not self._admits_plain(row):
                     break
@@ -157,6 +162,20 @@ class Selection:
         if not reply.more:
             reply.next_due = self._rates.next_due(reply.next_due)
 
+    def _walk_lines(self, queue: str | None) -> Iterator[Sequence[Candidate]]:
+        """`_walk` without what was taken already; of one queue, jobs that are alike come together."""
+        closed = self._admission.lanes.closed
+        taken = frozenset(self.in_lanes)
+        names = self._open(queue, LANE_QUEUES)
+        if self._aged is None and len(names) == 1:
+            lines = walk_lines(self._connection, self._claim, names[0], self._skip, closed)
+        else:
+            lines = ([candidate] for candidate in self._walk(queue))
+        if not taken:
+            return lines
+        others = ([one for one in line if one[SEQ] not in taken] for line in lines)
+        return filter(None, others)
+
     def _walk(self, queue: str | None) -> Iterator[Candidate]:
         """Jobs in lanes, in claim order; closed lanes are left out as far as they are known by then."""
         closed = self._admission.lanes.closed
@@ -171,6 +190,19 @@ class Selection:
         if self._aged is None:
             return one < other
         return self._aged.place(one) < self._aged.place(other)
+
+    def _admitted(self, line: Sequence[Candidate]) -> Sequence[Candidate]:
+        """Of jobs that are alike, those that are taken: the first ones."""
+        first = line[0]
+        if len(line) == 1 or self._rates.limits_queues or '"rate_key"' in first[DETAILS]:
+            return [*takewhile(self._admits, line)]
+        spends_last = first[ATTEMPT] + 1 >= first[MAX_ATTEMPTS]
+        count = self._admission.admit_line(
+            first[LANE], first[ROOM], len(line), spends_last=spends_last
+        )
+        admitted = line[:count]
+        self.in_lanes.update([one[SEQ] for one in admitted])
+        return admitted
 
     def _admits(self, candidate: Candidate) -> bool:
         seq = candidate[SEQ]
