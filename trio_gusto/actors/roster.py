@@ -19,6 +19,9 @@ from .backlog import Backlog
 from .lease import Lease, Slot
 from .line import Line
 
+RECENT = 0.05
+"""How much of the mean duration each job makes, once there were some."""
+
 
 class Roster:
     """Leases, slots and backlog of one node, with the figures the poller goes by."""
@@ -38,6 +41,7 @@ class Roster:
         "slots",
         "stopping",
         "unknown_names",
+        "_newest_counts",
     )
 
     def __init__(self, concurrency: int, ageing: int | None = None) -> None:
@@ -59,6 +63,8 @@ class Roster:
         """The instant for which the heart has set its alarm."""
         self.mean_duration: float | None = None
         """Microseconds a job takes, averaged over the recent ones; ``None`` before the first."""
+        self._newest_counts = 0.5
+        """How much of the mean the next job makes: of the first few, as much as any of them."""
         self.has_let_go = False
         """Whether a lease was let go of since the last claim was made, so that a lane may have room."""
         self.stopping = False
@@ -105,7 +111,13 @@ class Roster:
     def note_duration(self, duration: int) -> None:
         """Take one job's running time into the mean."""
         mean = self.mean_duration
-        self.mean_duration = duration if mean is None else mean + 0.05 * (duration - mean)
+        if mean is None:
+            self.mean_duration = duration
+            return
+        share = self._newest_counts
+        self.mean_duration = mean + share * (duration - mean)
+        if share > RECENT:
+            self._newest_counts = max(RECENT, share / (1 + share))
 
     def let_go(self, lease: Lease) -> None:
         """The outcome is recorded, or the lease is known to be lost."""

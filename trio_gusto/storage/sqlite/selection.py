@@ -65,15 +65,16 @@ _LEASED = (
     "FROM job WHERE lane IS NOT NULL AND state = 3 GROUP BY lane)"
 )
 _PAUSES = (
-    "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0, count(*) > 0 "
-    "FROM pause"
+    "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0 FROM pause"
 )
 
 
 class Selection:
     """Finds what one claim may take, queue by queue."""
 
-    def __init__(self, connection: sqlite3.Connection, claim: ClaimDue) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, claim: ClaimDue, *, any_pause: bool
+    ) -> None:
         self._connection = connection
         self._claim = claim
         leased = orjson.loads(connection.execute(_LEASED, (claim.node,)).fetchone()[0])
@@ -87,8 +88,11 @@ class Selection:
         """The sequences of jobs in lanes that were taken."""
         self.demands: dict[int, Sequence[Demand]] = {}
         """What jobs that were taken take a token of, by sequence."""
-        closed, any_of_tenant, any_pause = connection.execute(_PAUSES).fetchone()
-        self._paused: set[str | None] = set(orjson.loads(closed))
+        self._paused = set[str | None]()
+        any_of_tenant = False
+        if any_pause:
+            closed, any_of_tenant = connection.execute(_PAUSES).fetchone()
+            self._paused.update(orjson.loads(closed))
         self._skip = _json(claim.skip_names) if claim.skip_names or any_pause else None
         self._aged: Aged | None = None
         if claim.ageing is not None:

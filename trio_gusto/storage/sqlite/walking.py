@@ -30,11 +30,10 @@ from .ready import (
 )
 
 _PIECE = f"""
-SELECT json_group_array(json_array({CANDIDATE_COLUMNS}, is_takeable)) FROM (
-  SELECT *, {TAKEABLE} AS is_takeable
-  FROM job INDEXED BY job_lane_ready WHERE {LANE_READY} AND queue = ?2 AND {{}}
+SELECT json_group_array(json_array({CANDIDATE_COLUMNS}, {TAKEABLE})) FROM job WHERE seq IN (
+  SELECT seq FROM job INDEXED BY job_lane_ready WHERE {LANE_READY} AND queue = ?2 AND {{}}
   ORDER BY priority DESC, due, seq LIMIT ?3
-) AS piece
+)
 """
 _IN_TURN: Sequence[tuple[str, int]] = (
     (_PIECE.format("priority = -?4 AND due = ?6 AND seq > ?7"), 2),
@@ -101,7 +100,8 @@ def walk_lines(
                 break
 
     after = [_LEAST] if only is None else [-only, _LEAST, _LEAST]
-    size = FIRST
+    # What may stand in line is all wanted, unless lanes are closed.
+    size = FIRST if closed or claim.depth == 1 else min(MOST, max(FIRST, claim.limit))
     while True:
         some(size, after)
         came_to: list[bool] = []
