@@ -3,4 +3,4 @@
 
 DROP INDEX job_lane_leased;
 DROP INDEX job_leased;
-CREATE INDEX job_leased ON job (lane, node, room) WHERE state = 3;
+CREATE INDEX job_leased ON job (state, lane, node, room) WHERE state = 3;
