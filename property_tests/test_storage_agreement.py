@@ -285,7 +285,7 @@ PLANTED = (
     planted(ClaimsInOrderOfInsertion, Agreement, "enqueue claim time_passes"),
     planted(StartsEarly, Agreement, "enqueue claim"),
     planted(RenewsWhatHasPassed, Agreement, "enqueue claim renew"),
-    planted(ShortensLeases, Agreement, "enqueue claim renew"),
+    planted(ShortensLeases, Agreement, "enqueue claim time_passes renew"),
     planted(ForgetsWhoLeft, Agreement, "enqueue claim a_node_vanishes sweep"),
     planted(SeesDeadlinesLate, Agreement, "enqueue time_passes sweep"),
     planted(DeletesTooMuch, Agreement, "enqueue cancel time_passes prune"),

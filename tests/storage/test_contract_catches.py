@@ -382,6 +382,14 @@ class RenewsPassedLeases(MemoryStorage):
         return super()._renew(attrs.evolve(renew, now=0))
 
 
+class ShortensLeases(MemoryStorage):
+    def _renew(self, renew: Renew) -> Renewed:
+        renewed = super()._renew(renew)
+        for job in self._index.processing.values():
+            job.state = attrs.evolve(lease_of(job), lease_until=renew.lease_until)
+        return renewed
+
+
 class RevivesCancelledJobs(MemoryStorage):
     def _commit(self, commit: Commit) -> Committed | Conflict:
         job = self._jobs.get(commit.job_id)
@@ -1120,6 +1128,7 @@ BROKEN = [
     (ClaimsLastAttemptsAhead, "a last attempt is claimed for a free executor only"),
     (ClaimsUnknownNames, "unknown names are passed over"),
     (SharesInsteadOfCopying, "what is handed out does not change"),
+    (ShortensLeases, "a renewal never shortens a lease"),
     (RenewsPassedLeases, "a passed lease is not renewed"),
     (RevivesCancelledJobs, "a job whose cancellation is asked takes only an end"),
     (KeepsTheLastReason, "a request to cancel keeps its first reason"),
