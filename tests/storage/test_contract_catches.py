@@ -638,6 +638,18 @@ class StoresTheBatchAloneFirst(MemoryStorage):
         return reply
 
 
+class NumbersWhatItRefuses(MemoryStorage):
+    refused = 0
+
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        reply = super()._insert_batch(write)
+        if isinstance(reply, Inserted):
+            self._shelf.kept[write.batch.id].sequence += self.refused
+        else:
+            self.refused += 1
+        return reply
+
+
 class AppendsToAnyBatch(MemoryStorage):
     def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
         return super()._insert_batch(attrs.evolve(write, reopen=True))
@@ -1081,6 +1093,7 @@ BROKEN = [
     (on_shelf(ForgetsWhoIsHeld), "held jobs name whom they wait for"),
     (on_shelf(HandsOutItsOwnSchedules), "schedules handed out do not change"),
     (StoresTheBatchAloneFirst, "a batch is stored as a whole or not at all"),
+    (NumbersWhatItRefuses, "a refused batch has no place among the others"),
     (AppendsToAnyBatch, "a batch is opened once and appended to while it lives"),
     (ForgetsThatBatchesAreAwaited, "a batch is awaited as all of its jobs"),
     (KeepsEmptyBatches, "jobs of an awaited batch are not pruned"),
