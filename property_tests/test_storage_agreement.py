@@ -307,6 +307,7 @@ PLANTED = (
 )
 
 
+@pytest.mark.timeout(3600)  # one that is not caught says so, and not that time is over
 @pytest.mark.parametrize("fault", PLANTED, ids=lambda fault: fault.name)
 def test_the_machine_catches(fault: Planted) -> None:
     check_is_caught(fault)
