@@ -6,7 +6,6 @@ number in it, a word where a table belongs, an object with the key of another.
 
 from __future__ import annotations
 
-import enum
 import json
 from collections.abc import Callable
 from decimal import Decimal
@@ -16,10 +15,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import attrs
-import pydantic
 from hypothesis import strategies as st
 
 from property_tests.typed_values import Customer, Order, Plan, mapping, plain, row, typed
+from tests.serialization.raising import Checked, Moody, Refusing
 from trio_gusto import Options
 from trio_gusto.model.errors import GustoError
 from trio_gusto.serialization.codec import Codec
@@ -113,36 +112,6 @@ trees = st.recursive(
 
 
 # --- JSON for the wire -------------------------------------------------------------------------------
-
-
-class Moody(enum.Enum):
-    """It looks a value up by itself, and raises what it likes."""
-
-    GOOD = "good"
-
-    @classmethod
-    def _missing_(cls, value: object) -> Moody:
-        return {"fine": Moody.GOOD}[str(value)]
-
-
-class Checked(pydantic.BaseModel):
-    """Its validator raises what it likes."""
-
-    value: int
-
-    @pydantic.field_validator("value")
-    @classmethod
-    def _look_up(cls, value: int) -> int:
-        return {1: 1}[value]
-
-
-@attrs.define
-class Refusing:
-    value: int = attrs.field()
-
-    @value.validator
-    def _look_up(self, _field: object, value: int) -> None:
-        assert {1: True}[value]
 
 
 class Table(TypedDict, total=False):

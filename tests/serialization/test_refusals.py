@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Any
 
 import attrs
 import cattrs
-import pydantic
 import pytest
 
+from tests.serialization.raising import Checked, Moody, Refusing
 from trio_gusto.model.errors import ArgumentError
 from trio_gusto.serialization.codec import Codec, DecodeError
 
@@ -123,25 +122,14 @@ def test_text_that_is_no_json_is_refused_with_words(text: str) -> None:
     assert caught.value.problems
 
 
-class Moody(Enum):
-    GOOD = "good"
-
-    @classmethod
-    def _missing_(cls, value: object) -> Moody:
-        return {"fine": Moody.GOOD}[str(value)]
-
-
-class Checked(pydantic.BaseModel):
-    value: int
-
-    @pydantic.field_validator("value")
-    @classmethod
-    def _look_up(cls, value: int) -> int:
-        return {1: 1}[value]
-
-
 @pytest.mark.parametrize(
-    ("kind", "text"), [(Checked, '{"value":2}'), (Moody, '"bad"'), (list[Moody], '["fine","bad"]')]
+    ("kind", "text"),
+    [
+        (Checked, '{"value":2}'),
+        (Refusing, '{"value":2}'),
+        (Moody, '"bad"'),
+        (list[Moody], '["fine","bad"]'),
+    ],
 )
 def test_a_value_at_which_its_class_raises_anything_cannot_be_read(kind: Any, text: str) -> None:
     with pytest.raises(DecodeError):
