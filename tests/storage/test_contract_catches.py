@@ -720,7 +720,7 @@ class LiveAgainWithoutTheKey(MemoryStorage):
 class Everywhere(Lanes):
     """With room for everybody."""
 
-    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
+    def admit(self, lane: str, room: int, count: int = 1, *, spends_last: bool) -> int:
         return True
 
 
@@ -771,8 +771,8 @@ class OtherLanes(Lanes):
 
 
 class ByTheWidest(OtherLanes):
-    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
-        return super().admit(lane, max(room, 3), spends_last=spends_last)
+    def admit(self, lane: str, room: int, count: int = 1, *, spends_last: bool) -> int:
+        return super().admit(lane, max(room, 3), count, spends_last=spends_last)
 
 
 class Anybodys(OtherLanes):
@@ -781,16 +781,16 @@ class Anybodys(OtherLanes):
 
 
 class Carefree(OtherLanes):
-    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
-        return super().admit(lane, room, spends_last=False)
+    def admit(self, lane: str, room: int, count: int = 1, *, spends_last: bool) -> int:
+        return super().admit(lane, room, count, spends_last=False)
 
 
 class Mixed(OtherLanes):
-    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
+    def admit(self, lane: str, room: int, count: int = 1, *, spends_last: bool) -> int:
         occupancy = self._met.get(lane)
         if occupancy is not None and room > 1:
             occupancy.singles = 0
-        return super().admit(lane, room, spends_last=spends_last)
+        return super().admit(lane, room, count, spends_last=spends_last)
 
 
 class OtherLanesIndex(Index):

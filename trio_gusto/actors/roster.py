@@ -27,6 +27,7 @@ class Roster:
     """Leases, slots and backlog of one node, with the figures the poller goes by."""
 
     __slots__ = (
+        "_newest_counts",
         "active",
         "backlog",
         "changed",
@@ -41,7 +42,6 @@ class Roster:
         "slots",
         "stopping",
         "unknown_names",
-        "_newest_counts",
     )
 
     def __init__(self, concurrency: int, ageing: int | None = None) -> None:

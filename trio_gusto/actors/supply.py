@@ -40,7 +40,7 @@ class Supply:
         ahead = self._ahead(roster.concurrency)
         waiting = len(roster.backlog)
         if roster.lines and not roster.backlog.idle:
-            waiting += self._waiting_in_lines()
+            waiting += self._waiting_in_lines(ahead)
         roster.backlog.low_water = ahead // 2
         if waiting > ahead // 2:
             return 0
@@ -49,11 +49,11 @@ class Supply:
         most = 2 * roster.concurrency + 4 * ahead - len(roster.leases)
         return max(0, min(wanted, most, max(self._options.batch_size, ahead)))
 
-    def _waiting_in_lines(self) -> int:
-        """Jobs that executors at work will find in the lines of their lanes; one serves one line at a time."""
-        at_most = self._ahead(1)
-        lines = islice(self._roster.lines.values(), self._roster.concurrency)
-        return sum(min(len(line.waiting), at_most) for line in lines)
+    def _waiting_in_lines(self, ahead: int) -> int:
+        """Of the jobs ``ahead`` those that stand in lanes; one executor serves one line, and needs its share only."""
+        executors = self._roster.concurrency
+        lines = islice(self._roster.lines.values(), executors)
+        return sum(min(len(line.waiting), ahead // executors) for line in lines)
 
     def _ahead(self, executors: int) -> int:
         """Jobs to hold beyond the number of executors: what these finish during one round."""

@@ -9,8 +9,8 @@ What is in no lane and not paused is found as ever. Jobs in lanes come from walk
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from bisect import bisect
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from heapq import merge
@@ -72,9 +72,7 @@ _PAUSES = (
 class Selection:
     """Finds what one claim may take, queue by queue."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, claim: ClaimDue, *, any_pause: bool
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, claim: ClaimDue, *, any_pause: bool) -> None:
         self._connection = connection
         self._claim = claim
         leased = orjson.loads(connection.execute(_LEASED, (claim.node,)).fetchone()[0])
