@@ -125,16 +125,19 @@ class Selection:
         taken: list[Row] = []
         while len(taken) < limit:
             if line is not None and (row is None or self._is_before(line[0], row)):
-                end = 1 if len(line) == 1 else len(line) if row is None else bisect(line, row)
-                part = line[: min(end, limit - len(taken))]
+                part = line
+                if len(line) > 1:
+                    part = line[: min(bisect(line, row or line[-1]), limit - len(taken))]
                 admitted = self._admitted(part)
                 taken += admitted
                 if len(taken) == limit:
                     break  # a walk goes on only where it has to
-                if len(admitted) < len(part) and line[0][QUEUE] in self._admission.closed_queues:
-                    break
-                is_over = len(admitted) < len(part) or len(part) == len(line)
-                line = next(in_lanes, None) if is_over else line[len(part) :]
+                line = line[len(part) :]
+                if len(admitted) < len(part):
+                    if part[0][QUEUE] in self._admission.closed_queues:
+                        break
+                    line = ()
+                line = line or next(in_lanes, None)
             elif row is not None:
                 if not self._admits_plain(row):
                     break
@@ -196,7 +199,9 @@ class Selection:
     def _admitted(self, line: Sequence[Candidate]) -> Sequence[Candidate]:
         """Of jobs that are alike, those that are taken: the first ones."""
         first = line[0]
-        if len(line) == 1 or self._rates.limits_queues or '"rate_key"' in first[DETAILS]:
+        if len(line) == 1:
+            return line if self._admits(first) else ()
+        if self._rates.limits_queues or '"rate_key"' in first[DETAILS]:
             return [*takewhile(self._admits, line)]
         spends_last = first[ATTEMPT] + 1 >= first[MAX_ATTEMPTS]
         count = self._admission.admit_line(
