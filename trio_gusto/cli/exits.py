@@ -11,6 +11,10 @@ WRONG = 1
 USAGE = 2
 """The command line is wrong: an option, or a file or folder that it names."""
 
+UNREADABLE = 3
+"""Of commands that only look: the database is none of ours, or too new or too old, or cannot be read;
+nothing can be said about what is in it."""
+
 INTERRUPTED = 130
 """Ctrl-C; the shells' own code for it."""
 

@@ -14,7 +14,7 @@ import cyclopts
 from cyclopts.validators import Number
 
 from ..model.errors import ArgumentError, GustoError
-from . import counting, jobs, queues, schedules, serving, starting
+from . import auditing, counting, jobs, queues, rehearsing, schedules, serving, starting
 from .exits import INTERRUPTED, OK, USAGE, WRONG, Unusable
 from .output import Output
 
@@ -31,6 +31,8 @@ commands.command(schedules.commands)
 commands.command(queues.commands)
 commands.command(counting.stats)
 commands.command(serving.run)
+commands.command(auditing.audit)
+commands.command(rehearsing.preflight)
 commands.command(starting.init)
 
 

@@ -60,6 +60,10 @@ class Place:
             )
         return found
 
+    def named(self, database: Path | None) -> Place:
+        """The same, at the ``database`` that was named in front of the options, if it was."""
+        return self if database is None else attrs.evolve(self, db=database)
+
     def run(self, do: Callable[[JobQueue], Awaitable[T]]) -> T:
         """Do something with the jobs, and return what came of it."""
         return trio.run(partial(self._do, self.database(), do))

@@ -14,7 +14,7 @@ from ..ids import JobId
 from ..job import JobRequest
 from ..outcomes import AttemptOutcome
 from ..schedule import StoredSchedule
-from ..states import Condition, JobState
+from ..states import JobState
 
 
 @attrs.define(kw_only=True)
@@ -81,7 +81,6 @@ class RecordedJob:
     attempts: Sequence[RecordedAttempt] = ()
     callback: JobId | None = None
     waits_for: Sequence[JobId] = ()
-    condition: Condition | None = None
     links: Sequence[JobId | None] = ()
     there: frozenset[JobId] = frozenset()
     parents: Sequence[RecordedParent] = ()

@@ -54,6 +54,9 @@ _OUTCOMES: dict[AttemptOutcome, type] = {
     one.word: one
     for one in (Succeeded, AttemptFailed, TimedOut, Snoozed, Released, AttemptCancelled, Lost)
 }
+_TARGETS: dict[tuple[type, type], tuple[type, ...]] = {
+    pair: targets for pair, (_, targets) in TRANSITIONS.items()
+}
 _GIVEN_BACK = (Snoozed, Released)
 
 MOST_STEPS = 64
@@ -105,7 +108,7 @@ def settled(number: int, outcome: AttemptOutcome) -> Positions:
 
 def names_of(positions: Positions) -> str:
     """The states in words."""
-    words = {AwaitingCallback: "waiting for its callback"}
+    words: dict[type, str] = {AwaitingCallback: "waiting for its callback"}
     names = {words.get(state, state.__name__.lower()) for state, _ in positions}
     return " or ".join(sorted(names)) or "nowhere"
 
@@ -116,6 +119,6 @@ def _changed(positions: Positions) -> Positions:
         (target, 0 if happening is RetriedByHand else spent)
         for state, spent in positions
         for happening in _BETWEEN
-        for target in TRANSITIONS.get((state, happening), (None, ()))[1]
+        for target in _TARGETS.get((state, happening), ())
         if happening is not Overdue or target is (Failed if spent else Expired)
     )

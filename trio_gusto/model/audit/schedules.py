@@ -75,7 +75,7 @@ def _mark_faults(schedule: StoredSchedule) -> Iterator[Fault]:
         yield Fault(Invariant.MARKS, found, legal)
     last_at, last_id = schedule.last_at, schedule.last_job_id
     if last_at is None or last_id is None:
-        if last_at is not last_id:
+        if (last_at is None) != (last_id is None):
             found = "it has a last instant without its job, or a job without its instant"
             yield Fault(Invariant.MARKS, found, "they are set together")
         return

@@ -47,14 +47,19 @@ def continuation_faults(job: RecordedJob) -> Iterator[Fault]:
                     f"it was claimed at {moment(claim)}, and its parent {to_uuid(parent.id)} {_then(parent)}",
                     "a continuation is claimed when all its parents have ended",
                 )
-    has_given_up = job.state is JobState.CANCELLED and job.reason == PARENTS_FAILED
-    if has_given_up and job.version == 1 and job.parents:
-        if all(
-            parent.state is JobState.COMPLETED and not parent.of_batch and is_of_first_life(parent)
-            for parent in job.parents
-        ):
-            found = "it was given up, and all its parents have completed"
-            yield Fault(Invariant.CONTINUATIONS, found, "then it is released")
+    if _has_given_up(job) and all(map(_has_completed, job.parents)):
+        found = "it was given up, and all its parents have completed"
+        yield Fault(Invariant.CONTINUATIONS, found, "then it is released")
+
+
+def _has_given_up(job: RecordedJob) -> bool:
+    is_cancelled = job.state is JobState.CANCELLED and job.reason == PARENTS_FAILED
+    return is_cancelled and job.version == 1 and bool(job.parents)
+
+
+def _has_completed(parent: RecordedParent) -> bool:
+    """Whether it surely completed, and never ended otherwise before."""
+    return parent.state is JobState.COMPLETED and not parent.of_batch and is_of_first_life(parent)
 
 
 def is_of_first_life(parent: RecordedParent) -> bool:

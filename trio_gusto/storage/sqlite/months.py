@@ -115,6 +115,17 @@ class Months:
                 self.warn(month, error, "its jobs are not shown")
             return None
 
+    @contextmanager
+    def read_only(self, month: str) -> Generator[sqlite3.Connection | None]:
+        """A month to be read as it is; ``None`` if it has nothing.
+
+        Raises:
+            NotOurDatabase, SchemaTooNew: it is none of ours.
+            sqlite3.Error: it cannot be read, or a crash left a journal that has to be rolled back first.
+        """
+        with closing(self._connect(month, "ro")) as connection:
+            yield connection if self._check(connection, month) else None
+
     def warn(self, month: str, error: Exception, consequence: str) -> None:
         """Log what is wrong with a month, once for each reason."""
         if (month, repr(error)) not in self._warned_of:

@@ -1,0 +1,247 @@
+"""Rows of jobs as records for an audit: a page, and what the rules ask about those in it."""
+
+# ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import orjson
+
+from ...model.audit import RecordedAttempt, RecordedJob, RecordedParent
+from ...model.ids import JobId
+from ...model.job import Details, JobRequest
+from ...model.outcomes import AttemptOutcome
+from ...model.states import AwaitingCallback, JobState, Waiting
+from .months import month_of
+from .rows import WORDS, Row, details_of, state_of
+
+_COLUMNS = (
+    "seq, id, name, args, created_at, max_attempts, timeout, execute_after, expire_on, queue, "
+    "priority, tenant, job_type, method_name, ref_id, details, state, attempt, version, due, "
+    "node_name, claimed_at, lease_until, started_at, ended_at, result, reason, schedule, fire_time"
+)
+_OF_MAIN = "unique_key, lane, room, batch, (SELECT id FROM batch WHERE number = job.batch)"
+_PAGE = (
+    "SELECT {}, {} FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node) "
+    "WHERE seq > ? ORDER BY seq LIMIT ?"
+)
+_THESE = "(SELECT value FROM json_each(?))"
+_ATTEMPTS = (
+    "SELECT seq, number, token, node, claimed_at, started_at, ended_at, outcome FROM attempt "
+    f"WHERE seq IN {_THESE} ORDER BY seq, token"
+)
+_LINKS = (
+    "SELECT child, iif(parent < 0, (SELECT id FROM batch WHERE number = -parent), "
+    f"(SELECT id FROM job WHERE seq = parent)) FROM dependency WHERE child IN {_THESE}"
+)
+_IS_BATCH = "SELECT EXISTS (SELECT 1 FROM batch WHERE id = ?)"
+_IS_THERE = "SELECT id FROM job WHERE id = ?1 UNION ALL SELECT id FROM batch WHERE id = ?1"
+_IS_KNOWN = "SELECT 1 FROM job WHERE id = ?"
+
+_AS_PARENT = (
+    "SELECT id, state, version, (SELECT count(*) FROM attempt WHERE attempt.seq = job.seq), "
+    "coalesce((SELECT outcome = 'succeeded' FROM attempt WHERE attempt.seq = job.seq "
+    "ORDER BY token DESC LIMIT 1), FALSE), ended_at FROM job"
+)
+_PARENT = f"{_AS_PARENT} WHERE id = ?"
+_LATE_MEMBERS = (
+    f"{_AS_PARENT} WHERE batch = (SELECT number FROM batch WHERE id = ?) AND batch IS NOT NULL "
+    "AND seq < ? AND (ended_at IS NULL OR ended_at > ?) LIMIT 20"
+)
+"""Of a batch, those that were in it before the continuation, and had not ended at an instant."""
+
+
+_OUTCOMES: dict[str, AttemptOutcome] = {one.value: one for one in AttemptOutcome}
+
+
+class PageReader:
+    """Reads the jobs of the main file, or of a month; for a month ``main`` is the other one."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        month: str | None = None,
+        searched: tuple[int, int] | None = None,
+        main: sqlite3.Connection | None = None,
+    ) -> None:
+        self._connection = connection
+        self._month = month
+        self._searched = searched
+        self._main = main or connection
+        columns = _OF_MAIN if month is None else "NULL, NULL, NULL, NULL, NULL"
+        self._page = _PAGE.format(_COLUMNS, columns)
+
+    def page(self, after: int, limit: int) -> tuple[list[RecordedJob], int | None]:
+        """The next jobs in the order of their sequences, and the last one's; ``None`` at the end."""
+        rows = self._connection.execute(self._page, (after, limit)).fetchall()
+        last = rows[-1][0] if rows else None
+        if self._month is not None:
+            rows = [row for row in rows if not self._is_in_main(row[1])]
+        jobs = {row[0]: self._job(row) for row in rows}
+        these = (orjson.dumps(list(jobs)).decode(),)
+        attempts: dict[int, list[RecordedAttempt]] = {}
+        for seq, *values in self._connection.execute(_ATTEMPTS, these):
+            attempts.setdefault(seq, []).append(_attempt(values))
+        for seq, found in attempts.items():
+            jobs[seq].attempts = found
+        if self._month is None:
+            self._add_links(jobs, these)
+        for job in jobs.values():
+            if job.fault is None:
+                self._add_parents(job)
+        return list(jobs.values()), last
+
+    def _job(self, row: Row) -> RecordedJob:
+        (seq, id_, name, args, created_at, max_attempts, timeout, execute_after, expire_on) = row[
+            :9
+        ]
+        (queue, priority, tenant, job_type, method_name, ref_id, text) = row[9:16]
+        (number, attempt, version, due, node) = row[16:21]
+        (claimed_at, lease_until, started_at, ended_at, result, reason) = row[21:27]
+        (schedule, fire_time, unique_key, lane, room, batch_number, batch) = row[27:]
+        details, fault = _details(text, ref_id)
+        if number not in WORDS:
+            fault = f"its state is the number {number}"
+        elif name is None:
+            fault = "it has no handler"
+        elif batch_number is not None and batch is None:
+            fault = f"its batch has the number {batch_number}, which is not there"
+        request = JobRequest(
+            JobId(id_),
+            name or "",
+            args,
+            created_at,
+            max_attempts,
+            timeout,
+            execute_after,
+            expire_on,
+            queue,
+            priority,
+            tenant,
+            details,
+            job_type or "",
+            method_name or "",
+        )
+        recorded = RecordedJob(
+            id=request.id,
+            request=request,
+            fault=fault,
+            state=WORDS.get(number, JobState.WAITING),
+            sequence=seq,
+            attempt=attempt,
+            version=version,
+            due=due,
+            node=node,
+            claimed_at=claimed_at,
+            lease_until=lease_until,
+            started_at=started_at,
+            ended_at=ended_at,
+            result=result,
+            reason=reason,
+            schedule=schedule,
+            fire_time=fire_time,
+            unique_key=unique_key,
+            lane=lane,
+            room=room,
+            batch=None if batch is None else JobId(batch),
+            is_in_batch=self._is_batch(details),
+            month=self._month,
+        )
+        if self._month is not None:
+            recorded.is_of_month = month_of(created_at) == self._month
+            first, last = self._searched or (seq, seq)
+            recorded.is_looked_for = first <= seq <= last
+        if recorded.state is JobState.WAITING and fault is None:
+            _add_waiting(recorded, (number, *row[19:27]))
+        return recorded
+
+    def _is_batch(self, details: Details | None) -> bool:
+        if details is None or details.batch is None or self._month is not None:
+            return False
+        return bool(self._connection.execute(_IS_BATCH, (details.batch,)).fetchone()[0])
+
+    def _is_in_main(self, job_id: bytes) -> bool:
+        return self._main.execute(_IS_KNOWN, (job_id,)).fetchone() is not None
+
+    def _add_links(self, jobs: dict[int, RecordedJob], these: Sequence[str]) -> None:
+        links: dict[int, list[JobId | None]] = {}
+        for child, parent in self._connection.execute(_LINKS, these):
+            links.setdefault(child, []).append(None if parent is None else JobId(parent))
+        for child, found in links.items():
+            jobs[child].links = found
+        for job in jobs.values():
+            if job.waits_for:
+                found_there = (self._there(parent) for parent in job.waits_for)
+                job.there = frozenset(parent for parent in found_there if parent is not None)
+
+    def _there(self, parent: JobId) -> JobId | None:
+        row = self._connection.execute(_IS_THERE, (parent,)).fetchone()
+        return None if row is None else parent
+
+    def _add_parents(self, job: RecordedJob) -> None:
+        details = job.request.details
+        if details is None or not details.parents or job.state is JobState.WAITING:
+            return
+        first = job.attempts[0].claimed_at if job.attempts else job.claimed_at
+        parents: list[RecordedParent] = []
+        for parent in details.parents:
+            rows = self._main.execute(_PARENT, (parent,)).fetchall()
+            if rows:
+                parents += _parents(rows, of_batch=False)
+                continue
+            parents.append(RecordedParent(id=parent))
+            if first is not None and self._month is None:
+                late = self._main.execute(_LATE_MEMBERS, (parent, job.sequence, first)).fetchall()
+                parents += _parents(late, of_batch=True)
+        job.parents = parents
+
+
+def _add_waiting(job: RecordedJob, row: Row) -> None:
+    """What its state says that it waits for."""
+    try:
+        state = state_of(row)
+    except (ValueError, KeyError, TypeError) as error:
+        job.fault = f"what it waits for cannot be read ({error!r})"
+        return
+    if isinstance(state, AwaitingCallback):
+        job.callback = state.callback
+        job.waits_for = state.parents
+    elif isinstance(state, Waiting):
+        job.waits_for = state.parents
+
+
+def _details(text: str | None, ref_id: str | None) -> tuple[Details | None, str | None]:
+    try:
+        return details_of(text, ref_id), None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return None, f"its details cannot be read ({error!r})"
+
+
+def _attempt(row: Row) -> RecordedAttempt:
+    number, token, node, claimed_at, started_at, ended_at, word = row
+    return RecordedAttempt(
+        number=number,
+        token=token,
+        node=node,
+        claimed_at=claimed_at,
+        started_at=started_at,
+        ended_at=ended_at,
+        outcome=_OUTCOMES.get(word),
+    )
+
+
+def _parents(rows: Iterable[Row], *, of_batch: bool) -> list[RecordedParent]:
+    return [
+        RecordedParent(
+            id=JobId(id_),
+            state=WORDS.get(state),
+            version=version,
+            attempts=attempts,
+            has_success=bool(has_success),
+            ended_at=ended_at,
+            of_batch=of_batch,
+        )
+        for id_, state, version, attempts, has_success, ended_at in rows
+    ]
