@@ -27,6 +27,7 @@ from .queue.ears import WorkersEars
 from .queue.hooked_draft import HookedDrafter
 from .queue.jobqueue import JobQueue
 from .queue.middleware import Middleware, around_execution, checked, on_enqueue
+from .queue.rehearsal import Rehearsal
 from .serialization.calls import Calls
 from .serialization.codec import Codec
 from .serialization.handler import AsyncHandler, Declare, ThreadHandler
@@ -168,6 +169,13 @@ class Gusto:
                 "services", self._services, "register the factory with the resolver you brought"
             )
         self._own_services.provide(kind, factory, lifetime=lifetime)
+
+    def rehearsal(self) -> Rehearsal:
+        """What stored jobs and schedules would meet here; ``trio-gusto preflight`` asks it.
+
+        It runs no handler, and knows no storage.
+        """
+        return Rehearsal(self._registry, self._calls, self._callbacks)
 
     # --- run ---
 

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 from ..model.errors import StorageError
-from ..queue.rehearsal import Rehearsed
+from ..queue.rehearsal import Problem, Rehearsed
 from .exits import OK, UNREADABLE, WRONG
 from .place import Place
 from .serving import find_app
-from .showing import in_one_line, show_fields, show_json, show_table
+from .showing import in_one_line, show_json, show_table
 
 
 def preflight(app: str, /, *, folder: Path = Path(), place: Place | None = None) -> int:
@@ -31,8 +31,8 @@ def preflight(app: str, /, *, folder: Path = Path(), place: Place | None = None)
     folder
         The folder that modules are looked for in first.
     """
-    from ..storage.sqlite.rehearsing import live_jobs, stored_schedules
     from ..storage.sqlite.read_only import opened_read_only
+    from ..storage.sqlite.rehearsing import live_jobs, stored_schedules
 
     place = place or Place()
     database = place.database()
@@ -44,8 +44,8 @@ def preflight(app: str, /, *, folder: Path = Path(), place: Place | None = None)
         with opened_read_only(database) as connection:
             for job in live_jobs(connection):
                 rehearsal.try_job(job)
-            for name, schedule in stored_schedules(connection):
-                rehearsal.try_schedule(name, schedule)
+            for schedule in stored_schedules(connection):
+                rehearsal.try_schedule(schedule)
     except StorageError as error:
         print(f"trio-gusto: {error}", file=sys.stderr)
         return UNREADABLE
@@ -57,19 +57,21 @@ def _show(rehearsed: Rehearsed, *, as_json: bool) -> None:
     if as_json:
         show_json(rehearsed)
         return
-    head = ("handler", "problem", "jobs", "schedules", "first")
     if rehearsed.problems:
-        rows = [
-            (one.handler, one.problem, one.jobs, len(one.schedules), _first(one.job_ids, one.schedules))
-            for one in rehearsed.problems
-        ]
-        show_table(head, rows)
+        head = ("handler", "problem", "jobs", "schedules", "first")
+        show_table(head, map(_row, rehearsed.problems))
         print()
         for one in rehearsed.problems:
             print(in_one_line(f"{one.handler}: {one.reason}"))
         print()
-    show_fields({"jobs": rehearsed.jobs, "schedules": rehearsed.schedules, "failing": rehearsed.failing})
+    fields = {
+        "jobs": rehearsed.jobs,
+        "schedules": rehearsed.schedules,
+        "failing": rehearsed.failing,
+    }
+    print(", ".join(f"{name}: {count}" for name, count in fields.items()))
 
 
-def _first(*named: object) -> str:
-    return ", ".join(str(one) for several in named for one in several)  # type: ignore[attr-defined]
+def _row(one: Problem) -> tuple[object, ...]:
+    first = ", ".join([*one.schedules, *map(str, one.first_jobs)])
+    return (one.handler, one.problem, one.jobs, len(one.schedules), first)

@@ -43,8 +43,7 @@ def run(
     quiet
         Log warnings and errors only.
     """
-    sys.path.insert(0, str(folder.resolve()))
-    found = _found(app)
+    found = find_app(app, folder)
     if found is None:
         return WRONG
     logging.basicConfig(
@@ -77,12 +76,13 @@ async def _heed(signals: AsyncIterable[int], told: trio.Event, hurry: trio.Cance
         told.set()
 
 
-def _found(app: str) -> Gusto | None:
-    """The app; ``None`` when its module fails, which is said.
+def find_app(app: str, folder: Path) -> Gusto | None:
+    """The app, looked for in ``folder`` first; ``None`` when its module fails, which is said.
 
     Raises:
         Unusable: there is no such app.
     """
+    sys.path.insert(0, str(folder.resolve()))
     module_name, _, path = app.partition(":")
     if not module_name or not path:
         raise Unusable(f"{app!r} names no app; give MODULE:NAME, as in shop.jobs:app")

@@ -12,7 +12,7 @@ import attrs
 
 from ..clock import Clock
 from ..job_options import Resolved, Resolver
-from ..model.errors import ArgumentError
+from ..model.errors import ArgumentError, UnknownHandler
 from ..model.ids import RANDOM_BITS, IdSource
 from ..model.job import ClaimedJob, Details, JobRequest
 from ..model.lifecycle import admit
@@ -95,6 +95,19 @@ class Callbacks:
             method_name if handler is None else handler.method_name,
         )
         return request, admit(request)
+
+    def require_fit(self, handler: Handler[..., Any], name: str) -> None:
+        """See that ``handler`` can be followed by the callback that a stored job names.
+
+        Raises:
+            UnknownHandler: there is none of this name, or one that follows it is declared elsewhere.
+            ArgumentError: it cannot be called with what the handler returns, or they go in a circle.
+        """
+        callback = self._registry.find(name)
+        if callback is None:
+            raise UnknownHandler(name, self._registry.names())
+        self._fitting(handler, callback)
+        self._require_end(callback)
 
     def _require_end(self, handler: Handler[..., Any]) -> None:
         """See that the callbacks of a callback come to an end."""

@@ -12,7 +12,6 @@ from .records import (
     RecordedJob,
     RecordedLane,
     RecordedParent,
-    RecordedSchedule,
     RecordedStage,
 )
 from .schedules import audit_schedule
@@ -24,7 +23,6 @@ __all__ = [
     "RecordedJob",
     "RecordedLane",
     "RecordedParent",
-    "RecordedSchedule",
     "RecordedStage",
     "audit_counts",
     "audit_holders",

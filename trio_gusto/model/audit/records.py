@@ -13,7 +13,6 @@ import attrs
 from ..ids import JobId
 from ..job import JobRequest
 from ..outcomes import AttemptOutcome
-from ..schedule import StoredSchedule
 from ..states import JobState
 
 
@@ -104,15 +103,6 @@ class RecordedJob:
     def claim_token(self) -> int:
         """The token of the attempt that its row records."""
         return self.version if self.state is JobState.PROCESSING else self.version - 1
-
-
-@attrs.define
-class RecordedSchedule:
-    """A schedule as it is kept; without ``kept``, a ``fault``."""
-
-    name: str
-    kept: StoredSchedule | None
-    fault: str = ""
 
 
 @attrs.define

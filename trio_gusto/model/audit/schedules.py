@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from ..cron.clock_changes import zone_named
 from ..ids import to_uuid
 from ..occurrence import job_id_of
+from ..rehearsing import KnownSchedule
 from ..schedule import StoredSchedule, following
 from ..triggers import EveryAfter
 from .findings import Fault, Finding, Invariant
 from .moments import moment
-from .records import RecordedJob, RecordedSchedule
+from .records import RecordedJob
 
 
-def audit_schedule(recorded: RecordedSchedule) -> Finding | None:
+def audit_schedule(recorded: KnownSchedule) -> Finding | None:
     """The first thing that is illegal about a schedule; ``None`` if nothing is."""
     subject = f"schedule {recorded.name!r}"
     if recorded.kept is None:

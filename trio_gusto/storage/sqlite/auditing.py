@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -19,7 +19,6 @@ from ...model.audit import (
     Invariant,
     RecordedJob,
     RecordedLane,
-    RecordedSchedule,
     RecordedStage,
     audit_counts,
     audit_holders,
@@ -33,18 +32,14 @@ from ...model.errors import NotOurDatabase, SchemaTooNew
 from ...model.ids import JobId
 from ...model.schedule import StoredSchedule
 from ...model.states import JobState
-from ..schedule_rows import schedule_from_json
 from .counts import count_jobs
 from .months import Months
 from .read_only import WAIT, opened_read_only
 from .recorded import PageReader
+from .rehearsing import stored_schedules
 
 PAGE = 500
 
-_SCHEDULES = (
-    "SELECT name, request, anchor, since, next_at, last_at, last_job_id, paused, version "
-    "FROM schedule ORDER BY name"
-)
 _LEASED = (
     "SELECT lane, coalesce(node_name, ''), room, count(*) FROM job LEFT JOIN node USING (node) "
     "WHERE state = 3 AND lane IS NOT NULL GROUP BY lane, node_name, room ORDER BY lane"
@@ -106,9 +101,8 @@ class Audit:
         yield from self._of_archive(connection)
 
     def _of_schedules(self, connection: sqlite3.Connection) -> Iterator[Finding]:
-        for row in connection.execute(_SCHEDULES):
+        for recorded in stored_schedules(connection):
             self.counts.schedules += 1
-            recorded = _schedule(row)
             if recorded.kept is not None:
                 self._schedules[recorded.name] = recorded.kept
             finding = audit_schedule(recorded)
@@ -179,20 +173,3 @@ def _strays(connection: sqlite3.Connection, kinds: Mapping[str, str]) -> Iterato
     for kind, rows in kinds.items():
         for (sequence,) in connection.execute(_STRAY.format(rows)).fetchall():
             yield audit_strays(kind, sequence)
-
-
-def _schedule(row: Sequence[object]) -> RecordedSchedule:
-    name, request, anchor, since, next_at, last_at, last_job_id, paused, version = row
-    assert isinstance(name, str)
-    try:
-        asked = schedule_from_json(name, str(request))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return RecordedSchedule(name, None, f"its request cannot be read ({error!r})")
-    assert isinstance(anchor, int)
-    assert isinstance(since, int)
-    assert isinstance(version, int)
-    assert next_at is None or isinstance(next_at, int)
-    assert last_at is None or isinstance(last_at, int)
-    last_id = JobId(last_job_id) if isinstance(last_job_id, bytes) else None
-    marks = (anchor, since, next_at, last_at, last_id, bool(paused), version)
-    return RecordedSchedule(name, StoredSchedule(asked, *marks))
