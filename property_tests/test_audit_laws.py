@@ -1,0 +1,52 @@
+"""The audit of a file that the scheduler itself has written finds nothing, whatever has happened.
+
+The operations are those of the whole scheduler (`happenings`), without a clock that is set: that breaks
+the order of recorded instants, and the audit says so.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from property_tests.happenings import calm, changes, enqueues, faults, nodes, passing, timed
+from property_tests.dealings import dealings
+from property_tests.world import World
+from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.sqlite.auditing import Audit
+
+troubled = st.lists(
+    enqueues | passing | changes | nodes | faults | dealings, min_size=1, max_size=20
+)
+"""Anything goes wrong but the clock."""
+
+
+class AuditedWorld(World):
+    """Audits its file whenever nothing moves."""
+
+    def __init__(self, path: Path, prefetch: int | None) -> None:
+        super().__init__(SqliteStorage(path, inline=True, synchronous="NORMAL"), prefetch=prefetch)
+        self.path = path
+
+    async def settle(self) -> None:
+        await super().settle()
+        sentences = [finding.sentence for finding in Audit(self.path).findings()]
+        assert not sentences, "\n".join(sentences)
+
+
+@pytest.mark.timeout(3600)
+@given(operations=calm | timed | troubled, prefetch=st.sampled_from([0, 3, None]))
+def test_what_the_scheduler_writes_is_legal(
+    operations: Sequence[Any], prefetch: int | None
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = AuditedWorld(Path(folder) / "jobs.db", prefetch)
+        trio.run(world.run, operations, clock=MockClock(autojump_threshold=0))
