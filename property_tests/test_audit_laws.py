@@ -13,36 +13,47 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from property_tests.happenings import calm, changes, enqueues, faults, nodes, passing, timed
 from property_tests.dealings import dealings
+from property_tests.happenings import calm, changes, enqueues, faults, nodes, passing, timed
 from property_tests.world import World
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.sqlite.auditing import Audit
 
 troubled = st.lists(
-    enqueues | passing | changes | nodes | faults | dealings, min_size=1, max_size=20
+    enqueues | passing | changes | nodes | faults | dealings, min_size=1, max_size=12
 )
 """Anything goes wrong but the clock."""
 
 
 class AuditedWorld(World):
-    """Audits its file whenever nothing moves."""
+    """Audits its file after every operation, and at the end."""
 
     def __init__(self, path: Path, prefetch: int | None) -> None:
         super().__init__(SqliteStorage(path, inline=True, synchronous="NORMAL"), prefetch=prefetch)
         self.path = path
+        self.is_finishing = False
 
     async def settle(self) -> None:
         await super().settle()
+        if not self.is_finishing:  # that settles hundreds of times
+            self.audit()
+
+    async def finish(self) -> None:
+        self.is_finishing = True
+        await super().finish()
+        self.audit()
+
+    def audit(self) -> None:
         sentences = [finding.sentence for finding in Audit(self.path).findings()]
         assert not sentences, "\n".join(sentences)
 
 
 @pytest.mark.timeout(3600)
+@settings(max_examples=max(5, settings().max_examples // 10))
 @given(operations=calm | timed | troubled, prefetch=st.sampled_from([0, 3, None]))
 def test_what_the_scheduler_writes_is_legal(
     operations: Sequence[Any], prefetch: int | None

@@ -29,7 +29,7 @@ class Shop:
         self.app = Gusto(
             SqliteStorage(path, inline=True, archive=True, synchronous="NORMAL"),
             clock=VirtualClock(),
-            options=Options(concurrency=4, retention=timedelta(days=1)),
+            options=Options(concurrency=4, retention=timedelta(minutes=10)),
         )
         job = self.app.job
         self.good = job(name="good")(self._good)
@@ -65,10 +65,10 @@ class Shop:
 
     async def live(self) -> None:
         async with self.app.running() as queue:
-            await queue.schedule("tick", self.good, 0, trigger=timedelta(hours=6))
+            await queue.schedule("tick", self.good, 0, trigger=timedelta(minutes=6))
             await queue.schedule("nightly", self.good, 1, trigger="0 2 * * *")
             await self.day(queue)
-            await trio.sleep(3 * DAY)
+            await trio.sleep(1500)
             self.woken = False
             await self.day(queue)
             await self.leave_something(queue)
@@ -208,19 +208,19 @@ CORRUPTIONS: dict[str, tuple[Invariant, str]] = {
     ),
     "completed without an end": (
         Invariant.STATE_DATA,
-        f"UPDATE job SET ended_at = NULL WHERE {job('good', COMPLETED)}",
+        f"UPDATE job SET ended_at = NULL WHERE {TICK}",
     ),
-    "completed without an attempt": (
+    "failed without an attempt": (
         Invariant.TRANSITIONS,
-        f"UPDATE job SET version = 1 WHERE {job('good', COMPLETED)} AND execute_after IS NOT NULL",
+        f"UPDATE job SET state = 5 WHERE {EXPIRED}",
     ),
-    "an end that no outcome leads to": (
+    "an end that its outcome does not lead to": (
         Invariant.TRANSITIONS,
-        f"UPDATE attempt SET outcome = 'cancelled' WHERE {FLAKY} AND number = 2",
+        f"UPDATE attempt SET outcome = 'cancelled' WHERE {job('bad', 'state = 5')} AND token > 2",
     ),
-    "ready again after it completed": (
+    "scheduled again after it completed": (
         Invariant.TRANSITIONS,
-        "UPDATE job SET state = 2, node = NULL, claimed_at = NULL, started_at = NULL, ended_at = NULL, "
+        "UPDATE job SET state = 1, node = NULL, claimed_at = NULL, started_at = NULL, ended_at = NULL, "
         f"result = NULL, attempt = 0 WHERE {job('good', COMPLETED)}",
     ),
     "a version that went back": (Invariant.VERSIONS, f"UPDATE job SET version = 1 WHERE {FLAKY}"),
@@ -256,7 +256,8 @@ CORRUPTIONS: dict[str, tuple[Invariant, str]] = {
     ),
     "claimed too early": (
         Invariant.IN_TIME,
-        f"UPDATE job SET execute_after = claimed_at + 1 WHERE {job('good', COMPLETED)}",
+        "UPDATE attempt SET claimed_at = claimed_at - 1500000, started_at = started_at - 1500000 "
+        f"WHERE seq = (SELECT seq FROM attempt WHERE {FLAKY} LIMIT 1) AND number = 1",
     ),
     "claimed too late": (
         Invariant.IN_TIME,
@@ -304,7 +305,7 @@ CORRUPTIONS: dict[str, tuple[Invariant, str]] = {
     ),
     "two at once in a lane": (
         Invariant.LANES,
-        f"UPDATE job SET {LEASE}, node = seq % 2 + 1 WHERE lane = 'key press' AND state = 1",
+        f"UPDATE job SET {LEASE}, node = iif(seq % 2, 1, 99) WHERE lane = 'key press' AND state = 1",
     ),
     "the job of another instant": (
         Invariant.FIRE_TIMES,
@@ -313,12 +314,12 @@ CORRUPTIONS: dict[str, tuple[Invariant, str]] = {
     ),
     "an instant after the mark": (
         Invariant.FIRE_TIMES,
-        "UPDATE schedule SET since = since - 21600000000, next_at = next_at - 21600000000, "
+        "UPDATE schedule SET since = since - 360000000, next_at = next_at - 360000000, "
         "last_at = NULL, last_job_id = NULL WHERE name = 'tick'",
     ),
     "an instant that the trigger has not": (
         Invariant.FIRE_TIMES,
-        "UPDATE schedule SET request = json_set(request, '$.trigger', json('{\"every\": [25200000000, null]}')), "
+        "UPDATE schedule SET request = json_set(request, '$.trigger', json('{\"every\": [420000000, null]}')), "
         "paused = 1, next_at = NULL WHERE name = 'tick'",
     ),
     "a mark that was passed": (
@@ -345,13 +346,18 @@ CORRUPTIONS: dict[str, tuple[Invariant, str]] = {
 }
 
 
+BEFORE = {
+    Invariant.UNIQUE_KEYS: "DROP INDEX job_unique",  # or SQLite itself would refuse
+    Invariant.LANES: "INSERT INTO node VALUES (99, 'another')",
+}
+
+
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_a_corruption_is_found_and_named(database: Path, name: str) -> None:
     invariant, statement = CORRUPTIONS[name]
-    drop = ["DROP INDEX job_unique"] if invariant is Invariant.UNIQUE_KEYS else []
+    if invariant in BEFORE:
+        change(database, BEFORE[invariant])
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        for each in drop:
-            connection.execute(each)
         assert connection.execute(statement).rowcount > 0
     look, findings = audit(database)
     assert {finding.invariant for finding in findings} == {invariant}, findings
