@@ -1,0 +1,114 @@
+"""The law of the archive: nobody who asks sees that a job was moved; and it can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from property_tests.aiming import aimed_machine
+from property_tests.archive_agreement import ArchiveAgreement
+from trio_gusto.storage.sqlite import archive, archived
+
+TestArchive = ArchiveAgreement.TestCase
+TestArchive.settings = settings(
+    max_examples=settings().max_examples // 3, stateful_step_count=20, deadline=None
+)
+
+# --- planted faults -------------------------------------------------------------------------------
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def lists_what_is_moved_twice(patches: pytest.MonkeyPatch) -> None:
+    def merge(found: list[Any], more: list[Any], limit: int) -> list[Any]:
+        return sorted([*found, *more], key=lambda job: -job.sequence)[:limit]
+
+    patches.setattr(archived, "_merge", merge)
+    patches.setattr(archived, "_not_in", lambda connection, jobs: jobs)
+
+
+def believes_the_month(patches: pytest.MonkeyPatch) -> None:
+    def merge(found: list[Any], more: list[Any], limit: int) -> list[Any]:
+        by_id = {job.request.id: job for job in (*found, *more)}
+        return sorted(by_id.values(), key=lambda job: -job.sequence)[:limit]
+
+    patches.setattr(archived, "_merge", merge)
+    patches.setattr(archived, "_not_in", lambda connection, jobs: jobs)
+
+
+def puts_what_is_moved_last(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(archived, "_merge", lambda found, more, limit: [*found, *more][:limit])
+
+
+def trusts_too_narrow_bounds(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(archived, "_BOUNDS", "SELECT month, first_seq, 0 FROM archive")
+
+
+def ends_months_early(patches: pytest.MonkeyPatch) -> None:
+    bounds_of = archived.bounds_of
+    patches.setattr(archived, "bounds_of", lambda month: (bounds_of(month)[0], 0))
+
+
+def copies_no(table: str) -> Plant:
+    def plant(patches: pytest.MonkeyPatch) -> None:
+        kept = [text for text in archive._COPY if f"INSERT INTO main.{table} " not in text]
+        assert len(kept) == len(archive._COPY) - 1
+        patches.setattr(archive, "_COPY", kept)
+
+    plant.__name__ = f"copies_no_{table}"
+    return plant
+
+
+def brings_no_attempts_back(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(archive, "_READ_ATTEMPTS", f"{archive._READ_ATTEMPTS} AND FALSE")
+
+
+def brings_nothing_back_that_was_said(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(archive, "bring_back_reports", lambda connection, told: None)
+
+
+def looks_in_the_likeliest_month_only(patches: pytest.MonkeyPatch) -> None:
+    by_likelihood = archived.Months.by_likelihood
+    patches.setattr(
+        archived.Months, "by_likelihood", lambda self, job_id: by_likelihood(self, job_id)[:1]
+    )
+
+
+PLANTED: dict[Plant, str] = {
+    lists_what_is_moved_twice: "enqueue run move_by_halves",
+    believes_the_month: "come_back",
+    puts_what_is_moved_last: "enqueue run move",
+    trusts_too_narrow_bounds: "leave_one_behind",
+    ends_months_early: "enqueue run move find_about",
+    copies_no("attempt"): "enqueue run move",
+    copies_no("progress"): "enqueue run move",
+    copies_no("job_log"): "enqueue run move",
+    brings_no_attempts_back: "come_back",
+    brings_nothing_back_that_was_said: "come_back",
+    looks_in_the_likeliest_month_only: "enqueue run move",
+}
+"""Who errs, and the rules that lead to it."""
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.__name__)
+def test_the_law_catches_who(planted: Plant) -> None:
+    class Caught(aimed_machine(ArchiveAgreement, PLANTED[planted])):  # type: ignore[misc]
+        def plant(self, patches: pytest.MonkeyPatch) -> None:
+            planted(patches)
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Caught,
+            settings=settings(
+                max_examples=500,
+                stateful_step_count=15,
+                derandomize=True,
+                database=None,
+                deadline=None,
+                phases=[Phase.generate],
+            ),
+        )
