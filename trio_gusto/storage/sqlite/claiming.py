@@ -22,6 +22,7 @@ from ..messages import ClaimDue, ClaimReply
 from .heads import forget_heads, note_due
 from .leases import Leases
 from .names import Names
+from .pieces import touch
 from .rates import rates_of
 from .ready import (
     ATTEMPT,
@@ -131,6 +132,7 @@ def claim_due(
         taken = _json([row[SEQ] for row in rows])
         node = names.node_number(claim.node)
         connection.execute(_LEASE, (node, claim.now, claim.lease_until, taken))
+        touch(connection, [row[SEQ] for row in rows])
     seen: dict[str, Details] = {}
     jobs = [_claimed(row, names, claim, seen) for row in rows]
     leases.take_all([(row[SEQ], job) for row, job in zip(rows, jobs, strict=True)])

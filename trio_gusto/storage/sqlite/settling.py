@@ -99,8 +99,9 @@ def settle(
     if number == 3 and reason is not None and not commit.state.word.is_ended:
         return Conflict(reason)
     connection.execute(_SETTLE, (*values, commit.attempt, commit.forget_expiry, seq))
-    if number > _PROCESSING:
-        touch(connection, seq)
+    is_ended = commit.state.word.is_ended
+    if number != _PROCESSING and (is_ended or number > _PROCESSING or values[0] == _PROCESSING):
+        touch(connection, [seq])
     if commit.record is not None:
         connection.execute(_RECORD, (seq, *attempt_values(commit.record)))
     if lane is not None:
@@ -108,7 +109,7 @@ def settle(
     leases.drop(commit.job_id)
     if number == _WAITING:
         dependencies.leave(seq)
-    if commit.state.word.is_ended:
+    if is_ended:
         awaited = dependencies.awaited([seq])
         if awaited:
             return Committed(awaited)
