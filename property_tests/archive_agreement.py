@@ -39,7 +39,7 @@ from trio_gusto.model.states import (
     Waiting,
 )
 from trio_gusto.storage.batch_messages import Batches, InsertBatch
-from trio_gusto.storage.finding_messages import Find, Get, Tally
+from trio_gusto.storage.finding_messages import Find, Found, Get, Tally
 from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Insert, Write
 from trio_gusto.storage.report_messages import ReadLog, Report, Saying
 from trio_gusto.storage.retention_messages import Prune, Pruned
@@ -133,9 +133,14 @@ class ArchiveAgreement(RuleBasedStateMachine):
         return kept
 
     def ask(self, query: Any) -> Any:
-        kept, moved = (self.host.call(partial(each.read, query)) for each in self.storages)
+        kept, moved = self.ask_each(query)
         assert moved == kept, f"the same is found: {query}, {moved}, {kept}"
         return kept
+
+    def ask_each(self, query: Any) -> list[Any]:
+        """For what differs, as it is documented."""
+        answers: list[Any] = [self.host.call(partial(each.read, query)) for each in self.storages]
+        return answers
 
     def here(self) -> set[JobId]:
         """What is in the main file of the one that moves."""
@@ -229,7 +234,8 @@ class ArchiveAgreement(RuleBasedStateMachine):
             self.tell(Commit(job.request.id, job.version, state, job.attempt))
 
     def job(self, job_id: JobId) -> StoredJob:
-        (job,) = self.ask(Get([job_id])).jobs
+        found: Found = self.ask(Get([job_id]))
+        (job,) = found.jobs
         return job
 
     @rule(limit=st.sampled_from([1, 2, 99]))
@@ -334,16 +340,13 @@ class ArchiveAgreement(RuleBasedStateMachine):
     @rule()
     def count(self) -> None:
         """Of what is moved neither jobs nor batches are counted."""
-        here, counted = self.here(), self.host.call(partial(self.storages[1].read, Tally()))
+        here, (_, counted) = self.here(), self.ask_each(Tally())
         jobs = [job for job in self.ask(Find(ALL)).jobs if job.request.id in here]
         there = Counter((job.state.word, job.request.queue, job.request.tenant) for job in jobs)
         assert counted.counts == there, f"counts are of the main file: {counted}, {there}"
         kept, moved = (
-            {
-                batch.request.id: dict(batch.counts)
-                for batch in self.host.call(partial(each.read, Batches(ALL))).batches
-            }
-            for each in self.storages
+            {batch.request.id: dict(batch.counts) for batch in found.batches}
+            for found in self.ask_each(Batches(ALL))
         )
         for batch in kept:
             of_it = self.ask(Find(ALL, batch=batch)).jobs

@@ -123,7 +123,7 @@ def by_class(inner: st.SearchStrategy[Policy]) -> st.SearchStrategy[Policy]:
         st.tuples(st.sampled_from(CLASSES), inner),
         min_size=1,
         max_size=4,
-        unique_by=lambda rule: rule[0],
+        unique_by=lambda rule: rule[0].__name__,
     )
     return st.builds(ByClass, rules.map(tuple), st.none() | inner)
 

@@ -12,6 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from property_tests.aiming import aimed_machine
 from property_tests.archive_agreement import ArchiveAgreement
 from trio_gusto.storage.sqlite import archive, archived
+from trio_gusto.storage.sqlite.months import Months, bounds_of
 
 TestArchive = ArchiveAgreement.TestCase
 TestArchive.settings = settings(
@@ -49,7 +50,6 @@ def trusts_too_narrow_bounds(patches: pytest.MonkeyPatch) -> None:
 
 
 def ends_months_early(patches: pytest.MonkeyPatch) -> None:
-    bounds_of = archived.bounds_of
     patches.setattr(archived, "bounds_of", lambda month: (bounds_of(month)[0], 0))
 
 
@@ -72,10 +72,8 @@ def brings_nothing_back_that_was_said(patches: pytest.MonkeyPatch) -> None:
 
 
 def looks_in_the_likeliest_month_only(patches: pytest.MonkeyPatch) -> None:
-    by_likelihood = archived.Months.by_likelihood
-    patches.setattr(
-        archived.Months, "by_likelihood", lambda self, job_id: by_likelihood(self, job_id)[:1]
-    )
+    by_likelihood = Months.by_likelihood
+    patches.setattr(Months, "by_likelihood", lambda self, job_id: by_likelihood(self, job_id)[:1])
 
 
 PLANTED: dict[Plant, str] = {
