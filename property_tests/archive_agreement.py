@@ -265,6 +265,7 @@ class ArchiveAgreement(RuleBasedStateMachine):
         self.enqueue([sort])
         self.move(99)
         self.pages(Find(limit))
+        self.pages(Find(limit, created_after=NOW))
 
     @rule(limit=st.sampled_from([1, 99]))
     def move_by_halves(self, limit: int) -> None:

@@ -240,6 +240,7 @@ WAITED_FOR = st.builds(
     Plan, st.none(), st.just((Rule(0, states=frozenset(["completed", "failed", "cancelled"])),))
 )
 some_late = st.just(Enqueue((Work(), Work(later=40))))
+half_late = st.just(Enqueue((Work(), Work(later=40)), batch=True))
 both_followed = st.builds(Follow, st.just((0, 1)), works)
 SLICED = st.builds(Plan, st.just(1), st.just(()), st.just(2))
 
@@ -248,7 +249,7 @@ Aim = tuple[str, st.SearchStrategy[Plan], st.SearchStrategy[list[list[Act]]]]
 STORAGES: dict[type[MemoryStorage], Aim] = {
     TakesWhatIsYoung: (EARLY, SHORT, days(enqueues)),
     TakesWhatOthersWaitFor: (NEEDED, SHORT, days(some_late | both_followed)),
-    TakesFromLiveBatches: (NEEDED, SHORT, days(batches)),
+    TakesFromLiveBatches: (NEEDED, SHORT, days(half_late)),
     TakesTheNewestOfASchedule: (NEEDED, SHORT, days(repeats)),
     CountsWhatIsGone: (COUNTS, SHORT, days(enqueues)),
 }
@@ -257,7 +258,7 @@ PLANTED: dict[Plant, tuple[Make | None, Aim]] = {
     shields_nobody: (MemoryStorage, (EARLY, RULED, days(enqueues))),
     comes_seldom: (MemoryStorage, (LATE, SHORT, days(enqueues))),
     stops_after_the_first_slice: (MemoryStorage, (LATE, SLICED, days(enqueues))),
-    never_looks_again: (in_sqlite, (LATE, WAITED_FOR, days(batches))),
+    never_looks_again: (in_sqlite, (LATE, WAITED_FOR, days(half_late))),
     takes_the_living: (in_sqlite, (LIVE, SHORT, days(enqueues))),
     leaves_empty_batches: (in_sqlite, (BATCH, SHORT, days(batches))),
     deletes_without_a_copy: (None, (GONE, SHORT, days(enqueues))),
