@@ -63,8 +63,9 @@ _PROMOTE = "UPDATE job SET state = 2, version = version + 1 WHERE state = 1 AND 
 
 
 def _top(condition: str) -> str:
+    # A subquery that gives whole rows would copy each of their columns once more.
     return (
-        f"SELECT json_group_array({ROW}) FROM (SELECT * FROM job WHERE {condition} "
+        f"SELECT json_group_array({ROW}) FROM job WHERE seq IN (SELECT seq FROM job WHERE {condition} "
         "AND queue = ?2 ORDER BY priority DESC, due, seq LIMIT ?3 OFFSET ?4)"
     )
 
@@ -118,7 +119,7 @@ def claim_due(
         scheduled, any_in_lanes, any_pause = connection.execute(_STANDING).fetchone()
     selection: Selection | None = None
     if any_in_lanes or any_pause or _has_rules(claim):
-        selection = Selection(connection, claim)
+        selection = Selection(connection, claim, any_pause=bool(any_pause))
         rows = _shared_out(selection.take, claim)
     else:
         rows = _found(connection, claim)

@@ -35,7 +35,9 @@ _HELD = (
     "SELECT json_group_array(json_array(hex(id), version, seq, reason)) FROM job "
     "WHERE state = 3 AND node = (SELECT node FROM node WHERE node_name = ?) AND lease_until > ?"
 )
-_RENEW = "UPDATE job SET lease_until = ? WHERE seq IN (SELECT value FROM json_each(?))"
+_RENEW = (
+    "UPDATE job SET lease_until = max(lease_until, ?) WHERE seq IN (SELECT value FROM json_each(?))"
+)
 _REQUEST_CANCEL = (
     "UPDATE job SET reason = coalesce(reason, ?) WHERE id = ? AND version = ? AND state = 3"
 )
