@@ -252,7 +252,7 @@ scattered = st.lists(
 restarts = st.sampled_from([2.5, 7.5])
 long = pytest.mark.timeout(3600)  # a nightly run draws many examples
 fewer = settings(max_examples=settings().max_examples // 2)
-"""Each runs a whole app for a day of its time, in two storages."""
+"""Each runs whole apps, in two storages."""
 
 
 @long
