@@ -48,9 +48,6 @@ RESTS = 3
 NEIGHBOURLY = 1.0
 """Seconds between looks while other nodes hold leases: they may vanish."""
 
-LONGEST_SLEEP = 30.0
-"""Seconds after which the wall clock is looked at again, since it may have been set."""
-
 PRUNING = 300.0
 """Seconds between rounds of retention."""
 
@@ -131,7 +128,7 @@ class Sweeper:
             await self._probe.gate.pass_through("sweep_done", (found.lost, found.overdue))
         if len(found.lost) == SLICE or len(found.overdue) == SLICE:
             return 0.0
-        pause = min(until_pruning, NEIGHBOURLY if found.foreign else LONGEST_SLEEP)
+        pause = min(until_pruning, NEIGHBOURLY if found.foreign else self._clock.longest_sleep)
         if found.next_at is not None:
             pause = min(pause, max(0.0, (found.next_at - now) / MICROSECONDS))
         return pause
