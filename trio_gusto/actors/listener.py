@@ -28,11 +28,14 @@ class Listener:
         storage: Storage,
         hear: Sequence[Callable[[], None]],
         act: Callable[[], Awaitable[None]] | None = None,
+        *,
+        calm: float = CALM,
     ) -> None:
         self._node = node
         self._storage = storage
         self._hear = hear
         self._act = act
+        self._calm = calm
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen until cancelled."""
@@ -48,4 +51,5 @@ class Listener:
                 hear()
             if self._act is not None:
                 await self._act()
-            await trio.sleep(CALM)
+            if self._calm:
+                await trio.sleep(self._calm)

@@ -31,7 +31,7 @@ from .executor import Executors
 from .heart import Heart
 from .holder import Holder
 from .lease import Cause, Lease, fence_after
-from .listener import Listener
+from .listener import CALM, Listener
 from .parents import Parents
 from .poller import Poller
 from .probe import Probe, enqueued
@@ -338,9 +338,10 @@ class Tree:
 
     def _branches(self) -> list[Child]:
         workers = self.workers
+        calm = CALM if self.clock.is_real else 0.0  # virtual time keeps nobody busy
         if workers is None:
             listener = Listener(
-                self.node, self.storage, [self.waiters.notify_all, self.resolver.hear]
+                self.node, self.storage, [self.waiters.notify_all, self.resolver.hear], calm=calm
             )
             return [Child("listener", listener.run)]
         listener = Listener(
@@ -354,6 +355,7 @@ class Tree:
                 self.resolver.hear,
             ],
             workers.heart.look_for_requests,
+            calm=calm,
         )
         return [*workers.children(), Child("listener", listener.run), *self._beside]
 

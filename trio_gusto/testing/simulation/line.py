@@ -15,7 +15,7 @@ import trio
 from ...model.errors import GustoError
 from ...storage.lease_messages import Stranded, StrandedJobs
 from ...storage.messages import Query, Write, WriteReply
-from ...storage.storage import Storage
+from ...storage.storage import NEWS, Storage
 from .points import stages_of
 from .weather import Weather
 
@@ -23,10 +23,25 @@ Reach = Callable[[str], Awaitable[None]]
 """Called at a kill point; returns when the process goes on."""
 
 
+class Exchange:
+    """Lets every process hear what others have written, and nobody what he has written himself."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+
+    def spread(self, writer: Line | None) -> None:
+        """Somebody has changed something: ``writer``, or nobody in particular."""
+        for line in self.lines:
+            if line is not writer:
+                line.ring()
+
+
 class Line(Storage):
     """Passes everything on to ``storage``. ``armed`` are the kill points at which ``reach`` is called."""
 
-    def __init__(self, storage: Storage, node: str, weather: Weather, reach: Reach) -> None:
+    def __init__(
+        self, storage: Storage, node: str, weather: Weather, exchange: Exchange, reach: Reach
+    ) -> None:
         self.storage = storage
         self.decides_retries = storage.decides_retries
         self.keeps_reports = storage.keeps_reports
@@ -38,29 +53,37 @@ class Line(Storage):
         """What the process calls itself, of which the storage remembers the presence."""
         self.is_cut = False
         """Whether nothing of this process reaches the storage any more."""
-        self._has_rung = False
-        self._hearing = trio.CancelScope()
+        self._news = trio.Event()
+        self._exchange = exchange
         self._node = node
         self._weather = weather
         self._reach = reach
 
     async def attach(self, node: str) -> None:
         self.names.append(node)
+        self._exchange.lines.append(self)
         await self.storage.attach(node)
 
     async def detach(self, node: str) -> None:
         if not self.is_cut:
+            self.leave()
             await self.storage.detach(node)
+            self._exchange.spread(self)
+
+    def leave(self) -> None:
+        """It hears nothing any more."""
+        if self in self._exchange.lines:
+            self._exchange.lines.remove(self)
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         if self.is_cut:
             await trio.sleep_forever()
         if not self.armed and self._weather.is_fine:
-            return await self.storage.apply(writes)
+            return await self._perform(writes)
         stages = stages_of(writes)
         await self._pass(stages, "before_commit")
         failure = await self._weather.before(self._node, "apply", stages)
-        replies = await self.storage.apply(writes)
+        replies = await self._perform(writes)
         await self._pass(stages, "after_commit")
         self._weather.after(failure, self._node, stages)
         return replies
@@ -79,16 +102,19 @@ class Line(Storage):
             return _unhurried(reply)
         return reply
 
-    async def wait_changed(self, node: str) -> None:
-        if not self._has_rung:
-            with trio.CancelScope() as self._hearing:
-                await self.storage.wait_changed(node)
-        self._has_rung = False
+    async def wait_changed(self, node: str) -> None:  # noqa: ARG002 - there is one in a process
+        await self._news.wait()
+        self._news = trio.Event()
 
     def ring(self) -> None:
-        """Let the process look at everything again, as when others have changed something."""
-        self._has_rung = True
-        self._hearing.cancel()
+        """Let the process look at everything again: others have changed something."""
+        self._news.set()
+
+    async def _perform(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        replies = await self.storage.apply(writes)
+        if any(isinstance(write, NEWS) for write in writes):
+            self._exchange.spread(self)
+        return replies
 
     async def _pass(self, stages: Sequence[str], moment: str) -> None:
         for stage in stages:

@@ -19,7 +19,7 @@ from ...model.facts import Fact, JobStarted
 from ...queue.jobqueue import JobQueue
 from ...storage.storage import Storage
 from .clocks import IDLE
-from .line import Line
+from .line import Exchange, Line
 from .points import RUNNING
 from .seeding import Scheduler, entropy
 from .weather import Weather
@@ -34,6 +34,7 @@ class Surroundings:
     app: Gusto
     storage: Storage
     weather: Weather
+    exchange: Exchange
     scheduler: Scheduler
     seed: int
     on_fact: Callable[[str, Fact], None]
@@ -73,7 +74,7 @@ class Life:
         self.scope = trio.CancelScope()
         self._leave = trio.Event()
         self._around = around
-        self.line = Line(around.storage, name, around.weather, self._reach)
+        self.line = Line(around.storage, name, around.weather, around.exchange, self._reach)
         self._app = around.replica(self.line, name, number, clock)
 
     async def run(self) -> None:
@@ -122,6 +123,7 @@ class Life:
         """It is gone."""
         self.is_over = self.line.is_cut = True
         self.queue = None
+        self.line.leave()
         self._around.scheduler.hold(self)
         self.decided.set()
 

@@ -28,7 +28,7 @@ from .happenings import (
     StorageFailed,
 )
 from .history import Entry, History
-from .line import Line
+from .line import Exchange, Line
 from .nodes import Fate, Life, Surroundings
 from .points import checked
 from .seeding import Scheduler
@@ -78,6 +78,7 @@ class World:
             app,
             storage,
             self.storage,
+            Exchange(),
             scheduler,
             history.seed,
             self._note,
@@ -194,6 +195,7 @@ class World:
         if noticed:
             for name in life.line.names:
                 await life.line.storage.detach(name)
+            self._around.exchange.spread(None)
         await trio.lowlevel.checkpoint()
 
     async def pause(self, node: str, *, at: str | None = None) -> None:
@@ -398,7 +400,7 @@ class World:
     async def run(self, scenario: Callable[[World], Awaitable[object]]) -> None:
         """Play a scenario; what it raises is `failure` then."""
         self._scheduler.of_the_run.add(trio.lowlevel.current_task())
-        line = Line(self._around.storage, CLIENT, self.storage, _pass_by)
+        line = Line(self._around.storage, CLIENT, self.storage, self._around.exchange, _pass_by)
         client = self._around.replica(line, CLIENT, 1, self._clock)
         async with trio.open_nursery() as self._nursery:
             for node in self.nodes:
