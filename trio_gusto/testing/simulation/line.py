@@ -6,12 +6,14 @@ itself, and other processes, notice nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import attrs
 import trio
 
+from ...actors.alarm import Alarm
 from ...model.errors import GustoError
 from ...storage.lease_messages import Stranded, StrandedJobs
 from ...storage.messages import Query, Write, WriteReply
@@ -21,6 +23,10 @@ from .weather import Weather
 
 Reach = Callable[[str], Awaitable[None]]
 """Called at a kill point; returns when the process goes on."""
+
+
+CALM = 0.02
+"""Seconds in which a process hears of changes once, like one that listens to a real storage."""
 
 
 class Exchange:
@@ -34,6 +40,10 @@ class Exchange:
         for line in self.lines:
             if line is not writer:
                 line.ring()
+
+    def hear_now(self) -> bool:
+        """Let everybody hear at once what he would hear soon. Returns whether anybody had to."""
+        return any([line.hear_now() for line in self.lines])
 
 
 class Line(Storage):
@@ -54,6 +64,9 @@ class Line(Storage):
         self.is_cut = False
         """Whether nothing of this process reaches the storage any more."""
         self._news = trio.Event()
+        self._calm = Alarm()
+        self._is_calming = False
+        self._heard_at = -math.inf
         self._exchange = exchange
         self._node = node
         self._weather = weather
@@ -104,11 +117,22 @@ class Line(Storage):
 
     async def wait_changed(self, node: str) -> None:  # noqa: ARG002 - there is one in a process
         await self._news.wait()
-        self._news = trio.Event()
+        self._is_calming = True
+        await self._calm.wait(self._heard_at + CALM)
+        self._is_calming = False
+        self._news, self._calm = trio.Event(), Alarm()
+        self._heard_at = trio.current_time()
 
     def ring(self) -> None:
         """Let the process look at everything again: others have changed something."""
         self._news.set()
+
+    def hear_now(self) -> bool:
+        """Let it hear at once what it would hear soon. Returns whether there was anything."""
+        was_calming, self._is_calming = self._is_calming, False
+        if was_calming:
+            self._calm.ring()
+        return was_calming
 
     async def _perform(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         replies = await self.storage.apply(writes)

@@ -7,6 +7,7 @@ a process that stands still, and everybody while a thread does what takes real t
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 from collections.abc import Callable, Generator
@@ -140,6 +141,10 @@ ENTRANCE = "<TrioToken.run_sync_soon task>"
 """Trio's own task, which performs what threads hand in."""
 
 
+RARELY = 50_000, 20, 50
+"""When Python collects garbage meanwhile: a history is much to look through, and is none."""
+
+
 @contextmanager
 def seeded(seed: int) -> Generator[Scheduler]:
     """Leave nothing to chance in the Trio runs of this thread; `random` included."""
@@ -148,12 +153,15 @@ def seeded(seed: int) -> Generator[Scheduler]:
     before = hook._r, hook._ALLOW_DETERMINISTIC_SCHEDULING
     of_others = random.getstate()
     hook._r, hook._ALLOW_DETERMINISTIC_SCHEDULING = scheduler, True
+    collections = gc.get_threshold()
+    gc.set_threshold(*RARELY)
     random.seed(f"{seed}/random")
     try:
         yield scheduler
     finally:
         hook._r, hook._ALLOW_DETERMINISTIC_SCHEDULING = before
         random.setstate(of_others)
+        gc.set_threshold(*collections)
 
 
 def entropy(seed: int, purpose: str) -> Callable[[int], bytes]:

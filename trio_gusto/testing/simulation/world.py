@@ -135,13 +135,14 @@ class World:
     async def settle(self) -> None:
         """Wait until nothing happens any more unless time goes on."""
         await wait_all_tasks_blocked()
+        while self._around.exchange.hear_now():
+            await wait_all_tasks_blocked()
 
     async def _advance_to(self, instant: int) -> None:
         seconds = (instant - to_instant(self.history.start)) / MICROSECONDS
         self._move_limit(seconds)
-        await wait_all_tasks_blocked()
         await trio.sleep_until(seconds + EDGE)
-        await wait_all_tasks_blocked()
+        await self.settle()
 
     def _move_limit(self, seconds: float) -> None:
         self._scope.deadline = seconds + PATIENCE.total_seconds()
