@@ -6,34 +6,36 @@ itself, and other processes, notice nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import attrs
 import trio
 
-from ...actors.alarm import Alarm
 from ...model.errors import GustoError
 from ...storage.lease_messages import Stranded, StrandedJobs
 from ...storage.messages import Query, Write, WriteReply
 from ...storage.storage import NEWS, Storage
 from .points import stages_of
+from .seeding import Scheduler
 from .weather import Weather
 
 Reach = Callable[[str], Awaitable[None]]
 """Called at a kill point; returns when the process goes on."""
 
 
-CALM = 0.02
-"""Seconds in which a process hears of changes once, like one that listens to a real storage."""
+HASTY = 0.125
+"""How often a process hears of a change while whoever made it goes on. Otherwise it hears when there is
+nothing else to do at that instant, of all that has changed by then."""
 
 
 class Exchange:
     """Lets every process hear what others have written, and nobody what he has written himself."""
 
-    def __init__(self) -> None:
+    def __init__(self, scheduler: Scheduler, chance: Callable[[], float]) -> None:
         self.lines: list[Line] = []
+        self._scheduler = scheduler
+        self._chance = chance
 
     def spread(self, writer: Line | None) -> None:
         """Somebody has changed something: ``writer``, or nobody in particular."""
@@ -41,9 +43,10 @@ class Exchange:
             if line is not writer:
                 line.ring()
 
-    def hear_now(self) -> bool:
-        """Let everybody hear at once what he would hear soon. Returns whether anybody had to."""
-        return any([line.hear_now() for line in self.lines])
+    async def pass_on(self) -> None:
+        """Take the time, of which no clock knows, that news need from one process to another."""
+        if self._chance() >= HASTY:
+            await self._scheduler.until_idle(0)
 
 
 class Line(Storage):
@@ -64,9 +67,6 @@ class Line(Storage):
         self.is_cut = False
         """Whether nothing of this process reaches the storage any more."""
         self._news = trio.Event()
-        self._calm = Alarm()
-        self._is_calming = False
-        self._heard_at = -math.inf
         self._exchange = exchange
         self._node = node
         self._weather = weather
@@ -117,22 +117,12 @@ class Line(Storage):
 
     async def wait_changed(self, node: str) -> None:  # noqa: ARG002 - there is one in a process
         await self._news.wait()
-        self._is_calming = True
-        await self._calm.wait(self._heard_at + CALM)
-        self._is_calming = False
-        self._news, self._calm = trio.Event(), Alarm()
-        self._heard_at = trio.current_time()
+        await self._exchange.pass_on()
+        self._news = trio.Event()
 
     def ring(self) -> None:
         """Let the process look at everything again: others have changed something."""
         self._news.set()
-
-    def hear_now(self) -> bool:
-        """Let it hear at once what it would hear soon. Returns whether there was anything."""
-        was_calming, self._is_calming = self._is_calming, False
-        if was_calming:
-            self._calm.ring()
-        return was_calming
 
     async def _perform(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         replies = await self.storage.apply(writes)

@@ -19,6 +19,9 @@ from trio._core import _run  # the hook has no public name
 
 from ..clock import standing_still
 
+BUSY = -1
+"""The rank of whoever has something to do."""
+
 Owner = object
 """Whose tasks stand still together: one life of a node."""
 
@@ -36,7 +39,8 @@ class Scheduler:
         self._in_threads: dict[trio.lowlevel.Task, None] = {}
         self._waiting: list[trio.lowlevel.Task] = []
         """Those whose turn comes when no thread is at work any more."""
-        self._all_go_on = False
+        self._all_go_on = self._has_had_threads = False
+        self._ranks: dict[trio.lowlevel.Task, int] = {}
         self.of_the_run: set[trio.lowlevel.Task] = set()
         """The main task, and what else is started directly under Trio's root."""
 
@@ -49,11 +53,42 @@ class Scheduler:
             self._take_out(batch)
         if self._in_threads:
             self._let_wait(batch)
-        if len(batch) > 1:
+        if self._ranks:
+            self._put_off(batch)
+        if self._has_had_threads:
+            # Trio's own task comes when it likes to, and may change nothing for others.
+            entrances = [task for task in batch if task.name == ENTRANCE]
+            batch[:] = [task for task in batch if task.name != ENTRANCE]
+            self._random.shuffle(batch)
+            batch += entrances
+        elif len(batch) > 1:
             self._random.shuffle(batch)
 
     random = property(lambda self: self._random.random)
     uniform = property(lambda self: self._random.uniform)
+
+    # --- whoever waits until nothing happens any more ---
+
+    async def until_idle(self, rank: int) -> None:
+        """Wait until nobody else has anything to do at this instant, except with a higher ``rank``.
+
+        Trio's own `wait_all_tasks_blocked` takes it for idle when a thread is at work.
+        """
+        task = trio.lowlevel.current_task()
+        self._ranks[task] = rank
+        try:
+            await trio.lowlevel.checkpoint()
+        finally:
+            del self._ranks[task]
+
+    def _put_off(self, batch: list[trio.lowlevel.Task]) -> None:
+        ranks = self._ranks
+        first = min([ranks.get(task, BUSY) for task in batch], default=BUSY)
+        late = [task for task in batch if ranks.get(task, BUSY) > first]
+        if late:
+            batch[:] = [task for task in batch if ranks.get(task, BUSY) == first]
+            # Time does not jump while somebody is ready.
+            _run.GLOBAL_RUN_CONTEXT.runner.runq.extend(late)
 
     # --- a process that stands still ---
 
@@ -103,6 +138,7 @@ class Scheduler:
         """
         task = trio.lowlevel.current_task()
         with standing_still():
+            self._has_had_threads = True
             self._in_threads[task] = None
             self._let_wait(self._batch)
             try:
@@ -123,6 +159,7 @@ class Scheduler:
         batch[:] = going_on
 
     def _let_go_on(self) -> None:
+        self._random.shuffle(self._waiting)
         self._batch[:0] = self._waiting
         self._waiting.clear()
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
 from ...app import Gusto
 from ...model.errors import ArgumentError, OptionsError, StorageError
@@ -78,7 +78,7 @@ class World:
             app,
             storage,
             self.storage,
-            Exchange(),
+            Exchange(scheduler, self._random.random),
             scheduler,
             history.seed,
             self._note,
@@ -134,9 +134,7 @@ class World:
 
     async def settle(self) -> None:
         """Wait until nothing happens any more unless time goes on."""
-        await wait_all_tasks_blocked()
-        while self._around.exchange.hear_now():
-            await wait_all_tasks_blocked()
+        await self._scheduler.until_idle(1)
 
     async def _advance_to(self, instant: int) -> None:
         seconds = (instant - to_instant(self.history.start)) / MICROSECONDS
@@ -228,7 +226,7 @@ class World:
             raise ArgumentError(f"{node} does not stand still")
         self._tell(node, NodeResumed(at=self.now(), node=node))
         life.go_on()
-        await wait_all_tasks_blocked()
+        await self.settle()
 
     async def restart(self, node: str) -> None:
         """Start a node that has crashed or was drained; one that runs or stands still crashes first.
