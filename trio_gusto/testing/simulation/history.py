@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import attrs
 
 from ...model.facts import Fact, JobFact
 from ...model.failure import JobError
-from .happenings import NodeFact
+from .happenings import NodeFact, StorageFailed
 
 F = TypeVar("F", bound=Fact)
 
@@ -89,7 +90,7 @@ class History:
         """The shortest text that is of use to whoever asks why something is as it is.
 
         With a fact about a job: what happened to that job, to nodes and to the storage. The last
-        ``lines`` of it.
+        ``lines`` of it; of failures that go on and on the first.
         """
         chosen: Iterable[Entry] = self._entries
         if isinstance(about, JobFact):
@@ -99,7 +100,7 @@ class History:
                 for entry in self._entries
                 if isinstance(entry.fact, NodeFact) or _is_about(entry.fact, job)
             ]
-        told = list(chosen)
+        told = list(_once(chosen))
         left_out = len(told) - lines
         text = "\n".join(map(str, told[-lines:]))
         return text if left_out <= 0 else f"({left_out} more before)\n{text}"
@@ -125,7 +126,24 @@ def _is_about(fact: Fact, job: UUID) -> bool:
     return getattr(fact, "job_id", None) == job
 
 
+def _once(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Without failures of the storage that are like one before, if nothing else was between."""
+    failed: set[object] = set()
+    for entry in entries:
+        fact = entry.fact
+        if not isinstance(fact, StorageFailed):
+            failed.clear()
+            yield entry
+            continue
+        kind = entry.node, fact.stages, fact.error
+        if kind not in failed:
+            failed.add(kind)
+            yield entry
+
+
 def _text(value: object) -> str:
+    if isinstance(value, StrEnum):
+        return value.value
     render: Callable[[object], str] = _RENDERED.get(type(value), repr)
     return _ADDRESS.sub("0x...", render(value))
 

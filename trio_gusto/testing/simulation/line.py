@@ -15,38 +15,13 @@ import trio
 from ...model.errors import GustoError
 from ...storage.lease_messages import Stranded, StrandedJobs
 from ...storage.messages import Query, Write, WriteReply
-from ...storage.storage import NEWS, Storage
+from ...storage.storage import Storage
+from .exchange import Exchange
 from .points import stages_of
-from .seeding import Scheduler
 from .weather import Weather
 
 Reach = Callable[[str], Awaitable[None]]
 """Called at a kill point; returns when the process goes on."""
-
-
-HASTY = 0.125
-"""How often a process hears of a change while whoever made it goes on. Otherwise it hears when there is
-nothing else to do at that instant, of all that has changed by then."""
-
-
-class Exchange:
-    """Lets every process hear what others have written, and nobody what he has written himself."""
-
-    def __init__(self, scheduler: Scheduler, chance: Callable[[], float]) -> None:
-        self.lines: list[Line] = []
-        self._scheduler = scheduler
-        self._chance = chance
-
-    def spread(self, writer: Line | None) -> None:
-        """Somebody has changed something: ``writer``, or nobody in particular."""
-        for line in self.lines:
-            if line is not writer:
-                line.ring()
-
-    async def pass_on(self) -> None:
-        """Take the time, of which no clock knows, that news need from one process to another."""
-        if self._chance() >= HASTY:
-            await self._scheduler.until_idle(0)
 
 
 class Line(Storage):
@@ -74,7 +49,7 @@ class Line(Storage):
 
     async def attach(self, node: str) -> None:
         self.names.append(node)
-        self._exchange.lines.append(self)
+        self._exchange.hearers.append(self)
         await self.storage.attach(node)
 
     async def detach(self, node: str) -> None:
@@ -85,8 +60,8 @@ class Line(Storage):
 
     def leave(self) -> None:
         """It hears nothing any more."""
-        if self in self._exchange.lines:
-            self._exchange.lines.remove(self)
+        if self in self._exchange.hearers:
+            self._exchange.hearers.remove(self)
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         if self.is_cut:
@@ -126,8 +101,7 @@ class Line(Storage):
 
     async def _perform(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         replies = await self.storage.apply(writes)
-        if any(isinstance(write, NEWS) for write in writes):
-            self._exchange.spread(self)
+        self._exchange.note(self, writes, replies)
         return replies
 
     async def _pass(self, stages: Sequence[str], moment: str) -> None:

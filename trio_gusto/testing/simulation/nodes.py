@@ -19,7 +19,8 @@ from ...model.facts import Fact, JobStarted
 from ...queue.jobqueue import JobQueue
 from ...storage.storage import Storage
 from .clocks import IDLE
-from .line import Exchange, Line
+from .exchange import Exchange
+from .line import Line
 from .points import RUNNING
 from .seeding import Scheduler, entropy
 from .weather import Weather

@@ -17,6 +17,7 @@ from ...model.instants import MICROSECONDS, to_datetime, to_duration, to_instant
 from ...queue.jobqueue import JobQueue
 from ...storage.storage import Storage
 from .clocks import NodeClock
+from .exchange import Exchange
 from .failures import PATIENCE, KillPointNotReached, NodeDied, NothingHappened, Violation
 from .happenings import (
     ClockChanged,
@@ -28,7 +29,7 @@ from .happenings import (
     StorageFailed,
 )
 from .history import Entry, History
-from .line import Exchange, Line
+from .line import Line
 from .nodes import Fate, Life, Surroundings
 from .points import checked
 from .seeding import Scheduler
@@ -78,7 +79,7 @@ class World:
             app,
             storage,
             self.storage,
-            Exchange(scheduler, self._random.random),
+            Exchange(scheduler, self._random.random, self._clock.instant),
             scheduler,
             history.seed,
             self._note,
@@ -402,6 +403,7 @@ class World:
         line = Line(self._around.storage, CLIENT, self.storage, self._around.exchange, _pass_by)
         client = self._around.replica(line, CLIENT, 1, self._clock)
         async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(self._around.exchange.watch_leases)
             for node in self.nodes:
                 await self._start(node)
             async with client.connected() as self.queue:
