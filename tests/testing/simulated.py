@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import trio
 
-from trio_gusto import Gusto, Options, StorageBusy, current_job, fixed
+from trio_gusto import Gusto, MemoryStorage, Options, StorageBusy, current_job, fixed
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing import World, simulate
 
@@ -93,13 +93,17 @@ async def everything(world: World) -> None:
     await world.advance(minutes=10)
 
 
+def in_sqlite() -> SqliteStorage:
+    """A storage in one file of which only this process knows."""
+    return SqliteStorage(":memory:", inline=True)
+
+
 if __name__ == "__main__":
-    in_sqlite = len(sys.argv) > 2
     history = simulate(
         everything,
         app,
         seed=int(sys.argv[1]),
         nodes=3,
-        **({"make_storage": lambda: SqliteStorage(":memory:", inline=True)} if in_sqlite else {}),
+        make_storage=in_sqlite if len(sys.argv) > 2 else MemoryStorage,
     )
     sys.stdout.write(str(history))

@@ -33,7 +33,7 @@ def an_app() -> Gusto:
 
 def in_another_process(seed: int, hash_seed: int, *words: str) -> str:
     command = [sys.executable, "-m", "tests.testing.simulated", str(seed), *words]
-    done = subprocess.run(  # noqa: S603 - our own module
+    done = subprocess.run(
         command,
         env={"PYTHONHASHSEED": str(hash_seed)},
         capture_output=True,
@@ -95,7 +95,7 @@ def test_random_is_seeded_meanwhile_and_as_before_afterwards() -> None:
     drawn: list[float] = []
 
     async def scenario(_world: World) -> None:
-        drawn.append(random.random())  # noqa: S311
+        drawn.append(random.random())
 
     before = random.getstate()
     simulate(scenario, an_app(), seed=5)
@@ -106,16 +106,16 @@ def test_random_is_seeded_meanwhile_and_as_before_afterwards() -> None:
 
 
 def test_nothing_is_left_behind_in_trio() -> None:
-    from trio._core import _run  # noqa: PLC0415 - the hook that a simulation borrows
+    from trio._core import _run
 
-    before = _run._r, _run._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001
+    before = _run._r, _run._ALLOW_DETERMINISTIC_SCHEDULING
 
     async def scenario(_world: World) -> None:
         raise ValueError
 
     with pytest.raises(AssertionError):
         simulate(scenario, an_app())
-    assert (_run._r, _run._ALLOW_DETERMINISTIC_SCHEDULING) == before  # noqa: SLF001
+    assert (_run._r, _run._ALLOW_DETERMINISTIC_SCHEDULING) == before
 
 
 # --- time -----------------------------------------------------------------------------------------

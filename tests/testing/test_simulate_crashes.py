@@ -98,8 +98,7 @@ async def live(world: World, queue: JobQueue) -> list[JobRef[Any]]:
         async with queue.batch() as batch:
             batch.enqueue(work, 1)
             batch.enqueue(work, 2)
-            end = batch.continue_with(work, 3)
-        return end
+            return batch.continue_with(work, 3)
 
     async def called_off() -> None:
         await queue.cancel(later)

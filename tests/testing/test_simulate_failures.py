@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ import trio
 from trio_gusto import Gusto, JobFinished, JobStarted, MemoryStorage, Options, StorageError
 from trio_gusto.model.facts import Fact, JobFact
 from trio_gusto.model.failure import leaves
+from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.testing import SimulationFailed, World, simulate
 from trio_gusto.testing.simulation import (
     History,
@@ -39,9 +41,9 @@ async def hasty(world: World) -> None:
         raise RuntimeError("it takes five seconds")
 
 
-def failure_of(*args: object, **options: object) -> SimulationFailed:
+def failure_of(*args: Any, **options: Any) -> SimulationFailed:
     with pytest.raises(SimulationFailed) as caught:
-        simulate(*args, **options)  # type: ignore[arg-type]
+        simulate(*args, **options)
     return caught.value
 
 
@@ -61,7 +63,7 @@ def test_the_line_that_replays_it_fails_the_same_way() -> None:
     failure = failure_of(hasty, app, seed=42, nodes=3)
     command = shlex.split(failure.replay)
     assert command[0] == "python"
-    done = subprocess.run(  # noqa: S603 - our own line
+    done = subprocess.run(
         [sys.executable, *command[1:]], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 1
@@ -135,7 +137,7 @@ def test_a_law_that_fails_itself_fails_the_scenario() -> None:
         await world.advance(1)
 
     async def later(world: World) -> None:
-        world.history._entries.clear()  # noqa: SLF001 - so that nothing is looked at at once
+        world.history._entries.clear()
         await scenario(world)
 
     assert isinstance(failure_of(later, app).__cause__, ZeroDivisionError)
@@ -151,22 +153,30 @@ def test_waiting_for_what_never_comes_ends() -> None:
 class Rotten(MemoryStorage):
     """A storage with a defect, of which an app dies."""
 
-    async def read(self, query: object) -> object:  # type: ignore[override]
-        if trio.current_time() > 60:
+    async def read(self, query: Any) -> Any:
+        if trio.current_time() > 60 and isinstance(query, Stranded):  # no client asks that
             raise TypeError("rotten")
-        return await super().read(query)  # type: ignore[call-overload]
+        return await super().read(query)
+
+
+class Rotted(Rotten):
+    """One of which the client dies, too."""
+
+    async def read(self, query: Any) -> Any:
+        return await super().read(Stranded("", 0, 1) if trio.current_time() > 60 else query)
 
 
 def test_an_app_that_dies_fails_the_scenario() -> None:
     async def scenario(world: World) -> None:
         await world.advance(days=2)
 
-    failure = failure_of(scenario, app, make_storage=Rotten)
-    died = failure.__cause__
-    assert isinstance(died, NodeDied)
-    assert died.node == "node-0"
-    assert died.__cause__ is not None
-    assert {type(leaf) for leaf in leaves(died.__cause__)} == {TypeError}
+    for node, rotten in (("node-0", Rotten), ("client", Rotted)):
+        failure = failure_of(scenario, app, make_storage=rotten, nodes=1 if node != "client" else 0)
+        died = failure.__cause__
+        assert isinstance(died, NodeDied)
+        assert died.node == node
+        assert died.__cause__ is not None
+        assert {type(leaf) for leaf in leaves(died.__cause__)} == {TypeError}
 
 
 def test_an_app_that_cannot_start_fails_the_scenario() -> None:

@@ -31,6 +31,7 @@ from .watchdog import Watchdog
 
 logger = logging.getLogger("trio_gusto")
 
+
 def _never() -> bool:
     """Where there is no poller to ask."""
     return False

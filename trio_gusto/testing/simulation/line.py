@@ -79,16 +79,12 @@ class Line(Storage):
     async def read(self, query: Query) -> Any:
         if self.is_cut:
             await trio.sleep_forever()
+        failure, stages = None, (type(query).__name__,)
         if not self._weather.is_fine:
-            stages = (type(query).__name__,)
             failure = await self._weather.before(self._node, "read", stages)
-            reply = await self.storage.read(query)
-            self._weather.after(failure, self._node, stages)
-        else:
-            reply = await self.storage.read(query)
-        if isinstance(query, Stranded):
-            return _unhurried(reply)
-        return reply
+        reply: Any = await self.storage.read(query)
+        self._weather.after(failure, self._node, stages)
+        return _unhurried(reply) if isinstance(query, Stranded) else reply
 
     async def wait_changed(self, node: str) -> None:  # noqa: ARG002 - there is one in a process
         await self._news.wait()

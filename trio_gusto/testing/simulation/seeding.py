@@ -12,12 +12,15 @@ import random
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import trio
-from trio._core import _run  # the hook has no public name
 
 from ..clock import standing_still
+
+_trio: Any = import_module("trio._core._run")
+"""Trio's loop. The hook has no public name, so a Trio without it is found out by tests."""
 
 BUSY = -1
 """The rank of whoever has something to do."""
@@ -30,7 +33,7 @@ class Scheduler:
     """Stands in for the random number generator that Trio shuffles ready tasks with."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(f"{seed}/scheduler")
+        self._random = random.Random(f"{seed}/scheduler")  # noqa: S311 - it is to be repeated
         self._thread = threading.get_ident()
         self._batch: list[trio.lowlevel.Task] = []
         """What has its turn in this pass of the loop; Trio takes from its end."""
@@ -88,7 +91,7 @@ class Scheduler:
         if late:
             batch[:] = [task for task in batch if ranks.get(task, BUSY) == first]
             # Time does not jump while somebody is ready.
-            _run.GLOBAL_RUN_CONTEXT.runner.runq.extend(late)
+            _trio.GLOBAL_RUN_CONTEXT.runner.runq.extend(late)
 
     # --- a process that stands still ---
 
@@ -186,7 +189,7 @@ RARELY = 50_000, 20, 50
 def seeded(seed: int) -> Generator[Scheduler]:
     """Leave nothing to chance in the Trio runs of this thread; `random` included."""
     scheduler = Scheduler(seed)
-    hook: Any = _run
+    hook = _trio
     before = hook._r, hook._ALLOW_DETERMINISTIC_SCHEDULING
     of_others = random.getstate()
     hook._r, hook._ALLOW_DETERMINISTIC_SCHEDULING = scheduler, True
@@ -203,4 +206,4 @@ def seeded(seed: int) -> Generator[Scheduler]:
 
 def entropy(seed: int, purpose: str) -> Callable[[int], bytes]:
     """In place of `os.urandom`."""
-    return random.Random(f"{seed}/{purpose}").randbytes
+    return random.Random(f"{seed}/{purpose}").randbytes  # noqa: S311 - it is to be repeated

@@ -108,9 +108,7 @@ def _replay(scenario: Scenario, app: Gusto, history: History) -> str:
         return call
     imports = f"from {module.__name__} import {_name(scenario)}, {variable}"
     more = "from datetime import datetime; " if "datetime" in call else ""
-    return (
-        f'python -c "{more}{imports}; from trio_gusto.testing import simulate; {call}"'
-    )
+    return f'python -c "{more}{imports}; from trio_gusto.testing import simulate; {call}"'
 
 
 def _name(scenario: Scenario) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import TracebackType
+from typing import Self
 
 import attrs
 import trio
@@ -16,8 +17,8 @@ from .points import STAGES
 CALLS = ("apply", "read", *STAGES)
 """What a trouble can be on: any write, any query, or writes of one kind."""
 
-Tell = Callable[[str, tuple[str, ...], StorageError, bool], None]
-"""Told of a failure: the node, the kinds of writes, the error, whether it came after the commit."""
+Tell = Callable[[str, tuple[str, ...], "Trouble"], None]
+"""Told of a failure: the node, the kinds of writes, and what befell them."""
 
 
 @attrs.define(eq=False)
@@ -49,7 +50,7 @@ class Trouble:
         """It is over."""
         self.is_over = True
 
-    def __enter__(self) -> Trouble:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -92,7 +93,11 @@ class Weather:
         """
         if times < 1:
             raise OptionsError("times", times, "a failure happens at least once")
-        error = StorageBusy("the storage is busy: a trouble of this scenario") if error is None else error
+        error = (
+            StorageBusy("the storage is busy: a trouble of this scenario")
+            if error is None
+            else error
+        )
         return self._begin(Trouble(on, node, error, after_commit, left=times))
 
     def slow(self, by: float | timedelta, *, on: str = "apply", node: str | None = None) -> Trouble:
@@ -163,5 +168,5 @@ class Weather:
             StorageError: its reply is lost.
         """
         if failure is not None and failure.error is not None:
-            self._tell(node, stages, failure.error, failure.after_commit)
+            self._tell(node, stages, failure)
             raise failure.error

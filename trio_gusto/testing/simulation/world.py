@@ -11,9 +11,9 @@ import trio
 from trio.testing import MockClock
 
 from ...app import Gusto
-from ...model.errors import ArgumentError, OptionsError, StorageError
+from ...model.errors import ArgumentError, OptionsError
 from ...model.facts import Fact
-from ...model.instants import MICROSECONDS, to_datetime, to_duration, to_instant
+from ...model.instants import MICROSECONDS, to_duration, to_instant
 from ...queue.jobqueue import JobQueue
 from ...storage.storage import Storage
 from .clocks import NodeClock
@@ -33,7 +33,7 @@ from .line import Line
 from .nodes import Fate, Life, Surroundings
 from .points import checked
 from .seeding import Scheduler
-from .weather import Weather
+from .weather import Trouble, Weather
 
 CLIENT = "client"
 """What `World.queue` is called in histories."""
@@ -74,7 +74,7 @@ class World:
         self._numbers = dict.fromkeys(self._clocks, 0)
         self._buried: list[Life] = []
         self._laws: list[tuple[Callable[[Fact], bool], str]] = []
-        self._random = random.Random(f"{history.seed}/world")
+        self._random = random.Random(f"{history.seed}/world")  # noqa: S311 - it is to be repeated
         self._around = Surroundings(
             app,
             storage,
@@ -346,15 +346,13 @@ class World:
             except Exception as error:  # noqa: BLE001 - the predicate's own; it is the scenario's
                 self._fail(error)
 
-    def _note_failure(
-        self, node: str, stages: tuple[str, ...], error: StorageError, after_commit: bool
-    ) -> None:
+    def _note_failure(self, node: str, stages: tuple[str, ...], trouble: Trouble) -> None:
         fact = StorageFailed(
             at=self.now(),
             node=node,
             stages=stages,
-            error=type(error).__name__,
-            after_commit=after_commit,
+            error=type(trouble.error).__name__,
+            after_commit=trouble.after_commit,
         )
         self._tell(node, fact)
 
@@ -406,10 +404,14 @@ class World:
             self._nursery.start_soon(self._around.exchange.watch_leases)
             for node in self.nodes:
                 await self._start(node)
-            async with client.connected() as self.queue:
-                await self._play(scenario)
+            try:
+                async with client.connected() as self.queue:
+                    await self._play(scenario)
+                    self._is_sealed = True
+                    self.storage.clear()
+            except Exception as error:  # noqa: BLE001 - raised again by `simulate`
+                self._fail(NodeDied(CLIENT, error))
                 self._is_sealed = True
-                self.storage.clear()
             for life in self._buried:
                 life.bury()
             self._nursery.cancel_scope.cancel()
