@@ -61,9 +61,10 @@ class SimulationFailed(AssertionError):
         self.seed = history.seed
         self.history = history
         self.replay = replay
-        about = error.fact if isinstance(error, Violation) else None
+        about = error.fact if isinstance(error, Violation) else error
+        told = history.excerpt(getattr(about, "job_id", None))
         super().__init__(
             f"with seed {history.seed}: {type(error).__name__}: {error}\n"
-            f"What happened:\n{history.excerpt(about)}\n"
+            f"What happened:\n{told}\n"
             f"Replay it with:\n{replay}"
         )

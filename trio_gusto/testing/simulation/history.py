@@ -86,15 +86,14 @@ class History:
         """Add what has just happened."""
         self._entries.append(entry)
 
-    def excerpt(self, about: Fact | None = None, lines: int = 30) -> str:
+    def excerpt(self, job: UUID | None = None, lines: int = 30) -> str:
         """The shortest text that is of use to whoever asks why something is as it is.
 
-        With a fact about a job: what happened to that job, to nodes and to the storage. The last
-        ``lines`` of it; of failures that go on and on the first.
+        With a job: what happened to that job, to nodes and to the storage. The last ``lines`` of it;
+        of failures that go on and on the first.
         """
         chosen: Iterable[Entry] = self._entries
-        if isinstance(about, JobFact):
-            job = about.job_id
+        if job is not None:
             chosen = [
                 entry
                 for entry in self._entries

@@ -61,16 +61,16 @@ def simulate(
     >>> app = Gusto()
     >>> @app.job
     ... async def greet(name: str) -> str:
-    ...     await trio.sleep(3600)
+    ...     await trio.sleep(60)
     ...     return f"hello {name}"
     >>> async def scenario(world: World) -> None:
     ...     ref = await world.queue.enqueue(greet, "Ann")
-    ...     await world.advance(hours=1)
+    ...     await world.advance(minutes=1)
     ...     print(await ref.result(), world.now())
     >>> history = simulate(scenario, app, seed=7)
-    hello Ann 2026-01-01 01:00:00+00:00
+    hello Ann 2026-01-01 00:01:00+00:00
     >>> simulate(scenario, app, seed=7) == history
-    hello Ann 2026-01-01 01:00:00+00:00
+    hello Ann 2026-01-01 00:01:00+00:00
     True
     """
     if trio.lowlevel.in_trio_run():
@@ -84,8 +84,7 @@ def simulate(
     clock = MockClock(autojump_threshold=0)
     with seeded(seed) as scheduler:
         world = World(app, make_storage(), scheduler, clock, history)
-        trio.run(world.run, scenario, clock=clock)
-    error = world.failure
+        error = trio.run(world.run, scenario, clock=clock)
     if error is None:
         return history
     failed = SimulationFailed(error, history, _replay(scenario, app, history))

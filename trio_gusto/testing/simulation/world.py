@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from functools import partial
 
 import trio
 from trio.testing import MockClock
@@ -16,24 +15,17 @@ from ...model.facts import Fact
 from ...model.instants import MICROSECONDS, to_duration, to_instant
 from ...queue.jobqueue import JobQueue
 from ...storage.storage import Storage
+from .chronicle import Chronicle
 from .clocks import NodeClock
 from .exchange import Exchange
-from .failures import PATIENCE, KillPointNotReached, NodeDied, NothingHappened, Violation
-from .happenings import (
-    ClockChanged,
-    NodeCrashed,
-    NodeDrained,
-    NodePaused,
-    NodeResumed,
-    NodeStarted,
-    StorageFailed,
-)
-from .history import Entry, History
+from .failures import PATIENCE, NodeDied, NothingHappened
+from .happenings import ClockChanged, NodeDrained
+from .history import History
 from .line import Line
-from .nodes import Fate, Life, Surroundings
 from .points import checked
+from .population import Population
 from .seeding import Scheduler
-from .weather import Trouble, Weather
+from .weather import Weather
 
 CLIENT = "client"
 """What `World.queue` is called in histories."""
@@ -65,32 +57,27 @@ class World:
         history: History,
     ) -> None:
         self.history = history
-        self.storage = Weather(self._note_failure)
         self._scheduler = scheduler
-        self._trio_clock = trio_clock
-        self._clock = self._new_clock()
-        self._clocks = {f"node-{number}": self._new_clock() for number in range(history.nodes)}
-        self._lives: dict[str, Life] = {}
-        self._numbers = dict.fromkeys(self._clocks, 0)
-        self._buried: list[Life] = []
-        self._laws: list[tuple[Callable[[Fact], bool], str]] = []
         self._random = random.Random(f"{history.seed}/world")  # noqa: S311 - it is to be repeated
-        self._around = Surroundings(
+
+        def new_clock() -> NodeClock:
+            return NodeClock(trio_clock, to_instant(history.start), scheduler.standing_still)
+
+        self._clock = new_clock()
+        self._clocks = {f"node-{number}": new_clock() for number in range(history.nodes)}
+        self._chronicle = Chronicle(history, self._clock.now)
+        self.storage = Weather(self._chronicle.tell_of_trouble)
+        self._exchange = Exchange(scheduler, self._random.random, self._clock.instant)
+        self._nodes = Population(
+            self._clocks,
+            self._chronicle,
             app,
             storage,
             self.storage,
-            Exchange(scheduler, self._random.random, self._clock.instant),
+            self._exchange,
             scheduler,
-            history.seed,
-            self._note,
-            self._meet_fate,
-            self._hear_of_death,
         )
-        self._is_sealed = False
-        self._scope = trio.CancelScope()
         self._nursery: trio.Nursery
-        self.failure: BaseException | None = None
-        """Why the scenario has failed."""
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -144,7 +131,7 @@ class World:
         await self.settle()
 
     def _move_limit(self, seconds: float) -> None:
-        self._scope.deadline = seconds + PATIENCE.total_seconds()
+        self._chronicle.scope.deadline = seconds + PATIENCE.total_seconds()
 
     # --- nodes --------------------------------------------------------------------------------
 
@@ -156,11 +143,7 @@ class World:
     @property
     def running(self) -> tuple[str, ...]:
         """The names of those that run, and do not stand still."""
-        return tuple(
-            name
-            for name, life in self._lives.items()
-            if not life.is_over and not life.is_paused and life.queue is not None
-        )
+        return tuple(self._nodes.running())
 
     def queue_of(self, node: str) -> JobQueue:
         """The queue of the app on a node, as that process has it.
@@ -168,7 +151,7 @@ class World:
         Raises:
             ArgumentError: there is no such node, or it does not run.
         """
-        queue = self._life(node).queue
+        queue = self._nodes.life_of(node).queue
         if queue is None:
             raise ArgumentError(f"{node} does not run")
         return queue
@@ -187,15 +170,15 @@ class World:
             ArgumentError: there is no such node, or it does not run.
             OptionsError: ``at`` is no kill point.
         """
-        life = self._life(node)
+        life = self._nodes.life_of(node)
         if at is not None:
             life.doom(checked(at), "crash")
             return
-        self._crash(life, None)
+        self._nodes.crash(life)
         if noticed:
             for name in life.line.names:
                 await life.line.storage.detach(name)
-            self._around.exchange.spread(None)
+            self._exchange.spread(None)
         await trio.lowlevel.checkpoint()
 
     async def pause(self, node: str, *, at: str | None = None) -> None:
@@ -209,11 +192,11 @@ class World:
             ArgumentError: there is no such node, or it does not run.
             OptionsError: ``at`` is no kill point.
         """
-        life = self._life(node)
+        life = self._nodes.life_of(node)
         if at is not None:
             life.doom(checked(at), "pause")
             return
-        self._pause(life, None)
+        self._nodes.pause(life)
         await trio.lowlevel.checkpoint()
 
     async def resume(self, node: str) -> None:
@@ -222,11 +205,10 @@ class World:
         Raises:
             ArgumentError: there is no such node, or it does not stand still.
         """
-        life = self._lives.get(node)
+        life = self._nodes.lives.get(node)
         if life is None or life.is_over or not life.is_paused:
             raise ArgumentError(f"{node} does not stand still")
-        self._tell(node, NodeResumed(at=self.now(), node=node))
-        life.go_on()
+        self._nodes.resume(life)
         await self.settle()
 
     async def restart(self, node: str) -> None:
@@ -235,11 +217,11 @@ class World:
         Raises:
             ArgumentError: there is no such node.
         """
-        self._clock_of(node)
-        life = self._lives.get(node)
+        self._nodes.clock_of(node)
+        life = self._nodes.lives.get(node)
         if life is not None and not life.is_over:
-            self._crash(life, None)
-        await self._start(node)
+            self._nodes.crash(life)
+        await self._nodes.start(node, self._nursery)
 
     async def drain(self, node: str) -> None:
         """Let a node stop in an orderly way, and wait until it has.
@@ -247,11 +229,11 @@ class World:
         Raises:
             ArgumentError: there is no such node, or it does not run.
         """
-        life = self._life(node)
+        life = self._nodes.life_of(node)
         if life.is_paused:
             raise ArgumentError(f"{node} stands still and cannot stop; resume({node!r}) first")
         await life.drain()
-        self._tell(node, NodeDrained(at=self.now(), node=node))
+        self._chronicle.tell(node, NodeDrained(at=self.now(), node=node))
 
     # --- clocks -------------------------------------------------------------------------------
 
@@ -264,7 +246,7 @@ class World:
             ArgumentError: there is no such node.
         """
         length = to_duration(by)
-        clock = self._clock_of(node)
+        clock = self._nodes.clock_of(node)
         clock.step(length)
         self._tell_of_clock(node, timedelta(microseconds=length), clock)
 
@@ -279,30 +261,14 @@ class World:
         """
         if rate <= -1:
             raise OptionsError("rate", rate, "give more than -1, or the clock would go back")
-        clock = self._clock_of(node)
+        clock = self._nodes.clock_of(node)
         clock.drift(rate)
         self._tell_of_clock(node, timedelta(0), clock)
 
     def _tell_of_clock(self, node: str, by: timedelta, clock: NodeClock) -> None:
-        self._tell(node, ClockChanged(at=self.now(), node=node, by=by, rate=clock.rate))
-        self._nursery.start_soon(self._look_at_clock, node, self._random.uniform(0, NOTICED))
-
-    async def _look_at_clock(self, node: str, after: float) -> None:
-        """Whoever sleeps there looks at the clock again."""
-        await trio.sleep(after)
-        life = self._lives.get(node)
-        if life is not None:
-            life.line.ring()
-
-    def _clock_of(self, node: str) -> NodeClock:
-        clock = self._clocks.get(node)
-        if clock is None:
-            raise ArgumentError(f"there is no {node!r}; the nodes are {', '.join(self._clocks)}")
-        return clock
-
-    def _new_clock(self) -> NodeClock:
-        start = to_instant(self.history.start)
-        return NodeClock(self._trio_clock, start, self._scheduler.standing_still)
+        self._chronicle.tell(node, ClockChanged(at=self.now(), node=node, by=by, rate=clock.rate))
+        after = self._random.uniform(0, NOTICED)
+        self._nursery.start_soon(self._nodes.look_at_clock, node, after)
 
     # --- laws ---------------------------------------------------------------------------------
 
@@ -319,126 +285,46 @@ class World:
         Raises:
             Violation: one of the facts so far fits.
         """
-        fits = partial(_is_a, predicate) if isinstance(predicate, type) else predicate
-        name = getattr(predicate, "__name__", repr(predicate))
-        law = fits, because or f"{name} was never to happen"
-        for fact in self.history.facts:
-            if fits(fact):
-                raise Violation(fact, law[1])
-        self._laws.append(law)
-
-    # --- what is heard of nodes ---------------------------------------------------------------
-
-    def _note(self, node: str, fact: Fact) -> None:
-        self._tell(node, fact)
-        life = self._lives.get(node)
-        if life is not None and life.fates:
-            life.note(fact)
-
-    def _tell(self, node: str, fact: Fact) -> None:
-        if self._is_sealed:
-            return
-        self.history.note(Entry(self.now(), node, fact))
-        for predicate, because in self._laws:
-            try:
-                if predicate(fact):
-                    self._fail(Violation(fact, because))
-            except Exception as error:  # noqa: BLE001 - the predicate's own; it is the scenario's
-                self._fail(error)
-
-    def _note_failure(self, node: str, stages: tuple[str, ...], trouble: Trouble) -> None:
-        fact = StorageFailed(
-            at=self.now(),
-            node=node,
-            stages=stages,
-            error=type(trouble.error).__name__,
-            after_commit=trouble.after_commit,
-        )
-        self._tell(node, fact)
-
-    def _hear_of_death(self, life: Life, error: Exception) -> None:
-        if self._is_sealed or life.is_over:
-            return
-        self._fail(NodeDied(life.name, error))
-
-    def _meet_fate(self, life: Life, fate: Fate, point: str) -> None:
-        (self._crash if fate == "crash" else self._pause)(life, point)
-
-    def _fail(self, error: BaseException) -> None:
-        if self.failure is None:
-            self.failure = error
-            self._scope.cancel()
-
-    def _crash(self, life: Life, point: str | None) -> None:
-        self._tell(life.name, NodeCrashed(at=self.now(), node=life.name, point=point))
-        life.crash()
-
-    def _pause(self, life: Life, point: str | None) -> None:
-        self._tell(life.name, NodePaused(at=self.now(), node=life.name, point=point))
-        life.stand_still()
-
-    def _life(self, node: str) -> Life:
-        self._clock_of(node)
-        life = self._lives.get(node)
-        if life is None or life.is_over:
-            raise ArgumentError(f"{node} does not run; start it with restart({node!r})")
-        return life
-
-    async def _start(self, node: str) -> None:
-        self._numbers[node] += 1
-        number = self._numbers[node]
-        life = self._lives[node] = Life(node, number, self._clocks[node], self._around)
-        self._buried.append(life)
-        self._tell(node, NodeStarted(at=self.now(), node=node, life=number))
-        self._nursery.start_soon(life.run)
-        await life.decided.wait()
+        self._chronicle.forbid(predicate, because)
 
     # --- from beginning to end ----------------------------------------------------------------
 
-    async def run(self, scenario: Callable[[World], Awaitable[object]]) -> None:
-        """Play a scenario; what it raises is `failure` then."""
+    async def run(self, scenario: Callable[[World], Awaitable[object]]) -> BaseException | None:
+        """Play a scenario. Returns why it has failed, if it has."""
+        chronicle, around = self._chronicle, self._nodes.around
         self._scheduler.of_the_run.add(trio.lowlevel.current_task())
-        line = Line(self._around.storage, CLIENT, self.storage, self._around.exchange, _pass_by)
-        client = self._around.replica(line, CLIENT, 1, self._clock)
+        line = Line(around.storage, CLIENT, self.storage, self._exchange, _pass_by)
+        client = around.replica(line, CLIENT, 1, self._clock)
         async with trio.open_nursery() as self._nursery:
-            self._nursery.start_soon(self._around.exchange.watch_leases)
+            self._nursery.start_soon(self._exchange.watch_leases)
             for node in self.nodes:
-                await self._start(node)
+                await self._nodes.start(node, self._nursery)
             try:
                 async with client.connected() as self.queue:
                     await self._play(scenario)
-                    self._is_sealed = True
+                    chronicle.is_sealed = True
                     self.storage.clear()
-            except Exception as error:  # noqa: BLE001 - raised again by `simulate`
-                self._fail(NodeDied(CLIENT, error))
-                self._is_sealed = True
-            for life in self._buried:
-                life.bury()
+            except Exception as error:  # noqa: BLE001 - it is returned
+                chronicle.fail(NodeDied(CLIENT, error))
+                chronicle.is_sealed = True
+            self._nodes.bury()
             self._nursery.cancel_scope.cancel()
+        return chronicle.failure
 
     async def _play(self, scenario: Callable[[World], Awaitable[object]]) -> None:
+        chronicle = self._chronicle
         self._move_limit(trio.current_time())
         try:
-            with self._scope:
+            with chronicle.scope:
                 await scenario(self)
-                self._require_fates()
+                self._nodes.require_fates()
         except trio.Cancelled:
-            raise  # a Ctrl-C
-        except BaseException as error:  # noqa: BLE001 - raised again by `simulate`
-            self._fail(error)
-        if self._scope.cancelled_caught:
-            self._fail(NothingHappened())
-
-    def _require_fates(self) -> None:
-        """Whatever was to befall a life that still runs has not: then nothing was tried."""
-        for life in self._lives.values():
-            if life.fates and not life.is_over:
-                raise KillPointNotReached(life.name, next(iter(life.fates)))
+            raise  # a Ctrl-C, or the client has died
+        except BaseException as error:  # noqa: BLE001 - it is returned
+            chronicle.fail(error)
+        if chronicle.scope.cancelled_caught:
+            chronicle.fail(NothingHappened())
 
 
 async def _pass_by(_point: str) -> None:
     """The client comes to no kill point."""
-
-
-def _is_a(kind: type[Fact], fact: Fact) -> bool:
-    return isinstance(fact, kind)
