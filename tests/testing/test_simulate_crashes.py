@@ -223,6 +223,35 @@ def test_of_a_crashed_process_not_even_a_finally_runs() -> None:
     assert history.facts[-1] == history.of(NodeCrashed)[0], "and nothing is heard of it any more"
 
 
+@pytest.mark.parametrize("fate", ["crash", "pause"])
+def test_a_node_can_crash_or_stand_still_while_a_thread_is_at_work(fate: str) -> None:
+    threaded = Gusto(options=Options(lease=LEASE))
+    entered: list[int] = []
+
+    @threaded.job
+    def compute() -> None:
+        entered.append(current_job().attempt)
+
+    async def scenario(world: World) -> None:
+        await world.pause("node-1")
+        await (world.crash if fate == "crash" else world.pause)("node-0", at="handler.running")
+        ref = await world.queue.enqueue(compute)
+        await world.advance(1)
+        await world.resume("node-1")
+        await world.advance(2 * LEASE)
+        assert await ref.status() is JobState.COMPLETED
+        if fate == "pause":
+            await world.resume("node-0")
+        await world.advance(2 * LEASE)
+        assert [attempt.outcome for attempt in await world.queue.attempts(ref)] == [
+            "lost",
+            "succeeded",
+        ]
+
+    assert simulate(scenario, threaded, nodes=2) == simulate(scenario, threaded, nodes=2)
+    assert entered == [1, 2, 1, 2]
+
+
 def test_a_restarted_node_is_another_process() -> None:
     async def scenario(world: World) -> None:
         await world.restart("node-0")

@@ -116,7 +116,8 @@ class Scheduler:
         going_on: list[trio.lowlevel.Task] = []
         for task in batch:
             owner = self._owner_of(task)
-            if owner in self._held:
+            # Whoever waits for a thread comes back first, or all others would wait for ever.
+            if owner in self._held and task not in self._in_threads:
                 self._held[owner].append(task)
             else:
                 going_on.append(task)
