@@ -15,9 +15,6 @@ logger = logging.getLogger("trio_gusto")
 FAULT_PAUSE = 1.0
 """Seconds between two looks while the storage cannot tell of changes."""
 
-CALM = 0.02
-"""Seconds between two rounds of passing on, so that a busy neighbour does not keep us busy too."""
-
 
 class Listener:
     """Waits for changes; ``hear`` are called in order, ``act`` awaited after them."""
@@ -29,7 +26,7 @@ class Listener:
         hear: Sequence[Callable[[], None]],
         act: Callable[[], Awaitable[None]] | None = None,
         *,
-        calm: float = CALM,
+        calm: float,
     ) -> None:
         self._node = node
         self._storage = storage

@@ -31,7 +31,7 @@ from .executor import Executors
 from .heart import Heart
 from .holder import Holder
 from .lease import Cause, Lease, fence_after
-from .listener import CALM, Listener
+from .listener import Listener
 from .parents import Parents
 from .poller import Poller
 from .probe import Probe, enqueued
@@ -338,7 +338,7 @@ class Tree:
 
     def _branches(self) -> list[Child]:
         workers = self.workers
-        calm = CALM if self.clock.is_real else 0.0  # virtual time keeps nobody busy
+        calm = self.clock.calm
         if workers is None:
             listener = Listener(
                 self.node, self.storage, [self.waiters.notify_all, self.resolver.hear], calm=calm
