@@ -24,6 +24,9 @@ from sybil.sybil import SybilCollection
 from sybil.typing import Parser
 
 from docs.console import Shell
+from property_tests.profiles import load_profile
+
+load_profile()
 
 Namespace = dict[str, Any]
 

@@ -202,7 +202,6 @@ class CountAgreement(RuleBasedStateMachine):
         self.tell(Prune(self.now, 999))
         self.count_and_keep(1)
         self.prune(999)
-        self.change(2, Failed(self.now, ""))
         self.insert(place, Ready(self.now), None)
 
     @rule(limit=st.sampled_from([1, 2, 9]))

@@ -37,6 +37,15 @@ class CountPieces(CountAgreement):
         self.change(pick + 8, Cancelled(self.now, ""))
 
     @rule(place=places)
+    def take_turns(self, place: tuple[str, str]) -> None:
+        """As one ends, another of its piece begins: as many are at work as when it was counted."""
+        self.fill_pieces(place)
+        self.claim(2)
+        self.count_and_keep(1)
+        self.complete(1)
+        self.claim(1)
+
+    @rule(place=places)
     def come_back_into_a_piece(self, place: tuple[str, str]) -> None:
         """It is refused as another has its key, and is among others again."""
         self.fill_pieces(place)

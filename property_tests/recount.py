@@ -159,7 +159,7 @@ def comparable(reply: object) -> object:
         case BatchError():
             return ("batch", str(reply))
         case BatchesFound():
-            return [(each.request, dict(each.counts)) for each in reply.batches]
+            return [(each.request, each.sequence, dict(each.counts)) for each in reply.batches]
         case UnknownJob():
             return ("unknown", reply.job_id)
         case DependentJobs():

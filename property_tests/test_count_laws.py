@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from property_tests.aiming import aimed_machine
 from property_tests.count_agreement import CountAgreement
 from property_tests.count_pieces import CountPieces
-from trio_gusto.storage.sqlite import archive, counts, pieces, ready, schema, settling
+from trio_gusto.storage.sqlite import archive, claiming, counts, pieces, ready, schema, settling
 
 TestCounts = CountAgreement.TestCase
 
@@ -31,11 +30,15 @@ def keeps_the_count_of_a_pruned_piece(patches: pytest.MonkeyPatch) -> None:
 
 
 def keeps_the_count_of_a_job_that_runs_again(patches: pytest.MonkeyPatch) -> None:
-    patches.setattr(settling, "touch", lambda connection, seq: None)
+    patches.setattr(settling, "touch", lambda connection, seqs: None)
+
+
+def does_not_hear_of_claims(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(claiming, "touch", lambda connection, seqs: None)
 
 
 def does_not_hear_of_what_comes_back(patches: pytest.MonkeyPatch) -> None:
-    patches.setattr(archive, "touch", lambda connection, seq: None)
+    patches.setattr(archive, "touch", lambda connection, seqs: None)
 
 
 def does_not_see_what_was_added(patches: pytest.MonkeyPatch) -> None:
@@ -45,7 +48,7 @@ def does_not_see_what_was_added(patches: pytest.MonkeyPatch) -> None:
 
 
 def does_not_see_what_has_ended(patches: pytest.MonkeyPatch) -> None:
-    patches.setattr(counts, "_by_piece", lambda connection, condition: Counter())
+    patches.setattr(counts, "_PROCESSING", f"{counts._PROCESSING} HAVING FALSE")
 
 
 def adds_to_what_it_has_kept_before(patches: pytest.MonkeyPatch) -> None:
@@ -63,9 +66,10 @@ def passes_over_named_workers(patches: pytest.MonkeyPatch) -> None:
 PLANTED: dict[Plant, str] = {
     keeps_the_count_of_a_pruned_piece: "fill_pieces lose_pieces",
     keeps_the_count_of_a_job_that_runs_again: "end_twice count_and_keep",
+    does_not_hear_of_claims: "enqueue take_turns",
     does_not_hear_of_what_comes_back: "fill_pieces come_back_into_a_piece",
     does_not_see_what_was_added: "enqueue take_the_place_of_what_is_gone",
-    does_not_see_what_has_ended: "fill_pieces end count_and_keep",
+    does_not_see_what_has_ended: "fill_pieces claim end count_and_keep",
     adds_to_what_it_has_kept_before: "fill_pieces end count_and_keep",
     takes_all_unfinished_for_the_most_frequent: "fill_pieces claim count_and_keep",
     passes_over_named_workers: "enqueue claim",

@@ -39,21 +39,22 @@ def test_sqlite_and_memory_take_the_same_of_lanes() -> None:
     run_state_machine_as_test(InSqlite, settings=settings(deadline=None))
 
 
-def _always(_self: Occupancy, *_: object, **__: object) -> bool:
-    return True
+def _always(_self: Occupancy, *_: object, **__: object) -> int:
+    return 99
 
 
-def _one_more(self: Occupancy, room: int, depth: int, *, spends_last: bool = False) -> bool:
-    return self.leases < room or _TAKES(self, room, depth, spends_last=spends_last)
+def _one_more(self: Occupancy, room: int, depth: int, *, spends_last: bool = False) -> int:
+    room_left = _ROOM_FOR(self, room, depth, spends_last=spends_last)
+    return room_left or max(0, room - self.leases)
 
 
-def _behind_the_last(self: Occupancy, room: int, depth: int, *, spends_last: bool = False) -> bool:
+def _behind_the_last(self: Occupancy, room: int, depth: int, *, spends_last: bool = False) -> int:
     del spends_last
-    return _TAKES(self, room, depth, spends_last=False)
+    return _ROOM_FOR(self, room, depth, spends_last=False)
 
 
-def _keep_open(self: Lanes, lane: str, room: int, *, spends_last: bool) -> bool:
-    admitted = _ADMIT(self, lane, room, spends_last=spends_last)
+def _keep_open(self: Lanes, lane: str, room: int, count: int = 1, *, spends_last: bool) -> int:
+    admitted = _ADMIT(self, lane, room, count, spends_last=spends_last)
     self.closed.discard(lane)
     return admitted
 
@@ -62,7 +63,7 @@ def _nowhere(*_: object) -> Iterator[object]:
     return iter(())
 
 
-_TAKES, _ADMIT = Occupancy.takes, Lanes.admit
+_ROOM_FOR, _ADMIT = Occupancy.room_for, Lanes.admit
 
 TOGETHER = "stand_together end_all"
 LINE = "line_up claim_few"
@@ -71,9 +72,9 @@ CROWDED = "fill_in_front stand_behind claim_few"
 LATER = "fill_in_front come_later claim_few"
 
 FAULTS: dict[str, tuple[object, str, Callable[..., object] | str, str]] = {
-    "lanes are never full": (Occupancy, "takes", _always, TOGETHER),
-    "a line is joined from beside": (Occupancy, "takes", _one_more, LINE),
-    "a last attempt stands in line": (Occupancy, "takes", _behind_the_last, LAST),
+    "lanes are never full": (Occupancy, "room_for", _always, TOGETHER),
+    "a line is joined from beside": (Occupancy, "room_for", _one_more, LINE),
+    "a last attempt stands in line": (Occupancy, "room_for", _behind_the_last, LAST),
     "what is behind overtakes": (Lanes, "admit", _keep_open, TOGETHER),
     "a walk ends where lanes are closed": (heads.Heads, "candidates", _nowhere, CROWDED),
     "heads are not lowered": (heads, "_NOTE_ROWS", "SELECT ?, ?", CROWDED),

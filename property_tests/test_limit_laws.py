@@ -270,13 +270,13 @@ def _the_last_first(line: Line, lease: Lease) -> Lease | None:
     return _LEAVE(line, lease)
 
 
-def _carelessly(self: Occupancy, room: int, depth: int, *, spends_last: bool = False) -> bool:
+def _carelessly(self: Occupancy, room: int, depth: int, *, spends_last: bool = False) -> int:
     del spends_last
-    return _TAKES(self, room, depth)
+    return _ROOM_FOR(self, room, depth)
 
 
-def _by_the_widest(self: Lanes, lane: str, room: int, *, spends_last: bool) -> bool:
-    return _ADMIT(self, lane, max(room, 2), spends_last=spends_last)
+def _by_the_widest(self: Lanes, lane: str, room: int, count: int = 1, *, spends_last: bool) -> int:
+    return _ADMIT(self, lane, max(room, 2), count, spends_last=spends_last)
 
 
 def _of_nobody(self: Index, node: str, depth: int) -> Lanes | None:
@@ -285,13 +285,13 @@ def _of_nobody(self: Index, node: str, depth: int) -> Lanes | None:
     return None if _LEASED(self, node, depth) is None else Lanes(lambda _lane: None, depth)
 
 
-_LEAVE, _TAKES, _ADMIT = Line.leave, Occupancy.takes, Lanes.admit
+_LEAVE, _ROOM_FOR, _ADMIT = Line.leave, Occupancy.room_for, Lanes.admit
 _LEASED = Index.leased_lanes
 
 FAULTS: dict[str, tuple[type, str, Callable[..., Any], str]] = {
     "jobs leased in a row run at once": (Roster, "stand_in_lanes", _everybody, "the limit"),
     "a line is handed on from behind": (Line, "leave", _the_last_first, "keeps the order"),
-    "last attempts are leased ahead": (Occupancy, "takes", _carelessly, "none is lost"),
+    "last attempts are leased ahead": (Occupancy, "room_for", _carelessly, "none is lost"),
     "a limit of one is forgotten": (Lanes, "admit", _by_the_widest, "the limit"),
     "leases are forgotten": (Index, "leased_lanes", _of_nobody, "the limit"),
 }

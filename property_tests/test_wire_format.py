@@ -1,132 +1,45 @@
-"""The law of the wire format: what is written reads back equal, and nothing else is read.
-
-Values are drawn together with their types, so that the law holds for every nesting of forms, and
-not only for those that somebody thought of.
-"""
+"""The law of the wire format: what is written reads back equal, and nothing else is read."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from datetime import date, datetime, time, timedelta, timezone
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from pathlib import PurePosixPath
-from typing import Any
-from uuid import UUID
+from typing import Any, get_origin
 
 import attrs
-from hypothesis import assume, given
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from property_tests.aiming import LOOKING, check_is_broken
+from property_tests.typed_values import Plan, Typed, integers, of, plain, row, typed
 from trio_gusto.model.errors import ArgumentError
 from trio_gusto.serialization.calls import Calls, DecodeError
+from trio_gusto.serialization.catalogue import Catalogue
 from trio_gusto.serialization.codec import Codec, UnstorableResult
-from trio_gusto.serialization.forms import MAX_INT, MIN_INT
+from trio_gusto.serialization.forms import MAX_INT, MIN_INT, Form
 from trio_gusto.serialization.handler import Handler
 from trio_gusto.serialization.scalars import read_duration, write_duration
 
 
-class Plan(Enum):
-    FREE = "free"
-    PAID = "paid"
-
-
-@attrs.define
-class Customer:
-    name: str
-    plan: Plan
-    born: date | None = None
-
-
-@dataclasses.dataclass
-class Order:
-    id: UUID
-    customer: Customer
-    lines: dict[str, Decimal]
-
-
-# As values, because type checkers take no type that is a variable.
-array: Any = list
-row: Any = tuple
-mapping: Any = dict
-
-Typed = tuple[Any, Any]
-"""A type, and a value of it."""
-
-text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-# Offsets, not zones: Python calls an instant in a zone's repeated hour unequal to any other zone's.
-offsets = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-integers = st.integers(MIN_INT, MAX_INT)
-customers = st.builds(Customer, text, st.sampled_from(Plan), st.none() | st.dates())
-decimals = st.decimals(allow_nan=False)
-
-plain: dict[Any, st.SearchStrategy[Any]] = {
-    int: integers,
-    str: text,
-    bool: st.booleans(),
-    float: st.floats(allow_nan=False, allow_infinity=False),
-    bytes: st.binary(max_size=8),
-    UUID: st.uuids(),
-    datetime: st.datetimes(timezones=st.none() | offsets),
-    date: st.dates(),
-    time: st.times(),
-    timedelta: st.timedeltas(),
-    Decimal: decimals,
-    PurePosixPath: text.map(PurePosixPath),
-    Plan: st.sampled_from(Plan),
-    Customer: customers,
-    Order: st.builds(Order, st.uuids(), customers, st.dictionaries(text, decimals, max_size=3)),
-}
-
-scalars = st.sampled_from(list(plain)).flatmap(
-    lambda kind: plain[kind].map(lambda value: (kind, value))
-)
-
-
-def alike(draw: st.DrawFn, of: st.SearchStrategy[Typed]) -> tuple[Any, list[Any]]:
-    """A type and some values of it (the same one, repeated: types are drawn with their values)."""
-    kind, value = draw(of)
-    return kind, [value] * draw(st.integers(0, 3))
-
-
-def wrapped(inner: st.SearchStrategy[Typed]) -> st.SearchStrategy[Typed]:
-    @st.composite
-    def wrap(draw: st.DrawFn) -> Typed:
-        kind, values = alike(draw, inner)
-        shape = draw(st.sampled_from(["list", "tuple", "pair", "dict", "optional", "union"]))
-        match shape:
-            case "list":
-                return array[kind], values
-            case "tuple":
-                return row[kind, ...], tuple(values)
-            case "pair":
-                other, value = draw(inner)
-                return row[other, array[kind]], (value, values)
-            case "dict":
-                keys = draw(st.lists(text, min_size=len(values), max_size=len(values), unique=True))
-                return mapping[str, kind], dict(zip(keys, values, strict=True))
-            case "optional":
-                return kind | None, (values or [None])[0]
-            case _:
-                other, value = draw(scalars)
-                if hasattr(kind, "__args__"):
-                    return other | None, value
-                return other | kind, draw(st.sampled_from([value, *values]))
-
-    return wrap()
-
-
-typed = st.recursive(scalars, wrapped, max_leaves=6)
+def check_that_it_reads_back(codec: Codec, drawn: Typed) -> None:
+    kind, value = drawn
+    written = codec.dumps(value, kind)
+    try:
+        read = codec.loads(written, kind)
+    except DecodeError as refusal:
+        raise AssertionError(f"what is written is read again, not: {refusal}") from refusal
+    assert read == value, f"what is written reads back equal, not {read!r} for {value!r}"
+    same_class = type(read) is type(value)
+    assert same_class, f"what is read has the class of what was written, not {type(read)}"
 
 
 @given(typed)
 def test_what_is_written_reads_back_equal_and_of_its_class(drawn: Typed) -> None:
-    kind, value = drawn
-    codec = Codec()
-    read = codec.loads(codec.dumps(value, kind), kind)
-    assert read == value
-    assert type(read) is type(value)
+    check_that_it_reads_back(Codec(), drawn)
 
 
 @given(typed)
@@ -236,3 +149,120 @@ def test_a_duration_is_exact_to_the_microsecond(length: timedelta) -> None:
 def test_two_durations_are_never_written_alike(one: timedelta, other: timedelta) -> None:
     assume(one != other)
     assert write_duration(one) != write_duration(other)
+
+
+# --- planted faults: the laws can fail ------------------------------------------------------------
+
+Fault = Callable[[Any, Form], Form]
+"""What becomes of the form of a type."""
+
+
+class Faulty(Catalogue):
+    """Its forms, also those inside of others, have a fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__()
+        self._fault = fault
+        self._forms = {kind: fault(kind, form) for kind, form in self._forms.items()}
+
+    def _make(self, kind: Any) -> Form:
+        return self._fault(kind, super()._make(kind))
+
+
+def faulty_codec(fault: Fault) -> Codec:
+    codec = Codec()
+    codec.form = Faulty(fault).form
+    return codec
+
+
+def drops_microseconds(kind: Any, form: Form) -> Form:
+    if kind is not datetime:
+        return form
+    return attrs.evolve(form, dump=lambda value: value.isoformat(timespec="seconds"))
+
+
+def drops_the_zone(kind: Any, form: Form) -> Form:
+    if kind is not datetime:
+        return form
+    return attrs.evolve(form, dump=lambda value: value.replace(tzinfo=None).isoformat())
+
+
+def reads_tuples_as_lists(kind: Any, form: Form) -> Form:
+    return attrs.evolve(form, load=_then(form, list)) if get_origin(kind) is tuple else form
+
+
+def takes_decimals_for_floats(kind: Any, form: Form) -> Form:
+    return attrs.evolve(form, dump=lambda value: str(float(value))) if kind is Decimal else form
+
+
+def takes_integers_for_floats(kind: Any, form: Form) -> Form:
+    # Without `exact`, which says that there is nothing to be read.
+    return (
+        attrs.evolve(form, load=lambda wire: int(float(wire)), exact=None) if kind is int else form
+    )
+
+
+def reads_whole_floats_as_integers(kind: Any, form: Form) -> Form:
+    if kind is not float:
+        return form
+    return attrs.evolve(form, load=lambda wire: int(wire) if wire == int(wire) else wire)
+
+
+def writes_members_by_name(kind: Any, form: Form) -> Form:
+    return attrs.evolve(form, dump=lambda member: member.name) if kind is Plan else form
+
+
+def _then(form: Form, make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda wire: make(form.load(wire))
+
+
+EQUAL = "what is written reads back equal"
+
+
+@pytest.mark.parametrize(
+    ("fault", "drawn", "law"),
+    [
+        (drops_microseconds, of(datetime), EQUAL),
+        (drops_the_zone, of(datetime), EQUAL),
+        (reads_tuples_as_lists, st.tuples(st.just(row[int, ...]), st.tuples(integers)), EQUAL),
+        (takes_decimals_for_floats, of(Decimal), EQUAL),
+        (takes_integers_for_floats, of(int), EQUAL),
+        (reads_whole_floats_as_integers, of(float), "has the class of what was written"),
+        (writes_members_by_name, of(Plan), "what is written is read again"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_law_catches(fault: Fault, drawn: st.SearchStrategy[Typed], law: str) -> None:
+    @settings(LOOKING, max_examples=200)
+    @given(drawn)
+    def play(drawn: Typed) -> None:
+        check_that_it_reads_back(faulty_codec(fault), drawn)
+
+    check_is_broken(law, play)
+
+
+def stores_members_by_name(kind: Any, form: Form) -> Form:
+    if kind is not Plan:
+        return form
+    return attrs.evolve(form, dump=lambda member: member.name, load=lambda wire: Plan[wire])
+
+
+def check_that_members_are_values(codec: Codec, member: Enum) -> None:
+    written = codec.loads(codec.dumps(member, type(member)))
+    assert written == member.value, "a member of an enum is written as its value"
+
+
+@given(plain[Plan])
+def test_a_member_of_an_enum_is_written_as_its_value(member: Plan) -> None:
+    check_that_members_are_values(Codec(), member)
+
+
+def test_names_of_members_break_their_law_though_they_read_back() -> None:
+    @settings(LOOKING)
+    @given(plain[Plan])
+    def play(member: Plan) -> None:
+        codec = faulty_codec(stores_members_by_name)
+        check_that_it_reads_back(codec, (Plan, member))
+        check_that_members_are_values(codec, member)
+
+    check_is_broken("is written as its value", play)

@@ -206,6 +206,13 @@ def test_an_unknown_key_like_no_other_is_refused_with_all_names() -> None:
         Options.from_mapping({"zzz": 8})
 
 
+def test_a_key_that_is_no_text_is_refused_as_unknown() -> None:
+    with pytest.raises(OptionsError, match="no such option") as caught:
+        Options.from_mapping({8: "concurrency"})  # type: ignore[dict-item]  # as YAML has it
+
+    assert caught.value.key == "8"
+
+
 def test_a_key_that_comes_twice_in_two_spellings_is_refused() -> None:
     with pytest.raises(OptionsError, match="twice"):
         Options.from_mapping({"batch_size": 1, "BATCH-SIZE": 2})
@@ -224,10 +231,13 @@ def test_a_key_that_comes_twice_in_two_spellings_is_refused() -> None:
         ("queues", "mail=many"),
         ("queues", "mail=1, reports"),
         ("queue_order", "STRICT"),
+        ("queue_order", {"strict": True}),
+        ("tenant_order", ["fair"]),
         ("default_retry", "sometimes"),
         ("default_retry", {"fixed": {"pause": 5}}),
         ("default_retry", {"fixed": {"delay": 5}, "no_retry": {}}),
         ("default_retry", {}),
+        ("default_retry", {True: {}}),
         ("max_result_bytes", "1MiB"),
     ],
 )

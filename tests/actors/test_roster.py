@@ -109,3 +109,14 @@ def test_a_zombie_lets_go_of_its_own_lease_only() -> None:
     assert list(roster.leases.values()) == [heir]
     roster.let_go(heir)
     assert roster.leases == {}
+
+
+def test_the_first_durations_count_alike_and_old_ones_fade() -> None:
+    roster = Roster(1)
+    for duration in (300, *[2] * 19):
+        roster.note_duration(duration)
+    assert roster.mean_duration is not None
+    assert abs(roster.mean_duration - (300 + 19 * 2) / 20) < 1e-9, "the first alone is slow"
+    for _ in range(100):
+        roster.note_duration(2)
+    assert 2 < roster.mean_duration < 2.1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trio_gusto.model.job import Details
 from trio_gusto.model.lanes import Lanes, lane_of, room_of
@@ -12,7 +14,7 @@ from .jobs import request
 
 
 def admitted(lanes: Lanes, *jobs: tuple[str, int]) -> list[bool]:
-    return [lanes.admit(lane, room, spends_last=False) for lane, room in jobs]
+    return [bool(lanes.admit(lane, room, spends_last=False)) for lane, room in jobs]
 
 
 SMTP, PRINTER, KEY = "worker smtp", "worker printer", "key acme"
@@ -44,6 +46,32 @@ def test_jobs_that_run_alone_are_leased_in_a_row_to_one_node() -> None:
     )
     assert admitted(Lanes.of([(KEY, 2, 2, 2)], 3), (KEY, 3)) == [False], "and nothing beside a row"
     assert admitted(Lanes.of([(KEY, 1, 1, 1)], 3), (KEY, 3)) == [True]
+
+
+@given(
+    leases=st.integers(0, 3).flatmap(
+        lambda leases: st.tuples(st.just(leases), st.integers(0, leases), st.integers(0, leases))
+    ),
+    room=st.integers(1, 4),
+    depth=st.integers(1, 4),
+    count=st.integers(1, 5),
+    lane=st.sampled_from([SMTP, KEY]),
+    spends_last=st.booleans(),
+)
+def test_as_many_are_admitted_together_as_one_by_one(
+    leases: tuple[int, int, int],
+    room: int,
+    depth: int,
+    count: int,
+    lane: str,
+    spends_last: bool,
+) -> None:
+    at_work, singles, own = leases
+    leased = [(lane, at_work, singles, min(singles, own))] if at_work else []
+    together, by_one = Lanes.of(leased, depth), Lanes.of(leased, depth)
+    admitted_by_one = sum(by_one.admit(lane, room, spends_last=spends_last) for _ in range(count))
+    assert together.admit(lane, room, count, spends_last=spends_last) == admitted_by_one
+    assert together.closed == by_one.closed
 
 
 def test_no_last_attempt_stands_behind_another_job() -> None:

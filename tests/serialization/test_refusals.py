@@ -10,6 +10,7 @@ import attrs
 import cattrs
 import pytest
 
+from tests.serialization.raising import Checked, Moody, Refusing
 from trio_gusto.model.errors import ArgumentError
 from trio_gusto.serialization.codec import Codec, DecodeError
 
@@ -119,6 +120,20 @@ def test_text_that_is_no_json_is_refused_with_words(text: str) -> None:
     with pytest.raises(DecodeError) as caught:
         Codec().loads(text)
     assert caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (Checked, '{"value":2}'),
+        (Refusing, '{"value":2}'),
+        (Moody, '"bad"'),
+        (list[Moody], '["fine","bad"]'),
+    ],
+)
+def test_a_value_at_which_its_class_raises_anything_cannot_be_read(kind: Any, text: str) -> None:
+    with pytest.raises(DecodeError):
+        Codec().loads(text, kind)
 
 
 class Money:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -86,6 +87,12 @@ def ring() -> list[Any]:
 def test_what_cannot_be_stored_is_one_clear_error(fn: Any, value: object) -> None:
     with pytest.raises(UnstorableResult, match="cannot be stored"):
         Codec().dump_result(value, Handler[..., Any](fn))
+
+
+def test_a_result_whose_key_cannot_be_hashed_is_plain_json() -> None:
+    def prices() -> dict[Decimal, int]: ...  # type: ignore[empty-body]  # only its annotation counts
+
+    assert Codec().load_result('{"sNaN":1}', Handler(prices)) == {"sNaN": 1}
 
 
 def test_a_result_that_is_no_json_is_a_decode_error() -> None:

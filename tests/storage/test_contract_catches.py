@@ -382,6 +382,14 @@ class RenewsPassedLeases(MemoryStorage):
         return super()._renew(attrs.evolve(renew, now=0))
 
 
+class ShortensLeases(MemoryStorage):
+    def _renew(self, renew: Renew) -> Renewed:
+        renewed = super()._renew(renew)
+        for job in self._index.processing.values():
+            job.state = attrs.evolve(lease_of(job), lease_until=renew.lease_until)
+        return renewed
+
+
 class RevivesCancelledJobs(MemoryStorage):
     def _commit(self, commit: Commit) -> Committed | Conflict:
         job = self._jobs.get(commit.job_id)
@@ -630,6 +638,18 @@ class StoresTheBatchAloneFirst(MemoryStorage):
         return reply
 
 
+class NumbersWhatItRefuses(MemoryStorage):
+    refused = 0
+
+    def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
+        reply = super()._insert_batch(write)
+        if isinstance(reply, Inserted):
+            self._shelf.kept[write.batch.id].sequence += self.refused
+        else:
+            self.refused += 1
+        return reply
+
+
 class AppendsToAnyBatch(MemoryStorage):
     def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
         return super()._insert_batch(attrs.evolve(write, reopen=True))
@@ -700,7 +720,7 @@ class LiveAgainWithoutTheKey(MemoryStorage):
 class Everywhere(Lanes):
     """With room for everybody."""
 
-    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
+    def admit(self, lane: str, room: int, count: int = 1, *, spends_last: bool) -> int:
         return True
 
 
@@ -751,8 +771,8 @@ class OtherLanes(Lanes):
 
 
 class ByTheWidest(OtherLanes):
-    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
-        return super().admit(lane, max(room, 3), spends_last=spends_last)
+    def admit(self, lane: str, room: int, count: int = 1, *, spends_last: bool) -> int:
+        return super().admit(lane, max(room, 3), count, spends_last=spends_last)
 
 
 class Anybodys(OtherLanes):
@@ -761,16 +781,16 @@ class Anybodys(OtherLanes):
 
 
 class Carefree(OtherLanes):
-    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
-        return super().admit(lane, room, spends_last=False)
+    def admit(self, lane: str, room: int, count: int = 1, *, spends_last: bool) -> int:
+        return super().admit(lane, room, count, spends_last=False)
 
 
 class Mixed(OtherLanes):
-    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
+    def admit(self, lane: str, room: int, count: int = 1, *, spends_last: bool) -> int:
         occupancy = self._met.get(lane)
         if occupancy is not None and room > 1:
             occupancy.singles = 0
-        return super().admit(lane, room, spends_last=spends_last)
+        return super().admit(lane, room, count, spends_last=spends_last)
 
 
 class OtherLanesIndex(Index):
@@ -1073,6 +1093,7 @@ BROKEN = [
     (on_shelf(ForgetsWhoIsHeld), "held jobs name whom they wait for"),
     (on_shelf(HandsOutItsOwnSchedules), "schedules handed out do not change"),
     (StoresTheBatchAloneFirst, "a batch is stored as a whole or not at all"),
+    (NumbersWhatItRefuses, "a refused batch has no place among the others"),
     (AppendsToAnyBatch, "a batch is opened once and appended to while it lives"),
     (ForgetsThatBatchesAreAwaited, "a batch is awaited as all of its jobs"),
     (KeepsEmptyBatches, "jobs of an awaited batch are not pruned"),
@@ -1120,6 +1141,7 @@ BROKEN = [
     (ClaimsLastAttemptsAhead, "a last attempt is claimed for a free executor only"),
     (ClaimsUnknownNames, "unknown names are passed over"),
     (SharesInsteadOfCopying, "what is handed out does not change"),
+    (ShortensLeases, "a renewal never shortens a lease"),
     (RenewsPassedLeases, "a passed lease is not renewed"),
     (RevivesCancelledJobs, "a job whose cancellation is asked takes only an end"),
     (KeepsTheLastReason, "a request to cancel keeps its first reason"),

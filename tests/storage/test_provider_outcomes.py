@@ -466,6 +466,22 @@ async def test_with_leases_two_processes_never_hold_the_same_job() -> None:
     assert not shelf.completed
 
 
+async def test_a_renewal_after_the_clock_was_set_back_shortens_no_lease() -> None:
+    shelf = FullShelf()
+    storage = ProviderStorage(shelf, MyRecord)
+    await insert(storage, request())
+    first = await claim_one(storage)
+    await insert(storage, request(2))
+    second = await claim_one(storage, at=START - 40 * SECOND)
+    leases = [(job_id(1), first.token), (job_id(2), second.token)]
+    await storage.apply([Renew(NODE, START - 30 * SECOND, START + 30 * SECOND, leases)])
+    ends = [to_datetime(START + seconds * SECOND) for seconds in (60, 30)]
+    assert [shelf.leased[tracking_id(number)] for number in (1, 2)] == ends
+    lease = await state_of(storage)
+    assert isinstance(lease, Processing)
+    assert lease.lease_until == START + 60 * SECOND
+
+
 async def test_leases_that_fail_are_refused_and_hold_nothing_up(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

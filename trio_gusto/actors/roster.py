@@ -24,6 +24,7 @@ class Roster:
     """Leases, slots and backlog of one node, with the figures the poller goes by."""
 
     __slots__ = (
+        "_newest_counts",
         "active",
         "backlog",
         "changed",
@@ -62,6 +63,8 @@ class Roster:
         """The instant for which the heart has set its alarm."""
         self.mean_duration: float | None = None
         """Microseconds a job takes, averaged over the recent ones; ``None`` before the first."""
+        self._newest_counts = 1.0
+        """How much of the mean the next job makes: as much as each of the first twenty, then no less."""
         self.has_let_go = False
         """Whether a lease was let go of since the last claim was made, so that a lane may have room."""
         self.stopping = False
@@ -107,8 +110,10 @@ class Roster:
 
     def note_duration(self, duration: int) -> None:
         """Take one job's running time into the mean."""
-        mean = self.mean_duration
-        self.mean_duration = duration if mean is None else mean + 0.05 * (duration - mean)
+        mean, share = self.mean_duration, self._newest_counts
+        self.mean_duration = duration if mean is None else mean + share * (duration - mean)
+        if share != 0.05:
+            self._newest_counts = max(0.05, share / (1 + share))
 
     def let_go(self, lease: Lease) -> None:
         """The outcome is recorded, or the lease is known to be lost."""

@@ -7,6 +7,7 @@ round of the storage, which is none when jobs are slow.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from ..model import queues
 from ..model.instants import MICROSECONDS
@@ -38,6 +39,8 @@ class Supply:
         roster = self._roster
         ahead = self._ahead(roster.concurrency)
         waiting = len(roster.backlog)
+        if roster.lines and not roster.backlog.idle:
+            waiting += self._waiting_in_lines(ahead)
         roster.backlog.low_water = ahead // 2
         if waiting > ahead // 2:
             return 0
@@ -45,6 +48,12 @@ class Supply:
         # Outcomes that the storage has not taken yet must not pile up without end either.
         most = 2 * roster.concurrency + 4 * ahead - len(roster.leases)
         return max(0, min(wanted, most, max(self._options.batch_size, ahead)))
+
+    def _waiting_in_lines(self, ahead: int) -> int:
+        """Of the jobs ``ahead`` those that stand in lanes; one executor serves one line, and needs its share only."""
+        executors = self._roster.concurrency
+        lines = islice(self._roster.lines.values(), executors)
+        return sum(min(len(line.waiting), ahead // executors) for line in lines)
 
     def _ahead(self, executors: int) -> int:
         """Jobs to hold beyond the number of executors: what these finish during one round."""

@@ -56,6 +56,10 @@ class Admission:
                 break
         return taken
 
+    def admit_line(self, lane: str, room: int, count: int, *, spends_last: bool) -> int:
+        """How many of the next ``count`` jobs of a lane, all alike, are taken; these count. None takes a token."""
+        return self.lanes.admit(lane, room, count, spends_last=spends_last)
+
     def admit(
         self, queue: str, lane: str, room: int, limit: KeyLimit | None, *, spends_last: bool
     ) -> bool:
@@ -64,13 +68,14 @@ class Admission:
         Behind another one it would not start at once, so no job is put there that takes a token.
         """
         if limit is None and not self._are_queues_limited:  # as nearly always
-            return self.lanes.admit(lane, room, spends_last=spends_last)
+            return bool(self.lanes.admit(lane, room, spends_last=spends_last))
         if queue in self.closed_queues:
             return False
         demands = self._demands(queue, limit)
         if not demands:
-            return self.lanes.admit(lane, room, spends_last=spends_last)
-        if not self.lanes.has_room(lane, room, spends_last=True):
+            return bool(self.lanes.admit(lane, room, spends_last=spends_last))
+        if not self.lanes.room_for(lane, room, spends_last=True):
+            self.lanes.closed.add(lane)
             return False
         if (refused := self._refusal(demands)) is not None:
             if refused == of_queue(queue):

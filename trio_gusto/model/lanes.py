@@ -78,17 +78,19 @@ class Occupancy:
             if is_own:
                 self.own += count
 
-    def takes(self, room: int, depth: int, *, spends_last: bool = False) -> bool:
-        """Whether a job with this ``room`` may be leased besides.
+    def room_for(self, room: int, depth: int, *, spends_last: bool = False) -> int:
+        """How many jobs with this ``room`` may be leased besides.
 
         Behind another, a job waits for its turn; so none is put there that would spend its last
         attempt, and no more than ``depth`` are leased ahead to one node.
         """
-        if not self.leases:
-            return True
         if room > 1:
-            return self.leases < room and self.singles <= 1
-        return self.own == self.leases and self.own < depth and not spends_last
+            return max(0, room - self.leases) if self.singles <= 1 else 0
+        if self.own != self.leases:
+            return 0
+        if spends_last:
+            return 0 if self.leases else 1
+        return max(0, depth - self.own)
 
 
 class Lanes:
@@ -115,39 +117,38 @@ class Lanes:
         )
         return lanes
 
-    def admit(self, lane: str, room: int, *, spends_last: bool) -> bool:
-        """Whether the next job of a lane in claim order may be taken; if so, it is."""
-        if not self.has_room(lane, room, spends_last=spends_last):
-            return False
-        self.take(lane, room)
-        return True
+    def admit(self, lane: str, room: int, count: int = 1, *, spends_last: bool) -> int:
+        """How many of the next ``count`` jobs of a lane in claim order, all alike, may be taken; these are."""
+        taken = min(count, self.room_for(lane, room, spends_last=spends_last))
+        if taken:
+            self.take(lane, room, taken)
+        if taken < count:
+            self.closed.add(lane)
+        return taken
 
-    def has_room(self, lane: str, room: int, *, spends_last: bool) -> bool:
-        """Whether the next job of a lane in claim order may be taken."""
+    def room_for(self, lane: str, room: int, *, spends_last: bool) -> int:
+        """How many of the next jobs of a lane in claim order, all alike, may be taken."""
         if lane in self.closed:
-            return False
+            return 0
         occupancy = self._met.get(lane)
         if occupancy is None:
             occupancy = self._find(lane)
             if occupancy is None and self._depth == 1 and lane.startswith(OF_WORKER):
-                return True  # it is free
+                return 1  # it is free
             occupancy = self._met[lane] = occupancy or Occupancy()
-        if occupancy.takes(room, self._depth, spends_last=spends_last):
-            return True
-        self.closed.add(lane)
-        return False
+        return occupancy.room_for(room, self._depth, spends_last=spends_last)
 
-    def take(self, lane: str, room: int) -> None:
-        """A job for which there was room is taken."""
+    def take(self, lane: str, room: int, count: int = 1) -> None:
+        """Jobs for which there was room are taken."""
         occupancy = self._met.get(lane)
         if occupancy is None:
             self.closed.add(lane)  # it was free, and had room for this one alone
             return
-        occupancy.add(room, is_own=True)
+        occupancy.add(room, count, is_own=True)
         if occupancy.own >= self._depth and _is_full(lane, occupancy, self._depth):
             self.closed.add(lane)
 
 
 def _is_full(lane: str, occupancy: Occupancy, depth: int) -> bool:
     """Whether it is known that no other job may be taken: all jobs of a named worker run alone."""
-    return lane.startswith(OF_WORKER) and not occupancy.takes(1, depth)
+    return lane.startswith(OF_WORKER) and not occupancy.room_for(1, depth)

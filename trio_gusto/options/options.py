@@ -105,7 +105,7 @@ def _retention(_: Any, field: attrs.Attribute[Any], value: timedelta | Retention
 
 
 def _tenant_order(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if value not in {"due", "fair"}:
+    if value not in ("due", "fair"):  # what cannot be hashed is compared, too
         raise OptionsError(field.name, value, "give 'due' or 'fair'")
 
 
@@ -125,7 +125,7 @@ def _tenant_weights(value: Mapping[str, int] | None) -> Mapping[str, int] | None
 
 
 def _order(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if value not in {"weighted", "strict"}:
+    if value not in ("weighted", "strict"):
         raise OptionsError(field.name, value, "give 'weighted' or 'strict'")
 
 

@@ -32,7 +32,7 @@ def read(mapping: Mapping[str, object], kinds: Mapping[str, str]) -> dict[str, A
     for key, value in mapping.items():
         name = str(key).strip().lower().replace("-", "_")
         if name not in kinds:
-            raise unknown(key, value, kinds)
+            raise unknown(str(key), value, kinds)
         if name in found:
             raise OptionsError(key, value, f"{name!r} is set twice, so write it once only")
         found[name] = _read_value(key, value, kinds[name])
@@ -76,7 +76,7 @@ def _read_policy(key: str, table: Mapping[str, object]) -> RetryPolicy:
         f"give a table with one of {', '.join(_POLICIES)}, such as {{'fixed': {{'delay': 5}}}}"
     )
     name, arguments = next(iter(table.items()), ("", None))
-    make = _POLICIES.get(name.strip().lower().replace("-", "_"))
+    make = _POLICIES.get(str(name).strip().lower().replace("-", "_"))
     if make is None or len(table) != 1 or not isinstance(arguments, Mapping):
         raise OptionsError(key, dict(table), allowed)
     given = cast("Mapping[str, Any]", arguments)

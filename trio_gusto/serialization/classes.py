@@ -186,7 +186,7 @@ def _pydantic_form(kind: Any) -> Form:
     def load(wire: object) -> object:
         try:
             return kind.model_validate(wire, by_alias=False, by_name=True)
-        except ValueError as error:  # pydantic's ValidationError is one
+        except Exception as error:  # a validator may raise anything
             raise Unfit(f"{kind.__name__} refused it: {error}") from error
 
     return Form(name, dump, load, (kind,), OBJECT)

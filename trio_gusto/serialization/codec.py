@@ -146,7 +146,7 @@ class Codec:
             return wire
         try:
             return self._result_form(handler).load(wire)
-        except (Unfit, RecursionError):
+        except (Unfit, *FAULTS):
             return wire
 
     def _result_form(self, handler: Handler[..., Any]) -> Form:

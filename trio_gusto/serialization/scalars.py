@@ -194,7 +194,7 @@ def enum_form(kind: type[Enum]) -> Form | None:
         if type(wire) in values:
             try:
                 return kind(wire)
-            except ValueError:
+            except Exception:  # noqa: BLE001, S110 - a `_missing_` may raise anything
                 pass
         raise Unfit(expected(name, wire))
 

@@ -85,7 +85,8 @@ class Discarded:
 class Batches:
     """Batches, newest first (by sequence, descending). Reply: `BatchesFound`.
 
-    ``before`` is a sequence: only batches with a lower one.
+    ``before`` is a sequence: only batches with a lower one. A batch has the sequence after the highest
+    that is kept, the first has 1; one that was refused has none.
     """
 
     limit: int

@@ -19,7 +19,8 @@ from ..model.pauses import StoredPause
 class Renew:
     """Move the leases of ``node`` (pairs of job and token) to ``lease_until``.
 
-    Only those that still are held with that token and have not passed at ``now`` are moved.
+    Only those that still are held with that token and have not passed at ``now`` are moved, and none
+    to an earlier instant than it has: others may look at it with a clock, or a message, that is ahead.
     Reply: `Renewed`.
     """
 

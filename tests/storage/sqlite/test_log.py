@@ -38,7 +38,8 @@ async def test_the_first_commits_overwrite_the_log_and_the_file_stays_small(tmp_
         assert path.stat().st_size < ROOM / 16
     with closing(_opened(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
+        (unused,) = connection.execute("PRAGMA freelist_count").fetchone()
+        assert unused <= 1, "of the schema: it has an index less than in an earlier version"
 
 
 async def test_what_a_crash_leaves_of_the_log_is_read_up_to_the_last_commit(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ HOT = {
     "what else is there to claim": (fusing._WHAT_ELSE, "job_ready"),
     "is there work in a lane": (claiming._STANDING, "job_of_lane"),
     "is there work left in a lane": (claiming._HELD, "job_of_lane"),
-    "leases in lanes": (selection._LEASED, "COVERING INDEX job_lane_leased"),
+    "leases in lanes": (selection._LEASED, "COVERING INDEX job_leased (state=? AND lane>?"),
     "queues with work in a lane": (ready.LANE_QUEUES, "job_lane_ready"),
     "first piece of a walk": (walking._IN_TURN[2][0], "job_lane_ready (queue=? AND priority<?"),
     "next piece of a walk": (

@@ -40,7 +40,6 @@ class Shelf:
 
     def __init__(self) -> None:
         self.kept: dict[JobId, Kept] = {}
-        self._sequence = 0
 
     def open(self, write: InsertBatch) -> BatchError | None:
         """Jobs for this batch are about to be stored; or why they cannot."""
@@ -48,8 +47,8 @@ class Shelf:
         if write.is_new:
             if batch is not None:
                 return BatchError.exists(to_uuid(write.batch.id))
-            self._sequence += 1
-            self.kept[write.batch.id] = Kept(write.batch, self._sequence)
+            last = next((kept.sequence for kept in reversed(self.kept.values())), 0)
+            self.kept[write.batch.id] = Kept(write.batch, last + 1)
             return None
         if batch is None:
             return BatchError.unknown(to_uuid(write.batch.id))

@@ -73,7 +73,7 @@ def renew_held(index: Index, ask: Renew) -> Renewed:
             lost.append(job_id)
             continue
         lease = lease_of(job)
-        job.state = attrs.evolve(lease, lease_until=ask.lease_until)
+        job.state = attrs.evolve(lease, lease_until=max(lease.lease_until, ask.lease_until))
         if lease.cancel_reason is not None:
             cancels.append((job_id, lease.cancel_reason))
     return Renewed(lost, cancels)

@@ -64,7 +64,7 @@ from .contract import (
     SupportsStoreMany,
     SupportsWake,
 )
-from .ledger import Ledger
+from .ledger import Flight, Ledger
 from .limits import no_pauses, no_rates, no_schedules, refuse_what_needs_more
 from .outcomes import Outcomes, storage_error
 from .queries import Queries
@@ -267,13 +267,20 @@ class ProviderStorage(Storage, Generic[R]):
             for job_id, token in renew.leases
             if (flight := ledger.in_flight.get(job_id)) is not None and flight.job.version == token
         ]
-        stolen = await self._outcomes.renew(flights, renew.lease_until)
-        kept = {flight.job.request.id for flight in flights} - stolen
+        # One call of the provider, unless some leases are longer already and stay as they are.
+        by_end: dict[int, list[Flight[R]]] = {}
         for flight in flights:
-            if flight.job.request.id in stolen:
-                ledger.give_up(flight)
-            else:
-                ledger.renew(flight, renew.lease_until)
+            end = max(flight.lease.lease_until, renew.lease_until)
+            by_end.setdefault(end, []).append(flight)
+        kept: set[JobId] = set()
+        for end, alike in by_end.items():
+            stolen = await self._outcomes.renew(alike, end)
+            for flight in alike:
+                if flight.job.request.id in stolen:
+                    ledger.give_up(flight)
+                else:
+                    ledger.renew(flight, end)
+                    kept.add(flight.job.request.id)
         return Renewed(
             [job_id for job_id, _ in renew.leases if job_id not in kept],
             [cancel for cancel in self._cancels(renew.node) if cancel[0] in kept],

@@ -174,7 +174,7 @@ class Archive:
                 number = None if node is None else names.node_number(node)
                 values = (*row[:_WIDTH], handler, number, *columns)
                 connection.execute(_BRING_BACK, values)
-                touch(connection, row[0])
+                touch(connection, [row[0]])
                 connection.executemany(_KEEP_ATTEMPT, attempts)
                 bring_back_reports(connection, told)
                 return True

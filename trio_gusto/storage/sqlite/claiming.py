@@ -22,6 +22,7 @@ from ..messages import ClaimDue, ClaimReply
 from .heads import forget_heads, note_due
 from .leases import Leases
 from .names import Names
+from .pieces import touch
 from .rates import rates_of
 from .ready import (
     ATTEMPT,
@@ -62,8 +63,9 @@ _PROMOTE = "UPDATE job SET state = 2, version = version + 1 WHERE state = 1 AND 
 
 
 def _top(condition: str) -> str:
+    # A subquery that gives whole rows would copy each of their columns once more.
     return (
-        f"SELECT json_group_array({ROW}) FROM (SELECT * FROM job WHERE {condition} "
+        f"SELECT json_group_array({ROW}) FROM job WHERE seq IN (SELECT seq FROM job WHERE {condition} "
         "AND queue = ?2 ORDER BY priority DESC, due, seq LIMIT ?3 OFFSET ?4)"
     )
 
@@ -117,7 +119,7 @@ def claim_due(
         scheduled, any_in_lanes, any_pause = connection.execute(_STANDING).fetchone()
     selection: Selection | None = None
     if any_in_lanes or any_pause or _has_rules(claim):
-        selection = Selection(connection, claim)
+        selection = Selection(connection, claim, any_pause=bool(any_pause))
         rows = _shared_out(selection.take, claim)
     else:
         rows = _found(connection, claim)
@@ -131,6 +133,7 @@ def claim_due(
         taken = _json([row[SEQ] for row in rows])
         node = names.node_number(claim.node)
         connection.execute(_LEASE, (node, claim.now, claim.lease_until, taken))
+        touch(connection, [row[SEQ] for row in rows])
     seen: dict[str, Details] = {}
     jobs = [_claimed(row, names, claim, seen) for row in rows]
     leases.take_all([(row[SEQ], job) for row, job in zip(rows, jobs, strict=True)])

@@ -2,28 +2,29 @@
 
 Jobs are counted by pieces, of `pieces.SIZE` neighbouring sequences each, and the counts of pieces are kept.
 A kept count is a true statement about the past: when the piece had this mark, this last sequence and so
-many unfinished jobs, it had these counts. Whether it holds now is found out when it is used.
+many jobs that were processing, it had these counts. Whether it holds now is found out when it is used.
 
-Rule 1: a piece's mark goes up when one of its jobs is deleted, is changed after it has ended, or comes
-        back from the archive. While it stays, jobs are only added, behind the last one, and end.
-Rule 2: so while the mark and the last sequence are the same, unfinished jobs can only become fewer; and
-        while there are as many, they are the same, and so are those that have ended.
+Rule 1: a piece's mark goes up when one of its jobs is claimed, deleted, ends without an attempt, is changed
+        after it has ended, or comes back from the archive. While it stays, jobs are only added, behind the
+        last one, and only those that are processing can end, or wait again.
+Rule 2: so while the mark and the last sequence are the same, processing jobs can only become fewer; and
+        while there are as many, they are the same, and no job has ended.
 Rule 3: queue and tenant of a job never change. So a piece's unfinished jobs are kept by them alone, and
         which state each is in is found in the indexes, which hold nothing else: all but the most
         frequent state are counted there, and that one is what is left over.
 
-Nothing of this is done when a job is stored, claimed or completed. The one who asks pays, in the reading
-thread: a step for each piece and each unfinished job, and the counting of pieces that have changed.
-Once there are `pieces.ENOUGH` of these, the writer is given their counts to keep.
+Nothing of this is done when a job is stored, claimed by the group that brings it, or completed; a claim from a
+backlog raises the marks of the few pieces that it takes from. The one who asks pays, in the reading thread: a
+step for each piece, for each processing job and for each job in another state than the most frequent one, and the
+counting of pieces that have changed. Once there are `pieces.ENOUGH` of these, the writer is given their counts
+to keep.
 """
-
-# ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import attrs
 import orjson
@@ -54,12 +55,14 @@ WITH RECURSIVE walk(last) AS (
 )
 SELECT last >> {shift}, last FROM walk WHERE last IS NOT NULL
 """
-_KEPT = "SELECT number, mark, last_seq, unfinished FROM piece"
+_KEPT = "SELECT number, mark, last_seq, processing FROM piece"
 _SUM = "SELECT state, queue, tenant, count FROM piece_sum"
 _COUNT = (
     "SELECT iif(state > 3, state, ?3), state, queue, tenant, count(*) FROM job "
     "WHERE seq >= ?1 AND seq < ?2 GROUP BY state, queue, tenant"
 )
+_PROCESSING = "SELECT seq >> {shift}, count(*) FROM job WHERE state = 3 GROUP BY 1"
+_UP_TO = "SELECT count(*) FROM (SELECT 1 FROM job WHERE {} LIMIT ?)"
 _OF_EACH = (
     "SELECT queue, tenant, count(*) FROM job WHERE {} "
     "AND seq >> {} IN (SELECT value FROM json_each(?)) GROUP BY queue, tenant"
@@ -94,12 +97,12 @@ def count_jobs(connection: sqlite3.Connection) -> Counted:
     marks = dict(connection.execute(_MARKS).fetchall())
     walk = _LAST_OF_EACH.format(shift=pieces.SHIFT)
     last_of: dict[int, int] = dict(connection.execute(walk).fetchall())
-    unfinished = [_by_piece(connection, condition) for _, condition in _UNFINISHED]
-    together: Counter[int] = sum(unfinished, Counter[int]())
+    at_work = _PROCESSING.format(shift=pieces.SHIFT)
+    processing: dict[int, int] = dict(connection.execute(at_work).fetchall())
     valid: set[int] = set()
     invalid: set[int] = set()
     for number, *statement in connection.execute(_KEPT):
-        now = [marks.get(number & pieces.SLOT, 0), last_of.get(number), together[number]]
+        now = [marks.get(number & pieces.SLOT, 0), last_of.get(number), processing.get(number, 0)]
         (valid if statement == now else invalid).add(number)
 
     counts: Counter[Group] = Counter()
@@ -107,13 +110,13 @@ def count_jobs(connection: sqlite3.Connection) -> Counted:
         counts[pieces.group_of(group)] = count
     for kept in pieces.counts_of(connection, invalid):
         counts.subtract(kept)
-    _tell_states(connection, counts, unfinished, valid)
+    _tell_states(connection, counts, valid)
     fresh = [Piece(number, 0, 0, 0, {}) for number in invalid - last_of.keys()]
     for number in last_of.keys() - valid:
         exactly, piece = _count(connection, number)
         counts.update(exactly)
         mark = marks.get(number & pieces.SLOT, 0)
-        fresh.append(Piece(number, mark, last_of[number], together[number], piece))
+        fresh.append(Piece(number, mark, last_of[number], processing.get(number, 0), piece))
     newest = max(last_of, default=0)  # it is growing, and would have to be written time and again
     return Counted(
         Tallied(
@@ -124,32 +127,17 @@ def count_jobs(connection: sqlite3.Connection) -> Counted:
     )
 
 
-def _by_piece(connection: sqlite3.Connection, condition: str) -> Counter[int]:
-    """How many jobs of each piece satisfy one of the conditions, read off its index alone."""
-    return Counter(
-        dict(
-            connection.execute(
-                f"SELECT seq >> {pieces.SHIFT}, count(*) FROM job WHERE {condition} GROUP BY 1"
-            ).fetchall()
-        )
-    )
-
-
 def _tell_states(
-    connection: sqlite3.Connection,
-    counts: Counter[Group],
-    unfinished: Sequence[Mapping[int, int]],
-    valid: Collection[int],
+    connection: sqlite3.Connection, counts: Counter[Group], valid: Collection[int]
 ) -> None:
-    """Tell the states of the jobs that are kept without; ``unfinished`` are those of each condition."""
-    there = [sum(n for number, n in each.items() if number in valid) for each in unfinished]
-    most_frequent = max(range(len(there)), key=there.__getitem__)
-    among = orjson.dumps(list(valid)).decode()
+    """Tell the states of the jobs of valid pieces, which are kept without."""
     left: Counter[tuple[str, str]] = Counter()
     for group in [group for group in counts if group[0] == ANY]:
         left[group[1:]] = counts.pop(group)
+    most_frequent = _most_frequent(connection)
+    among = orjson.dumps(list(valid)).decode()
     for index, (state, condition) in enumerate(_UNFINISHED):
-        if index == most_frequent or not there[index]:
+        if index == most_frequent:
             continue
         for queue, tenant, count in connection.execute(
             _OF_EACH.format(condition, pieces.SHIFT), (among,)
@@ -158,6 +146,22 @@ def _tell_states(
             left[queue, tenant] -= count
     for (queue, tenant), count in left.items():
         counts[_UNFINISHED[most_frequent][0], queue, tenant] += count
+
+
+def _most_frequent(connection: sqlite3.Connection) -> int:
+    """Which of the conditions most jobs satisfy, found without counting those."""
+    limit = 1000
+    running = list(range(len(_UNFINISHED)))
+    while True:
+        counted = {
+            index: connection.execute(_UP_TO.format(_UNFINISHED[index][1]), (limit,)).fetchone()[0]
+            for index in running
+        }
+        longest = max(running, key=counted.__getitem__)
+        running = [index for index in running if counted[index] == limit]
+        if len(running) <= 1:
+            return longest
+        limit *= 4
 
 
 def _count(connection: sqlite3.Connection, number: int) -> tuple[Counter[Group], Counter[Group]]:

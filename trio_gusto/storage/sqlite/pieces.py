@@ -55,7 +55,7 @@ class Piece:
     number: int
     mark: int
     last: int
-    unfinished: int
+    processing: int
     counts: Mapping[Group, int]
 
 
@@ -74,18 +74,20 @@ def keep(connection: sqlite3.Connection, pieces: Sequence[Piece]) -> None:
             continue
         change.update(piece.counts)
         listed = orjson.dumps([[*group, n] for group, n in piece.counts.items()]).decode()
-        statement = (piece.number, piece.mark, piece.last, piece.unfinished)
+        statement = (piece.number, piece.mark, piece.last, piece.processing)
         connection.execute(_KEEP, (*statement, listed))
     connection.executemany(_ADD, [(*group, n) for group, n in change.items() if n])
     connection.execute(_CLEAN)
 
 
-def touch(connection: sqlite3.Connection, seq: int) -> None:
-    """Raise the mark of a job's piece, because it has changed after it had ended, or has come back.
+def touch(connection: sqlite3.Connection, seqs: Iterable[int]) -> None:
+    """Raise the marks of these jobs' pieces, because they were claimed, or changed their state otherwise than by
+    the end of an attempt, or have come back.
 
     When a job is deleted, a trigger does it.
     """
-    connection.execute(_TOUCH, ((seq >> SHIFT) & SLOT,))
+    slots = {(seq >> SHIFT) & SLOT for seq in seqs}
+    connection.executemany(_TOUCH, [(slot,) for slot in slots])
 
 
 def counts_of(

@@ -32,6 +32,8 @@ MIGRATIONS: Sequence[str] = (
     "schema_11.sql",
     "schema_12.sql",
     "schema_13.sql",
+    "schema_14.sql",
+    "schema_15.sql",
 )
 """The script at index n leads from version n to version n + 1."""
 

@@ -9,10 +9,12 @@ What is in no lane and not paused is found as ever. Jobs in lanes come from walk
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from heapq import merge
+from itertools import takewhile
 
 import orjson
 
@@ -44,7 +46,7 @@ from .ready import (
 )
 from .tenants import ByTenant, make_index
 from .turns import FairShares, InLanes
-from .walking import walk
+from .walking import walk, walk_lines
 
 _IN_NO_LANE = f"""
 SELECT json_group_array({ROW}) FROM (
@@ -63,15 +65,14 @@ _LEASED = (
     "FROM job WHERE lane IS NOT NULL AND state = 3 GROUP BY lane)"
 )
 _PAUSES = (
-    "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0, count(*) > 0 "
-    "FROM pause"
+    "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0 FROM pause"
 )
 
 
 class Selection:
     """Finds what one claim may take, queue by queue."""
 
-    def __init__(self, connection: sqlite3.Connection, claim: ClaimDue) -> None:
+    def __init__(self, connection: sqlite3.Connection, claim: ClaimDue, *, any_pause: bool) -> None:
         self._connection = connection
         self._claim = claim
         leased = orjson.loads(connection.execute(_LEASED, (claim.node,)).fetchone()[0])
@@ -85,8 +86,11 @@ class Selection:
         """The sequences of jobs in lanes that were taken."""
         self.demands: dict[int, Sequence[Demand]] = {}
         """What jobs that were taken take a token of, by sequence."""
-        closed, any_of_tenant, any_pause = connection.execute(_PAUSES).fetchone()
-        self._paused: set[str | None] = set(orjson.loads(closed))
+        self._paused = set[str | None]()
+        any_of_tenant = False
+        if any_pause:
+            closed, any_of_tenant = connection.execute(_PAUSES).fetchone()
+            self._paused.update(orjson.loads(closed))
         self._skip = _json(claim.skip_names) if claim.skip_names or any_pause else None
         self._aged: Aged | None = None
         if claim.ageing is not None:
@@ -116,18 +120,24 @@ class Selection:
     def _take(self, queue: str | None, limit: int) -> list[Row]:
         """The same, as far as to the first job for which its queue has no token any more."""
         plain = iter(self._in_no_lane(queue, limit))
-        in_lanes = self._walk(queue)
-        row, candidate = next(plain, None), next(in_lanes, None)
+        in_lanes = self._walk_lines(queue)
+        row, line = next(plain, None), next(in_lanes, None)
         taken: list[Row] = []
         while len(taken) < limit:
-            if candidate is not None and (row is None or self._is_before(candidate, row)):
-                if self._admits(candidate):
-                    taken.append(candidate)
-                    if len(taken) == limit:
-                        break  # a walk goes on only where it has to
-                elif candidate[QUEUE] in self._admission.closed_queues:
-                    break
-                candidate = next(in_lanes, None)
+            if line is not None and (row is None or self._is_before(line[0], row)):
+                part = line
+                if len(line) > 1:
+                    part = line[: min(bisect(line, row or line[-1]), limit - len(taken))]
+                admitted = self._admitted(part)
+                taken += admitted
+                if len(taken) == limit:
+                    break  # a walk goes on only where it has to
+                line = line[len(part) :]
+                if len(admitted) < len(part):
+                    if part[0][QUEUE] in self._admission.closed_queues:
+                        break
+                    line = ()
+                line = line or next(in_lanes, None)
             elif row is not None:
                 if not self._admits_plain(row):
                     break
@@ -157,6 +167,20 @@ class Selection:
         if not reply.more:
             reply.next_due = self._rates.next_due(reply.next_due)
 
+    def _walk_lines(self, queue: str | None) -> Iterator[Sequence[Candidate]]:
+        """`_walk` without what was taken already; of one queue, jobs that are alike come together."""
+        closed = self._admission.lanes.closed
+        taken = frozenset(self.in_lanes)
+        names = self._open(queue, LANE_QUEUES)
+        if self._aged is None and len(names) == 1:
+            lines = walk_lines(self._connection, self._claim, names[0], self._skip, closed)
+        else:
+            lines = ([candidate] for candidate in self._walk(queue))
+        if not taken:
+            return lines
+        others = ([one for one in line if one[SEQ] not in taken] for line in lines)
+        return filter(None, others)
+
     def _walk(self, queue: str | None) -> Iterator[Candidate]:
         """Jobs in lanes, in claim order; closed lanes are left out as far as they are known by then."""
         closed = self._admission.lanes.closed
@@ -171,6 +195,21 @@ class Selection:
         if self._aged is None:
             return one < other
         return self._aged.place(one) < self._aged.place(other)
+
+    def _admitted(self, line: Sequence[Candidate]) -> Sequence[Candidate]:
+        """Of jobs that are alike, those that are taken: the first ones."""
+        first = line[0]
+        if len(line) == 1:
+            return line if self._admits(first) else ()
+        if self._rates.limits_queues or '"rate_key"' in first[DETAILS]:
+            return [*takewhile(self._admits, line)]
+        spends_last = first[ATTEMPT] + 1 >= first[MAX_ATTEMPTS]
+        count = self._admission.admit_line(
+            first[LANE], first[ROOM], len(line), spends_last=spends_last
+        )
+        admitted = line[:count]
+        self.in_lanes.update([one[SEQ] for one in admitted])
+        return admitted
 
     def _admits(self, candidate: Candidate) -> bool:
         seq = candidate[SEQ]

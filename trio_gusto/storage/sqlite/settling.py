@@ -35,7 +35,9 @@ _HELD = (
     "SELECT json_group_array(json_array(hex(id), version, seq, reason)) FROM job "
     "WHERE state = 3 AND node = (SELECT node FROM node WHERE node_name = ?) AND lease_until > ?"
 )
-_RENEW = "UPDATE job SET lease_until = ? WHERE seq IN (SELECT value FROM json_each(?))"
+_RENEW = (
+    "UPDATE job SET lease_until = max(lease_until, ?) WHERE seq IN (SELECT value FROM json_each(?))"
+)
 _REQUEST_CANCEL = (
     "UPDATE job SET reason = coalesce(reason, ?) WHERE id = ? AND version = ? AND state = 3"
 )
@@ -99,8 +101,9 @@ def settle(
     if number == 3 and reason is not None and not commit.state.word.is_ended:
         return Conflict(reason)
     connection.execute(_SETTLE, (*values, commit.attempt, commit.forget_expiry, seq))
-    if number > _PROCESSING:
-        touch(connection, seq)
+    is_ended = commit.state.word.is_ended
+    if number != _PROCESSING and (is_ended or number > _PROCESSING or values[0] == _PROCESSING):
+        touch(connection, [seq])
     if commit.record is not None:
         connection.execute(_RECORD, (seq, *attempt_values(commit.record)))
     if lane is not None:
@@ -108,7 +111,7 @@ def settle(
     leases.drop(commit.job_id)
     if number == _WAITING:
         dependencies.leave(seq)
-    if commit.state.word.is_ended:
+    if is_ended:
         awaited = dependencies.awaited([seq])
         if awaited:
             return Committed(awaited)

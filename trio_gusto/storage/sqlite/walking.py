@@ -10,25 +10,39 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import orjson
 
 from ..messages import ClaimDue
 from .heads import Heads
-from .ready import CANDIDATE_COLUMNS, LANE, LANE_READY, TAKEABLE, Candidate
+from .ready import (
+    ATTEMPT,
+    CANDIDATE_COLUMNS,
+    DETAILS,
+    LANE,
+    LANE_READY,
+    MAX_ATTEMPTS,
+    ROOM,
+    TAKEABLE,
+    Candidate,
+)
 
 _PIECE = f"""
-SELECT json_group_array(json_array({CANDIDATE_COLUMNS}, is_takeable)) FROM (
-  SELECT *, {TAKEABLE} AS is_takeable
-  FROM job INDEXED BY job_lane_ready WHERE {LANE_READY} AND queue = ?2 AND {{}}
+SELECT json_group_array(json_array({CANDIDATE_COLUMNS}, {TAKEABLE})) FROM job WHERE seq IN (
+  SELECT seq FROM job INDEXED BY job_lane_ready WHERE {LANE_READY} AND queue = ?2 AND {{}}
   ORDER BY priority DESC, due, seq LIMIT ?3
-) AS piece
+)
 """
 _IN_TURN: Sequence[tuple[str, int]] = (
     (_PIECE.format("priority = -?4 AND due = ?6 AND seq > ?7"), 2),
     (_PIECE.format("priority = -?4 AND due > ?6"), 1),
     (_PIECE.format("priority < -?4"), 0),
 )
+
+_ALIKE = itemgetter(LANE, ROOM, DETAILS, ATTEMPT, MAX_ATTEMPTS, -1)
+"""Of two that agree in these, a claim takes both or neither, as far as there is room."""
 
 _LEAST = -(2**62)
 
@@ -48,8 +62,24 @@ def walk(
     closed: Collection[str],
     only: int | None = None,
 ) -> Iterator[Candidate]:
+    """`walk_lines`, each candidate by itself."""
+    for line in walk_lines(connection, claim, queue, skip, closed, only):
+        for candidate in line:
+            if candidate[LANE] in closed:
+                break
+            yield candidate
+
+
+def walk_lines(
+    connection: sqlite3.Connection,
+    claim: ClaimDue,
+    queue: str,
+    skip: str | None,
+    closed: Collection[str],
+    only: int | None = None,
+) -> Iterator[Sequence[Candidate]]:
     """What is ready in a queue in lanes that are not ``closed`` when it is come to; with ``only``, at that
-    priority, and then nothing is stepped over.
+    priority, and then nothing is stepped over. Jobs that stand in a row and are alike come together.
 
     ``skip``: the names of handlers to leave out, as JSON; ``None`` if there are none, nor pauses.
     """
@@ -70,19 +100,22 @@ def walk(
                 break
 
     after = [_LEAST] if only is None else [-only, _LEAST, _LEAST]
-    size = FIRST
+    # What may stand in line is all wanted, unless lanes are closed.
+    size = FIRST if closed or claim.depth == 1 else min(MOST, max(FIRST, claim.limit))
     while True:
         some(size, after)
         came_to: list[bool] = []
-        for row in rows:
-            is_open = row[LANE] not in closed
-            came_to.append(is_open)
-            if is_open and row[-1]:
-                yield row
+        for (lane, *_, is_takeable), line in groupby(rows, _ALIKE):
+            alike = list(line)
+            came_to.append(lane not in closed)
+            if came_to[-1] and is_takeable:
+                yield alike
+            came_to += [lane not in closed] * (len(alike) - 1)
         if len(rows) < size:
             return
         after = rows[-1][:3]
         if only is None and sum(came_to[-FIRST:]) <= FEW:
-            yield from Heads(connection, claim, queue, skip).candidates(after, closed)
+            for candidate in Heads(connection, claim, queue, skip).candidates(after, closed):
+                yield [candidate]
             return
         size = max(FIRST, min(MOST, claim.limit))

@@ -170,6 +170,17 @@ async def batches_are_found_by_tenant_and_in_pages(subject: Subject) -> None:
     same([each.request for each in await find(subject)], batches[::-1], "all of them")
 
 
+async def a_refused_batch_has_no_place_among_the_others(subject: Subject) -> None:
+    first, lost, second = (new_batch(number) for number in range(3))
+    await subject.expect(Inserted, storing(first, *members(subject, first, 1)))
+    waiting = Insert([subject.request()], [LOST])
+    await refused(subject, InsertBatch(lost, waiting), UnknownJob)
+    await subject.expect(Inserted, storing(second, *members(subject, second, 1)))
+    same([each.sequence for each in await find(subject)], [2, 1], "the sequences")
+    found = await find(subject, limit=1, before=2)
+    same([each.request for each in found], [first], "the batches before the second")
+
+
 async def jobs_of_an_awaited_batch_are_not_pruned(subject: Subject) -> None:
     batch = new_batch()
     await subject.expect(Inserted, storing(batch, *members(subject, batch, 2)))
@@ -210,6 +221,7 @@ BATCHING_CHECKS = (
     success_of_a_batch_may_be_given_up_early,
     an_empty_batch_keeps_nobody_waiting,
     batches_are_found_by_tenant_and_in_pages,
+    a_refused_batch_has_no_place_among_the_others,
     jobs_of_an_awaited_batch_are_not_pruned,
     jobs_of_a_batch_that_lives_are_not_pruned,
 )

@@ -22,6 +22,18 @@ async def a_renewal_moves_the_lease(subject: Subject) -> None:
     await subject.complete(job)
 
 
+async def a_renewal_never_shortens_a_lease(subject: Subject) -> None:
+    """The clock of the holder was set back: the lease is renewed, and as long as it was."""
+    await subject.enqueue()
+    job = await subject.claim_one()
+    lease = [(job.request.id, job.token)]
+    renew = Renew(subject.node, NOW - SECOND, NOW - SECOND + LEASE, lease)
+    same(await subject.expect(Renewed, renew), Renewed([], []), "the reply to a renewal")
+    kept = await subject.get(job.request.id)
+    same(kept.state, Processing(subject.node, NOW, NOW + LEASE), "the state after it")
+    await subject.complete(job)
+
+
 async def a_passed_lease_is_not_renewed(subject: Subject) -> None:
     await subject.enqueue()
     job = await subject.claim_one()
@@ -166,6 +178,7 @@ async def stranded_jobs_come_in_slices(subject: Subject) -> None:
 
 LEASING_CHECKS = (
     a_renewal_moves_the_lease,
+    a_renewal_never_shortens_a_lease,
     a_passed_lease_is_not_renewed,
     only_the_holder_of_a_lease_renews_it,
     the_holder_hears_of_cancellations,
