@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import pytest
@@ -28,11 +28,24 @@ from trio_gusto import (
     current_job,
     fixed,
 )
-from trio_gusto.storage.messages import Commit, Committed, Complete, Completions, Conflict
+from trio_gusto.storage.messages import (
+    Commit,
+    Committed,
+    Complete,
+    Completions,
+    Conflict,
+    Write,
+)
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import KILL_POINTS, SimulationFailed, World, simulate
-from trio_gusto.testing.simulation import KillPointNotReached, NodeCrashed, NodeStarted, Violation
+from trio_gusto.testing.simulation import (
+    KillPointNotReached,
+    NodeCrashed,
+    NodeStarted,
+    Violation,
+    points,
+)
 
 LEASE = 30.0
 
@@ -76,6 +89,12 @@ async def flaky() -> None:
 async def sleepy() -> None:
     if trio.current_time() < 3:
         raise Snooze(for_=2)
+
+
+def test_every_kind_of_write_is_of_a_stage() -> None:
+    kinds = set(get_args(Write)) - {Commit}  # a commit is of one by what it says
+    assert set(points.STAGE_OF) == kinds
+    assert set(points.STAGE_OF.values()) <= set(points.STAGES)
 
 
 # --- at every kill point --------------------------------------------------------------------------

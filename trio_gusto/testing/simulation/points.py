@@ -55,7 +55,7 @@ KILL_POINTS = (
 """All kill points: ``<stage>.before_commit``, ``<stage>.after_commit``, and ``handler.running``, when
 a handler has been entered and waits for the first time."""
 
-_BY_TYPE: dict[type, str] = {
+STAGE_OF: dict[type, str] = {
     Insert: "enqueue",
     InsertBatch: "batch",
     Stage: "batch",
@@ -76,7 +76,7 @@ _BY_TYPE: dict[type, str] = {
 
 def stage_of(write: Write) -> str:
     """Which kind of write it is."""
-    return _stage_of_commit(write) if isinstance(write, Commit) else _BY_TYPE[type(write)]
+    return _stage_of_commit(write) if isinstance(write, Commit) else STAGE_OF[type(write)]
 
 
 def stages_of(writes: Sequence[Write]) -> tuple[str, ...]:
