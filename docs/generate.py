@@ -330,7 +330,7 @@ def command_page() -> str:
         "Command line",
         "`python -m trio_gusto` is the same as `trio-gusto`. Errors are sentences on standard error.",
         table(["exit code", "meaning"], codes),
-        "Commands on stored jobs need the file only, not the code that its jobs call: handlers are "
+        "Commands on stored jobs (all but `preflight`) need the file only, not the code that its jobs call: handlers are "
         "names there, and are not imported. With `--json` each prints one JSON document in one line: "
         "instants are in ISO 8601, durations in seconds. Elsewhere than on a terminal tables are lines "
         "whose columns are parted by tabs.",
