@@ -15,7 +15,8 @@ from ...model.job import Details, JobRequest
 from ...model.outcomes import AttemptOutcome
 from ...model.states import AwaitingCallback, JobState, Waiting
 from .months import month_of
-from .rows import WORDS, Row, details_of, state_of
+from .rehearsing import UNREADABLE
+from .rows import WORDS, Row, request_of, state_of
 
 _COLUMNS = (
     "seq, id, name, args, created_at, max_attempts, timeout, execute_after, expire_on, queue, "
@@ -94,36 +95,17 @@ class PageReader:
         return list(jobs.values()), last
 
     def _job(self, row: Row) -> RecordedJob:
-        (seq, id_, name, args, created_at, max_attempts, timeout, execute_after, expire_on) = row[
-            :9
-        ]
-        (queue, priority, tenant, job_type, method_name, ref_id, text) = row[9:16]
+        seq, name, created_at = row[0], row[2], row[4]
         (number, attempt, version, due, node) = row[16:21]
         (claimed_at, lease_until, started_at, ended_at, result, reason) = row[21:27]
         (schedule, fire_time, unique_key, lane, room, batch_number, batch) = row[27:]
-        details, fault = _details(text, ref_id)
+        request, fault = _request(row[1:16])
         if number not in WORDS:
             fault = f"its state is the number {number}"
         elif name is None:
             fault = "it has no handler"
         elif batch_number is not None and batch is None:
             fault = f"its batch has the number {batch_number}, which is not there"
-        request = JobRequest(
-            JobId(id_),
-            name or "",
-            args,
-            created_at,
-            max_attempts,
-            timeout,
-            execute_after,
-            expire_on,
-            queue,
-            priority,
-            tenant,
-            details,
-            job_type or "",
-            method_name or "",
-        )
         recorded = RecordedJob(
             id=request.id,
             request=request,
@@ -146,7 +128,7 @@ class PageReader:
             lane=lane,
             room=room,
             batch=None if batch is None else JobId(batch),
-            is_in_batch=self._is_batch(details),
+            is_in_batch=self._is_batch(request.details),
             month=self._month,
         )
         if self._month is not None:
@@ -202,7 +184,7 @@ def _add_waiting(job: RecordedJob, row: Row) -> None:
     """What its state says that it waits for."""
     try:
         state = state_of(row)
-    except (ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         job.fault = f"what it waits for cannot be read ({error!r})"
         return
     if isinstance(state, AwaitingCallback):
@@ -212,11 +194,12 @@ def _add_waiting(job: RecordedJob, row: Row) -> None:
         job.waits_for = state.parents
 
 
-def _details(text: str | None, ref_id: str | None) -> tuple[Details | None, str | None]:
+def _request(row: Row) -> tuple[JobRequest, str | None]:
+    """With a fault, the request is without its details."""
     try:
-        return details_of(text, ref_id), None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return None, f"its details cannot be read ({error!r})"
+        return request_of(row), None
+    except UNREADABLE as error:
+        return request_of((*row[:-1], None)), f"its details cannot be read ({error!r})"
 
 
 def _attempt(row: Row) -> RecordedAttempt:
