@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from copy import copy
@@ -14,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 import trio
 
 from .actors.host import hosted
+from .actors.node_name import node_name
 from .actors.probe import Gate, Listener, Probe
 from .actors.supervisor import Child, RestartBudget, Supervisor
 from .actors.tree import Drain, Tree, Workers
@@ -296,7 +295,7 @@ class Gusto:
         beside = (
             [] if telemetry is None else [Child("telemetry", partial(telemetry.run, self._tally))]
         )
-        node = _node_name(self.options.node_name, self._entropy)
+        node = node_name(self.options.node_name, self._entropy)
         return Tree(
             node, self.storage, probe, self._clock, self.options, workplace, beside, self._in_memory
         )
@@ -380,12 +379,6 @@ async def _until_idle(workers: Workers, tree: Tree) -> None:
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
     await event.wait()
     scope.cancel()
-
-
-def _node_name(name: str | None, entropy: Entropy) -> str:
-    """This run's name: readable, and never used before or again."""
-    readable = name or f"{socket.gethostname()}-{os.getpid()}"
-    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', readable)}-{entropy(6).hex()}"
 
 
 def _require_rates(storage: Storage, options: Options) -> None:
