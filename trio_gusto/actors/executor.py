@@ -95,6 +95,7 @@ class Executors:
     async def _serve(self, slot: Slot) -> None:
         backlog = self._roster.backlog
         begin = self._begin
+        slot.task = trio.lowlevel.current_task()
         while self._roster.keeps(slot):
             slot.used_up = False
             last_turn = now = self._take_turn(slot)  # a cancelled handler's comes back much later

@@ -16,12 +16,12 @@ from ...model.ids import JobId
 from ...model.job import StoredJob
 from ..finding_messages import Find, Found, Get
 from ..messages import Query, QueryReply
-from ..report_messages import LogFound, ReadLog
+from ..report_messages import DossiersFound, LogFound, ReadDossiers, ReadLog
 from .counts import Counted
 from .months import Months, bounds_of
 from .presence import IsGone
 from .queries import answer, find_jobs, get_jobs, snapshot
-from .reports import find_log
+from .reports import find_dossiers, find_log, has_dossiers
 
 _BOUNDS = "SELECT month, first_seq, last_seq FROM archive"
 _IS_KNOWN = "SELECT 1 FROM job WHERE id = ?"
@@ -41,6 +41,9 @@ def answer_with_archive(
         case ReadLog():
             with snapshot(connection):
                 return _log(connection, query, months)
+        case ReadDossiers():
+            with snapshot(connection):
+                return _dossiers(connection, query, months)
         case _:
             return answer(connection, query, is_gone)
 
@@ -98,6 +101,21 @@ def _log(connection: sqlite3.Connection, query: ReadLog, months: Months) -> LogF
         if archived is not None and archived.lines:
             return archived
     return found
+
+
+def _dossiers(connection: sqlite3.Connection, query: ReadDossiers, months: Months) -> DossiersFound:
+    found = find_dossiers(connection, query)
+    is_here = connection.execute(_IS_KNOWN, (query.job_id,)).fetchone() is not None
+    for month in () if is_here else months.by_likelihood(query.job_id):
+        archived = months.look(month, partial(_dossiers_there, query=query))
+        if archived is not None and archived.dossiers:
+            return archived
+    return found
+
+
+def _dossiers_there(archive: sqlite3.Connection, query: ReadDossiers) -> DossiersFound:
+    """A month that an older version has made knows none."""
+    return find_dossiers(archive, query) if has_dossiers(archive) else DossiersFound({})
 
 
 def _may_match(month: str, find: Find) -> bool:
