@@ -49,6 +49,13 @@ class DossierAgreement(ReportAgreement):
         self.tell(self.end(self.recent(pick), runs_again))
         self.look_at_dossiers()
 
+    @precondition(lambda self: self.leases)
+    @rule(pick=st.integers(0, 3), text=texts)
+    def file_and_run_again(self, pick: int, text: str) -> None:
+        self.file(pick, text)
+        self.end_an_attempt(pick, runs_again=True)
+        self.claim()
+
     @rule()
     def delete_and_look(self) -> None:
         self.delete_what_has_ended()

@@ -109,6 +109,7 @@ class Program:
             die_in_migration()
         for handler in (self.double, self.gather, self.slow, self.in_thread, self.tidy):
             self.app.job(name=handler.__name__)(handler)
+        self.app.job(name="poison", retry=fixed(0))(self.poison)
         self.app.job(name="once", max_attempts=1)(self.once)
         self.app.job(name="fail_once", retry=fixed(0))(self.fail_once)
         self.app.job(name="split")(self.split)
@@ -148,6 +149,11 @@ class Program:
             self.ledger.note("cleaning")
             if self.dies == "cleaning":
                 kill_myself()
+
+    async def poison(self) -> None:
+        self.ledger.note("poison")
+        if not (self.path.parent / "antidote").exists():
+            kill_myself()
 
     async def once(self) -> None:
         self.ledger.note("once")

@@ -141,7 +141,7 @@ def _of_task(slot: Slot, task: trio.lowlevel.Task, margin: str) -> Iterator[str]
 def _driven(task: trio.lowlevel.Task) -> object:
     """The coroutine that the executor ``task`` drives: nobody notes it anywhere else."""
     for frame in _awaited(task.coro):
-        if frame.f_code is drive.__code__:  # type: ignore[attr-defined]  # a function it is
+        if frame.f_code is drive.__code__:
             return frame.f_locals["coroutine"]
     return None
 

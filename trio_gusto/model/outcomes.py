@@ -133,7 +133,13 @@ class AttemptCancelled:
 
 @attrs.define
 class Lost:
-    """Its node vanished, or let the lease pass."""
+    """Its node vanished, or let the lease pass, for the ``in_a_row``-th time in a row.
+
+    After ``quarantine_after`` of them the job is not run again; ``None``: it is.
+    """
+
+    in_a_row: int = 1
+    quarantine_after: int | None = None
 
     word = AttemptOutcome.LOST
 
