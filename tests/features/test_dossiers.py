@@ -46,10 +46,11 @@ async def test_a_timed_out_attempt_says_where_its_tasks_stood(
     @app.job(timeout=3, max_attempts=1)
     async def export() -> None:
         secret = "hunter2"
+        noted: dict[str, int] = {}
         async with trio.open_nursery() as nursery:
             nursery.start_soon(waits_for_a_partner)
             async for number in counts():
-                print(secret, number)
+                noted[secret] = number
 
     async with app.running() as queue:
         ref = await queue.enqueue(export)

@@ -154,11 +154,10 @@ class Sweeper:
             )
             if isinstance(settlement.state, Failed) and is_quarantined(settlement.state.reason):
                 logger.error(
-                    "job %s (%s) is in quarantine: %d attempts in a row were lost with their nodes; see "
-                    "why, and retry it by hand then",
+                    "job %s (%s) is %s; see why, and retry it by hand then",
                     to_uuid(job.request.id),
                     job.request.name,
-                    loss.in_a_row,
+                    settlement.state.reason,
                 )
             if isinstance(settlement.state, Ready | Scheduled):
                 self._settler.on_due(settlement.state.due)
