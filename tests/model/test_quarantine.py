@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.model.jobs import NOW, SECOND, claimed, stored
@@ -56,7 +58,7 @@ def test_attempts_lost_in_a_row_are_counted(job: StoredJob, count: int) -> None:
     assert lost_in_a_row(job) == count
 
 
-def lose(lost: Lost, cancel_reason: str | None = None, **changes: object) -> object:
+def lose(lost: Lost, cancel_reason: str | None = None, **changes: Any) -> Any:
     ending = Ending(lost, NOW + 5, None, cancel_reason=cancel_reason)
     return settle(claimed(attempt=2, **{"max_attempts": 9, **changes}), ending).state
 

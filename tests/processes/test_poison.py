@@ -45,7 +45,7 @@ def test_by_hand_it_runs_again_and_is_counted_anew(workshop: Workshop) -> None:
         async with workshop.program.app.connected() as queue:
             assert await queue.retry(poison.id)
 
-    workshop.program = type(workshop.program)(workshop.home, **options)
+    workshop.program = type(workshop.program)(workshop.home, quarantine_after=2)
     trio.run(look_and_retry)
     trio.run(retry)
     workshop.killed(options=options)  # once more is not twice in a row

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import trio
 
+from ..model.failure import is_a
 from .context import make_current
 from .lease import Lease
 from .roster import Roster
@@ -74,7 +75,7 @@ def is_real_interrupt(error: BaseException) -> bool:
 
     Trio raises a real one inside its own signal handler, so its innermost frame lies there.
     """
-    if not isinstance(error, KeyboardInterrupt):
+    if not is_a(error, KeyboardInterrupt):
         return False
     frames = error.__traceback__
     while frames is not None and frames.tb_next is not None:

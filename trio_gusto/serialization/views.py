@@ -85,7 +85,9 @@ def view(job: StoredJob, registry: Registry, codec: Codec) -> Job:
 
 
 def attempt_view(
-    attempt: AttemptRecord | Processing | Completed, job: StoredJob, dossiers: Mapping[int, str]
+    attempt: AttemptRecord | Processing | Completed,
+    job: StoredJob,
+    dossiers: Mapping[int, str] | None = None,
 ) -> Attempt:
     """The public record of one attempt, of those that `attempts.attempts_of` lists.
 
