@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -184,13 +185,13 @@ class NoHurry(Exception):
 
 class NoNotes(Exception):
     @property
-    def __notes__(self) -> list[str]:
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         raise RuntimeError("no notes")
 
 
 class NoClass(Exception):
     @property
-    def __class__(self) -> type:
+    def __class__(self) -> type:  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
         raise RuntimeError("no class")
 
 
@@ -227,15 +228,15 @@ class HasAnOddPause(Retry):
         self.after: object = "soon"  # type: ignore[assignment]
 
 
-def groups(depth: int) -> Exception:
-    error: Exception = ValueError("innermost")
+def groups(depth: int) -> Any:
+    error: Any = ValueError("innermost")
     for _ in range(depth):
         error = ExceptionGroup("group", [error])
     return error
 
 
-def shared_groups(depth: int) -> Exception:
-    error: Exception = ValueError("innermost")
+def shared_groups(depth: int) -> Any:
+    error: Any = ValueError("innermost")
     for _ in range(depth):
         error = ExceptionGroup("group", [error, error])
     return error

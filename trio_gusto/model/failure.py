@@ -102,8 +102,8 @@ def leaves(error: BaseException) -> list[BaseException]:
 def _members(error: BaseException) -> tuple[BaseException, ...]:
     """The exceptions of a group; none of any other exception."""
     if is_a(error, BaseExceptionGroup):
-        own = BaseExceptionGroup.exceptions  # type: ignore[misc]  # of the class: what defines it there
-        return cast("tuple[BaseException, ...]", own.__get__(error))  # type: ignore[attr-defined]
+        own = BaseExceptionGroup.exceptions  # of the class itself
+        return cast("tuple[BaseException, ...]", own.__get__(error))
     return ()
 
 
