@@ -54,3 +54,14 @@ def test_by_hand_it_runs_again_and_is_counted_anew(workshop: Workshop) -> None:
     ((job, attempts),) = workshop.look()
     assert job.state is JobState.COMPLETED
     assert [attempt.outcome for attempt in attempts] == [LOST, LOST, LOST, "succeeded"]
+
+
+def test_to_leave_the_process_is_to_be_lost_with_it(workshop: Workshop) -> None:
+    workshop.enqueue("leave")
+    worker = workshop.start(options={"quarantine_after": 1})
+    assert worker.ended() == 3
+    workshop.program = type(workshop.program)(workshop.home, quarantine_after=1)
+    workshop.work()
+    ((job, (attempt,)),) = workshop.look()
+    assert (job.state, attempt.outcome) == (JobState.FAILED, LOST)
+    assert workshop.ledger.words() == ["leave"]
