@@ -15,6 +15,9 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TYPED := $(wildcard conftest.py trio_gusto tests property_tests benchmarks docs/generate.py)
 TESTED := $(wildcard README.md docs trio_gusto tests property_tests)
 
+# One process for each core; `make pytest PARALLEL=` runs all in one, for a debugger.
+PARALLEL ?= -n logical --maxprocesses 8 --dist worksteal
+
 DIR ?= .
 CRASH ?=
 ARGS ?=
@@ -54,7 +57,7 @@ docs: ## check the generated pages, then build the documentation into docs/_buil
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
 
 pytest: ## tests, examples in docs and docstrings, property tests; ARGS="-k …" narrows them
-	$(BIN)/python -m pytest $(TESTED) $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(TESTED) $(ARGS)
 
 format: ## write what `make lint` and `make docs` would ask for
 	$(BIN)/ruff format .

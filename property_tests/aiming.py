@@ -76,6 +76,22 @@ def check_is_caught(fault: Planted, examples: int = 4000) -> None:
         )
 
 
+def check_who_errs_is_caught(
+    machine: type[RuleBasedStateMachine], rules: str, plant: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    """See that the machine, with these rules, finds what is patched in by its method ``plant``."""
+    aimed = aimed_machine(machine, rules)
+
+    class Caught(aimed):  # type: ignore[misc, valid-type]  # a class made for this fault
+        def plant(self, patches: pytest.MonkeyPatch) -> None:
+            plant(patches)
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Caught, settings=settings(LOOKING, max_examples=500, stateful_step_count=12)
+        )
+
+
 def check_is_broken(law: str, play: Callable[[], None]) -> None:
     """See that this law is broken, and nothing else goes wrong."""
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - judged below

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 import trio
 
+from tests.naming import same_in_every_process
 from trio_gusto import (
     ArgumentError,
     DuplicateHandler,
@@ -133,7 +134,7 @@ WRONG_OPTIONS: list[tuple[dict[str, object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "word"), WRONG_OPTIONS, ids=str)
+@pytest.mark.parametrize(("options", "word"), WRONG_OPTIONS, ids=same_in_every_process)
 async def test_a_wrong_option_is_named_with_what_is_allowed(
     app: Gusto, options: dict[str, Any], word: str
 ) -> None:

@@ -8,7 +8,20 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trio_gusto import Gusto, GustoError, JobExpired, MemoryStorage, Options, call, current_job
+from trio_gusto import (
+    Gusto,
+    GustoError,
+    JobExpired,
+    MemoryStorage,
+    Options,
+    Retry,
+    Snooze,
+    call,
+    current_job,
+    fixed,
+    no_retry,
+    retry_on,
+)
 from trio_gusto.storage.messages import Write, WriteReply
 from trio_gusto.testing import VirtualClock
 
@@ -153,3 +166,24 @@ async def test_a_job_behind_one_that_timed_out_has_all_its_time(autojump_clock: 
         assert attempt.started_at >= attempt.claimed_at
         assert attempt.ended_at is not None
         assert (attempt.ended_at - attempt.started_at).total_seconds() == 5
+
+
+@pytest.mark.parametrize(
+    ("beside", "ends", "seconds"),
+    [(ValueError("bad address"), "failed", 0), (ConnectionError("down"), "completed", 1)],
+)
+@pytest.mark.parametrize("wish", [Retry(after=30), Snooze(for_=30)])
+async def test_an_error_beside_a_wish_for_another_attempt_is_judged_by_the_policy(
+    autojump_clock: MockClock, beside: Exception, ends: str, seconds: int, wish: Exception
+) -> None:
+    app = Gusto(clock=VirtualClock())
+
+    @app.job(retry=retry_on({ConnectionError: fixed(1)}, otherwise=no_retry()))
+    async def fetch() -> None:
+        if current_job().attempt == 1:
+            raise ExceptionGroup("two requests", [beside, wish])
+
+    async with app.running() as queue:
+        start = trio.current_time()
+        assert (await (await queue.enqueue(fetch)).wait()).state == ends
+        assert trio.current_time() - start == pytest.approx(seconds, abs=0.01)

@@ -80,6 +80,8 @@ def test_an_error_has_one_outcome(error: BaseException, wanted: tuple[object, ..
         (group(Snooze(1), group(Snooze(3))), ("snoozed", 3_000_000)),
         (group(Snooze(1), OOPS), ("failed", False, None, "")),
         (group(Retry(1), Retry(5), Snooze(9)), ("failed", False, 5_000_000, "")),
+        (group(Retry(1), OOPS), ("failed", False, None, "")),
+        (group(TooManyRequests(1), TooManyRequests("soon")), ("failed", False, None, "")),
     ],
 )
 def test_the_strongest_leaf_of_a_group_decides(

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.model.schedules import TEMPLATE, asked, at, moment
+from tests.naming import same_in_every_process
 from trio_gusto.model.errors import ScheduleError
 from trio_gusto.model.schedule import Coalesce, Overlap, ScheduleRequest
 from trio_gusto.model.triggers import Trigger, cron, every
@@ -106,7 +107,7 @@ def test_a_name_may_make_an_expression_with_h_one_that_never_happens() -> None:
         ({"start": moment("09:01"), "end": moment("10:00")}, "end", "exclusive"),
         ({"end": moment("08:00"), "start": moment("07:10")}, "end", "exclusive"),
     ],
-    ids=str,
+    ids=same_in_every_process,
 )
 def test_a_wrong_option_is_named(options: dict[str, Any], field: str, words: str) -> None:
     with pytest.raises(ScheduleError) as refused:

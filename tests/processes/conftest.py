@@ -136,6 +136,10 @@ class Workshop:
 
         return trio.run(main)
 
+    def go(self) -> None:
+        """Tell the handlers that wait for it to go on."""
+        self.program.go.touch()
+
     def count(self) -> int:
         async def main() -> int:
             async with self.program.app.connected() as queue:

@@ -161,7 +161,7 @@ def classify(error: BaseException) -> Outcome:
     A group is judged by its leaves. Where they disagree the strongest word wins: `Fail`, then
     `Cancel`, then an ordinary error, then `Retry` (the longest delay), and `Snooze` only when there
     is nothing else. An error may carry ``retry_after`` (seconds or a timedelta), as answers of rate
-    limited servers do; it counts as a `Retry` delay.
+    limited servers do; it counts as a `Retry` delay. Of an ordinary error the retry policy decides.
     """
     members = leaves(error)
     for leaf in members:
@@ -173,8 +173,9 @@ def classify(error: BaseException) -> Outcome:
     snoozes = [_whole(leaf.for_) for leaf in members if is_a(leaf, Snooze)]
     if len(snoozes) == len(members):
         return Snoozed(max(snoozes))
-    delays = [delay for leaf in members if (delay := _retry_after(leaf)) is not None]
-    return AttemptFailed(error, after=max(delays) if delays else None)
+    delays = [retry_after(leaf) for leaf in members if not is_a(leaf, Snooze)]
+    wanted = [delay for delay in delays if delay is not None]
+    return AttemptFailed(error, after=max(wanted) if len(wanted) == len(delays) else None)
 
 
 def describe(outcome: Outcome) -> JobError | None:
@@ -192,7 +193,8 @@ def describe(outcome: Outcome) -> JobError | None:
             return None
 
 
-def _retry_after(error: BaseException) -> int | None:
+def retry_after(error: BaseException) -> int | None:
+    """The delay (microseconds) that an error asks for, as `Retry` does; ``None``: it asks for none."""
     if is_a(error, Retry):
         return _whole(error.after)
     try:

@@ -19,9 +19,10 @@ from typing import cast
 import attrs
 
 from .errors import OptionsError
-from .failure import leaves, qualified_name
+from .failure import is_a, leaves, qualified_name
 from .instants import MICROSECONDS, to_duration
 from .job import Job
+from .outcomes import Snooze, retry_after
 
 
 @attrs.frozen
@@ -102,7 +103,7 @@ class RetryOn:
 
     ``rules`` maps qualified class names to policies; a class counts for its subclasses, the most
     specific one first. Where leaves disagree, one that is not to be retried decides; otherwise the
-    longest delay.
+    longest delay. Leaves beside them that ask for another attempt themselves are not judged.
     """
 
     rules: Mapping[str, RetryPolicy] = attrs.field(hash=False)
@@ -110,7 +111,8 @@ class RetryOn:
 
     def __call__(self, state: RetryState) -> timedelta | None:
         longest = timedelta(0)
-        for leaf in leaves(state.error):
+        members = leaves(state.error)
+        for leaf in [leaf for leaf in members if not _asks_for_more(leaf)] or members:
             delay = self._policy_for(leaf)(attrs.evolve(state, error=leaf))
             if delay is None:
                 return None
@@ -220,6 +222,10 @@ def from_wire(wire: Mapping[str, object]) -> RetryPolicy:
                 raise ValueError(kind)
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{wire!r} is no stored retry policy") from error
+
+
+def _asks_for_more(error: BaseException) -> bool:
+    return is_a(error, Snooze) or retry_after(error) is not None
 
 
 def _jittered(delay: float, share: float, state: RetryState) -> timedelta:
