@@ -190,8 +190,8 @@ class NoNotes(Exception):
 
 
 class NoClass(Exception):
-    @property
-    def __class__(self) -> type:  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
         raise RuntimeError("no class")
 
 
