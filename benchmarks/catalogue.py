@@ -12,13 +12,26 @@ from .figures import (
     keeping,
     lanes,
     latency,
+    simulating,
     tenants,
     throughput,
     triggers,
 )
 from .rows import Figure
 
-SUBJECTS = (throughput, latency, costs, counts, crowds, keeping, lanes, tenants, triggers, backlogs)
+SUBJECTS = (
+    throughput,
+    latency,
+    costs,
+    counts,
+    crowds,
+    keeping,
+    lanes,
+    tenants,
+    triggers,
+    simulating,
+    backlogs,
+)
 
 FIGURES: Sequence[Figure] = [figure for subject in SUBJECTS for figure in subject.FIGURES]
 NAMES: Sequence[str] = [figure.name for figure in FIGURES]

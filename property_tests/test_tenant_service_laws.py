@@ -251,9 +251,12 @@ scattered = st.lists(
 )
 restarts = st.sampled_from([2.5, 7.5])
 long = pytest.mark.timeout(3600)  # a nightly run draws many examples
+fewer = settings(max_examples=settings().max_examples // 2)
+"""Each runs whole apps, in two storages."""
 
 
 @long
+@fewer
 @storages
 @given(team=teams, tenants=busy, restart_at=restarts)
 def test_busy_tenants_are_served_by_weight_across_nodes_and_restarts(
@@ -263,6 +266,7 @@ def test_busy_tenants_are_served_by_weight_across_nodes_and_restarts(
 
 
 @long
+@fewer
 @storages
 @given(team=teams, arrivals=scattered, restart_at=st.none() | restarts)
 def test_no_tenant_starves_whatever_arrives(
@@ -272,6 +276,7 @@ def test_no_tenant_starves_whatever_arrives(
 
 
 @long
+@fewer
 @storages
 @given(team=teams, arrivals=scattered)
 def test_the_jobs_of_a_tenant_keep_their_order(

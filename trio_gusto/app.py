@@ -7,21 +7,23 @@ import re
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from copy import copy
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 import trio
 
 from .actors.host import hosted
-from .actors.probe import Gate, Probe
+from .actors.probe import Gate, Listener, Probe
 from .actors.supervisor import Child, RestartBudget, Supervisor
 from .actors.tree import Drain, Tree, Workers
 from .actors.workplace import Workplace
 from .clock import Clock, SystemClock
 from .job_options import HandlerOptions, Resolver
 from .model.errors import AlreadyRunning, BackendError, NotSupported, OptionsError
+from .model.facts import Fact
 from .options import Options
-from .queue.callbacks import Callbacks
+from .queue.callbacks import Callbacks, Entropy
 from .queue.draft import Drafter
 from .queue.ears import WorkersEars
 from .queue.hooked_draft import HookedDrafter
@@ -103,6 +105,8 @@ class Gusto:
         self._resolver = Resolver(self.options, decides_retries=self.storage.decides_retries)
         self._in_memory = Transient()
         self._callbacks = Callbacks(self._registry, self._resolver, self._clock)
+        self._entropy: Entropy = os.urandom
+        self._listener: Listener | None = None
         _require_rates(self.storage, self.options)
         self._is_running = False
 
@@ -211,6 +215,48 @@ class Gusto:
         async with self.connected() as queue:
             await queue.work_until_idle()
 
+    def replica(
+        self,
+        storage: Storage,
+        *,
+        options: Options | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        listener: Callable[[Fact], None] | None = None,
+    ) -> Gusto:
+        """The same handlers, services and middleware on ``storage``: another process of one program.
+
+        What is declared with either of them later is declared with both. Singleton services are built
+        anew, and telemetry goes to the global providers.
+
+        Args:
+            storage: where its jobs are kept.
+            options: how they run; ``None`` means like here.
+            clock: tells it the time; ``None`` means like here.
+            entropy: gives so many random bytes, for ids and for the name of its run; ``None`` means
+                `os.urandom`.
+            listener: called with every fact of this process from the first one on; may not block.
+
+        Raises:
+            NotSupported: the options want rate limits or ageing, and the storage has neither.
+        """
+        replica = copy(self)
+        replica.storage = storage
+        replica.options = self.options if options is None else options
+        replica._clock = self._clock if clock is None else clock
+        replica._entropy = os.urandom if entropy is None else entropy
+        replica._listener = listener
+        replica._providers = (None, None)
+        if self._own_services is not None:
+            replica._services = replica._own_services = self._own_services.replica()
+        replica._in_memory = Transient()
+        replica._callbacks = Callbacks(
+            self._registry, self._resolver, replica._clock, replica._entropy
+        )
+        _require_rates(storage, replica.options)
+        replica._is_running = False
+        return replica
+
     # --- inside ---
 
     @asynccontextmanager
@@ -236,11 +282,13 @@ class Gusto:
         if barriers is not None:
             barriers.begin()
         probe = Probe(barriers, telemetry)
+        if self._listener is not None:
+            probe.subscribe(self._listener)
         workplace = self._workplace() if consumer else None
         beside = (
             [] if telemetry is None else [Child("telemetry", partial(telemetry.run, self._tally))]
         )
-        node = _node_name(self.options.node_name)
+        node = _node_name(self.options.node_name, self._entropy)
         return Tree(
             node, self.storage, probe, self._clock, self.options, workplace, beside, self._in_memory
         )
@@ -326,10 +374,10 @@ async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-def _node_name(name: str | None) -> str:
+def _node_name(name: str | None, entropy: Entropy) -> str:
     """This run's name: readable, and never used before or again."""
     readable = name or f"{socket.gethostname()}-{os.getpid()}"
-    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', readable)}-{os.urandom(6).hex()}"
+    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', readable)}-{entropy(6).hex()}"
 
 
 def _require_rates(storage: Storage, options: Options) -> None:

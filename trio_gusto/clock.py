@@ -21,6 +21,14 @@ class Clock(ABC):
     is_real = False
     """Whether a second of this clock is a second of the machine, so that threads may rely on it."""
 
+    longest_sleep = 30.0
+    """Seconds after which whoever sleeps until an instant looks at this clock again, since it may
+    have been set."""
+
+    calm = 0.02
+    """Seconds between two rounds of hearing what other processes have changed, so that a busy
+    neighbour does not keep this one busy too."""
+
     @abstractmethod
     def nanoseconds(self) -> int:
         """Wall time: nanoseconds since 1970-01-01 UTC. May step in either direction."""

@@ -28,8 +28,9 @@ from trio_gusto import (
     ScheduleFired,
     every,
 )
-from trio_gusto.actors.cron import LONGEST_SLEEP, SLICE, Cron
+from trio_gusto.actors.cron import SLICE, Cron
 from trio_gusto.actors.holder import Holder
+from trio_gusto.clock import Clock
 from trio_gusto.model.facts import Fact
 from trio_gusto.model.instants import to_instant
 from trio_gusto.provider import ProviderStorage
@@ -106,7 +107,7 @@ async def test_a_clock_that_is_set_is_noticed_though_the_next_instant_is_far(
         await register(queue)
         await trio.sleep(10)
         clock.step(2 * HOUR)
-        await trio.sleep(LONGEST_SLEEP)
+        await trio.sleep(Clock.longest_sleep)
         assert len(storage.fires()) == 1
 
 

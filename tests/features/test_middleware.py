@@ -23,6 +23,7 @@ from trio_gusto import (
     JobState,
     LoadUser,
     Middleware,
+    Options,
     OptionsError,
     Proceed,
     Retry,
@@ -221,6 +222,33 @@ def test_a_timeout_and_a_cancellation_reach_middleware() -> None:
 
     run(app, scenario)
     assert ends == ["cancelled", "cancelled"]
+
+
+def test_a_plain_handler_that_is_called_off_before_its_thread_begins_holds_no_executor() -> None:
+    """Nobody would ever have said that the thread had ended."""
+    began: list[str] = []
+
+    class TooLate(Middleware):
+        async def execute(self, job: JobContext, proceed: Proceed) -> object:
+            if job.attempt == 1 and not began:
+                began.append("middleware")
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(5)  # longer than the timeout
+            return await proceed()
+
+    app = Gusto(middleware=[TooLate()], clock=VirtualClock(), options=Options(concurrency=1))
+
+    @app.job(timeout=1, retry=no_retry())
+    def plain(name: str) -> None:
+        began.append(name)
+
+    async def scenario(queue: JobQueue) -> None:
+        late, next_one = await queue.enqueue(plain, "late"), await queue.enqueue(plain, "next")
+        assert (await late.wait()).state is JobState.FAILED
+        assert (await next_one.wait()).state is JobState.COMPLETED
+
+    run(app, scenario)
+    assert began == ["middleware", "next"]
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])

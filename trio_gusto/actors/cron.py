@@ -43,9 +43,6 @@ SLICE = 100
 MANY = 500
 """Jobs stored in one transaction, roughly: others want to write, too."""
 
-LONGEST_SLEEP = 30.0
-"""Seconds after which the wall clock is looked at again, since it may have been set."""
-
 FAULT_PAUSE = 1.0
 """Seconds to wait after the storage failed."""
 
@@ -129,7 +126,8 @@ class Cron:
     async def _sleep(self, next_at: int | None) -> None:
         """Until there is news, or the next instant has come by the wall clock, which may be set."""
         while True:
-            pause = LONGEST_SLEEP if next_at is not None or self._sick else math.inf
+            is_awaited = next_at is not None or self._sick
+            pause = self._clock.longest_sleep if is_awaited else math.inf
             if next_at is not None:
                 pause = min(pause, (next_at - self._clock.instant()) / MICROSECONDS)
             if pause <= 0:

@@ -112,6 +112,9 @@ class Entrance:
                 except trio.RunFinishedError:
                     pass  # abandoned, and the program's loop has ended meanwhile
 
+        # Whoever is cancelled already gets no thread, and must not wait for the end of one. Behind this
+        # nothing else is between here and the thread, as the limiter has no limit.
+        await trio.lowlevel.checkpoint_if_cancelled()
         try:
             with self._standing_still():
                 return await trio.to_thread.run_sync(

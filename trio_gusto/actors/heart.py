@@ -31,9 +31,6 @@ from .watchdog import Watchdog
 
 logger = logging.getLogger("trio_gusto")
 
-LATEST_LOOK = 30.0
-"""Seconds after which deadlines are looked at again whatever happens."""
-
 
 def _never() -> bool:
     """Where there is no poller to ask."""
@@ -93,6 +90,8 @@ class Heart:
 
     async def _renew_for_ever(self) -> None:
         while True:
+            if not self._roster.leases and not self._has_missed:
+                await self._roster.occupied.wait()
             await trio.sleep(self._options.lease / 3)
             if self._roster.leases:
                 await self._renew()
@@ -159,7 +158,7 @@ class Heart:
         roster = self._roster
         while True:
             now = self._clock.monotonic()
-            earliest = now + LATEST_LOOK
+            earliest = now + self._clock.longest_sleep
             for slot in roster.slots:
                 if slot.lease is not None and slot.deadline <= now:
                     self.on_late(slot, now - slot.deadline)

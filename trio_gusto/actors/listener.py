@@ -15,9 +15,6 @@ logger = logging.getLogger("trio_gusto")
 FAULT_PAUSE = 1.0
 """Seconds between two looks while the storage cannot tell of changes."""
 
-CALM = 0.02
-"""Seconds between two rounds of passing on, so that a busy neighbour does not keep us busy too."""
-
 
 class Listener:
     """Waits for changes; ``hear`` are called in order, ``act`` awaited after them."""
@@ -28,11 +25,14 @@ class Listener:
         storage: Storage,
         hear: Sequence[Callable[[], None]],
         act: Callable[[], Awaitable[None]] | None = None,
+        *,
+        calm: float,
     ) -> None:
         self._node = node
         self._storage = storage
         self._hear = hear
         self._act = act
+        self._calm = calm
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen until cancelled."""
@@ -48,4 +48,5 @@ class Listener:
                 hear()
             if self._act is not None:
                 await self._act()
-            await trio.sleep(CALM)
+            if self._calm:
+                await trio.sleep(self._calm)

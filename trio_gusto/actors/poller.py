@@ -33,9 +33,6 @@ from .supply import Supply
 
 logger = logging.getLogger("trio_gusto")
 
-LONGEST_SLEEP = 30.0
-"""Seconds after which the wall clock is looked at again, since it may have been set."""
-
 FAULT_PAUSE = 0.5
 """Seconds to wait after the storage refused a claim."""
 
@@ -268,6 +265,8 @@ class Poller:
         batch = BatchRecord(tuple([job.request.id for job in jobs]), span)
         leases = [Lease(job, fence, batch) for job in jobs]
         held = self._roster.leases
+        if not held:
+            self._roster.occupied.ring()
         for job_id, lease in zip(batch.job_ids, leases, strict=True):
             former = held.setdefault(job_id, lease)
             if former is not lease:
@@ -299,7 +298,7 @@ class Poller:
     async def _rest(self) -> None:
         """Sleep until there is news, or something falls due, or it is time for the safety poll."""
         now = self._clock.instant()
-        patience = min(self._options.poll_interval, LONGEST_SLEEP)
+        patience = min(self._options.poll_interval, self._clock.longest_sleep)
         if self._next_due is not None and not self._hungry:  # hungry, it waits for room alone
             patience = min(patience, (self._next_due - now) / MICROSECONDS)
         self._rests_until = now + int(patience * MICROSECONDS)

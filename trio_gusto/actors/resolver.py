@@ -39,9 +39,6 @@ SLICE = 250
 NEIGHBOURLY = 1.0
 """Seconds between looks at what others may have left, while they change things."""
 
-LONGEST_SLEEP = 30.0
-"""Seconds between looks while nothing is heard of."""
-
 FAULT_PAUSE = 1.0
 """Seconds to wait after the storage failed."""
 
@@ -128,7 +125,7 @@ class Resolver:
         """Look once at everything there is to look at."""
         if self._looks_at_all:
             self._last_look = self._clock.monotonic()
-            self._next_look = self._last_look + LONGEST_SLEEP
+            self._next_look = self._last_look + self._clock.longest_sleep
             parents = None
         else:
             parents = tuple(self._ended)

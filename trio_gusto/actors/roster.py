@@ -36,6 +36,7 @@ class Roster:
         "lines",
         "mean_duration",
         "next_deadline",
+        "occupied",
         "slots",
         "stopping",
         "unknown_names",
@@ -55,6 +56,8 @@ class Roster:
         self.backlog = Backlog(self.changed.ring, ageing)
         self.active: Lease | None = None
         """The lease whose handler holds the event loop at this very moment, for the watchdog."""
+        self.occupied = Alarm()
+        """Rings for the heart when there are leases again, after there were none."""
         self.deadline_alarm = Alarm()
         self.next_deadline = math.inf
         """The instant for which the heart has set its alarm."""

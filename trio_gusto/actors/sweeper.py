@@ -50,11 +50,8 @@ RESTS = 3
 NEIGHBOURLY = 1.0
 """Seconds between looks while other nodes hold leases: they may vanish."""
 
-LONGEST_SLEEP = 30.0
-"""Seconds after which the wall clock is looked at again, since it may have been set."""
-
 PRUNING = 300.0
-"""Seconds between rounds of retention."""
+"""Seconds between rounds of retention; or as long as the clock lets us sleep, if that is longer."""
 
 FRESH_LOOK = 3600.0
 """Seconds after which a rule looks at all ended jobs again, and not only at those that have become
@@ -87,6 +84,7 @@ class Sweeper:
         self._clock = clock
         self._options = options
         self._next_prune = 0.0
+        self._pruning = max(PRUNING, clock.longest_sleep)
         self._fresh_look = 0.0
         self._marks: dict[int, tuple[int, ...] | None] = {}
         """Up to where each cut has looked."""
@@ -133,7 +131,7 @@ class Sweeper:
             await self._probe.gate.pass_through("sweep_done", (found.lost, found.overdue))
         if len(found.lost) == SLICE or len(found.overdue) == SLICE:
             return 0.0
-        pause = min(until_pruning, NEIGHBOURLY if found.foreign else LONGEST_SLEEP)
+        pause = min(until_pruning, NEIGHBOURLY if found.foreign else self._clock.longest_sleep)
         if found.next_at is not None:
             pause = min(pause, max(0.0, (found.next_at - now) / MICROSECONDS))
         return pause
@@ -223,7 +221,7 @@ class Sweeper:
                 return self._next_prune - moment
             self._begin_round(moment)
             if not self._cuts:
-                return PRUNING
+                return self._pruning
         number, cut = self._cuts[0]
         mark = self._marks.get(number)
         prune = Prune(cut.ended_before, SLICE, cut.only, cut.but, mark)
@@ -231,10 +229,10 @@ class Sweeper:
         self._marks[number] = pruned.mark
         if not pruned.more:
             del self._cuts[0]
-        return RESTS * (self._clock.monotonic() - moment) if self._cuts else PRUNING
+        return RESTS * (self._clock.monotonic() - moment) if self._cuts else self._pruning
 
     def _begin_round(self, moment: float) -> None:
-        self._next_prune = moment + PRUNING
+        self._next_prune = moment + self._pruning
         if moment >= self._fresh_look:
             self._fresh_look = moment + FRESH_LOOK
             self._marks.clear()

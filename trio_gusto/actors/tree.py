@@ -344,9 +344,10 @@ class Tree:
 
     def _branches(self) -> list[Child]:
         workers = self.workers
+        calm = self.clock.calm
         if workers is None:
             listener = Listener(
-                self.node, self.storage, [self.waiters.notify_all, self.resolver.hear]
+                self.node, self.storage, [self.waiters.notify_all, self.resolver.hear], calm=calm
             )
             return [Child("listener", listener.run)]
         listener = Listener(
@@ -360,6 +361,7 @@ class Tree:
                 self.resolver.hear,
             ],
             workers.heart.look_for_requests,
+            calm=calm,
         )
         return [*workers.children(), Child("listener", listener.run), *self._beside]
 

@@ -6,6 +6,7 @@ import inspect
 import os
 import struct
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -26,15 +27,20 @@ NOTHING = "null"
 
 _POOL = struct.Struct(">512Q")
 
+Entropy = Callable[[int], bytes]
+"""Gives so many random bytes, as `os.urandom` does."""
+
 
 class Callbacks:
     """The callbacks of one app."""
 
-    def __init__(self, registry: Registry, resolver: Resolver, clock: Clock) -> None:
+    def __init__(
+        self, registry: Registry, resolver: Resolver, clock: Clock, entropy: Entropy = os.urandom
+    ) -> None:
         self._registry = registry
         self._resolver = resolver
         self._clock = clock
-        self.ids = IdSource(_random_bits)
+        self.ids = IdSource(partial(_random_bits, entropy))
         """Where the ids of this app's jobs come from."""
 
     def named(self, handler: Handler[..., Any], resolved: Resolved) -> Resolved:
@@ -129,10 +135,10 @@ class Callbacks:
         return callback
 
 
-def _random_bits() -> list[int]:
-    """A few kilobytes from the operating system at a time."""
+def _random_bits(entropy: Entropy) -> list[int]:
+    """A few kilobytes at a time."""
     spare = 64 - RANDOM_BITS
-    return [word >> spare for word in _POOL.unpack(os.urandom(_POOL.size))]
+    return [word >> spare for word in _POOL.unpack(entropy(_POOL.size))]
 
 
 def _details(declared: Details | None, user_id: str | None) -> Details | None:

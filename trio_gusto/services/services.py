@@ -57,6 +57,12 @@ class Services:
         """
         self._providers.add(kind, factory, lifetime)
 
+    def replica(self) -> Services:
+        """The same providers, registered later ones included, for singletons of its own."""
+        services = Services(cleanup_grace=self._grace)
+        services._providers = self._providers
+        return services
+
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """The time in which singletons live. An error of the block comes out as it is."""

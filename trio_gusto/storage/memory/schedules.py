@@ -73,12 +73,16 @@ class ScheduleShelf:
 
     def find(self, query: FindSchedules) -> Schedules:
         """Answer a query."""
-        due_by = query.due_by
-        found = [one for one in self._schedules.values() if _is_wanted(one, query)]
+        schedules, due_by = self._schedules.values(), query.due_by
+        if query.name is None and query.after is None and due_by is not None:
+            # Asked for again and again, mostly for nothing.
+            found = [one for one in schedules if one.next_at is not None and one.next_at <= due_by]
+        else:
+            found = [one for one in schedules if _is_wanted(one, query)]
         found.sort(key=lambda one: ((one.next_at or 0) if due_by is not None else 0, _key(one)))
         ahead = [
             one.next_at
-            for one in self._schedules.values()
+            for one in schedules
             if one.next_at is not None and (due_by is None or one.next_at > due_by)
         ]
         held = tuple(self._held()) if query.name is None else ()

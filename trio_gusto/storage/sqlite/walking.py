@@ -102,6 +102,7 @@ def walk_lines(
     after = [_LEAST] if only is None else [-only, _LEAST, _LEAST]
     # What may stand in line is all wanted, unless lanes are closed.
     size = FIRST if closed or claim.depth == 1 else min(MOST, max(FIRST, claim.limit))
+    wanted = claim.limit
     while True:
         some(size, after)
         came_to: list[bool] = []
@@ -118,4 +119,5 @@ def walk_lines(
             for candidate in Heads(connection, claim, queue, skip).candidates(after, closed):
                 yield [candidate]
             return
-        size = max(FIRST, min(MOST, claim.limit))
+        wanted -= sum(came_to)  # or fewer, and then it takes another piece
+        size = max(FIRST, min(MOST, wanted))

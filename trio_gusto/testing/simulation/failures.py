@@ -1,0 +1,70 @@
+"""What goes wrong in a simulation, and the report of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ...model.facts import Fact
+from .history import History
+
+PATIENCE = timedelta(days=366)
+"""How far time may go by itself while a scenario waits for something."""
+
+
+class Violation(AssertionError):
+    """Something happened of which a scenario had said that it never does. ``fact`` is what it was."""
+
+    def __init__(self, fact: Fact, because: str) -> None:
+        self.fact = fact
+        super().__init__(f"{because}: {fact}")
+
+
+class NodeDied(AssertionError):
+    """The app on a node ended of an exception, its ``__cause__``, and nobody had it crash."""
+
+    def __init__(self, node: str, error: BaseException) -> None:
+        self.node = node
+        self.__cause__ = error
+        super().__init__(f"the app on {node} died of {error!r}")
+
+
+class NothingHappened(AssertionError):
+    """A scenario waits for what does not come."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"the scenario has waited for {PATIENCE.days} days, and what it waits for has not come; "
+            "if it is to wait for longer, let it call world.advance"
+        )
+
+
+class KillPointNotReached(AssertionError):
+    """A node was to crash or stand still at a kill point, and has never come there."""
+
+    def __init__(self, node: str, point: str) -> None:
+        self.node = node
+        self.point = point
+        super().__init__(
+            f"{node} has never come to {point}, so nothing was tried; "
+            "let the scenario go on until it does, or leave the kill point out"
+        )
+
+
+class SimulationFailed(AssertionError):
+    """A scenario has failed, of its ``__cause__``: with what it can be replayed with.
+
+    ``seed`` and ``replay`` (a line for a shell or a test) make it fail again, step by step;
+    ``history`` is everything that happened.
+    """
+
+    def __init__(self, error: BaseException, history: History, replay: str) -> None:
+        self.seed = history.seed
+        self.history = history
+        self.replay = replay
+        about = error.fact if isinstance(error, Violation) else error
+        told = history.excerpt(getattr(about, "job_id", None))
+        super().__init__(
+            f"with seed {history.seed}: {type(error).__name__}: {error}\n"
+            f"What happened:\n{told}\n"
+            f"Replay it with:\n{replay}"
+        )

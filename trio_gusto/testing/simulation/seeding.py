@@ -1,0 +1,210 @@
+"""One seed for all that is left to chance: which task has its turn next, ids, and `random`.
+
+Trio runs what is ready in an order of its own choice. Here that choice is drawn from the seed, by the
+one hook there is for it: Trio's own, made for Hypothesis. The same hook lets some tasks wait: those of
+a process that stands still, and everybody while a thread does what takes real time.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import trio
+
+from ..clock import standing_still
+
+_trio: Any = import_module("trio._core._run")
+"""Trio's loop. The hook has no public name, so a Trio without it is found out by tests."""
+
+BUSY = -1
+"""The rank of whoever has something to do."""
+
+Owner = object
+"""Whose tasks stand still together: one life of a node."""
+
+
+class Scheduler:
+    """Stands in for the random number generator that Trio shuffles ready tasks with."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(f"{seed}/scheduler")  # noqa: S311 - it is to be repeated
+        self._thread = threading.get_ident()
+        self._batch: list[trio.lowlevel.Task] = []
+        """What has its turn in this pass of the loop; Trio takes from its end."""
+        self._owners: dict[trio.lowlevel.Task, Owner] = {}
+        self._held: dict[Owner, list[trio.lowlevel.Task]] = {}
+        self._in_threads: dict[trio.lowlevel.Task, None] = {}
+        self._waiting: list[trio.lowlevel.Task] = []
+        """Those whose turn comes when no thread is at work any more."""
+        self._all_go_on = self._has_had_threads = False
+        self._ranks: dict[trio.lowlevel.Task, int] = {}
+        self.of_the_run: set[trio.lowlevel.Task] = set()
+        """The main task, and what else is started directly under Trio's root."""
+
+    def shuffle(self, batch: list[trio.lowlevel.Task]) -> None:
+        """What Trio calls in every pass of its loop."""
+        if threading.get_ident() != self._thread:
+            return  # another run, in another thread
+        self._batch = batch
+        if self._held:
+            self._take_out(batch)
+        if self._in_threads:
+            self._let_wait(batch)
+        if self._ranks:
+            self._put_off(batch)
+        if self._has_had_threads:
+            # Trio's own task comes when it likes to, and may change nothing for others.
+            entrances = [task for task in batch if task.name == ENTRANCE]
+            batch[:] = [task for task in batch if task.name != ENTRANCE]
+            self._random.shuffle(batch)
+            batch += entrances
+        elif len(batch) > 1:
+            self._random.shuffle(batch)
+
+    random = property(lambda self: self._random.random)
+    uniform = property(lambda self: self._random.uniform)
+
+    # --- whoever waits until nothing happens any more ---
+
+    async def until_idle(self, rank: int) -> None:
+        """Wait until nobody else has anything to do at this instant, except with a higher ``rank``.
+
+        Trio's own `wait_all_tasks_blocked` takes it for idle when a thread is at work.
+        """
+        task = trio.lowlevel.current_task()
+        self._ranks[task] = rank
+        try:
+            await trio.lowlevel.checkpoint()
+        finally:
+            del self._ranks[task]
+
+    def _put_off(self, batch: list[trio.lowlevel.Task]) -> None:
+        ranks = self._ranks
+        first = min([ranks.get(task, BUSY) for task in batch], default=BUSY)
+        late = [task for task in batch if ranks.get(task, BUSY) > first]
+        if late:
+            batch[:] = [task for task in batch if ranks.get(task, BUSY) == first]
+            # Time does not jump while somebody is ready.
+            _trio.GLOBAL_RUN_CONTEXT.runner.runq.extend(late)
+
+    # --- a process that stands still ---
+
+    def own(self, task: trio.lowlevel.Task, owner: Owner) -> None:
+        """``task`` and all that comes of it belong to ``owner``."""
+        self._owners[task] = owner
+
+    def disown(self, task: trio.lowlevel.Task) -> None:
+        """``task`` is about to end."""
+        del self._owners[task]
+
+    def hold(self, owner: Owner) -> None:
+        """No task of ``owner`` has a turn any more, once the present step of one has ended."""
+        self._held.setdefault(owner, [])
+        self._take_out(self._batch)
+
+    def release(self, owner: Owner) -> None:
+        """Those that would have had a turn meanwhile have it now."""
+        self._batch[:0] = self._held.pop(owner, ())
+
+    def _take_out(self, batch: list[trio.lowlevel.Task]) -> None:
+        going_on: list[trio.lowlevel.Task] = []
+        for task in batch:
+            owner = self._owner_of(task)
+            # Whoever waits for a thread comes back first, or all others would wait for ever.
+            if owner in self._held and task not in self._in_threads:
+                self._held[owner].append(task)
+            else:
+                going_on.append(task)
+        batch[:] = going_on
+
+    def _owner_of(self, task: trio.lowlevel.Task) -> Owner | None:
+        above: trio.lowlevel.Task | None = task
+        while above is not None:
+            if above in self._owners:
+                return self._owners[above]
+            above = None if above.parent_nursery is None else above.parent_nursery.parent_task
+        return None
+
+    # --- threads, which take real time ---
+
+    @contextmanager
+    def standing_still(self) -> Generator[None]:
+        """Let everybody else wait while the current task waits for a thread.
+
+        Whichever task has a turn first when a thread is ready would be chance. If the thread itself
+        wants something of the loop that takes more than one step, all may go on.
+        """
+        task = trio.lowlevel.current_task()
+        with standing_still():
+            self._has_had_threads = True
+            self._in_threads[task] = None
+            self._let_wait(self._batch)
+            try:
+                yield
+            finally:
+                del self._in_threads[task]
+                if not self._in_threads:
+                    self._all_go_on = False
+                self._let_go_on()
+
+    def _let_wait(self, batch: list[trio.lowlevel.Task]) -> None:
+        if self._all_go_on or any(self._is_of_a_thread(task) for task in batch):
+            self._all_go_on = True
+            self._let_go_on()
+            return
+        going_on = [task for task in batch if task in self._in_threads or task.name == ENTRANCE]
+        self._waiting += [task for task in batch if task not in going_on]
+        batch[:] = going_on
+
+    def _let_go_on(self) -> None:
+        self._random.shuffle(self._waiting)
+        self._batch[:0] = self._waiting
+        self._waiting.clear()
+
+    def _is_of_a_thread(self, task: trio.lowlevel.Task) -> bool:
+        """Whether ``trio.from_thread.run`` started it, as a task of the system."""
+        nursery = task.parent_nursery
+        return (
+            nursery is not None
+            and nursery.parent_task is trio.lowlevel.current_root_task()
+            and task.name != ENTRANCE
+            and task not in self.of_the_run
+        )
+
+
+ENTRANCE = "<TrioToken.run_sync_soon task>"
+"""Trio's own task, which performs what threads hand in."""
+
+
+RARELY = 50_000, 20, 50
+"""When Python collects garbage meanwhile: a history is much to look through, and is none."""
+
+
+@contextmanager
+def seeded(seed: int) -> Generator[Scheduler]:
+    """Leave nothing to chance in the Trio runs of this thread; `random` included."""
+    scheduler = Scheduler(seed)
+    hook = _trio
+    before = hook._r, hook._ALLOW_DETERMINISTIC_SCHEDULING
+    of_others = random.getstate()
+    hook._r, hook._ALLOW_DETERMINISTIC_SCHEDULING = scheduler, True
+    collections = gc.get_threshold()
+    gc.set_threshold(*RARELY)
+    random.seed(f"{seed}/random")
+    try:
+        yield scheduler
+    finally:
+        hook._r, hook._ALLOW_DETERMINISTIC_SCHEDULING = before
+        random.setstate(of_others)
+        gc.set_threshold(*collections)
+
+
+def entropy(seed: int, purpose: str) -> Callable[[int], bytes]:
+    """In place of `os.urandom`."""
+    return random.Random(f"{seed}/{purpose}").randbytes  # noqa: S311 - it is to be repeated

@@ -1,0 +1,114 @@
+"""`simulate`: a scenario, an app, a seed, and the history that comes of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import trio
+from trio.testing import MockClock
+
+from ...app import Gusto
+from ...model.errors import BackendError, OptionsError
+from ...storage.memory import MemoryStorage
+from ...storage.storage import Storage
+from ..clock import START
+from .failures import SimulationFailed
+from .history import History
+from .seeding import seeded
+from .world import World
+
+Scenario = Callable[[World], Awaitable[object]]
+
+MOST_NODES = 100
+
+
+def simulate(
+    scenario: Scenario,
+    app: Gusto,
+    *,
+    seed: int = 0,
+    nodes: int = 1,
+    start: datetime = START,
+    make_storage: Callable[[], Storage] = MemoryStorage,
+) -> History:
+    """Run ``async scenario(world)`` with ``app`` on several nodes, in virtual time.
+
+    A month takes as long as what happens in it: time jumps to the next thing that is due. Nothing is left
+    to chance but the seed: which task has its turn next, ids, and Python's `random`; so the same seed
+    gives an equal history, and another seed other interleavings. Plain ``def`` handlers run in threads,
+    one at a time, while time stands still.
+
+    ``app`` gives handlers, services, middleware and options; its own storage is left alone. Its
+    processes are told at once of what others change, so `Options.poll_interval` does not count.
+
+    Args:
+        scenario: an async function that is given a `World`.
+        app: what runs on each node. It need not run, and may.
+        seed: any integer.
+        nodes: how many there are at the beginning, ``"node-0"`` and so on.
+        start: the instant at which it begins, an aware datetime; 2026-01-01 UTC if left out.
+        make_storage: called once, for the storage that all nodes share;
+            ``lambda: SqliteStorage(":memory:", inline=True)`` for the SQL of the real one.
+
+    Raises:
+        SimulationFailed: whatever the scenario raised, or what broke one of its laws.
+        BackendError: it is called inside a Trio run; it begins one itself.
+        OptionsError: ``nodes`` is not between 0 and 100.
+
+    >>> from trio_gusto import Gusto
+    >>> app = Gusto()
+    >>> @app.job
+    ... async def greet(name: str) -> str:
+    ...     await trio.sleep(60)
+    ...     return f"hello {name}"
+    >>> async def scenario(world: World) -> None:
+    ...     ref = await world.queue.enqueue(greet, "Ann")
+    ...     await world.advance(minutes=1)
+    ...     print(await ref.result(), world.now())
+    >>> history = simulate(scenario, app, seed=7)
+    hello Ann 2026-01-01 00:01:00+00:00
+    >>> simulate(scenario, app, seed=7) == history
+    hello Ann 2026-01-01 00:01:00+00:00
+    True
+    """
+    if trio.lowlevel.in_trio_run():
+        raise BackendError(
+            "simulate begins a Trio run of its own, and is called inside of one; "
+            "call it from a plain function, such as a test that is not async"
+        )
+    if isinstance(nodes, bool) or not 0 <= nodes <= MOST_NODES:
+        raise OptionsError("nodes", nodes, f"give 0 to {MOST_NODES}")
+    history = History(seed, nodes, start)
+    clock = MockClock(autojump_threshold=0)
+    with seeded(seed) as scheduler:
+        world = World(app, make_storage(), scheduler, clock, history)
+        error = trio.run(world.run, scenario, clock=clock)
+    if error is None:
+        return history
+    failed = SimulationFailed(error, history, _replay(scenario, app, history))
+    if isinstance(error, Exception):
+        raise failed from error
+    error.add_note(str(failed))  # pytest's own, or an exit: it has to come out as it is
+    raise error
+
+
+def _replay(scenario: Scenario, app: Gusto, history: History) -> str:
+    """A line that lets it happen again: for a shell, if scenario and app can be imported."""
+    call = f"simulate({_name(scenario)}, %s, seed={history.seed}, nodes={history.nodes}"
+    if history.start != START:
+        call += f", start=datetime.fromisoformat({history.start.isoformat()!r})"
+    module = sys.modules.get(getattr(scenario, "__module__", ""))
+    known = {} if module is None else vars(module)
+    variable = next((name for name, value in known.items() if value is app), None)
+    call = call % (variable or "app") + ")"
+    if module is None or variable is None or known.get(_name(scenario)) is not scenario:
+        return call
+    imports = f"from {module.__name__} import {_name(scenario)}, {variable}"
+    more = "from datetime import datetime; " if "datetime" in call else ""
+    return f'python -c "{more}{imports}; from trio_gusto.testing import simulate; {call}"'
+
+
+def _name(scenario: Scenario) -> str:
+    return getattr(scenario, "__name__", "scenario")
