@@ -150,6 +150,36 @@ def test_a_job_is_shown_with_its_attempts(
     assert said.splitlines()[-1].startswith("1\tsucceeded\t")
 
 
+def test_the_dossier_of_an_attempt_is_shown_below(
+    command: Command, ask: Ask, database: Path
+) -> None:
+    app = Gusto(SqliteStorage(database, synchronous="NORMAL"))
+
+    @app.job(name="hang", timeout=0.02, max_attempts=1)
+    async def hang() -> None:
+        await trio.sleep_forever()
+
+    async def run() -> UUID:
+        async with app.running() as queue:
+            ref = await queue.enqueue(hang)
+            await ref.wait()
+            return ref.id
+
+    job = str(trio.run(run))
+    assert ask("jobs", "show", job)["attempts"][0]["dossier"].startswith("timed out after 0.02 s")
+    code, said = command("jobs", "show", job, "--db", str(database))
+    assert code == 0
+    lines = said.splitlines()
+    assert (
+        lines[lines.index("dossier of attempt 1:") + 1]
+        == "  timed out after 0.02 s, and is cancelled now"
+    )
+    assert "      await trio.sleep_forever()" in lines
+    code, said = command("jobs", "explain", job, "--db", str(database))
+    assert "has a dossier: timed out after 0.02 s" in said
+    assert "in hang" not in said
+
+
 def test_a_job_is_explained(
     command: Command, database: Path, ask: Ask, ids: dict[str, str]
 ) -> None:

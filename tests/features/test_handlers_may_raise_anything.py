@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -18,7 +20,11 @@ from trio_gusto import (
     JobState,
     Options,
     ResultError,
+    Retry,
+    Snooze,
+    fixed,
 )
+from trio_gusto.storage.sqlite import SqliteStorage
 
 
 class Odd(BaseException):
@@ -169,3 +175,120 @@ def test_a_real_ctrl_c_in_a_handler_stops_the_host_and_gives_the_attempt_back() 
             assert (job.state, job.attempt) == (JobState.READY, 0)
 
     trio.run(look)
+
+
+class NoHurry(Exception):
+    @property
+    def retry_after(self) -> float:
+        raise RuntimeError("no hurry")
+
+
+class NoNotes(Exception):
+    @property
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        raise RuntimeError("no notes")
+
+
+class NoClass(Exception):
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
+        raise RuntimeError("no class")
+
+
+class NoMembers(ExceptionGroup[Exception]):
+    @property
+    def exceptions(self) -> tuple[Exception, ...]:
+        raise RuntimeError("no members")
+
+
+class Nameless(type):
+    def __getattribute__(cls, name: str) -> object:
+        if name in ("__module__", "__qualname__"):
+            raise RuntimeError("no name")
+        return super().__getattribute__(name)
+
+
+class NoName(Exception, metaclass=Nameless):
+    pass
+
+
+class ForgetsItsReason(Fail):
+    def __init__(self) -> None:
+        Exception.__init__(self)
+
+
+class ForgetsItsPause(Snooze):
+    def __init__(self) -> None:
+        Exception.__init__(self)
+
+
+class HasAnOddPause(Retry):
+    def __init__(self) -> None:
+        Exception.__init__(self)
+        self.after: object = "soon"  # type: ignore[assignment]
+
+
+def groups(depth: int) -> Any:
+    error: Any = ValueError("innermost")
+    for _ in range(depth):
+        error = ExceptionGroup("group", [error])
+    return error
+
+
+def shared_groups(depth: int) -> Any:
+    error: Any = ValueError("innermost")
+    for _ in range(depth):
+        error = ExceptionGroup("group", [error, error])
+    return error
+
+
+HOSTILE = {
+    "retry_after raises": NoHurry(),
+    "notes raise": NoNotes(),
+    "class raises": NoClass(),
+    "members raise": NoMembers("group", [ValueError()]),
+    "no name": NoName(),
+    "deep groups": groups(5000),
+    "shared groups": shared_groups(40),
+    "no reason": ForgetsItsReason(),
+    "no words": Fail("\ud800"),
+    "a reason of another kind": Fail(object()),  # type: ignore[arg-type]
+    "an odd pause": HasAnOddPause(),
+}
+
+
+@pytest.mark.parametrize("which", HOSTILE)
+async def test_an_exception_that_cannot_be_looked_at_does_not_bring_the_executors_down(
+    which: str, tmp_path: Path
+) -> None:
+    storage = SqliteStorage(tmp_path / "jobs.db")
+    app = Gusto(storage, options=Options(concurrency=1, restart_limit=0))
+
+    @app.job(max_attempts=2, retry=fixed(0))
+    async def bad() -> None:
+        raise HOSTILE[which]
+
+    @app.job
+    async def good() -> str:
+        return "fine"
+
+    with trio.fail_after(10):
+        async with app.running() as queue:
+            ref = await queue.enqueue(bad)
+            assert (await ref.wait()).state is JobState.FAILED
+            assert await (await queue.enqueue(good)).result() == "fine"
+
+
+async def test_a_snooze_that_says_no_pause_has_none() -> None:
+    app = Gusto(options=Options(concurrency=1, restart_limit=0))
+    snoozed: list[int] = []
+
+    @app.job
+    async def later() -> None:
+        if not snoozed:
+            snoozed.append(1)
+            raise ForgetsItsPause
+
+    with trio.fail_after(10):
+        async with app.running() as queue:
+            assert (await (await queue.enqueue(later)).wait()).state is JobState.COMPLETED

@@ -127,6 +127,8 @@ class Program:
             die_in_migration()
         for handler in (self.double, self.gather, self.slow, self.in_thread, self.tidy):
             self.app.job(name=handler.__name__)(handler)
+        self.app.job(name="poison", retry=fixed(0))(self.poison)
+        self.app.job(name="leave")(self.leave)
         self.app.job(name="once", max_attempts=1)(self.once)
         self.app.job(name="fail_once", retry=fixed(0))(self.fail_once)
         self.app.job(name="split")(self.split)
@@ -168,6 +170,15 @@ class Program:
             self.ledger.note("cleaning")
             if self.dies == "cleaning":
                 kill_myself()
+
+    async def poison(self) -> None:
+        self.ledger.note("poison")
+        if not (self.path.parent / "antidote").exists():
+            kill_myself()
+
+    async def leave(self) -> None:
+        self.ledger.note("leave")
+        os._exit(3)
 
     async def once(self) -> None:
         self.ledger.note("once")

@@ -8,7 +8,13 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.storage import broken_children, broken_rates, broken_reports, broken_runs
+from tests.storage import (
+    broken_children,
+    broken_dossiers,
+    broken_rates,
+    broken_reports,
+    broken_runs,
+)
 from trio_gusto.model.errors import DuplicateJob, GustoError, UnknownJob
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.lanes import Lanes, Occupancy
@@ -1161,6 +1167,7 @@ CHECKS = {sentence(check): check for check in STORAGE_CHECKS}
     [
         *BROKEN,
         *broken_children.PROMISES,
+        *broken_dossiers.PROMISES,
         *broken_rates.PROMISES,
         *broken_reports.PROMISES,
         *broken_runs.PROMISES,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import math
+import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, cast
@@ -101,9 +102,11 @@ class Entrance:
         token = trio.lowlevel.current_trio_token()
 
         def body() -> object:
+            slot.thread = threading.get_ident()
             try:
                 return call()
             finally:
+                slot.thread = None
                 try:
                     token.run_sync_soon(ended.set)
                 except trio.RunFinishedError:

@@ -31,7 +31,7 @@ from ..serialization.handler import Handler
 from .announcements import job_started
 from .context import node_context
 from .entrance import Entrance
-from .isolation import drive, is_real_interrupt, step
+from .isolation import clean_stack, drive, is_real_interrupt, step
 from .judge import Judge
 from .lease import Lease, NewJob, Slot
 from .parents import Parents, has_parents
@@ -95,10 +95,11 @@ class Executors:
     async def _serve(self, slot: Slot) -> None:
         backlog = self._roster.backlog
         begin = self._begin
+        slot.task = trio.lowlevel.current_task()
         while self._roster.keeps(slot):
             slot.used_up = False
             last_turn = now = self._take_turn(slot)  # a cancelled handler's comes back much later
-            with trio.CancelScope() as slot.scope:
+            with clean_stack(slot), trio.CancelScope() as slot.scope:
                 while not slot.used_up:
                     lease = backlog.pop()
                     if lease is None:

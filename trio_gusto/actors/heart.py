@@ -23,7 +23,7 @@ from ..model.pauses import StoredPause
 from ..options import Options
 from ..storage.lease_messages import CancelRequests, Renew
 from .desk import StorageDesk
-from .lease import Cause, Lease
+from .lease import Cause, Lease, Slot
 from .probe import Probe
 from .roster import Roster
 from .settler import Settler
@@ -39,6 +39,10 @@ def _never() -> bool:
 
 def _nobody_listens(_pauses: Sequence[StoredPause]) -> None:
     """Where there is no poller to tell."""
+
+
+def _nobody_asks(_slot: Slot, _lag: float) -> None:
+    """Where no dossiers are made."""
 
 
 class Heart:
@@ -67,6 +71,8 @@ class Heart:
         """Whether jobs may be claimed that are not held yet."""
         self.on_paused: Callable[[Sequence[StoredPause]], object] = _nobody_listens
         """Told of the pauses that hold, when others have changed something."""
+        self.on_late: Callable[[Slot, float], None] = _nobody_asks
+        """Told of what has not ended in time, and for how many seconds this came too late."""
         self._has_missed = False
         self._watchdog = Watchdog(node, desk, roster, probe, options, fence_after)
 
@@ -155,8 +161,10 @@ class Heart:
             earliest = now + self._clock.longest_sleep
             for slot in roster.slots:
                 if slot.lease is not None and slot.deadline <= now:
+                    self.on_late(slot, now - slot.deadline)
                     slot.deadline = math.inf
-                    slot.lease.interrupt(Cause.TIMEOUT)
+                    if slot.lease.cause is None:
+                        slot.lease.interrupt(Cause.TIMEOUT)
                 earliest = min(earliest, slot.deadline)
             for lease in tuple(roster.leases.values()):
                 if lease.fence <= now:

@@ -8,17 +8,22 @@ sets no other sees. Tasks that the handler starts inherit that copy, as they wou
 from __future__ import annotations
 
 import contextvars
+import logging
 import types
 from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import trio
 
+from ..model.failure import is_a, leaves
 from .context import make_current
-from .lease import Lease
+from .lease import Lease, Slot
 from .roster import Roster
 
 R = TypeVar("R")
+
+logger = logging.getLogger("trio_gusto")
 
 
 @trio.lowlevel.disable_ki_protection
@@ -69,12 +74,43 @@ def drive(
         roster.active = None
 
 
+@contextmanager
+def clean_stack(slot: Slot) -> Generator[None]:
+    """Entered around the scope of a slot: what handlers have left open in it goes no further.
+
+    A cancel scope or nursery that is entered and never left stays in the task, which runs one handler after
+    the other. Trio takes it out when the scope around it is left, and raises then; so the executor can go on
+    with a new one.
+    """
+    try:
+        yield
+    except (RuntimeError, BaseExceptionGroup) as error:
+        if not _is_of_misnesting(error):
+            raise
+        logger.error(
+            "a handler has left a cancel scope or a nursery open, and what it left is cancelled; leave them with "
+            "`with`, and async generators that have any with `async with aclosing(...)`"
+        )
+    finally:
+        if slot.task is not None and slot.task.child_nurseries:
+            for nursery in slot.task.child_nurseries:
+                nursery.cancel_scope.cancel()
+            # Or the task could not end without an error. Trio has no public way to give a nursery up.
+            getattr(slot.task, "_child_nurseries", []).clear()
+
+
+def _is_of_misnesting(error: BaseException) -> bool:
+    return any(
+        "stack corrupted" in str(leaf) for leaf in leaves(error) if type(leaf) is RuntimeError
+    )
+
+
 def is_real_interrupt(error: BaseException) -> bool:
     """Whether this is a Ctrl-C that Trio's signal handler raised, not one that a handler raised.
 
     Trio raises a real one inside its own signal handler, so its innermost frame lies there.
     """
-    if not isinstance(error, KeyboardInterrupt):
+    if not is_a(error, KeyboardInterrupt):
         return False
     frames = error.__traceback__
     while frames is not None and frames.tb_next is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from ..model.failure import leaves
+from ..model.failure import is_a, leaves
 from ..model.instants import to_duration
 from ..model.job import ClaimedJob
 from ..model.outcomes import (
@@ -43,8 +43,8 @@ class Judge:
         members = leaves(error)
         if any(is_real_interrupt(leaf) for leaf in members):
             return Released(entered=True)
-        cancelled = any(isinstance(leaf, trio.Cancelled) for leaf in members)
-        own = None if all(isinstance(leaf, trio.Cancelled) for leaf in members) else error
+        cancelled = any(is_a(leaf, trio.Cancelled) for leaf in members)
+        own = None if all(is_a(leaf, trio.Cancelled) for leaf in members) else error
         if slot.scope.cancel_called:
             match lease.cause:
                 case Cause.TIMEOUT:
@@ -57,7 +57,7 @@ class Judge:
                     return Released(entered=True)
         if cancelled and trio.current_effective_deadline() == -math.inf:
             return Released(entered=True)  # the pool itself is being cancelled
-        if isinstance(error, DecodeError):
+        if is_a(error, DecodeError):
             return AttemptFailed(error, final=True, reason="its arguments could not be decoded")
         return classify(error)
 

@@ -8,6 +8,7 @@ cause first, so that the executor can tell why its handler was cancelled.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import Enum, auto
 
 import trio
@@ -20,6 +21,9 @@ from .probe import BatchRecord
 
 FENCE_MARGIN = 5.0
 """Seconds before its lease passes at which a handler must be gone (a tenth of short leases)."""
+
+PATIENCE = 5.0
+"""Seconds after which a handler is late that was cancelled and has not ended."""
 
 
 def fence_after(lease: float) -> float:
@@ -97,8 +101,7 @@ class Lease:
         if self.cause is None:
             self.cause = cause
         if self.slot is not None:
-            self.slot.used_up = True
-            self.slot.scope.cancel()
+            self.slot.cancel()
 
     def cancel(self, reason: str) -> None:
         """Interrupt it because somebody called the job off."""
@@ -109,16 +112,45 @@ class Lease:
 class Slot:
     """One executor's place: the scope its handlers run in, and what runs there."""
 
-    __slots__ = ("deadline", "lease", "scope", "thread_wait", "turned_at", "used_up")
+    __slots__ = (
+        "_watch",
+        "cancelled_at",
+        "deadline",
+        "lease",
+        "scope",
+        "task",
+        "thread",
+        "thread_wait",
+        "turned_at",
+        "used_up",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Callable[[float], None]) -> None:
+        self._watch = watch
+        """Told of a deadline, so that the heart wakes for it."""
         self.scope = trio.CancelScope()
         self.used_up = False
         """Whether the next job needs another scope, because this one was cancelled, or may need
         another slot, because there are to be fewer."""
         self.lease: Lease | None = None
         self.deadline = math.inf
+        """When the handler is late: its timeout, or some seconds after it was cancelled."""
+        self.cancelled_at = -math.inf
+        """When the scope was cancelled, if it was."""
+        self.task: trio.lowlevel.Task | None = None
+        """The executor, in which the handler runs."""
+        self.thread: int | None = None
+        """Where a plain handler runs."""
         self.turned_at = -math.inf
         """The monotonic instant since which its executor has not waited."""
         self.thread_wait: trio.CancelScope | None = None
         """Set while the slot waits for a cancelled handler's thread to end."""
+
+    def cancel(self) -> None:
+        """Cancel what runs here. From the first time on it has `PATIENCE` seconds to end."""
+        self.used_up = True
+        if not self.scope.cancel_called:
+            self.cancelled_at = trio.current_time()
+            self.deadline = self.cancelled_at + PATIENCE
+            self._watch(self.deadline)
+            self.scope.cancel()

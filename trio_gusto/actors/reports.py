@@ -35,11 +35,12 @@ MOST_MESSAGE_BYTES = 4_096
 class _Words:
     """What one attempt has said since it was last reported."""
 
-    __slots__ = ("count", "progress", "tail")
+    __slots__ = ("count", "dossier", "progress", "tail")
 
     def __init__(self) -> None:
         self.progress: Progress | None = None
         self.tail = LogTail()
+        self.dossier: str | None = None
         self.count = 0
 
 
@@ -99,6 +100,16 @@ class Reports:
                 return
             words.tail.add(line, self._most_lines, self._most_bytes)
         self._spread(words)
+
+    def file(self, lease: Lease, dossier: str) -> None:
+        """This was found where a job did not end in time; write it at once, for it may never end."""
+        with self._lock:
+            words = self._words_of(lease)
+            if words is None:
+                return
+            words.dossier = dossier
+        self._spread(words)
+        self.flush()
 
     def _words_of(self, lease: Lease) -> _Words | None:
         """Where to note what is said under this lease; ``None`` when its attempt has ended."""
@@ -166,7 +177,8 @@ class Reports:
         told = self._told.get(lease, 0)
         if lines:
             self._told[lease] = told + dropped + len(lines)
-        return Saying(claimed.request.id, claimed.token, words.progress, lines, dropped, told)
+        said = (words.progress, lines, dropped, told, words.dossier)
+        return Saying(claimed.request.id, claimed.token, *said)
 
 
 class ReportLetter(StoreLetter):

@@ -48,7 +48,7 @@ class Roster:
         """Of the lanes whose jobs run alone, and of which any is here."""
         self.concurrency = concurrency
         """How many jobs may run at once. There are more slots while others still have to end."""
-        self.slots = [Slot() for _ in range(concurrency)]
+        self.slots = [Slot(self.watch) for _ in range(concurrency)]
         self.grown = Alarm()
         """Rings for the executors when there are slots that nobody serves."""
         self.changed = Alarm()
@@ -82,7 +82,7 @@ class Roster:
         self.concurrency = concurrency
         surplus = len(self.slots) - concurrency
         if surplus < 0:
-            self.slots += [Slot() for _ in range(-surplus)]
+            self.slots += [Slot(self.watch) for _ in range(-surplus)]
             self.grown.ring()
         elif surplus:
             # Whichever is free first has to leave, and nobody asks for that before each job.

@@ -23,10 +23,12 @@ from ..model.job import StoredJob
 from ..model.lanes import lane_of
 from ..model.lifecycle import advance, settle
 from ..model.outcomes import Lost
+from ..model.quarantine import is_quarantined, loss_of
 from ..model.retention import Cut, Retention
-from ..model.states import Processing, Ready
+from ..model.states import Failed, Processing, Ready, Scheduled
 from ..options import Options
 from ..storage.batch_messages import Discard
+from ..storage.finding_messages import Get
 from ..storage.lease_messages import Stranded
 from ..storage.messages import Commit, Committed
 from ..storage.retention_messages import Prune
@@ -137,7 +139,8 @@ class Sweeper:
     async def _recover(self, job: StoredJob, now: int) -> None:
         state = job.state
         assert isinstance(state, Processing)
-        ending = Ending(Lost(), now, None, cancel_reason=state.cancel_reason)
+        loss = await self._loss(job)
+        ending = Ending(loss, now, None, cancel_reason=state.cancel_reason)
         settlement = settle(claimed_again(job), ending)
         if await self._end(job, settlement, now):
             logger.warning(
@@ -147,7 +150,14 @@ class Sweeper:
                 job.request.name,
                 state.node,
             )
-            if isinstance(settlement.state, Ready):
+            if isinstance(settlement.state, Failed) and is_quarantined(settlement.state.reason):
+                logger.error(
+                    "job %s (%s) is %s; see why, and retry it by hand then",
+                    to_uuid(job.request.id),
+                    job.request.name,
+                    settlement.state.reason,
+                )
+            if isinstance(settlement.state, Ready | Scheduled):
                 self._settler.on_due(settlement.state.due)
             elif lane_of(job.request) is not None:
                 self._settler.on_due(now)  # there is room for the next in its lane
@@ -162,6 +172,15 @@ class Sweeper:
                         node_id=state.node,
                     )
                 )
+
+    async def _loss(self, job: StoredJob) -> Lost:
+        """What was lost; the whole history is read only of what may have been lost before."""
+        quarantine_after = self._options.quarantine_after
+        if quarantine_after is None or job.attempt == 1:
+            return Lost(1, quarantine_after)
+        whole = (await self._desk.read(Get([job.request.id]))).jobs
+        # If it has moved on meanwhile, its end is refused.
+        return loss_of(whole[0] if whole else job, quarantine_after)
 
     async def _end(self, job: StoredJob, settlement: Settlement, now: int) -> bool:
         """Record what becomes of ``job``, unless somebody was quicker."""

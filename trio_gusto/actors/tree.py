@@ -10,6 +10,7 @@ what is to be written; let go of the storage.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 
 import trio
@@ -27,6 +28,7 @@ from ..storage.storage import Storage
 from .canceller import Canceller
 from .cron import Cron
 from .desk import StorageDesk
+from .dossier import Dossiers
 from .executor import Executors
 from .heart import Heart
 from .holder import Holder
@@ -107,6 +109,8 @@ class Workers:
             Parents(desk, workplace),
             reports,
         )
+        self._dossiers = Dossiers(self.roster, reports)
+        self.heart.on_late = self._dossiers.file
         self.heart.is_claiming = self.poller.is_claiming
         self.heart.on_paused = self.poller.hold
         self.settler.on_due = self.poller.note_due
@@ -201,6 +205,8 @@ class Workers:
     def _abandon_threads(self) -> None:
         for slot in self.roster.slots:
             if slot.lease is not None:
+                if slot.deadline != math.inf:  # nobody has found it late so far
+                    self._dossiers.file(slot)
                 _complain(slot.lease, in_thread=slot.thread_wait is not None)
             if slot.thread_wait is not None:
                 slot.thread_wait.cancel()

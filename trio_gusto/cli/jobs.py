@@ -157,6 +157,11 @@ def show(job: UUID, /, *, place: Place | None = None) -> int:
         print()
         head = ("attempt", "outcome", "node", "claimed", "ended", "error")
         show_table(head, map(_attempt_row, attempts))
+    for attempt in attempts:
+        if attempt.dossier is not None:
+            print(f"\ndossier of attempt {attempt.number}:")
+            for line in attempt.dossier.splitlines():
+                print(f"  {in_one_line(line)}")
     return OK
 
 
@@ -206,7 +211,7 @@ def explain(job: UUID, /, *, place: Place | None = None) -> int:
             "reason": explanation.reason,
             "until": explanation.until,
             "blocking": explanation.blocking,
-            **explanation.details,
+            **{name: each for name, each in explanation.details.items() if name != "dossier"},
         }
     )
     return OK

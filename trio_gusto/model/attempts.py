@@ -20,6 +20,17 @@ def attempts_of(job: StoredJob) -> Sequence[AttemptRecord | Processing | Complet
     return job.history
 
 
+def token_of(attempt: AttemptRecord | Processing | Completed, job: StoredJob) -> int:
+    """The token of the lease of one attempt, of those that `attempts_of` lists."""
+    match attempt:
+        case AttemptRecord():
+            return attempt.token
+        case Processing():
+            return job.version
+        case Completed():
+            return job.version - 1  # that it ended was the last change
+
+
 def _has_success(job: StoredJob) -> bool:
     return bool(job.history) and job.history[-1].outcome is AttemptOutcome.SUCCEEDED
 

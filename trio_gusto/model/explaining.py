@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import attrs
+
 from .explanation import Explanation, Surroundings
 from .job import StoredJob
 from .reasons import ended, pending, ready, running
@@ -54,5 +56,14 @@ def explain(job: StoredJob, around: Surroundings) -> Explanation:
     for rule in RULES[job.state.word]:
         explanation = rule(job, job.state, around)
         if explanation is not None:
-            return explanation
+            return explanation if around.dossier is None else _with(around.dossier, explanation)
     raise AssertionError(f"the rules for {job.state.word} end without an answer")
+
+
+def _with(dossier: str, explanation: Explanation) -> Explanation:
+    headline = dossier.partition("\n")[0]
+    return attrs.evolve(
+        explanation,
+        sentence=f"{explanation.sentence} Its last attempt did not end in time, and has a dossier: {headline}.",
+        details={**explanation.details, "dossier": dossier},
+    )

@@ -120,7 +120,8 @@ class Surroundings:
     its lease has passed, or its node is known to be gone. ``workers`` is ``None`` in a process that
     runs no jobs; what other processes do is not known. ``pause`` is one that covers it, and
     ``in_lane`` the leased jobs of its named worker or concurrency key. ``refusals`` are the buckets that
-    have no token for it: each with its limit, and the instant from which it has one.
+    have no token for it: each with its limit, and the instant from which it has one. ``dossier`` is that of
+    its last attempt.
     """
 
     now: int
@@ -130,3 +131,4 @@ class Surroundings:
     pause: StoredPause | None = None
     in_lane: Sequence[JobId] = ()
     refusals: Sequence[tuple[str, RateLimit, int]] = ()
+    dossier: str | None = None

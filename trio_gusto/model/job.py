@@ -217,7 +217,8 @@ class Attempt:
     """One attempt of a job. An attempt that is still running has no ``ended_at`` and ``outcome``.
 
     ``number`` is 1-based; snoozed and released attempts give theirs back, so a number may come more
-    than once.
+    than once. ``dossier`` says where its tasks stood when it timed out, or when it still ran some seconds after
+    it was cancelled; ``None`` of most attempts.
     """
 
     number: int
@@ -227,3 +228,4 @@ class Attempt:
     ended_at: datetime | None
     outcome: AttemptOutcome | None
     error: JobError | None
+    dossier: str | None = None

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from . import quarantine
 from .errors import IllegalTransition
 from .happenings import (
     CallbackFailed,
@@ -221,12 +222,20 @@ def _cancel(job: ClaimedJob, ending: Ending) -> Settlement:
 def _lose(job: ClaimedJob, ending: Ending) -> Settlement:
     """Nobody knows how far it got, so the attempt stays spent: a job that kills its process ends.
 
-    It keeps its place in the order, so that it runs again at once and not behind a backlog.
+    It keeps its place in the order, so that it runs again at once and not behind a backlog. Not so if it was
+    lost before: then it may be what kills processes, and `quarantine` has its rules.
     """
+    outcome = ending.outcome
+    assert isinstance(outcome, Lost)
     if ending.cancel_reason is not None:
         return _end(job, ending, Cancelled(ending.now, ending.cancel_reason))
     if job.attempt >= job.request.max_attempts:
         return _end(job, ending, Failed(ending.now, "lost in its last attempt"))
+    if outcome.quarantine_after is not None and outcome.in_a_row >= outcome.quarantine_after:
+        return _end(job, ending, Failed(ending.now, quarantine.reason(outcome)))
+    pause = quarantine.pause_after(outcome, job.request.id)
+    if pause:
+        return _put_back(job, ending, ending.now + pause, job.attempt)
     expire_on = job.request.expire_on
     if expire_on is not None and ending.now >= expire_on:
         return _end(job, ending, Failed(ending.now, "expired"))
@@ -279,7 +288,7 @@ TRANSITIONS: dict[tuple[type, type], tuple[Rule, tuple[type, ...]]] = {
     (Processing, Snoozed): (_snooze, (Scheduled, Ready, Failed, Cancelled)),
     (Processing, Released): (_give_back, (Ready, Failed, Cancelled)),
     (Processing, AttemptCancelled): (_cancel, (Cancelled,)),
-    (Processing, Lost): (_lose, (Ready, Failed, Cancelled)),
+    (Processing, Lost): (_lose, (Scheduled, Ready, Failed, Cancelled)),
     **{(state, RetriedByHand): (_begin_again, (Ready,)) for state in (Failed, Cancelled, Expired)},
 }
 """(state, what happened) → (the rule, the states it may lead to). Absent means forbidden."""

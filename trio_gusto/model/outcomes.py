@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import attrs
 
-from .failure import JobError, leaves
+from .failure import JobError, is_a, leaves, words
 from .instants import to_duration
 
 
@@ -33,6 +33,8 @@ class Retry(Exception):
     Uses an attempt, like any failure; the delay overrides the retry policy's.
     """
 
+    after = 0
+
     def __init__(self, after: float | timedelta, message: str = "") -> None:
         self.after = max(0, to_duration(after))
         super().__init__(message or f"the handler asked to be retried after {after}")
@@ -44,6 +46,8 @@ class Snooze(Exception):
     Gives the attempt back: a job may snooze as often as it likes, until its ``expire_on``.
     """
 
+    for_ = 0
+
     def __init__(self, for_: float | timedelta) -> None:
         self.for_ = max(0, to_duration(for_))
         super().__init__(f"the handler asked to be run again after {for_}")
@@ -52,6 +56,8 @@ class Snooze(Exception):
 class Fail(Exception):
     """Raised by a handler: this job has failed, and more attempts are of no use."""
 
+    reason = ""
+
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
@@ -59,6 +65,8 @@ class Fail(Exception):
 
 class Cancel(Exception):
     """Raised by a handler: this job is called off; it ends as ``cancelled``."""
+
+    reason = ""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -133,7 +141,13 @@ class AttemptCancelled:
 
 @attrs.define
 class Lost:
-    """Its node vanished, or let the lease pass."""
+    """Its node vanished, or let the lease pass, for the ``in_a_row``-th time in a row.
+
+    After ``quarantine_after`` of them the job is not run again; ``None``: it is.
+    """
+
+    in_a_row: int = 1
+    quarantine_after: int | None = None
 
     word = AttemptOutcome.LOST
 
@@ -151,15 +165,15 @@ def classify(error: BaseException) -> Outcome:
     """
     members = leaves(error)
     for leaf in members:
-        if isinstance(leaf, Fail):
-            return AttemptFailed(error, final=True, reason=leaf.reason)
+        if is_a(leaf, Fail):
+            return AttemptFailed(error, final=True, reason=words(leaf.reason))
     for leaf in members:
-        if isinstance(leaf, Cancel):
-            return AttemptCancelled(leaf.reason)
-    snoozes = [leaf.for_ for leaf in members if isinstance(leaf, Snooze)]
+        if is_a(leaf, Cancel):
+            return AttemptCancelled(words(leaf.reason))
+    snoozes = [_whole(leaf.for_) for leaf in members if is_a(leaf, Snooze)]
     if len(snoozes) == len(members):
         return Snoozed(max(snoozes))
-    delays = [retry_after(leaf) for leaf in members if not isinstance(leaf, Snooze)]
+    delays = [retry_after(leaf) for leaf in members if not is_a(leaf, Snooze)]
     wanted = [delay for delay in delays if delay is not None]
     return AttemptFailed(error, after=max(wanted) if len(wanted) == len(delays) else None)
 
@@ -181,12 +195,17 @@ def describe(outcome: Outcome) -> JobError | None:
 
 def retry_after(error: BaseException) -> int | None:
     """The delay (microseconds) that an error asks for, as `Retry` does; ``None``: it asks for none."""
-    if isinstance(error, Retry):
-        return error.after
-    after = getattr(error, "retry_after", None)
-    if isinstance(after, int | float | timedelta):
-        try:
+    if is_a(error, Retry):
+        return _whole(error.after)
+    try:
+        after: object = getattr(error, "retry_after", None)
+        if isinstance(after, int | float | timedelta):
             return max(0, to_duration(after))
-        except (ValueError, OverflowError):
-            return None
+    except Exception:  # noqa: BLE001 - a handler's property may raise anything
+        return None
     return None
+
+
+def _whole(delay: object) -> int:
+    """A delay as the constructors keep it; a class of a handler's own may have set something else."""
+    return delay if type(delay) is int and delay >= 0 else 0

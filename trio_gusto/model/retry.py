@@ -19,7 +19,7 @@ from typing import cast
 import attrs
 
 from .errors import OptionsError
-from .failure import leaves, qualified_name
+from .failure import is_a, leaves, qualified_name
 from .instants import MICROSECONDS, to_duration
 from .job import Job
 from .outcomes import Snooze, retry_after
@@ -225,7 +225,7 @@ def from_wire(wire: Mapping[str, object]) -> RetryPolicy:
 
 
 def _asks_for_more(error: BaseException) -> bool:
-    return isinstance(error, Snooze) or retry_after(error) is not None
+    return is_a(error, Snooze) or retry_after(error) is not None
 
 
 def _jittered(delay: float, share: float, state: RetryState) -> timedelta:

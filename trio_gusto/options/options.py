@@ -239,6 +239,13 @@ class Options:
     max_result_bytes: int = attrs.field(default=MIB, validator=_integer(1_024, GIB))
     """Bytes of a job's stored result; ``result()`` of a job with more raises `ResultError`."""
 
+    quarantine_after: int | None = attrs.field(
+        default=3, validator=_integer(1, 1_000_000, optional=True)
+    )
+    """Attempts of a job that were lost in a row, because the processes that ran it died, after which it is not
+    run again: it is failed, and somebody should look at it before he retries it by hand. ``None``: it is run
+    until its attempts are spent."""
+
     node_name: str | None = attrs.field(default=None, validator=_name)
     """What this process is called in attempts and logs. Default: host name and process id. It is
     descriptive; two processes may share one."""

@@ -21,7 +21,7 @@ from ..model.joblog import JobLog
 from ..model.states import JobState, Processing
 from ..serialization.views import attempt_view
 from ..storage.finding_messages import Tally
-from ..storage.report_messages import ReadLog
+from ..storage.report_messages import ReadDossiers, ReadLog
 from ..storage.run_messages import PastRuns
 from .batching import page_mark
 from .events import Overflow, heard
@@ -68,8 +68,11 @@ class Looking(QueuePart):
         Raises:
             UnknownJob: there is no such job.
         """
-        stored = await self.reader.known(id_of(job))
-        return tuple(attempt_view(record, stored) for record in attempts_of(stored))
+        job_id = id_of(job)
+        # First: an attempt that ends in between then has its dossier, if it has one at all.
+        dossiers = (await self._desk.read(ReadDossiers(job_id))).dossiers
+        stored = await self.reader.known(job_id)
+        return tuple(attempt_view(record, stored, dossiers) for record in attempts_of(stored))
 
     async def logs(self, job: JobRef[Any] | Job | UUID) -> JobLog:
         """What a job has logged (`JobContext.log`, `JobContext.logger`), oldest entry first.

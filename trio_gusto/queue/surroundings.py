@@ -8,6 +8,7 @@ import attrs
 
 from ..actors.desk import StorageDesk
 from ..model.admission import key_limit
+from ..model.attempts import attempts_of, token_of
 from ..model.errors import NotSupported
 from ..model.explanation import Surroundings, WorkersHere
 from ..model.ids import JobId
@@ -21,6 +22,7 @@ from ..storage.finding_messages import Find, Get
 from ..storage.lease_messages import Stranded
 from ..storage.pause_messages import Pauses
 from ..storage.rate_messages import Buckets
+from ..storage.report_messages import ReadDossiers
 from ..storage.schedule_messages import FindSchedules
 from .ears import Ears
 
@@ -35,6 +37,17 @@ async def surroundings(
     desk: StorageDesk, ears: Ears, job: StoredJob, node: str, now: int
 ) -> Surroundings:
     """What is around ``job`` at ``now``, as ``node`` sees it."""
+    around = await _around(desk, ears, job, node, now)
+    dossiers = (await desk.read(ReadDossiers(job.request.id))).dossiers
+    attempts = attempts_of(job) if dossiers else ()
+    if attempts:
+        around = attrs.evolve(around, dossier=dossiers.get(token_of(attempts[-1], job)))
+    return around
+
+
+async def _around(
+    desk: StorageDesk, ears: Ears, job: StoredJob, node: str, now: int
+) -> Surroundings:
     match job.state:
         case Waiting(parents=()):
             return Surroundings(now=now, live=await _held_behind(desk, job.request.id))

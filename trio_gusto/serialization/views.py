@@ -5,9 +5,11 @@ Looking never fails: what cannot be read is shown as the text that is stored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from ..model.attempts import token_of
 from ..model.failure import JobError
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime, to_optional_datetime
@@ -82,8 +84,16 @@ def view(job: StoredJob, registry: Registry, codec: Codec) -> Job:
     )
 
 
-def attempt_view(attempt: AttemptRecord | Processing | Completed, job: StoredJob) -> Attempt:
-    """The public record of one attempt, of those that `attempts.attempts_of` lists."""
+def attempt_view(
+    attempt: AttemptRecord | Processing | Completed,
+    job: StoredJob,
+    dossiers: Mapping[int, str] | None = None,
+) -> Attempt:
+    """The public record of one attempt, of those that `attempts.attempts_of` lists.
+
+    ``dossiers`` are those of the job, by token.
+    """
+    dossier = dossiers.get(token_of(attempt, job)) if dossiers else None
     match attempt:
         case AttemptRecord():
             return Attempt(
@@ -94,6 +104,7 @@ def attempt_view(attempt: AttemptRecord | Processing | Completed, job: StoredJob
                 ended_at=to_datetime(attempt.ended_at),
                 outcome=attempt.outcome,
                 error=attempt.error,
+                dossier=dossier,
             )
         case Processing():
             return Attempt(
@@ -104,6 +115,7 @@ def attempt_view(attempt: AttemptRecord | Processing | Completed, job: StoredJob
                 ended_at=None,
                 outcome=None,
                 error=None,
+                dossier=dossier,
             )
         case Completed():
             return Attempt(
@@ -114,6 +126,7 @@ def attempt_view(attempt: AttemptRecord | Processing | Completed, job: StoredJob
                 ended_at=to_datetime(attempt.ended_at),
                 outcome=AttemptOutcome.SUCCEEDED,
                 error=None,
+                dossier=dossier,
             )
 
 

@@ -48,7 +48,14 @@ from .lease_messages import (
 )
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .rate_messages import Buckets, BucketsFound
-from .report_messages import LogFound, ReadLog, Report, Reported
+from .report_messages import (
+    DossiersFound,
+    LogFound,
+    ReadDossiers,
+    ReadLog,
+    Report,
+    Reported,
+)
 from .retention_messages import Prune, Pruned
 from .run_messages import PastRuns, RunsFound
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
@@ -283,6 +290,7 @@ Query = (
     | Batches
     | Pauses
     | ReadLog
+    | ReadDossiers
     | PastRuns
     | Buckets
 )
@@ -295,6 +303,7 @@ QueryReply = (
     | DependentJobs
     | BatchesFound
     | LogFound
+    | DossiersFound
     | RunsFound
     | PausesFound
     | BucketsFound

@@ -27,7 +27,7 @@ from .lease_messages import (
 from .messages import Commit, Complete, Insert, Query, QueryReply, Write, WriteReply
 from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .rate_messages import Buckets, BucketsFound
-from .report_messages import LogFound, ReadLog
+from .report_messages import DossiersFound, LogFound, ReadDossiers, ReadLog
 from .retention_messages import Prune, Pruned
 from .run_messages import PastRuns, RunsFound
 from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
@@ -61,7 +61,7 @@ class Storage(ABC):
     """Whether the storage itself decides about retries, so that jobs may not bring their own."""
 
     keeps_reports = True
-    """Whether it keeps progress and logs of running jobs (`report_messages`)."""
+    """Whether it keeps progress, logs and dossiers of running jobs (`report_messages`)."""
 
     keeps_children = True
     """Whether jobs can be stored together with the success of another."""
@@ -148,6 +148,8 @@ class Storage(ABC):
     async def read(self, query: Batches) -> BatchesFound: ...
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: ReadDossiers) -> DossiersFound: ...
     @overload
     async def read(self, query: PastRuns) -> RunsFound: ...
     @overload

@@ -44,6 +44,7 @@ async def test_a_storage_with_an_archive_promises_that(check: Check, tmp_path: P
 
 EXCEPT = {
     "reports_are_deleted_with_their_job",
+    "dossiers_are_deleted_with_their_job",
     "only_jobs_that_ended_before_are_pruned",
     "pruning_goes_in_slices",
     "pruning_looks_at_some_and_goes_on_from_there",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..explanation import Explanation, Reason, Surroundings
 from ..instants import to_datetime
 from ..job import StoredJob
+from ..quarantine import is_quarantined
 from ..states import Cancelled, Completed, Expired, Failed, Skipped
 from .words import at
 
@@ -23,6 +24,9 @@ def completed(job: StoredJob, state: Completed, _around: Surroundings) -> Explan
 def failed(job: StoredJob, state: Failed, _around: Surroundings) -> Explanation:
     last = job.history[-1] if job.history else None
     error = None if last is None else last.error
+    if is_quarantined(state.reason):
+        told = ", which its handler may have done; it runs again only if it is retried by hand"
+        return _ended(job, state, Reason.FAILED, "failed", told, error=error, quarantined=True)
     told = "" if error is None else f"; the last error was {error.type}: {error.message}"
     return _ended(job, state, Reason.FAILED, "failed", told, error=error)
 

@@ -48,7 +48,14 @@ from ..messages import (
 )
 from ..pause_messages import Pauses, PausesFound
 from ..rate_messages import Buckets, BucketsFound
-from ..report_messages import LogFound, ReadLog, Report, Reported
+from ..report_messages import (
+    DossiersFound,
+    LogFound,
+    ReadDossiers,
+    ReadLog,
+    Report,
+    Reported,
+)
 from ..retention_messages import Prune, Pruned
 from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Schedules
@@ -281,6 +288,8 @@ class Beside(Storage):
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
     @overload
+    async def read(self, query: ReadDossiers) -> DossiersFound: ...
+    @overload
     async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
@@ -293,7 +302,7 @@ class Beside(Storage):
                 return await self._get(query)
             case Find():
                 return await self._find(query)
-            case ReadLog():
+            case ReadLog() | ReadDossiers():
                 return await (memory if self._has(query.job_id) else self.main).read(query)
             case Tally():
                 return tallied(await self.main.read(query), await memory.read(query))

@@ -1,4 +1,4 @@
-"""What running jobs have said of themselves. Progress stands in the job itself, logs stand here."""
+"""What running jobs have said of themselves. Progress stands in the job itself, the rest stands here."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from ...model.ids import JobId
 from ...model.job import StoredJob
 from ...model.joblog import LogTail
-from ..report_messages import LogFound, ReadLog, Report, Reported
+from ..report_messages import DossiersFound, LogFound, ReadDossiers, ReadLog, Report, Reported
 
 _REPORTED = Reported()
 
 
 class ReportShelf:
-    """Logs, by job; those that have none are not in it. ``processing`` are the jobs under a lease."""
+    """Logs and dossiers, by job; those that have none are not in it. ``processing`` are the jobs under a
+    lease."""
 
     def __init__(self, processing: Mapping[JobId, StoredJob]) -> None:
         self._processing = processing
         self._logs: dict[JobId, LogTail] = {}
+        self._dossiers: dict[JobId, dict[int, str]] = {}
 
     def put(self, report: Report) -> Reported:
         """Keep what is said under a valid lease."""
@@ -39,6 +41,13 @@ class ReportShelf:
                     report.most_lines,
                     report.most_bytes,
                 )
+            if saying.dossier is not None:
+                dossiers = self._dossiers.setdefault(saying.job_id, {})
+                dossiers[saying.token] = (
+                    saying.dossier
+                )  # of an attempt after all others, or the last
+                while len(dossiers) > report.most_dossiers:
+                    del dossiers[min(dossiers)]
         return Reported(tuple(refused)) if refused else _REPORTED
 
     def log_of(self, query: ReadLog) -> LogFound:
@@ -46,7 +55,13 @@ class ReportShelf:
         log = self._logs.get(query.job_id)
         return LogFound((), 0) if log is None else LogFound(tuple(log.lines), log.dropped)
 
+    def dossiers_of(self, query: ReadDossiers) -> DossiersFound:
+        """The dossiers of one job."""
+        return DossiersFound(dict(self._dossiers.get(query.job_id, {})))
+
     def remove(self, job: StoredJob) -> None:
         """A job was deleted."""
         if self._logs:
             self._logs.pop(job.request.id, None)
+        if self._dossiers:
+            self._dossiers.pop(job.request.id, None)

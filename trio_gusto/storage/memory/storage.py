@@ -46,7 +46,7 @@ from ..messages import (
 )
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from ..rate_messages import Buckets, BucketsFound
-from ..report_messages import LogFound, ReadLog, Report
+from ..report_messages import DossiersFound, LogFound, ReadDossiers, ReadLog, Report
 from ..retention_messages import Prune
 from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
@@ -124,6 +124,8 @@ class MemoryStorage(Jobs, ImmediateStorage):
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
     @overload
+    async def read(self, query: ReadDossiers) -> DossiersFound: ...
+    @overload
     async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
@@ -154,6 +156,8 @@ class MemoryStorage(Jobs, ImmediateStorage):
                 return self._pauses.find(query, self._index.processing.values())
             case ReadLog():
                 return self._reports.log_of(query)
+            case ReadDossiers():
+                return self._reports.dossiers_of(query)
             case PastRuns():
                 return past_runs(self._jobs.values(), query)
 

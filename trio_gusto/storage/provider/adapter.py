@@ -50,7 +50,7 @@ from ..messages import (
 )
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from ..rate_messages import Buckets, BucketsFound
-from ..report_messages import LogFound, ReadLog, Report
+from ..report_messages import DossiersFound, LogFound, ReadDossiers, ReadLog, Report
 from ..retention_messages import Prune, Pruned
 from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
@@ -305,6 +305,8 @@ class ProviderStorage(Storage, Generic[R]):
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
     @overload
+    async def read(self, query: ReadDossiers) -> DossiersFound: ...
+    @overload
     async def read(self, query: PastRuns) -> RunsFound: ...
     @overload
     async def read(self, query: Pauses) -> PausesFound: ...
@@ -346,6 +348,8 @@ class ProviderStorage(Storage, Generic[R]):
                 return RunsFound(())  # how long jobs took is the provider's own
             case ReadLog():
                 raise NotSupported("logs", "SupportsReports")
+            case ReadDossiers():
+                return DossiersFound({})  # they go to the program's log instead
             case Batches():
                 raise NotSupported("batches", "SupportsBatches")
             case Pauses():

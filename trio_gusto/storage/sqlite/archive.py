@@ -25,7 +25,14 @@ from ...model.ids import JobId
 from .months import Months, bounds_of, month_of
 from .names import Names
 from .pieces import touch
-from .reports import LOG_COLUMNS, PROGRESS_COLUMNS, Told, bring_back_reports, reports_of
+from .reports import (
+    DOSSIER_COLUMNS,
+    LOG_COLUMNS,
+    PROGRESS_COLUMNS,
+    Told,
+    bring_back_reports,
+    reports_of,
+)
 from .rows import ATTEMPT_COLUMNS, LANE_AND_ROOM, Row
 
 SET_ASIDE = 300.0
@@ -63,7 +70,7 @@ _COPY = (
     *(
         f"DELETE FROM main.{table} WHERE seq IN (SELECT seq FROM main.job WHERE id IN "
         f"(SELECT id FROM live.job WHERE seq IN {_THESE}))"
-        for table in ("progress", "job_log")
+        for table in ("progress", "job_log", "dossier")
     ),
     f"DELETE FROM main.job WHERE id IN (SELECT id FROM live.job WHERE seq IN {_THESE})",
     # Another job with this sequence, of another life of the main file, has SQLite refuse.
@@ -78,6 +85,8 @@ _COPY = (
     f"FROM live.progress WHERE seq IN {_THESE}",
     f"INSERT INTO main.job_log ({LOG_COLUMNS}) SELECT {LOG_COLUMNS} "
     f"FROM live.job_log WHERE seq IN {_THESE}",
+    f"INSERT INTO main.dossier ({DOSSIER_COLUMNS}) SELECT {DOSSIER_COLUMNS} "
+    f"FROM live.dossier WHERE seq IN {_THESE}",
 )
 _COPIED = f"SELECT seq, version FROM main.job {_SAME} ORDER BY seq"
 _REMEMBER = (

@@ -8,7 +8,9 @@ one to the other meanwhile: what is deleted there later is in the snapshot still
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import attrs
 
@@ -16,12 +18,14 @@ from ...model.ids import JobId
 from ...model.job import StoredJob
 from ..finding_messages import Find, Found, Get
 from ..messages import Query, QueryReply
-from ..report_messages import LogFound, ReadLog
+from ..report_messages import DossiersFound, LogFound, ReadDossiers, ReadLog
 from .counts import Counted
 from .months import Months, bounds_of
 from .presence import IsGone
 from .queries import answer, find_jobs, get_jobs, snapshot
-from .reports import find_log
+from .reports import find_dossiers, find_log, has_dossiers
+
+T = TypeVar("T")
 
 _BOUNDS = "SELECT month, first_seq, last_seq FROM archive"
 _IS_KNOWN = "SELECT 1 FROM job WHERE id = ?"
@@ -41,6 +45,9 @@ def answer_with_archive(
         case ReadLog():
             with snapshot(connection):
                 return _log(connection, query, months)
+        case ReadDossiers():
+            with snapshot(connection):
+                return _dossiers(connection, query, months)
         case _:
             return answer(connection, query, is_gone)
 
@@ -91,13 +98,35 @@ def _find(connection: sqlite3.Connection, find: Find, months: Months) -> Found:
 
 
 def _log(connection: sqlite3.Connection, query: ReadLog, months: Months) -> LogFound:
-    found = find_log(connection, query)
-    is_here = connection.execute(_IS_KNOWN, (query.job_id,)).fetchone() is not None
-    for month in () if is_here else months.by_likelihood(query.job_id):
-        archived = months.look(month, partial(find_log, query=query))
-        if archived is not None and archived.lines:
-            return archived
-    return found
+    def look(archive: sqlite3.Connection) -> LogFound | None:
+        found = find_log(archive, query)
+        return found if found.lines else None
+
+    return _archived(connection, query.job_id, months, look) or find_log(connection, query)
+
+
+def _dossiers(connection: sqlite3.Connection, query: ReadDossiers, months: Months) -> DossiersFound:
+    def look(archive: sqlite3.Connection) -> DossiersFound | None:
+        """A month that an older version has made knows none."""
+        found = find_dossiers(archive, query) if has_dossiers(archive) else None
+        return found if found is not None and found.dossiers else None
+
+    return _archived(connection, query.job_id, months, look) or find_dossiers(connection, query)
+
+
+def _archived(
+    connection: sqlite3.Connection,
+    job_id: JobId,
+    months: Months,
+    look: Callable[[sqlite3.Connection], T | None],
+) -> T | None:
+    """What the archive has of a job that the main file does not have."""
+    if connection.execute(_IS_KNOWN, (job_id,)).fetchone() is None:
+        for month in months.by_likelihood(job_id):
+            found = months.look(month, look)
+            if found is not None:
+                return found
+    return None
 
 
 def _may_match(month: str, find: Find) -> bool:

@@ -28,9 +28,10 @@ logger = logging.getLogger("trio_gusto")
 APPLICATION_ID = 0x4755_5341
 """Says in a file's header that it is a month of an archive: the letters GUSA."""
 
-VERSION = 1
+MIGRATIONS = ("schema_archive.sql", "schema_archive_2.sql")
+"""The script at index n leads from version n of a month to version n + 1."""
 
-SCRIPTS = ("schema_archive.sql", "views.sql")
+VERSION = len(MIGRATIONS)
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
@@ -93,10 +94,11 @@ class Months:
             # EXTRA: the directory is flushed, too. Or a loss of power could bring the journal back,
             # and it would take the jobs out again that are deleted in the main file by then.
             connection.execute("PRAGMA synchronous = EXTRA")
-            if not self._check(connection, month):
+            if self._check(connection, month) < VERSION:
                 connection.execute("BEGIN IMMEDIATE")
-                if not self._check(connection, month):
-                    for name in SCRIPTS:
+                version = self._check(connection, month)
+                if version < VERSION:
+                    for name in (*MIGRATIONS[version:], "views.sql"):
                         run_script(connection, read_script(name))
                     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                     connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -140,14 +142,14 @@ class Months:
             isolation_level=None,
         )
 
-    def _check(self, connection: sqlite3.Connection, month: str) -> bool:
-        """Whether it has its tables; an empty file has not."""
+    def _check(self, connection: sqlite3.Connection, month: str) -> int:
+        """The version of its tables; 0 for an empty file, which has none."""
         owner, version, tables = connection.execute(
             "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
             "FROM pragma_application_id, pragma_user_version"
         ).fetchone()
         if (owner, version, tables) == (0, 0, 0):
-            return False
+            return 0
         if owner != APPLICATION_ID:
             raise NotOurDatabase(
                 f"this is no month of an archive (application id {owner}), and jobs moved there "
@@ -155,4 +157,4 @@ class Months:
             )
         if version > VERSION:
             raise SchemaTooNew(version, VERSION)
-        return True
+        return int(version)

@@ -19,7 +19,7 @@ from ..lease_messages import CancelRequests, CancelsAsked, Stranded, StrandedJob
 from ..messages import Query, QueryReply
 from ..pause_messages import Pauses
 from ..rate_messages import Buckets
-from ..report_messages import ReadLog
+from ..report_messages import ReadDossiers, ReadLog
 from ..run_messages import PastRuns
 from ..schedule_messages import FindSchedules
 from .batches import find_batches
@@ -29,7 +29,7 @@ from .finding import find_rows
 from .pauses import find_pauses, kept_pauses
 from .presence import IsGone
 from .rates import find_buckets
-from .reports import find_log
+from .reports import find_dossiers, find_log
 from .rows import ATTEMPT_COLUMNS, WHOLE_JOB, attempt_of, stored_job
 from .runs import past_runs
 from .schedules import find_schedules
@@ -62,6 +62,8 @@ def answer(connection: sqlite3.Connection, query: Query, is_gone: IsGone) -> Que
                 return find_batches(connection, query)
             case ReadLog():
                 return find_log(connection, query)
+            case ReadDossiers():
+                return find_dossiers(connection, query)
             case PastRuns():
                 return past_runs(connection, query)
             case Buckets():

@@ -1,4 +1,5 @@
-"""What running jobs say of themselves: two tables that are empty while none does."""
+"""What running jobs say of themselves, and what is found where they do not end in time: three tables that
+are empty while there is no such thing."""
 
 # ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
 
@@ -8,7 +9,15 @@ import sqlite3
 
 from ...model.ids import JobId
 from ...model.joblog import LogLine, is_told_again
-from ..report_messages import LogFound, ReadLog, Report, Reported, Saying
+from ..report_messages import (
+    DossiersFound,
+    LogFound,
+    ReadDossiers,
+    ReadLog,
+    Report,
+    Reported,
+    Saying,
+)
 
 _FIND = "SELECT seq FROM job WHERE id = ? AND version = ? AND state = 3"
 _PUT_PROGRESS = (
@@ -21,6 +30,7 @@ _LAST = (
 )
 LOG_COLUMNS = "seq, number, begins, token, told, at, level, message"
 PROGRESS_COLUMNS = "seq, percent, message"
+DOSSIER_COLUMNS = "seq, token, text"
 
 _PUT_LINE = f"INSERT INTO job_log ({LOG_COLUMNS}) VALUES ({', '.join('?' * 8)})"
 _CUT_BY_NUMBER = "DELETE FROM job_log WHERE seq = ? AND number <= ?"
@@ -29,9 +39,20 @@ _LOG = (
     "SELECT number, at, level, message FROM job_log "
     "WHERE seq = (SELECT seq FROM job WHERE id = ?) ORDER BY number"
 )
+_PUT_DOSSIER = f"INSERT OR REPLACE INTO dossier ({DOSSIER_COLUMNS}) VALUES (?, ?, ?)"
+_CUT_DOSSIERS = (
+    "DELETE FROM dossier WHERE seq = ?1 AND token NOT IN "
+    "(SELECT token FROM dossier WHERE seq = ?1 ORDER BY token DESC LIMIT ?2)"
+)
+_KEPT_DOSSIERS = f"SELECT {DOSSIER_COLUMNS} FROM dossier WHERE seq = ?"
+_HAS_DOSSIERS = "SELECT 1 FROM sqlite_schema WHERE name = 'dossier'"
+_DOSSIERS = (
+    "SELECT token, text FROM dossier WHERE seq = (SELECT seq FROM job WHERE id = ?) ORDER BY token"
+)
 _FORGET = (
     "DELETE FROM progress WHERE seq IN (SELECT value FROM json_each(?))",
     "DELETE FROM job_log WHERE seq IN (SELECT value FROM json_each(?))",
+    "DELETE FROM dossier WHERE seq IN (SELECT value FROM json_each(?))",
 )
 
 _REPORTED = Reported()
@@ -51,6 +72,9 @@ def put_report(connection: sqlite3.Connection, report: Report) -> Reported:
             connection.execute(_PUT_PROGRESS, values)
         if saying.lines:
             _put_lines(connection, seq, saying, report)
+        if saying.dossier is not None:
+            connection.execute(_PUT_DOSSIER, (seq, saying.token, saying.dossier))
+            connection.execute(_CUT_DOSSIERS, (seq, report.most_dossiers))
     return Reported(tuple(refused)) if refused else _REPORTED
 
 
@@ -85,22 +109,36 @@ def find_log(connection: sqlite3.Connection, query: ReadLog) -> LogFound:
     return LogFound(tuple(lines), rows[0][0] - 1 if rows else 0)
 
 
-Told = tuple[list[tuple[object, ...]], list[tuple[object, ...]]]
-"""The rows of one job in either table."""
+def find_dossiers(connection: sqlite3.Connection, query: ReadDossiers) -> DossiersFound:
+    """The dossiers of one job."""
+    return DossiersFound(dict(connection.execute(_DOSSIERS, (query.job_id,))))
+
+
+Told = tuple[list[tuple[object, ...]], list[tuple[object, ...]], list[tuple[object, ...]]]
+"""The rows of one job in each table."""
+
+
+def has_dossiers(connection: sqlite3.Connection) -> bool:
+    """Whether a file has the table of dossiers."""
+    return connection.execute(_HAS_DOSSIERS).fetchone() is not None
 
 
 def reports_of(connection: sqlite3.Connection, seq: int) -> Told:
-    """What a job has said, as it is kept."""
+    """What a job has said, as it is kept. A month that an older version has made knows no dossiers."""
     progress = connection.execute(f"SELECT {PROGRESS_COLUMNS} FROM progress WHERE seq = ?", (seq,))
     log = connection.execute(f"SELECT {LOG_COLUMNS} FROM job_log WHERE seq = ?", (seq,))
-    return progress.fetchall(), log.fetchall()
+    dossiers: list[tuple[object, ...]] = []
+    if has_dossiers(connection):
+        dossiers = connection.execute(_KEPT_DOSSIERS, (seq,)).fetchall()
+    return progress.fetchall(), log.fetchall(), dossiers
 
 
 def bring_back_reports(connection: sqlite3.Connection, told: Told) -> None:
     """Keep what a job has said that comes from the archive."""
-    progress, log = told
+    progress, log, dossiers = told
     connection.executemany(f"INSERT INTO progress ({PROGRESS_COLUMNS}) VALUES (?, ?, ?)", progress)
     connection.executemany(_PUT_LINE, log)
+    connection.executemany(_PUT_DOSSIER, dossiers)
 
 
 def forget_reports(connection: sqlite3.Connection, seqs: str) -> None:

@@ -34,6 +34,7 @@ MIGRATIONS: Sequence[str] = (
     "schema_13.sql",
     "schema_14.sql",
     "schema_15.sql",
+    "schema_16.sql",
 )
 """The script at index n leads from version n to version n + 1."""
 

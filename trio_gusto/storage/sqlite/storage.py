@@ -23,7 +23,7 @@ from ..lease_messages import CancelRequests, CancelsAsked, Renew, Renewed, Stran
 from ..messages import Query, QueryReply, Write, WriteReply
 from ..pause_messages import Pauses, PausesFound
 from ..rate_messages import Buckets, BucketsFound
-from ..report_messages import LogFound, ReadLog
+from ..report_messages import DossiersFound, LogFound, ReadDossiers, ReadLog
 from ..retention_messages import Prune, Pruned
 from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Schedules
@@ -182,6 +182,8 @@ class SqliteStorage(Storage):
     async def read(self, query: Batches) -> BatchesFound: ...
     @overload
     async def read(self, query: ReadLog) -> LogFound: ...
+    @overload
+    async def read(self, query: ReadDossiers) -> DossiersFound: ...
     @overload
     async def read(self, query: PastRuns) -> RunsFound: ...
     @overload

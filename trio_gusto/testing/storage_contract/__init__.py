@@ -10,6 +10,7 @@ from .children import CHILDREN_CHECKS
 from .claiming import CLAIMING_CHECKS
 from .completing import COMPLETING_CHECKS
 from .depending import DEPENDING_CHECKS
+from .dossiers import DOSSIER_CHECKS
 from .estimating import ESTIMATING_CHECKS
 from .inserting import INSERTING_CHECKS
 from .lanes import LANE_CHECKS
@@ -44,6 +45,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *LOOKING_CHECKS,
     *SCHEDULING_CHECKS,
     *REPORTING_CHECKS,
+    *DOSSIER_CHECKS,
     *ESTIMATING_CHECKS,
     *UNIQUENESS_CHECKS,
 )

@@ -1,0 +1,43 @@
+"""Laws of dossiers: storages keep the same ones, whatever they are told besides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from property_tests.aiming import check_is_caught, planted
+from property_tests.dossier_agreement import DossierAgreement
+from tests.storage.broken_dossiers import PROMISES
+from tests.storage.broken_reports import WritesReportsBehindTheGroup
+from trio_gusto.storage.memory import MemoryStorage
+from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.storage import Storage
+
+
+class SqliteAgreesOnDossiers(DossierAgreement):
+    def make_storage(self, path: Path) -> Storage:
+        return SqliteStorage(path, inline=True, synchronous="NORMAL")
+
+
+@pytest.mark.timeout(3600)  # a nightly run draws many examples
+def test_sqlite_agrees_with_memory_on_dossiers() -> None:
+    run_state_machine_as_test(SqliteAgreesOnDossiers, settings=settings(stateful_step_count=40))
+
+
+RULES = {
+    "KeepsDossiersOfDeletedJobs": "enqueue claim file end_an_attempt delete_and_look",
+    "FilesUnderAnyLease": "enqueue claim file end_an_attempt",
+}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [broken for broken, _ in PROMISES if broken is not WritesReportsBehindTheGroup],
+    ids=lambda broken: broken.__name__,
+)
+def test_the_machine_catches(broken: type[MemoryStorage]) -> None:
+    rules = RULES.get(broken.__name__, "enqueue claim file file_and_run_again")
+    check_is_caught(planted(broken, DossierAgreement, rules))
