@@ -249,3 +249,38 @@ async def test_what_cannot_be_read_costs_nothing_but_itself(
         (attempt,) = await queue.attempts(ref)
         assert attempt.dossier is not None
         assert attempt.dossier.endswith("the rest could not be read: RuntimeError")
+
+
+async def test_a_job_that_is_not_durable_has_one_too(app: Gusto, autojump_clock: MockClock) -> None:
+    @app.job(timeout=1, max_attempts=1)
+    async def hangs() -> None:
+        await trio.sleep_forever()
+
+    async with app.running() as queue:
+        ref = await queue.enqueue(hangs, durable=False)
+        await ref.wait()
+        (attempt,) = await queue.attempts(ref)
+        assert attempt.dossier is not None
+        assert "in hangs" in attempt.dossier
+
+
+async def test_where_reports_are_not_kept_it_is_logged(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Forgetful(MemoryStorage):
+        keeps_reports = False
+
+    app = Gusto(Forgetful(), options=Options(concurrency=1), clock=VirtualClock())
+
+    @app.job(timeout=1, max_attempts=1)
+    async def hangs() -> None:
+        await trio.sleep_forever()
+
+    async with app.running() as queue:
+        ref = await queue.enqueue(hangs)
+        await ref.wait()
+        (attempt,) = await queue.attempts(ref)
+        assert attempt.dossier is None
+    (record,) = [one for one in caplog.records if "timed out after 1 s" in one.getMessage()]
+    assert record.getMessage().startswith(f"job {ref.id}: ")
+    assert "in hangs" in record.getMessage()
