@@ -16,7 +16,7 @@ TYPED := $(wildcard conftest.py trio_gusto tests property_tests benchmarks docs/
 TESTED := $(wildcard README.md docs trio_gusto tests property_tests)
 
 # One process for each core; `make pytest PARALLEL=` runs all in one, for a debugger.
-PARALLEL ?= -n logical --maxprocesses 8 --dist worksteal
+PARALLEL ?= -n logical --maxprocesses 8
 
 DIR ?= .
 CRASH ?=

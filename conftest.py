@@ -17,11 +17,14 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sybil import Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers import markdown, myst, rest
 from sybil.sybil import SybilCollection
 from sybil.typing import Parser
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from docs.console import Shell
 from property_tests.profiles import load_profile
@@ -75,6 +78,20 @@ def run_in_shell(example: Example) -> None:
 
 def leave(namespace: Namespace) -> None:
     _surroundings.pop(id(namespace)).close()
+
+
+class PageByPage(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Shares tests out to processes: each goes by itself, but examples of one page build on each other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        page, _, place = nodeid.partition("::")
+        return page if place.startswith("line:") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> PageByPage:
+    """Whatever `--dist` says."""
+    return PageByPage(config, log)
 
 
 page_parsers: list[Parser] = [myst.PythonCodeBlockParser(), myst.SkipParser()]
