@@ -41,6 +41,7 @@ class Looker:
         self.jobs: dict[UUID, Job] = {}
         """As they were when they were seen last; those too that are gone."""
         self.present: dict[UUID, Job] = {}
+        self._gone: set[UUID] = set()
         self.calm_since = 0.0
         """When everything was made well again, in seconds of true time."""
         self._seen_at: datetime = world.now()
@@ -146,8 +147,9 @@ class Looker:
         if any(count > 1 for count in fired.values()):
             raise laws.LawBroken(laws.INSTANT_ONCE, fired)
         for before in self.jobs.values():
-            if before.id in self.present:
+            if before.id in self.present or before.id in self._gone:
                 continue
+            self._gone.add(before.id)
             since = before.ended_at or self._seen_at
             if now < since + KEPT - SKEW:
                 raise laws.LawBroken(laws.NOT_LOST, before)

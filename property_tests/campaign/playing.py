@@ -21,6 +21,9 @@ from .service import PLAIN, Service, Spec
 PATIENCE = 40.0
 """Seconds that a caller waits for an answer."""
 
+HOURS = 1000.0
+"""Seconds for which no storage is broken: it would be tried all the time, and nothing else happens."""
+
 BUSY = 200
 """Instants of a schedule in one act, at most."""
 
@@ -158,9 +161,7 @@ class Player:
         return self.schedules[number % len(self.schedules)] if self.schedules else "none"
 
     async def _unschedule(self, number: int) -> None:
-        await self.unschedule(self._named(number))
-
-    async def unschedule(self, name: str) -> None:
+        name = self._named(number)
         known = self.book.schedules.get(name)
         if known is not None and known.ended is None:
             known.ended = self.book.time()  # if it is refused, what comes later is not judged
@@ -189,9 +190,12 @@ class Player:
     # --- time, nodes, weather, clocks ---
 
     async def _advance(self, seconds: float) -> None:
-        for name, known in self.book.schedules.items():
+        if seconds > HOURS:
+            await self._clear()
+        for number, name in enumerate(self.schedules):
+            known = self.book.schedules[name]
             if known.ended is None and seconds > BUSY * (known.period or 300):
-                await self.unschedule(name)
+                await self.act(("unschedule", number))
         with trio.CancelScope(shield=True):  # patience is for answers
             await self.world.advance(seconds)
 
@@ -286,8 +290,8 @@ class Player:
                 await self._resume_queue(CLIENT, name)
         with trio.CancelScope(shield=True):
             await self.world.advance(minutes=10)
-        for name in self.schedules:
-            await self.unschedule(name)
+        for number in range(len(self.schedules)):
+            await self.act(("unschedule", number))
         await self.world.advance(minutes=60)
 
 

@@ -78,6 +78,8 @@ def _judge_end(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None:
             earned = book.returned[job.id] >= 1 and last is AttemptOutcome.SUCCEEDED
         case JobState.FAILED:
             spent = job.attempt >= job.max_attempts or last is AttemptOutcome.FAILED
+            # With one attempt alone, a handler that was interrupted is not entered again.
+            spent |= job.max_attempts == 1 and last is AttemptOutcome.RELEASED
             earned = bool(attempts) and (spent or job.expire_on is not None)
             if spec is not None and not ({"fail", "final", "retry:6", "hang"} & {*spec["script"]}):
                 # Nobody wanted it: then nodes have lost it, it took too long, or was too late.

@@ -12,6 +12,7 @@ from trio_gusto import (
     Gusto,
     GustoError,
     JobExpired,
+    JobState,
     MemoryStorage,
     Options,
     Retry,
@@ -23,7 +24,7 @@ from trio_gusto import (
     retry_on,
 )
 from trio_gusto.storage.messages import Write, WriteReply
-from trio_gusto.testing import VirtualClock
+from trio_gusto.testing import VirtualClock, World, simulate
 
 
 @pytest.mark.parametrize("many", [False, True])
@@ -187,3 +188,18 @@ async def test_an_error_beside_a_wish_for_another_attempt_is_judged_by_the_polic
         start = trio.current_time()
         assert (await (await queue.enqueue(fetch)).wait()).state == ends
         assert trio.current_time() - start == pytest.approx(seconds, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_who_waits_in_a_simulation_until_it_has_settled_waits_for_jobs_in_threads(seed: int) -> None:
+    app = Gusto(options=Options(concurrency=2))
+
+    @app.job
+    def compute() -> None: ...
+
+    async def scenario(world: World) -> None:
+        await world.queue.enqueue_many([call(compute)] * 5)
+        await world.settle()
+        assert (await world.queue.stats()).by_state == {JobState.COMPLETED: 5}
+
+    simulate(scenario, app, seed=seed, nodes=2)

@@ -1,0 +1,114 @@
+"""A long campaign: worlds of a seed, one after the other, until the time is over or a law is broken.
+
+``python -m property_tests.campaign --minutes 5 --seed 1``
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import sys
+import time
+from collections.abc import Sequence
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from trio_gusto.testing import KILL_POINTS, SimulationFailed
+
+from .plans import Plan, plans
+from .scenes import Explored, play
+
+ROUND = 50
+"""Worlds that are drawn from one seed."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a campaign, or play one plan again. Returns 1 if a law is broken."""
+    parser = argparse.ArgumentParser(prog="python -m property_tests.campaign", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long; default 5")
+    parser.add_argument("--seed", type=int, default=None, help="a number; default: drawn")
+    parser.add_argument("--plan", help="play this plan alone, as a failure has printed it")
+    asked = parser.parse_args(arguments)
+    logging.getLogger("trio_gusto").setLevel(logging.CRITICAL)  # storages fail all the time
+    if asked.plan is not None:
+        return _report(_failure_of(Plan.from_json(asked.plan)), "of the plan")
+    first = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
+    explored, began = Explored(), time.monotonic()
+    print(f"seed {first}", flush=True)
+    number = first
+    while time.monotonic() - began < 60 * asked.minutes:
+        code = _report(_round(number, explored, began + 60 * asked.minutes), f"{number}")
+        if code:
+            return code
+        number += 1
+    _count(explored, first, number, time.monotonic() - began)
+    return 0
+
+
+def _round(number: int, explored: Explored, until: float) -> tuple[Plan, SimulationFailed] | None:
+    """Worlds of one seed; returns the shortest that fails, if any does."""
+    failed: list[tuple[Plan, SimulationFailed]] = []
+
+    @seed(number)
+    @settings(
+        max_examples=ROUND,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(plans)
+    def worlds(plan: Plan) -> None:
+        if not failed and time.monotonic() >= until:
+            return
+        failure = _failure_of(plan, explored)
+        if failure is not None:
+            failed.append(failure)
+            raise failure[1]
+
+    try:
+        worlds()
+    except SimulationFailed:
+        pass
+    return failed[-1] if failed else None
+
+
+def _failure_of(
+    plan: Plan, explored: Explored | None = None
+) -> tuple[Plan, SimulationFailed] | None:
+    try:
+        play(plan, explored)
+    except SimulationFailed as failure:
+        return plan, failure
+    return None
+
+
+def _report(failure: tuple[Plan, SimulationFailed] | None, whose: str) -> int:
+    if failure is None:
+        return 0
+    plan, error = failure
+    told = str(error).partition("Replay it with:")[0]
+    print(f"A LAW IS BROKEN (seed {whose})\n{told}")
+    print("The whole history:")
+    print(error.history.excerpt(lines=200))
+    print(f"Play it again:\npython -m property_tests.campaign --plan '{plan.to_json()}'")
+    return 1
+
+
+def _count(explored: Explored, first: int, number: int, seconds: float) -> None:
+    print(
+        f"seeds {first} to {number - 1}: {explored.worlds:,} worlds, {explored.acts.total():,} acts, "
+        f"{explored.jobs:,} jobs, {explored.facts:,} facts, {explored.days:,.0f} virtual days "
+        f"in {seconds:.0f} seconds"
+    )
+    print("crashed or stood still at:")
+    for point in KILL_POINTS:
+        print(f"  {point:<28}{explored.points[point]:>7}")
+    missing = [point for point in KILL_POINTS if not explored.points[point]]
+    print("every kill point was reached" if not missing else f"never reached: {', '.join(missing)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
