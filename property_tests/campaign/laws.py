@@ -18,7 +18,6 @@ NOT_LATE = "nothing starts at or after expire_on"
 PRIORITY = "whoever is more urgent goes first"
 AFTER_PARENTS = "a continuation starts when all its parents have ended"
 CONDITION = "a continuation starts only on its condition"
-ONCE_RELEASED = "a continuation starts once"
 INSTANT_ONCE = "an instant of a schedule comes once"
 ON_THE_GRID = "a schedule fires at its instants alone"
 NO_INSTANT_LOST = "every instant of a schedule makes a job or a record"
@@ -34,7 +33,6 @@ ALL_END = "every job ends, or its explanation says why not"
 EXPLAINED = "an explanation is true"
 EARNED = "a job ends as its handler and its callers would have it"
 RECORDS = "every claim has one record, in order"
-LEASED = "what is at work has a node"
 
 
 class LawBroken(AssertionError):

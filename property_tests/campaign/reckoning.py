@@ -49,11 +49,13 @@ def _judge_attempts(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None
     for attempt in attempts:
         if attempt.number != expected and not (book.retried[job.id] and attempt.number == 1):
             raise laws.LawBroken(laws.NUMBERED, (job.id, attempts))
-        expected = attempt.number + (attempt.outcome not in GIVEN_BACK)
+        expected = attempt.number + (not _is_given_back(job, attempt))
         if not book.retried[job.id]:
             if job.execute_after is not None and attempt.claimed_at < job.execute_after:
                 raise laws.LawBroken(laws.NOT_EARLY, (job, attempt))
-            if job.expire_on is not None and attempt.claimed_at >= job.expire_on:
+            limit = (book.spec_of(job.id) or {}).get("expire_on")
+            expiry = None if limit is None else job.created_at + timedelta(seconds=limit)
+            if expiry is not None and attempt.claimed_at >= expiry:
                 raise laws.LawBroken(laws.NOT_LATE, (job, attempt))
         if job.state in ENDED and (attempt.outcome is None or attempt.ended_at is None):
             raise laws.LawBroken(laws.RECORDS, (job.id, attempts))
@@ -70,6 +72,12 @@ def _judge_attempts(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None
         raise laws.LawBroken(laws.STARTS_NO_MORE, (job.id, attempts))
 
 
+def _is_given_back(job: Job, attempt: Attempt) -> bool:
+    if attempt.outcome is AttemptOutcome.RELEASED and attempt.started_at is not None:
+        return job.max_attempts > 1  # with one alone, whoever was interrupted is not entered again
+    return attempt.outcome in GIVEN_BACK
+
+
 def _judge_end(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None:
     """See that an end is the doing of a handler or a caller."""
     spec, last = book.spec_of(job.id), attempts[-1].outcome if attempts else None
@@ -78,8 +86,6 @@ def _judge_end(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None:
             earned = book.returned[job.id] >= 1 and last is AttemptOutcome.SUCCEEDED
         case JobState.FAILED:
             spent = job.attempt >= job.max_attempts or last is AttemptOutcome.FAILED
-            # With one attempt alone, a handler that was interrupted is not entered again.
-            spent |= job.max_attempts == 1 and last is AttemptOutcome.RELEASED
             earned = bool(attempts) and (spent or job.expire_on is not None)
             if spec is not None and not ({"fail", "final", "retry:6", "hang"} & {*spec["script"]}):
                 # Nobody wanted it: then nodes have lost it, it took too long, or was too late.
