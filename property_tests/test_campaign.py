@@ -73,7 +73,7 @@ PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
         ),
     ),
     laws.STARTS_NO_MORE: (faults.RunsWhatHasCompleted, 1, (_enqueue("ok"),)),
-    laws.NUMBERED: (faults.GivesAttemptsAway, 1, (_enqueue("fail", "ok"), _advance(5))),
+    laws.NUMBERED: (faults.GivesAnAttemptAway, 1, (_enqueue("fail", "ok"), _advance(5))),
     laws.ATTEMPTS: (
         faults.AllowsMoreAttempts,
         1,
@@ -84,7 +84,12 @@ PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
         2,
         tuple(_enqueue("sleep:50") for _ in range(6)),
     ),
-    laws.NOT_ROBBED: (faults.TakesLeasesAway, 2, (_enqueue("sleep:50"), _advance(31))),
+    laws.NOT_ROBBED: (
+        faults.TakesLeasesAway,
+        3,
+        (("many", -1, 5, ["sleep:50"], {}), ("many", -1, 3, ["sleep:50"], {}), _advance(1))
+        + (("crash", 0, None, False), _advance(31)),
+    ),
     laws.ALONE: (faults.FreesLanes, 2, (("many", -1, 3, ["sleep:8"], SOLO), _advance(31))),
     laws.LIMIT: (faults.FreesLanes, 2, (("many", -1, 5, ["sleep:8"], PAIR), _advance(31))),
     laws.PAUSED: (
@@ -108,8 +113,8 @@ PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
             ("resume_queue", -1, "left"),
         ),
     ),
-    laws.PRIORITY: (faults.ClaimsNewestFirst, 1, tuple(_one_by_one(12))),
-    laws.IN_ORDER: (faults.ClaimsNewestFirstInLanes, 1, tuple(_one_by_one(5, worker="solo"))),
+    laws.PRIORITY: (faults.PutsTheEarlierOff, 1, tuple(_one_by_one(12))),
+    laws.IN_ORDER: (faults.PutsTheEarlierOff, 1, tuple(_one_by_one(5, worker="solo"))),
     laws.AFTER_PARENTS: (
         faults.SeesAllParentsCompleted,
         1,
@@ -145,7 +150,7 @@ PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
     laws.UNIQUE: (
         faults.ForgetsKeysOfClaimedJobs,
         1,
-        (_enqueue("sleep:50", unique_key="one"), _enqueue("ok", unique_key="one")),
+        (_enqueue("sleep:50", unique_key="one"), _enqueue("sleep:8", unique_key="one")),
     ),
     laws.BATCH_COUNTS: (faults.MiscountsBatches, 1, (("batch", -1, [["ok"]], None),)),
     laws.STATS: (faults.CountsNoneThatEnded, 1, (_enqueue("ok"),)),

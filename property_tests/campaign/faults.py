@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import attrs
 
 from trio_gusto import MemoryStorage
 from trio_gusto.model.errors import GustoError
+from trio_gusto.model.ids import to_job_id
 from trio_gusto.model.job import ClaimedJob, StoredJob
 from trio_gusto.model.lanes import Lanes
 from trio_gusto.model.states import Cancelled, Failed, JobState, Ready, Scheduled, Waiting
@@ -47,9 +49,14 @@ class RunsWhatHasCompleted(MemoryStorage):
         return Completions.of([self._commit(one) for one in commits])
 
 
-class GivesAttemptsAway(MemoryStorage):
+class GivesAnAttemptAway(MemoryStorage):
+    _has_given = False
+
     def _commit(self, commit: Commit) -> Committed | Conflict:
-        return super()._commit(attrs.evolve(commit, attempt=0))
+        if not self._has_given:
+            self._has_given = True
+            commit = attrs.evolve(commit, attempt=0)
+        return super()._commit(commit)
 
 
 class AllowsMoreAttempts(MemoryStorage):
@@ -70,6 +77,7 @@ class GivesTheSameToAnother(MemoryStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
         reply = super()._claim_due(claim)
         others = [job for node, job in self._given if node != claim.node]
+        self._given = [(node, job) for node, job in self._given if job not in others]
         self._given += [(claim.node, job) for job in reply.jobs]
         return attrs.evolve(reply, jobs=[*reply.jobs, *others])
 
@@ -121,15 +129,8 @@ class LosesDeadlines(MemoryStorage):
         return super()._insert(insert)
 
 
-class ClaimsNewestFirst(MemoryStorage):
-    def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
-        wide = attrs.evolve(claim, limit=100, free=100)
-        found = sorted(super()._claimable(wide), key=lambda job: -job.sequence)
-        return found[: claim.limit]
-
-
-class ClaimsNewestFirstInLanes(MemoryStorage):
-    """Of two in a lane the second is asked for first."""
+class PutsTheEarlierOff(MemoryStorage):
+    """Whoever is ready makes room for whoever comes."""
 
     def _insert(self, insert: Insert) -> Any:
         for job in self._jobs.values():
@@ -166,8 +167,8 @@ class FiresAgain(MemoryStorage):
     def _fire(self, fire: Fire) -> Committed | Conflict | GustoError:
         name = fire.schedule.request.name
         before = self._schedules._schedules.get(name)
-        for request in fire.requests:
-            self._jobs.pop(request.id, None)  # or the second would be refused
+        # With an id of their own, or the second would be refused.
+        fire.requests = [attrs.evolve(one, id=to_job_id(uuid4())) for one in fire.requests]
         reply = super()._fire(fire)
         if before is not None and isinstance(reply, Committed):
             self._forgets = not self._forgets

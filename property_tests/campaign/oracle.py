@@ -94,7 +94,6 @@ class Oracle:
                 book.still.discard(node)
                 book.runs[:] = [run for run in book.runs if run.node != node]
             case NodeStarted(node=node):
-                book.shake(node)
                 book.gone.discard(node)
             case NodePaused(node=node):
                 book.shake(node)

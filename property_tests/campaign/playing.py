@@ -10,7 +10,7 @@ from uuid import UUID
 
 import trio
 
-from trio_gusto import GustoError, JobQueue, JobRef, RateLimit, call
+from trio_gusto import GustoError, JobFilter, JobQueue, JobRef, JobState, RateLimit, call
 from trio_gusto.testing import World
 
 from .book import ALL, AskedSchedule, Book
@@ -18,8 +18,13 @@ from .errands import errand_of
 from .plans import CLIENT, Act
 from .service import PLAIN, Service, Spec
 
+LIVE = [state for state in JobState if not state.is_ended]
+
 PATIENCE = 40.0
 """Seconds that a caller waits for an answer."""
+
+SLOW_LANES = 18
+"""Hours that a line of jobs may take that all time out, again and again."""
 
 HOURS = 1000.0
 """Seconds for which no storage is broken: it would be tried all the time, and nothing else happens."""
@@ -154,7 +159,7 @@ class Player:
             trigger=trigger,
             overlap=overlap,
             coalesce=coalesce,
-            max_catchup=10_000,
+            max_catchup=1000,
         )
 
     def _named(self, number: int) -> str:
@@ -252,7 +257,9 @@ class Player:
 
     async def _clock(self, number: int, error: float) -> None:
         node = self.node(number)
-        await self.world.step_clock(node, error - self.book.clocks.get(node, 0.0))
+        by = error - self.book.clocks.get(node, 0.0)
+        if by:
+            await self.world.step_clock(node, by)
         self.book.clocks[node] = error
 
     # --- the end ---
@@ -292,7 +299,11 @@ class Player:
             await self.world.advance(minutes=10)
         for number in range(len(self.schedules)):
             await self.act(("unschedule", number))
-        await self.world.advance(minutes=60)
+        for _ in range(SLOW_LANES):
+            await self.world.advance(hours=1)
+            found = await self.world.queue.find(JobFilter(states=LIVE), limit=1000)
+            if {job.queue for job in found.items} <= self.book.paused.keys():
+                break
 
 
 def _options(spec: Spec) -> dict[str, Any]:

@@ -45,6 +45,8 @@ async def reckon(looker: Looker) -> None:
 
 
 def _judge_attempts(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None:
+    if len(book.claims.get(job.id, ())) > len(attempts):
+        raise laws.LawBroken(laws.RECORDS, (job.id, book.claims[job.id], attempts))
     expected = 1
     for attempt in attempts:
         if attempt.number != expected and not (book.retried[job.id] and attempt.number == 1):
@@ -63,8 +65,6 @@ def _judge_attempts(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None
         known = [moment for moment in times if moment is not None]
         if known != sorted(known) and not book.clocks_were_set:
             raise laws.LawBroken(laws.RECORDS, (job.id, attempts))
-    if len(book.claims.get(job.id, ())) > len(attempts):
-        raise laws.LawBroken(laws.RECORDS, (job.id, book.claims[job.id], attempts))
     if book.ended[job.id] and not book.retried[job.id] and job.attempt != expected - 1:
         raise laws.LawBroken(laws.NUMBERED, (job, attempts))
     outcomes = [attempt.outcome for attempt in attempts]

@@ -50,7 +50,7 @@ class Service:
                 lease=LEASE,
                 default_retry=fixed(RETRY),
                 default_max_attempts=6,
-                default_timeout=120,
+                default_timeout=60,
                 drain_timeout=10,
                 retention=KEPT,
                 loop_block_threshold=None,
