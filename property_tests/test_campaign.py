@@ -87,8 +87,13 @@ PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
     laws.NOT_ROBBED: (
         faults.TakesLeasesAway,
         3,
-        (("many", -1, 5, ["sleep:50"], {}), ("many", -1, 3, ["sleep:50"], {}), _advance(1))
-        + (("crash", 0, None, False), _advance(31)),
+        (
+            ("many", -1, 5, ["sleep:50"], {}),
+            ("many", -1, 3, ["sleep:50"], {}),
+            _advance(1),
+            ("crash", 0, None, False),
+            _advance(31),
+        ),
     ),
     laws.ALONE: (faults.FreesLanes, 2, (("many", -1, 3, ["sleep:8"], SOLO), _advance(31))),
     laws.LIMIT: (faults.FreesLanes, 2, (("many", -1, 5, ["sleep:8"], PAIR), _advance(31))),

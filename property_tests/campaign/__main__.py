@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         return _report(_failure_of(Plan.from_json(asked.plan)), "of the plan")
     first = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
     explored, began = Explored(), time.monotonic()
-    print(f"seed {first}", flush=True)
+    _tell(f"seed {first}")
     number = first
     while time.monotonic() - began < 60 * asked.minutes:
         code = _report(_round(number, explored, began + 60 * asked.minutes), f"{number}")
@@ -57,7 +57,7 @@ def _round(number: int, explored: Explored, until: float) -> tuple[Plan, Simulat
         deadline=None,
         report_multiple_bugs=False,
         phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(plans)
     def worlds(plan: Plan) -> None:
@@ -90,24 +90,32 @@ def _report(failure: tuple[Plan, SimulationFailed] | None, whose: str) -> int:
         return 0
     plan, error = failure
     told = str(error).partition("Replay it with:")[0]
-    print(f"A LAW IS BROKEN (seed {whose})\n{told}")
-    print("The whole history:")
-    print(error.history.excerpt(lines=200))
-    print(f"Play it again:\npython -m property_tests.campaign --plan '{plan.to_json()}'")
+    _tell(
+        f"A LAW IS BROKEN (seed {whose})",
+        told,
+        "The whole history:",
+        error.history.excerpt(lines=200),
+        "Play it again:",
+        f"python -m property_tests.campaign --plan '{plan.to_json()}'",
+    )
     return 1
 
 
 def _count(explored: Explored, first: int, number: int, seconds: float) -> None:
-    print(
-        f"seeds {first} to {number - 1}: {explored.worlds:,} worlds, {explored.acts.total():,} acts, "
-        f"{explored.jobs:,} jobs, {explored.facts:,} facts, {explored.days:,.0f} virtual days "
-        f"in {seconds:.0f} seconds"
-    )
-    print("crashed or stood still at:")
-    for point in KILL_POINTS:
-        print(f"  {point:<28}{explored.points[point]:>7}")
     missing = [point for point in KILL_POINTS if not explored.points[point]]
-    print("every kill point was reached" if not missing else f"never reached: {', '.join(missing)}")
+    _tell(
+        f"seeds {first} to {number - 1}: {explored.worlds:,} worlds, "
+        f"{explored.acts.total():,} acts, {explored.jobs:,} jobs, {explored.facts:,} facts, "
+        f"{explored.days:,.0f} virtual days in {seconds:.0f} seconds",
+        "crashed or stood still at:",
+        *(f"  {point:<28}{explored.points[point]:>7}" for point in KILL_POINTS),
+        f"never reached: {', '.join(missing)}" if missing else "every kill point was reached",
+    )
+
+
+def _tell(*lines: str) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,11 @@ _ERRANDS: dict[str, tuple[Act, ...]] = {
     "batch": (("batch", 0, [["ok"]], None),),
     "retry": (("enqueue", -1, ["fail", "ok"], {}), ("advance", 1)),
     "release": (("enqueue", -1, ["snooze:4"], {}), ("advance", 1)),
-    "resolution": (("enqueue", -1, ["ok"], {}), ("after", -1, [-1], "success", ["ok"], {}), ("advance", 5)),
+    "resolution": (
+        ("enqueue", -1, ["ok"], {}),
+        ("after", -1, [-1], "success", ["ok"], {}),
+        ("advance", 5),
+    ),
     "cancel": (("enqueue", -1, ["ok"], {"execute_after": 90}), ("cancel", 0, -1)),
     "renewal": (("enqueue", -1, ["sleep:50"], {}), ("advance", 31)),
     "registration": (("schedule", 0, 60, "allow", "all", ["ok"]),),

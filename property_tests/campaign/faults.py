@@ -8,6 +8,7 @@ from uuid import uuid4
 import attrs
 
 from trio_gusto import MemoryStorage
+from trio_gusto.model.dependencies import Dependent
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.ids import to_job_id
 from trio_gusto.model.job import ClaimedJob, StoredJob
@@ -15,7 +16,7 @@ from trio_gusto.model.lanes import Lanes
 from trio_gusto.model.states import Cancelled, Failed, JobState, Ready, Scheduled, Waiting
 from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import BatchesFound
-from trio_gusto.storage.dependency_messages import Dependent, DependentJobs, Dependents
+from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
 from trio_gusto.storage.finding_messages import Tallied
 from trio_gusto.storage.lease_messages import Stranded, StrandedJobs
 from trio_gusto.storage.memory.claiming import claimable

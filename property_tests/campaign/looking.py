@@ -29,7 +29,15 @@ BEGUN = {JobState.PROCESSING, JobState.COMPLETED}
 EXPLAINED = 4
 """Jobs whose explanation is asked for with each look."""
 
-AS_ASKED = ("queue", "priority", "tenant", "max_attempts", "worker", "concurrency_key", "unique_key")
+AS_ASKED = (
+    "queue",
+    "priority",
+    "tenant",
+    "max_attempts",
+    "worker",
+    "concurrency_key",
+    "unique_key",
+)
 
 
 class Looker:
@@ -105,7 +113,10 @@ class Looker:
         if job.state is JobState.PROCESSING and job.attempt < 1:
             raise laws.LawBroken(laws.ATTEMPTS, job)
         if before is not None and not book.retried[job.id]:
-            if before.state in ENDED and (job.state, job.ended_at) != (before.state, before.ended_at):
+            if before.state in ENDED and (job.state, job.ended_at) != (
+                before.state,
+                before.ended_at,
+            ):
                 raise laws.LawBroken(laws.STAYS_ENDED, (before, job))
             if job.state is JobState.WAITING and before.state is not JobState.WAITING:
                 raise laws.LawBroken(laws.EDGES, (before, job))
@@ -188,6 +199,6 @@ class Looker:
                 Reason.CONCURRENCY_LIMIT: job.concurrency_key is not None,
                 Reason.RATE_LIMITED: job.rate_key is not None,
                 Reason.OVERDUE: job.expire_on is not None,
-            }.get(reason, reason not in ENDED)
+            }.get(reason, reason.value not in {state.value for state in ENDED})
             if not is_true or not explanation.sentence:
                 raise laws.LawBroken(laws.EXPLAINED, (job, explanation))

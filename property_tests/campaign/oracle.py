@@ -162,9 +162,7 @@ class Oracle:
         others = [other for other in book.runs if not book.is_doubtful(other)]
         if any(other.job == run.job for other in others):
             yield laws.ONE_PLACE
-        if "worker" in spec and any(
-            other.spec.get("worker") == spec["worker"] for other in others
-        ):
+        if "worker" in spec and any(other.spec.get("worker") == spec["worker"] for other in others):
             yield laws.ALONE
         if "concurrency_key" in spec:
             key = spec["concurrency_key"]

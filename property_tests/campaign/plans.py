@@ -50,7 +50,23 @@ def _act(name: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Act
 
 
 _steps = st.sampled_from(
-    "ok ok fail fail final cancel sleep:1 sleep:8 sleep:50 snooze:4 retry:6 hang report child follow".split()
+    [
+        "ok",
+        "ok",
+        "fail",
+        "fail",
+        "final",
+        "cancel",
+        "sleep:1",
+        "sleep:8",
+        "sleep:50",
+        "snooze:4",
+        "retry:6",
+        "hang",
+        "report",
+        "child",
+        "follow",
+    ]
 )
 scripts = st.lists(_steps, min_size=1, max_size=3)
 """What a job does in its first attempt, its second, and so on; the last holds for all others."""

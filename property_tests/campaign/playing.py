@@ -314,5 +314,3 @@ def _options(spec: Spec) -> dict[str, Any]:
     if "unique_key" not in asked:
         asked.pop("on_conflict", None)
     return asked
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
@@ -93,7 +94,9 @@ def _judge_end(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None:
         case JobState.EXPIRED:
             earned = job.expire_on is not None and not book.returned[job.id]
         case JobState.CANCELLED:
-            asked = job.id in book.called_off or "cancel" in (spec or {"script": ["cancel"]})["script"]
+            asked = (
+                job.id in book.called_off or "cancel" in (spec or {"script": ["cancel"]})["script"]
+            )
             earned = asked or bool(job.parent_ids) or job.unique_key is not None
             earned |= job.schedule_name is not None
         case _:
@@ -157,7 +160,7 @@ def _judge_schedule(looker: Looker, name: str, schedule: AskedSchedule) -> None:
     if any((instant - origin) % period for instant in fired):
         raise laws.LawBroken(laws.ON_THE_GRID, (name, fired))
     if schedule.overlap == "allow" and schedule.coalesce == "all" and not schedule.was_paused:
-        gaps = [later - earlier for earlier, later in zip(fired, fired[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(fired)]
         if any(gap != period for gap in gaps):
             raise laws.LawBroken(laws.NO_INSTANT_LOST, (name, fired))
         ended = book.time() if schedule.ended is None else schedule.ended
@@ -174,6 +177,6 @@ def _judge_schedule(looker: Looker, name: str, schedule: AskedSchedule) -> None:
             for job in jobs
             if job.started_at is not None and job.ended_at is not None and job.fire_time is not None
         )
-        for (_, ended_at), (started_at, _) in zip(spans, spans[1:], strict=False):
+        for (_, ended_at), (started_at, _) in itertools.pairwise(spans):
             if started_at < ended_at and not book.clocks_were_set and not book.retried.total():
                 raise laws.LawBroken(laws.NO_OVERLAP, (name, spans))

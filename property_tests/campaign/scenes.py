@@ -67,7 +67,10 @@ def play(
     service = Service(ears)
 
     async def campaign(world: World) -> None:
-        book = Book(lambda: (world.now() - START).total_seconds())
+        def time() -> float:
+            return (world.now() - START).total_seconds()
+
+        book = Book(time)
         oracle = ears.oracle = Oracle(book)
         world.assert_never(oracle.hear, "a law is broken")
         player, looker = Player(world, book, service), Looker(world, book)

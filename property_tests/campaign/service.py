@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Protocol
@@ -59,7 +59,7 @@ class Service:
         )
 
         @contextmanager
-        def run(spec: Spec) -> Iterator[tuple[str, float]]:
+        def run(spec: Spec) -> Generator[tuple[str, float]]:
             context = current_job()
             run = told.entered(context.id, context.attempt, spec)
             returned = False

@@ -191,7 +191,9 @@ async def test_an_error_beside_a_wish_for_another_attempt_is_judged_by_the_polic
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_who_waits_in_a_simulation_until_it_has_settled_waits_for_jobs_in_threads(seed: int) -> None:
+def test_who_waits_in_a_simulation_until_it_has_settled_waits_for_jobs_in_threads(
+    seed: int,
+) -> None:
     app = Gusto(options=Options(concurrency=2))
 
     @app.job
