@@ -30,7 +30,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=None, help="a number; default: drawn")
     parser.add_argument("--plan", help="play this plan alone, as a failure has printed it")
     asked = parser.parse_args(arguments)
-    logging.getLogger("trio_gusto").setLevel(logging.CRITICAL)  # storages fail all the time
     if asked.plan is not None:
         return _report(_failure_of(Plan.from_json(asked.plan)), "of the plan")
     first = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
@@ -119,4 +118,5 @@ def _tell(*lines: str) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("trio_gusto").setLevel(logging.CRITICAL)  # storages fail all the time
     sys.exit(main(sys.argv[1:]))

@@ -205,3 +205,24 @@ def test_who_waits_in_a_simulation_until_it_has_settled_waits_for_jobs_in_thread
         assert (await world.queue.stats()).by_state == {JobState.COMPLETED: 5}
 
     simulate(scenario, app, seed=seed, nodes=2)
+
+
+def test_a_handler_that_begins_before_its_app_is_up_may_enqueue_children() -> None:
+    app = Gusto()
+
+    @app.job
+    async def child() -> None: ...
+
+    @app.job(max_attempts=1)
+    async def parent() -> None:
+        await current_job().queue.enqueue(child)
+
+    async def scenario(world: World) -> None:
+        await world.drain("node-0")
+        refs = [await world.queue.enqueue(parent) for _ in range(3)]
+        await world.restart("node-0")
+        await world.advance()
+        assert [await ref.status() for ref in refs] == [JobState.COMPLETED] * 3
+
+    for seed in range(10):
+        simulate(scenario, app, seed=seed)
