@@ -192,7 +192,7 @@ class Looker:
             is_true = {
                 Reason.WAITING_FOR_PARENTS: bool(job.parent_ids and explanation.blocking),
                 Reason.PAUSED: job.queue in self.book.touched,
-                Reason.NOT_DUE: explanation.until is None or explanation.until > now - SKEW,
+                Reason.NOT_DUE: explanation.until is not None and explanation.until > now,
                 Reason.RETRYING: job.attempt >= 1,
                 Reason.PROCESSING: job.state is JobState.PROCESSING,
                 Reason.WORKER_BUSY: job.worker is not None,

@@ -226,3 +226,22 @@ def test_a_handler_that_begins_before_its_app_is_up_may_enqueue_children() -> No
 
     for seed in range(10):
         simulate(scenario, app, seed=seed)
+
+
+def test_what_nobody_takes_is_not_explained_by_an_instant_that_has_passed() -> None:
+    app = Gusto()
+
+    @app.job
+    async def late() -> None: ...
+
+    async def scenario(world: World) -> None:
+        ref = await world.queue.enqueue(late, execute_after=3)
+        assert (await world.queue.explain(ref)).reason == "not_due"
+        await world.advance(3)
+        explanation = await world.queue.explain(ref)
+        assert explanation.reason == "ready"
+        assert "this process runs no jobs" in explanation.sentence
+        await world.queue.pause()
+        assert (await world.queue.explain(ref)).reason == "paused"
+
+    simulate(scenario, app, nodes=0)

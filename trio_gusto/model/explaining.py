@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from .explanation import Explanation, Surroundings
 from .job import StoredJob
 from .reasons import ended, pending, ready, running
-from .states import JobState
+from .states import JobState, Ready, Scheduled, State
 
 Rule = Callable[..., Explanation | None]  # type: ignore[explicit-any]  # each its own state
 """Takes the job, its state, and what is around it."""
@@ -49,10 +49,17 @@ RULES: Mapping[JobState, Sequence[Rule]] = {
 """What is asked of a job in each state, in this order."""
 
 
+def as_good_as(state: State, now: int) -> State:
+    """``state``, or ready where it is due, since the next claim of anybody makes it so."""
+    is_due = isinstance(state, Scheduled) and state.due <= now
+    return Ready(state.due) if is_due else state
+
+
 def explain(job: StoredJob, around: Surroundings) -> Explanation:
     """Why ``job`` is where it is."""
-    for rule in RULES[job.state.word]:
-        explanation = rule(job, job.state, around)
+    state = as_good_as(job.state, around.now)
+    for rule in RULES[state.word]:
+        explanation = rule(job, state, around)
         if explanation is not None:
             return explanation
     raise AssertionError(f"the rules for {job.state.word} end without an answer")

@@ -9,6 +9,7 @@ import attrs
 from ..actors.desk import StorageDesk
 from ..model.admission import key_limit
 from ..model.errors import NotSupported
+from ..model.explaining import as_good_as
 from ..model.explanation import Surroundings, WorkersHere
 from ..model.ids import JobId
 from ..model.job import StoredJob
@@ -35,7 +36,7 @@ async def surroundings(
     desk: StorageDesk, ears: Ears, job: StoredJob, node: str, now: int
 ) -> Surroundings:
     """What is around ``job`` at ``now``, as ``node`` sees it."""
-    match job.state:
+    match as_good_as(job.state, now):
         case Waiting(parents=()):
             return Surroundings(now=now, live=await _held_behind(desk, job.request.id))
         case Waiting(parents=parents):
