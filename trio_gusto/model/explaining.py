@@ -51,8 +51,9 @@ RULES: Mapping[JobState, Sequence[Rule]] = {
 
 def as_good_as(state: State, now: int) -> State:
     """``state``, or ready where it is due, since the next claim of anybody makes it so."""
-    is_due = isinstance(state, Scheduled) and state.due <= now
-    return Ready(state.due) if is_due else state
+    if isinstance(state, Scheduled) and state.due <= now:
+        return Ready(state.due)
+    return state
 
 
 def explain(job: StoredJob, around: Surroundings) -> Explanation:
