@@ -224,6 +224,7 @@ def test_the_command_tells_what_was_explored(capsys: pytest.CaptureFixture[str])
     told = capsys.readouterr().out
     assert told.startswith("seed 5\n")
     assert "virtual days" in told
+    assert "every kill point was reached" in told
     assert all(point in told for point in KILL_POINTS)
 
 
