@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types docs pytest format bench clean distclean
+.PHONY: help demo test check lint types docs pytest format bench prove clean distclean
 
 # The first Python found that is new enough; `make PYTHON=…` names another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -21,6 +21,8 @@ PARALLEL ?= -n logical --maxprocesses 8
 DIR ?= .
 CRASH ?=
 ARGS ?=
+MINUTES ?= 5
+SEED ?=
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +68,9 @@ format: ## write what `make lint` and `make docs` would ask for
 
 bench: .venv/.dev ## run the benchmarks; ARGS are theirs
 	$(BIN)/python -m benchmarks $(ARGS)
+
+prove: .venv/.dev ## search long for a broken law; MINUTES=5, and SEED=… repeats a search
+	$(BIN)/python -m property_tests.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 clean: ## remove what tools and builds left behind
 	rm -rf build dist docs/_build htmlcov .coverage .coverage.* .demo .hypothesis \

@@ -273,11 +273,11 @@ class Gusto:
             raise AlreadyRunning
         self._is_running = True
         try:
-            async with (
-                self._singletons(),
-                hosted(self._tree(consumer=consumer, barriers=barriers)) as tree,
-            ):
-                yield self._queue(tree)
+            async with self._singletons():
+                tree = self._tree(consumer=consumer, barriers=barriers)
+                queue = self._queue(tree)  # before its workers run: handlers may ask for it at once
+                async with hosted(tree):
+                    yield queue
         finally:
             self._is_running = False
 

@@ -12,6 +12,7 @@ from trio_gusto import (
     Gusto,
     GustoError,
     JobExpired,
+    JobState,
     MemoryStorage,
     Options,
     Retry,
@@ -23,7 +24,7 @@ from trio_gusto import (
     retry_on,
 )
 from trio_gusto.storage.messages import Write, WriteReply
-from trio_gusto.testing import VirtualClock
+from trio_gusto.testing import VirtualClock, World, simulate
 
 
 @pytest.mark.parametrize("many", [False, True])
@@ -187,3 +188,60 @@ async def test_an_error_beside_a_wish_for_another_attempt_is_judged_by_the_polic
         start = trio.current_time()
         assert (await (await queue.enqueue(fetch)).wait()).state == ends
         assert trio.current_time() - start == pytest.approx(seconds, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_who_waits_in_a_simulation_until_it_has_settled_waits_for_jobs_in_threads(
+    seed: int,
+) -> None:
+    app = Gusto(options=Options(concurrency=2))
+
+    @app.job
+    def compute() -> None: ...
+
+    async def scenario(world: World) -> None:
+        await world.queue.enqueue_many([call(compute)] * 5)
+        await world.settle()
+        assert (await world.queue.stats()).by_state == {JobState.COMPLETED: 5}
+
+    simulate(scenario, app, seed=seed, nodes=2)
+
+
+def test_a_handler_that_begins_before_its_app_is_up_may_enqueue_children() -> None:
+    app = Gusto()
+
+    @app.job
+    async def child() -> None: ...
+
+    @app.job(max_attempts=1)
+    async def parent() -> None:
+        await current_job().queue.enqueue(child)
+
+    async def scenario(world: World) -> None:
+        await world.drain("node-0")
+        refs = [await world.queue.enqueue(parent) for _ in range(3)]
+        await world.restart("node-0")
+        await world.advance()
+        assert [await ref.status() for ref in refs] == [JobState.COMPLETED] * 3
+
+    for seed in range(10):
+        simulate(scenario, app, seed=seed)
+
+
+def test_what_nobody_takes_is_not_explained_by_an_instant_that_has_passed() -> None:
+    app = Gusto()
+
+    @app.job
+    async def late() -> None: ...
+
+    async def scenario(world: World) -> None:
+        ref = await world.queue.enqueue(late, execute_after=3)
+        assert (await world.queue.explain(ref)).reason == "not_due"
+        await world.advance(3)
+        explanation = await world.queue.explain(ref)
+        assert explanation.reason == "ready"
+        assert "this process runs no jobs" in explanation.sentence
+        await world.queue.pause()
+        assert (await world.queue.explain(ref)).reason == "paused"
+
+    simulate(scenario, app, nodes=0)

@@ -16,7 +16,7 @@ import attrs
 from .explanation import Explanation, Surroundings
 from .job import StoredJob
 from .reasons import ended, pending, ready, running
-from .states import JobState
+from .states import JobState, Ready, Scheduled, State
 
 Rule = Callable[..., Explanation | None]  # type: ignore[explicit-any]  # each its own state
 """Takes the job, its state, and what is around it."""
@@ -51,10 +51,18 @@ RULES: Mapping[JobState, Sequence[Rule]] = {
 """What is asked of a job in each state, in this order."""
 
 
+def as_good_as(state: State, now: int) -> State:
+    """``state``, or ready where it is due, since the next claim of anybody makes it so."""
+    if isinstance(state, Scheduled) and state.due <= now:
+        return Ready(state.due)
+    return state
+
+
 def explain(job: StoredJob, around: Surroundings) -> Explanation:
     """Why ``job`` is where it is."""
-    for rule in RULES[job.state.word]:
-        explanation = rule(job, job.state, around)
+    state = as_good_as(job.state, around.now)
+    for rule in RULES[state.word]:
+        explanation = rule(job, state, around)
         if explanation is not None:
             return explanation if around.dossier is None else _with(around.dossier, explanation)
     raise AssertionError(f"the rules for {job.state.word} end without an answer")

@@ -10,6 +10,7 @@ from ..actors.desk import StorageDesk
 from ..model.admission import key_limit
 from ..model.attempts import attempts_of, token_of
 from ..model.errors import NotSupported
+from ..model.explaining import as_good_as
 from ..model.explanation import Surroundings, WorkersHere
 from ..model.ids import JobId
 from ..model.job import StoredJob
@@ -48,7 +49,7 @@ async def surroundings(
 async def _around(
     desk: StorageDesk, ears: Ears, job: StoredJob, node: str, now: int
 ) -> Surroundings:
-    match job.state:
+    match as_good_as(job.state, now):
         case Waiting(parents=()):
             return Surroundings(now=now, live=await _held_behind(desk, job.request.id))
         case Waiting(parents=parents):

@@ -163,9 +163,13 @@ class Scheduler:
         batch[:] = going_on
 
     def _let_go_on(self) -> None:
-        self._random.shuffle(self._waiting)
-        self._batch[:0] = self._waiting
+        # Whoever waits until nothing happens is not to go on beside what comes of the thread now.
+        later = [task for task in self._waiting if task in self._ranks]
+        going_on = [task for task in self._waiting if task not in self._ranks]
+        self._random.shuffle(going_on)
+        self._batch[:0] = going_on
         self._waiting.clear()
+        _trio.GLOBAL_RUN_CONTEXT.runner.runq.extend(later)
 
     def _is_of_a_thread(self, task: trio.lowlevel.Task) -> bool:
         """Whether ``trio.from_thread.run`` started it, as a task of the system."""

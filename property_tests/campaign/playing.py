@@ -1,0 +1,316 @@
+"""Plays the acts of a plan in a world, and writes into the book what callers were told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import trio
+
+from trio_gusto import GustoError, JobFilter, JobQueue, JobRef, JobState, RateLimit, call
+from trio_gusto.testing import World
+
+from .book import ALL, AskedSchedule, Book
+from .errands import errand_of
+from .plans import CLIENT, Act
+from .service import PLAIN, Service, Spec
+
+LIVE = [state for state in JobState if not state.is_ended]
+
+PATIENCE = 40.0
+"""Seconds that a caller waits for an answer."""
+
+SLOW_LANES = 18
+"""Hours that a line of jobs may take that all time out, again and again."""
+
+HOURS = 1000.0
+"""Seconds for which no storage is broken: it would be tried all the time, and nothing else happens."""
+
+BUSY = 200
+"""Instants of a schedule in one act, at most."""
+
+
+class Player:
+    """One world, and what befalls it."""
+
+    def __init__(self, world: World, book: Book, service: Service) -> None:
+        self.world = world
+        self.book = book
+        self.service = service
+        self.jobs: list[UUID] = []
+        self.batches: list[UUID] = []
+        self.schedules: list[str] = []
+        self.armed: dict[str, set[str]] = {node: set() for node in world.nodes}
+        self.calm_since = 0.0
+
+    async def act(self, act: Act) -> None:
+        """Do what an act says, as far as it makes sense by now."""
+        name, *arguments = act
+        with trio.move_on_after(PATIENCE):
+            try:
+                await getattr(self, f"_{name}")(*arguments)
+            except (GustoError, trio.ClosedResourceError):
+                pass  # whoever asked knows it, and was promised nothing
+
+    def queue(self, who: int) -> JobQueue:
+        """Of the client, or of that node if it runs."""
+        node = None if who == CLIENT else self.node(who)
+        return self.world.queue_of(node) if node in self.world.running else self.world.queue
+
+    def node(self, number: int) -> str:
+        return self.world.nodes[number % len(self.world.nodes)]
+
+    # --- jobs ---
+
+    async def _enqueue(self, who: int, script: Sequence[str], options: Spec) -> None:
+        spec = self._spec(script, options)
+        await self._ask(who, spec, partial(self.queue(who).enqueue, self._fn(spec), spec))
+
+    async def _many(self, who: int, count: int, script: Sequence[str], options: Spec) -> None:
+        began, spec = self.book.time(), self._spec(script, options)
+        fn, asked = self._fn(spec), _options(spec)
+        calls = [call(fn, spec, **asked) for _ in range(count)]
+        for ref in await self.queue(who).enqueue_many(calls):
+            self._acknowledge(ref, spec, began, who)
+
+    async def _after(
+        self, who: int, parents: Sequence[int], on: str, script: Sequence[str], options: Spec
+    ) -> None:
+        choice = [*self.batches, *self.jobs]
+        if choice:
+            ids = list(dict.fromkeys(choice[parent % len(choice)] for parent in parents))
+            spec = self._spec(script, options) | {"parents": [*map(str, ids)], "on": on}
+            continue_with: Any = self.queue(who).continue_with
+            await self._ask(who, spec, partial(continue_with, ids, self._fn(spec), spec, on=on))
+
+    async def _ask(self, who: int, spec: Spec, ask: Callable[..., Awaitable[JobRef[Any]]]) -> None:
+        began = self.book.time()
+        ref = await ask(**_options(spec))
+        if ref.id in self.book.asked:
+            return  # another one has its unique key
+        self._acknowledge(ref, spec, began, who)
+
+    def _acknowledge(self, ref: JobRef[Any], spec: Spec, began: float, who: int) -> None:
+        self.jobs.append(ref.id)
+        self.book.ask(ref.id, spec, began, by_client=who == CLIENT)
+
+    async def _batch(self, who: int, scripts: Sequence[Sequence[str]], on: str | None) -> None:
+        began, jobs = self.book.time(), list[tuple[JobRef[Any], Spec]]()
+        after: tuple[JobRef[Any], Spec] | None = None
+        async with self.queue(who).batch() as batch:
+            for script in scripts:
+                spec = self._spec(script, {})
+                jobs.append((batch.enqueue(self.service.play, spec), spec))
+            if on is not None:
+                spec = self._spec(["ok"], {}) | {"parents": [str(batch.id)], "on": on}
+                follow: Any = batch.continue_with
+                after = follow(self.service.play, spec, on=on), spec
+        self.batches.append(batch.id)
+        self.book.batches[batch.id] = {ref.id for ref, _ in jobs}
+        for ref, spec in [*jobs, *([after] if after else [])]:
+            self._acknowledge(ref, spec, began, who)
+
+    async def _append(self, who: int, number: int, script: Sequence[str]) -> None:
+        if self.batches:
+            batch_id = self.batches[number % len(self.batches)]
+            began, spec = self.book.time(), self._spec(script, {})
+            async with self.queue(who).append_to(batch_id) as batch:
+                ref = batch.enqueue(self.service.play, spec)
+            self.book.batches[batch_id].add(ref.id)
+            self._acknowledge(ref, spec, began, who)
+
+    async def _cancel(self, who: int, number: int) -> None:
+        if self.jobs:
+            job = self.jobs[number % len(self.jobs)]
+            self.book.called_off.add(job)
+            await self.queue(who).cancel(job, "an act says so")
+
+    async def _retry(self, who: int, number: int) -> None:
+        if self.jobs:
+            job = self.jobs[number % len(self.jobs)]
+            self.book.retried[job] += 1
+            await self.queue(who).retry(self.world.queue.ref(job))
+
+    def _spec(self, script: Sequence[str], options: Spec) -> Spec:
+        snoozes_until = self.book.time() + 60
+        return {**PLAIN, **options, "script": [*script], "snoozes_until": snoozes_until}
+
+    def _fn(self, spec: Spec) -> Any:
+        return self.service.toil if spec.get("thread") else self.service.play
+
+    # --- schedules and pauses ---
+
+    async def _schedule(
+        self, who: int, period: float | str, overlap: Any, coalesce: Any, script: Sequence[str]
+    ) -> None:
+        name = f"schedule-{len(self.schedules)}"
+        self.schedules.append(name)
+        seconds = None if isinstance(period, str) else float(period)
+        known = AskedSchedule(seconds, overlap, coalesce, self.book.time())
+        trigger = "0 */5 * * * *" if seconds is None else timedelta(seconds=seconds)
+        self.book.schedules[name] = known
+        await self.queue(who).schedule(
+            name,
+            self.service.play,
+            self._spec(script, {}),
+            trigger=trigger,
+            overlap=overlap,
+            coalesce=coalesce,
+            max_catchup=1000,
+        )
+
+    def _named(self, number: int) -> str:
+        return self.schedules[number % len(self.schedules)] if self.schedules else "none"
+
+    async def _unschedule(self, number: int) -> None:
+        name = self._named(number)
+        known = self.book.schedules.get(name)
+        if known is not None and known.ended is None:
+            known.ended = self.book.time()  # if it is refused, what comes later is not judged
+            await self.world.queue.remove_schedule(name)
+
+    async def _pause_schedule(self, number: int) -> None:
+        if self._named(number) in self.book.schedules:
+            self.book.schedules[self._named(number)].was_paused = True
+        await self.world.queue.pause_schedule(self._named(number))
+
+    async def _resume_schedule(self, number: int, catch_up: bool) -> None:
+        await self.world.queue.resume_schedule(self._named(number), catch_up=catch_up)
+
+    async def _trigger(self, number: int) -> None:
+        await self.world.queue.trigger_schedule(self._named(number))
+
+    async def _pause_queue(self, who: int, name: str) -> None:
+        self.book.touched.add(name)
+        await self.queue(who).pause(queue=name, reason="an act says so")
+        self.book.paused[name] = self.book.time()
+
+    async def _resume_queue(self, who: int, name: str) -> None:
+        self.book.paused.pop(name, None)
+        await self.queue(who).resume(queue=name)
+
+    # --- time, nodes, weather, clocks ---
+
+    async def _advance(self, seconds: float) -> None:
+        if seconds > HOURS:
+            await self._clear()
+        for number, name in enumerate(self.schedules):
+            known = self.book.schedules[name]
+            if known.ended is None and seconds > BUSY * (known.period or 300):
+                await self.act(("unschedule", number))
+        with trio.CancelScope(shield=True):  # patience is for answers
+            await self.world.advance(seconds)
+
+    async def _crash(self, number: int, point: str | None, noticed: bool) -> None:
+        node = self.node(number)
+        if node in self.world.running:
+            if point is not None:
+                self.armed[node].add(point)
+            await self.world.crash(node, at=point, noticed=noticed)
+
+    async def _stop(self, number: int, point: str | None) -> None:
+        node = self.node(number)
+        if node in self.world.running:
+            if point is not None:
+                self.armed[node].add(point)
+            await self.world.pause(node, at=point)
+
+    async def _go_on(self, number: int) -> None:
+        node = self.node(number)
+        if node in self.book.still:
+            await self.world.resume(node)
+
+    async def _restart(self, number: int) -> None:
+        node = self.node(number)
+        self.armed[node].clear()
+        await self.world.restart(node)
+
+    async def _drain(self, number: int) -> None:
+        node = self.node(number)
+        if node in self.world.running and not self.armed[node]:
+            self.book.shake(node)
+            await self.world.drain(node)
+
+    async def _fail(self, stage: str, number: int | None, after: bool, times: int) -> None:
+        node = None if number is None else self.node(number)
+        self.world.storage.fail_next(on=stage, after_commit=after, node=node, times=times)
+
+    async def _slow(self, number: int | None, seconds: float) -> None:
+        node = None if number is None else self.node(number)
+        self.book.slow.add(node or ALL)
+        self.world.storage.slow(seconds, node=node)
+
+    async def _locked(self, number: int | None) -> None:
+        self.world.storage.locked(node=None if number is None else self.node(number))
+
+    async def _full(self, number: int) -> None:
+        self.world.storage.full(node=self.node(number))
+
+    async def _clear(self) -> None:
+        for node in self.book.slow:
+            self.book.shake(node)
+        self.book.slow.clear()
+        self.world.storage.clear()
+
+    async def _clock(self, number: int, error: float) -> None:
+        node = self.node(number)
+        by = error - self.book.clocks.get(node, 0.0)
+        if by:
+            await self.world.step_clock(node, by)
+        self.book.clocks[node] = error
+
+    # --- the end ---
+
+    async def lead(self, point: str) -> None:
+        """Have the first node crash at a kill point, with nobody else about who would come first."""
+        first, *others = range(len(self.world.nodes))
+        await self._clear()
+        if self.node(first) not in self.world.running:
+            await self._restart(first)
+        await self._crash(first, point, noticed=False)
+        before, errand = errand_of(point)
+        if before:
+            await self._stop(first, None)
+        for act in before:
+            await self.act(act)
+        await self._go_on(first)
+        for other in others:
+            await self._stop(other, None)
+        for act in errand:
+            await self.act(act)
+        for other in others:
+            await self._go_on(other)
+
+    async def calm_down(self, *, keeps_pauses: bool) -> None:
+        """Everything is well again, and everything that is due has its time."""
+        await self._clear()
+        for number, node in enumerate(self.world.nodes):
+            await self._clock(number, 0.0)
+            if node not in self.world.running or self.armed[node]:
+                await self._restart(number)
+        self.calm_since = self.book.time()
+        if not keeps_pauses:
+            for name in sorted(self.book.touched):
+                await self._resume_queue(CLIENT, name)
+        with trio.CancelScope(shield=True):
+            await self.world.advance(minutes=10)
+        for number in range(len(self.schedules)):
+            await self.act(("unschedule", number))
+        for _ in range(SLOW_LANES):
+            await self.world.advance(hours=1)
+            found = await self.world.queue.find(JobFilter(states=LIVE), limit=1000)
+            if {job.queue for job in found.items} <= self.book.paused.keys():
+                break
+
+
+def _options(spec: Spec) -> dict[str, Any]:
+    own = {*PLAIN, "parents", "on", "thread"}
+    asked = {key: value for key, value in spec.items() if key not in own}
+    if "rate_key" in asked:
+        asked["rate_limit"] = RateLimit(1, per=5)
+    if "unique_key" not in asked:
+        asked.pop("on_conflict", None)
+    return asked

@@ -1,0 +1,243 @@
+"""A short campaign; and each law of it finds what is planted for it, on acts that lead there.
+
+`make prove` runs a long one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given, settings
+
+from property_tests.campaign import faults, laws, looking, reckoning, service
+from property_tests.campaign.__main__ import main
+from property_tests.campaign.plans import Act, Plan, plans
+from property_tests.campaign.scenes import Explored, play
+from trio_gusto import Explanation, JobQueue, Reason
+from trio_gusto.storage.storage import Storage
+from trio_gusto.testing import KILL_POINTS, SimulationFailed
+
+SHORT = 100
+"""Worlds, at most, of the test that everybody runs."""
+
+
+@settings(max_examples=min(SHORT, settings().max_examples))
+@given(plan=plans)
+def test_whatever_happens_no_law_is_broken(plan: Plan) -> None:
+    play(plan)
+
+
+@pytest.mark.parametrize("point", KILL_POINTS)
+def test_a_campaign_comes_to_every_kill_point(point: str) -> None:
+    explored = Explored()
+    play(Plan((), focus=point), explored)
+    assert explored.points[point] == 1
+
+
+# --- planted faults -------------------------------------------------------------------------------
+
+
+def _enqueue(*script: str, **options: object) -> Act:
+    return "enqueue", -1, list(script), options
+
+
+def _advance(seconds: float) -> Act:
+    return "advance", seconds
+
+
+def _one_by_one(count: int, **options: object) -> Iterator[Act]:
+    for _ in range(count):
+        yield _enqueue("sleep:8", **options)
+        yield _advance(1)
+
+
+SOLO = {"worker": "solo"}
+PAIR = {"concurrency_key": "pair", "concurrency_limit": 2}
+OFTEN: Act = ("schedule", -1, 20, "allow", "all", ["ok"])
+
+PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
+    laws.ENDS_ONCE: (
+        faults.BelievesZombies,
+        2,
+        (
+            ("stop", 1, None),
+            ("stop", 0, "outcome.before_commit"),
+            _enqueue("ok"),
+            _advance(5),
+            ("go_on", 1),
+            _advance(70),
+            ("go_on", 0),
+            _advance(70),
+        ),
+    ),
+    laws.STARTS_NO_MORE: (faults.RunsWhatHasCompleted, 1, (_enqueue("ok"),)),
+    laws.NUMBERED: (faults.GivesAnAttemptAway, 1, (_enqueue("fail", "ok"), _advance(5))),
+    laws.ATTEMPTS: (
+        faults.AllowsMoreAttempts,
+        1,
+        (_enqueue("fail", max_attempts=2), _advance(31)),
+    ),
+    laws.ONE_PLACE: (
+        faults.GivesTheSameToAnother,
+        2,
+        tuple(_enqueue("sleep:50") for _ in range(6)),
+    ),
+    laws.NOT_ROBBED: (
+        faults.TakesLeasesAway,
+        3,
+        (
+            ("many", -1, 5, ["sleep:50"], {}),
+            ("many", -1, 3, ["sleep:50"], {}),
+            _advance(1),
+            ("crash", 0, None, False),
+            _advance(31),
+        ),
+    ),
+    laws.ALONE: (faults.FreesLanes, 2, (("many", -1, 3, ["sleep:8"], SOLO), _advance(31))),
+    laws.LIMIT: (faults.FreesLanes, 2, (("many", -1, 5, ["sleep:8"], PAIR), _advance(31))),
+    laws.PAUSED: (
+        faults.ClaimsWhatIsPaused,
+        1,
+        (("pause_queue", -1, "left"), _enqueue("ok", queue="left"), _advance(1)),
+    ),
+    laws.NOT_EARLY: (
+        faults.ClaimsEarly,
+        1,
+        (_enqueue("ok", execute_after=20), _advance(15), _enqueue("ok"), _advance(1)),
+    ),
+    laws.NOT_LATE: (
+        faults.LosesDeadlines,
+        1,
+        (
+            ("pause_queue", -1, "left"),
+            _enqueue("ok", queue="left", expire_on=100),
+            _enqueue("ok"),
+            _advance(400),
+            ("resume_queue", -1, "left"),
+        ),
+    ),
+    laws.PRIORITY: (faults.PutsTheEarlierOff, 1, tuple(_one_by_one(12))),
+    laws.IN_ORDER: (faults.PutsTheEarlierOff, 1, tuple(_one_by_one(5, worker="solo"))),
+    laws.AFTER_PARENTS: (
+        faults.SeesAllParentsCompleted,
+        1,
+        (
+            _enqueue("sleep:50"),
+            _enqueue("sleep:1"),
+            ("after", -1, [0, 1], "success", ["ok"], {}),
+            _advance(5),
+        ),
+    ),
+    laws.CONDITION: (
+        faults.TakesFailuresForSuccesses,
+        1,
+        (
+            _enqueue("final", execute_after=3),
+            ("after", -1, [0], "success", ["ok"], {}),
+            _advance(5),
+        ),
+    ),
+    laws.INSTANT_ONCE: (faults.FiresAgain, 1, (OFTEN, _advance(70))),
+    laws.ON_THE_GRID: (faults.FiresBesideTheInstant, 1, (OFTEN, _advance(70))),
+    laws.NO_INSTANT_LOST: (faults.MovesOnWithoutItsJobs, 1, (OFTEN, _advance(70))),
+    laws.EDGES: (
+        faults.PutsOffForEver,
+        1,
+        (_enqueue("hang", timeout=5), _advance(31)),
+    ),
+    laws.STAYS_ENDED: (
+        faults.FailsWhatHasEnded,
+        1,
+        (_enqueue("ok"), _advance(5), _enqueue("ok")),
+    ),
+    laws.UNIQUE: (
+        faults.ForgetsKeysOfClaimedJobs,
+        1,
+        (_enqueue("sleep:50", unique_key="one"), _enqueue("sleep:8", unique_key="one")),
+    ),
+    laws.BATCH_COUNTS: (faults.MiscountsBatches, 1, (("batch", -1, [["ok"]], None),)),
+    laws.STATS: (faults.CountsNoneThatEnded, 1, (_enqueue("ok"),)),
+    laws.AS_ASKED: (faults.KnowsNoPriority, 1, (_enqueue("ok", priority=1),)),
+    laws.NOT_LOST: (faults.LosesJobs, 1, (("many", -1, 3, ["ok"], {}),)),
+    laws.ALL_END: (
+        faults.HidesLostLeases,
+        1,
+        (_enqueue("sleep:50"), ("crash", 0, None, False)),
+    ),
+    laws.EARNED: (faults.CancelsWhatFails, 1, (_enqueue("final"),)),
+    laws.RECORDS: (faults.ForgetsRecords, 1, (_enqueue("fail", "ok"), _advance(5))),
+}
+
+
+def _is_found(law: str, plan: Plan, make_storage: Callable[[], Storage] | None = None) -> None:
+    with pytest.raises(SimulationFailed) as caught:
+        play(plan, make_storage=make_storage)
+    assert isinstance(caught.value.__cause__, laws.LawBroken)
+    assert caught.value.__cause__.law == law
+
+
+@pytest.mark.parametrize("law", PLANTED)
+def test_the_law_finds_what_is_planted(law: str) -> None:
+    make_storage, nodes, acts = PLANTED[law]
+    plan = Plan(acts, nodes=nodes)
+    _is_found(law, plan, make_storage)
+    play(plan)
+
+
+def test_a_node_that_runs_too_much_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "CONCURRENCY", 5)
+    _is_found(laws.ROOM, Plan((("many", -1, 5, ["sleep:8"], {}),)))
+
+
+def test_jobs_of_a_schedule_that_meet_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    acts: tuple[Act, ...] = (("schedule", -1, 20, "skip", "all", ["sleep:50"]), _advance(70))
+    play(Plan(acts))
+    asked = JobQueue.schedule
+
+    async def overlapping(*arguments: object, **options: object) -> object:
+        return await asked(*arguments, **{**options, "overlap": "allow"})  # type: ignore[call-overload]
+
+    monkeypatch.setattr(JobQueue, "schedule", overlapping)
+    _is_found(laws.NO_OVERLAP, Plan(acts))
+
+
+def test_an_explanation_that_is_not_true_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def explain(*_: object) -> Explanation:
+        return Explanation(sentence="it is paused", reason=Reason.PAUSED)
+
+    monkeypatch.setattr(JobQueue, "explain", explain)
+    _is_found(laws.EXPLAINED, Plan((_enqueue("ok", execute_after=90),)))
+
+
+def test_every_law_has_something_planted_for_it() -> None:
+    every = {law for name, law in inspect.getmembers(laws) if name.isupper()}
+    assert every == {*PLANTED, laws.ROOM, laws.NO_OVERLAP, laws.EXPLAINED}
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def test_the_command_tells_what_was_explored(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--minutes", "0.01", "--seed", "5"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("seed 5\n")
+    assert "virtual days" in told
+    assert "every kill point was reached" in told
+    assert all(point in told for point in KILL_POINTS)
+
+
+def test_the_command_tells_how_a_failure_is_played_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "ENDED", set())  # an oracle that errs will do
+    monkeypatch.setattr(reckoning, "ENDED", set())
+    assert main(["--minutes", "1", "--seed", "5"]) == 1
+    told = capsys.readouterr().out
+    assert "A LAW IS BROKEN (seed 5)" in told
+    line = told.strip().splitlines()[-1]
+    plan = line.partition("--plan ")[2].strip("'")
+    assert main(["--plan", plan]) == 1
+    monkeypatch.undo()
+    assert main(["--plan", plan]) == 0
