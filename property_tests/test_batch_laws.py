@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from property_tests.aiming import LOOKING
 from property_tests.batch_lives import Operation, batch_deaths, plans, play
 from property_tests.dying import Death
+from property_tests.planted import TakesFailuresForSuccesses
 from trio_gusto import MemoryStorage
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.failure import leaves
@@ -68,15 +69,6 @@ class LetsTheFirstJobSpeakForAll(MemoryStorage):
             for each in found.jobs:
                 ended = {word: count for word, count in each.parents.items() if word.is_ended}
                 each.parents = ended
-        return found
-
-
-class TakesFailuresForSuccesses(MemoryStorage):
-    async def read(self, query: Any) -> Any:
-        found = await super().read(query)
-        if isinstance(found, DependentJobs):
-            for each in found.jobs:
-                each.parents = {JobState.COMPLETED: sum(each.parents.values())}
         return found
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import given, settings
 
+from property_tests import planted
 from property_tests.campaign import faults, laws, looking, reckoning, service
 from property_tests.campaign.__main__ import main
 from property_tests.campaign.plans import Act, Plan, plans
@@ -59,7 +60,7 @@ OFTEN: Act = ("schedule", -1, 20, "allow", "all", ["ok"])
 
 PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
     laws.ENDS_ONCE: (
-        faults.BelievesZombies,
+        planted.BelievesZombies,
         2,
         (
             ("stop", 1, None),
@@ -98,7 +99,7 @@ PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
     laws.ALONE: (faults.FreesLanes, 2, (("many", -1, 3, ["sleep:8"], SOLO), _advance(31))),
     laws.LIMIT: (faults.FreesLanes, 2, (("many", -1, 5, ["sleep:8"], PAIR), _advance(31))),
     laws.PAUSED: (
-        faults.ClaimsWhatIsPaused,
+        planted.ClaimsWhatIsPaused,
         1,
         (("pause_queue", -1, "left"), _enqueue("ok", queue="left"), _advance(1)),
     ),
@@ -121,7 +122,7 @@ PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
     laws.PRIORITY: (faults.PutsTheEarlierOff, 1, tuple(_one_by_one(12))),
     laws.IN_ORDER: (faults.PutsTheEarlierOff, 1, tuple(_one_by_one(5, worker="solo"))),
     laws.AFTER_PARENTS: (
-        faults.SeesAllParentsCompleted,
+        planted.SeesAllParentsCompleted,
         1,
         (
             _enqueue("sleep:50"),
@@ -131,7 +132,7 @@ PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
         ),
     ),
     laws.CONDITION: (
-        faults.TakesFailuresForSuccesses,
+        planted.TakesFailuresForSuccesses,
         1,
         (
             _enqueue("final", execute_after=3),
@@ -153,21 +154,21 @@ PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
         (_enqueue("ok"), _advance(5), _enqueue("ok")),
     ),
     laws.UNIQUE: (
-        faults.ForgetsKeysOfClaimedJobs,
+        planted.ForgetsKeysOfClaimedJobs,
         1,
         (_enqueue("sleep:50", unique_key="one"), _enqueue("sleep:8", unique_key="one")),
     ),
     laws.BATCH_COUNTS: (faults.MiscountsBatches, 1, (("batch", -1, [["ok"]], None),)),
-    laws.STATS: (faults.CountsNoneThatEnded, 1, (_enqueue("ok"),)),
+    laws.STATS: (planted.ForgetsTheEndedInItsCounts, 1, (_enqueue("ok"),)),
     laws.AS_ASKED: (faults.KnowsNoPriority, 1, (_enqueue("ok", priority=1),)),
     laws.NOT_LOST: (faults.LosesJobs, 1, (("many", -1, 3, ["ok"], {}),)),
     laws.ALL_END: (
-        faults.HidesLostLeases,
+        planted.HidesLostLeases,
         1,
         (_enqueue("sleep:50"), ("crash", 0, None, False)),
     ),
     laws.EARNED: (faults.CancelsWhatFails, 1, (_enqueue("final"),)),
-    laws.RECORDS: (faults.ForgetsRecords, 1, (_enqueue("fail", "ok"), _advance(5))),
+    laws.RECORDS: (planted.ForgetsRecords, 1, (_enqueue("fail", "ok"), _advance(5))),
 }
 
 

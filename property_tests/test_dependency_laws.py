@@ -19,6 +19,7 @@ from trio.testing import MockClock
 from property_tests.aiming import LOOKING
 from property_tests.dying import Death, deaths
 from property_tests.family import Family, Member, families
+from property_tests.planted import SeesAllParentsCompleted, TakesFailuresForSuccesses
 from trio_gusto import MemoryStorage
 from trio_gusto.model.dependencies import Dependent, GiveUp, Release, Verdict, WaitOn, judge
 from trio_gusto.model.errors import DuplicateJob, UnknownJob
@@ -137,25 +138,6 @@ def test_whoever_dies_each_is_released_or_given_up_once_and_never_early(
     make: Callable[[], Storage], members: list[Member], dying: list[Death]
 ) -> None:
     play(make, members, dying)
-
-
-class SeesAllParentsCompleted(MemoryStorage):
-    async def read(self, query: Any) -> Any:
-        if not isinstance(query, Dependents):
-            return await super().read(query)
-        waiting = [job for job in self._jobs.values() if isinstance(job.state, Waiting)]
-        return DependentJobs(
-            [Dependent(attrs.evolve(job), {JobState.COMPLETED: 1}) for job in waiting]
-        )
-
-
-class TakesFailuresForSuccesses(MemoryStorage):
-    async def read(self, query: Any) -> Any:
-        found = await super().read(query)
-        if isinstance(found, DependentJobs):
-            for each in found.jobs:
-                each.parents = {JobState.COMPLETED: sum(each.parents.values())}
-        return found
 
 
 class ForgetsWhoWaits(MemoryStorage):

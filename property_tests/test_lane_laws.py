@@ -18,13 +18,11 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from property_tests.aiming import LOOKING, check_is_broken
+from property_tests.planted import ClaimsWhatIsPaused
 from trio_gusto import Gusto, JobQueue, MemoryStorage, Options, call, fixed
 from trio_gusto.model.errors import DuplicateJob, UnknownJob
-from trio_gusto.model.job import StoredJob
 from trio_gusto.model.lanes import Lanes
-from trio_gusto.storage.memory.claiming import claimable
 from trio_gusto.storage.memory.index import Index
-from trio_gusto.storage.memory.pauses import PauseShelf
 from trio_gusto.storage.messages import ClaimDue, ClaimReply, Insert, Inserted
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
@@ -294,11 +292,6 @@ class NamesNobodyAtWork(MemoryStorage):
 class StoresTheLastFirst(MemoryStorage):
     def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
         return super()._insert(Insert(insert.requests[::-1], insert.states[::-1]))
-
-
-class ClaimsWhatIsPaused(MemoryStorage):
-    def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
-        return claimable(self._index, PauseShelf(), claim)
 
 
 class SaysThatEveryoneHasHeard(MemoryStorage):

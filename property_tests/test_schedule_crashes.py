@@ -16,6 +16,7 @@ from hypothesis import given, settings
 
 from property_tests.aiming import LOOKING
 from property_tests.dying import Death
+from property_tests.planted import KeepsNextInstantsToItself
 from property_tests.schedule_plays import Operation, plans, play, schedule_deaths
 from trio_gusto import MemoryStorage
 from trio_gusto.model.errors import GustoError
@@ -111,12 +112,6 @@ class ForgetsWhoIsHeld(MemoryStorage):
     async def read(self, query: Any) -> Any:
         found = await super().read(query)
         return attrs.evolve(found, held=()) if isinstance(found, Schedules) else found
-
-
-class KeepsNextInstantsToItself(MemoryStorage):
-    async def read(self, query: Any) -> Any:
-        found = await super().read(query)
-        return attrs.evolve(found, next_at=None) if isinstance(found, Schedules) else found
 
 
 FAULTS = (

@@ -6,15 +6,14 @@ import random
 from collections.abc import Callable
 from uuid import UUID
 
-import attrs
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from property_tests.planted import BelievesZombies
 from trio_gusto import Gusto, JobFinished, JobState, MemoryStorage, Options, current_job, fixed
 from trio_gusto.model.facts import Fact
-from trio_gusto.storage.messages import Commit, Committed, Complete, Completions, Conflict
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import SimulationFailed, World, simulate
@@ -115,17 +114,6 @@ def test_whatever_happens_every_job_ends_once(
     make_storage: Callable[[], Storage], seed: int
 ) -> None:
     simulate(anything, app, seed=seed, nodes=3, make_storage=make_storage)
-
-
-class BelievesZombies(MemoryStorage):
-    """A planted fault: whoever holds an old lease may still record an outcome."""
-
-    def _commit(self, commit: Commit) -> Committed | Conflict:
-        job = self._jobs.get(commit.job_id)
-        return super()._commit(attrs.evolve(commit, version=job.version) if job else commit)
-
-    def _complete(self, complete: Complete) -> Completions:
-        return Completions.of([self._commit(commit) for commit in complete.commits()])
 
 
 async def zombie(world: World) -> None:

@@ -13,19 +13,22 @@ from hypothesis.stateful import run_state_machine_as_test
 from property_tests.agreement import Agreement
 from property_tests.aiming import Planted, check_is_caught, planted
 from property_tests.pause_agreement import PauseAgreement
+from property_tests.planted import (
+    AcceptsStaleLeases,
+    ClaimsWhatIsPaused,
+    ForgetsKeysOfClaimedJobs,
+    HoldsKeysForEver,
+)
 from property_tests.report_agreement import ReportAgreement
 from property_tests.schedule_agreement import ScheduleAgreement
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.lanes import lane_of
-from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import BatchesFound, InsertBatch
 from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
 from trio_gusto.storage.lease_messages import Renew, Renewed, Stranded, StrandedJobs
 from trio_gusto.storage.memory import MemoryStorage
-from trio_gusto.storage.memory.claiming import claimable
 from trio_gusto.storage.memory.index import lease_of
-from trio_gusto.storage.memory.pauses import PauseShelf
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -84,12 +87,6 @@ def test_sqlite_agrees_with_memory_on_named_workers_and_pauses() -> None:
 
 
 # --- planted faults: one for each family of laws --------------------------------------------------
-
-
-class AcceptsStaleLeases(MemoryStorage):
-    def _commit(self, commit: Commit) -> Committed | Conflict:
-        job = self._jobs.get(commit.job_id)
-        return super()._commit(attrs.evolve(commit, version=job.version) if job else commit)
 
 
 class AcceptsStaleSuccesses(MemoryStorage):
@@ -209,22 +206,6 @@ class ForgetsFailuresOfBatches(MemoryStorage):
         return reply
 
 
-class HoldsKeysForEver(MemoryStorage):
-    def _complete(self, complete: Complete) -> Completions:
-        held = dict(self._keys._held)
-        reply = super()._complete(complete)
-        self._keys._held.update(held)
-        return reply
-
-
-class ForgetsKeysOfClaimedJobs(MemoryStorage):
-    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
-        reply = super()._claim_due(claim)
-        for job in reply.jobs:
-            self._keys._held.pop(key_of(job.request) or "", None)
-        return reply
-
-
 class LosesTheLastThatWasStaged(MemoryStorage):
     def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
         pile = None if write.stage is None else self._staging._piles.get(write.stage)
@@ -263,11 +244,6 @@ class FreesAWorkerWithItsLease(MemoryStorage):
             for holder, count in leases.items():
                 kept[holder] = kept.get(holder, 0) + count
         return reply
-
-
-class ClaimsWhatIsPaused(MemoryStorage):
-    def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
-        return claimable(self._index, PauseShelf(), claim)
 
 
 class SaysThatEveryoneHasHeard(MemoryStorage):

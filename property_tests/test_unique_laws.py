@@ -19,6 +19,7 @@ from trio.testing import MockClock
 
 from property_tests.dying import NODES, Death, Doomed, Stage, deaths, serve
 from property_tests.hearing import Hearing
+from property_tests.planted import ForgetsKeysOfClaimedJobs, HoldsKeysForEver
 from property_tests.unique_rules import UniqueRules
 from trio_gusto import (
     DuplicateJob,
@@ -35,12 +36,8 @@ from trio_gusto.model.failure import leaves
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.messages import (
-    ClaimDue,
-    ClaimReply,
     Commit,
     Committed,
-    Complete,
-    Completions,
     Conflict,
     Insert,
     Inserted,
@@ -189,22 +186,6 @@ def test_whoever_dies_a_key_has_one_live_job(
 
 
 # --- planted faults -------------------------------------------------------------------------------
-
-
-class HoldsKeysForEver(MemoryStorage):
-    def _complete(self, complete: Complete) -> Completions:
-        held = dict(self._keys._held)
-        reply = super()._complete(complete)
-        self._keys._held.update(held)
-        return reply
-
-
-class ForgetsKeysOfClaimedJobs(MemoryStorage):
-    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
-        reply = super()._claim_due(claim)
-        for job in reply.jobs:
-            self._keys._held.pop(key_of(job.request) or "", None)
-        return reply
 
 
 class ForgetsKeysOfRetries(MemoryStorage):

@@ -19,15 +19,22 @@ from trio.testing import MockClock
 
 from property_tests.aiming import LOOKING
 from property_tests.happenings import calm, jumpy, lone, timed, wild
+from property_tests.planted import (
+    AcceptsStaleLeases,
+    ForgetsRecords,
+    ForgetsTheEndedInItsCounts,
+    HidesLostLeases,
+    KeepsNextInstantsToItself,
+    TakesFailuresForSuccesses,
+)
 from property_tests.world import World
 from trio_gusto import MemoryStorage
 from trio_gusto.model.errors import DuplicateJob, GustoError, UnknownJob
 from trio_gusto.model.failure import leaves
 from trio_gusto.model.job import StoredJob
-from trio_gusto.model.states import Cancelled, JobState, Processing
+from trio_gusto.model.states import Cancelled, Processing
 from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.dependency_messages import DependentJobs
-from trio_gusto.storage.finding_messages import Tallied
 from trio_gusto.storage.lease_messages import Stranded, StrandedJobs
 from trio_gusto.storage.messages import (
     ClaimDue,
@@ -40,7 +47,7 @@ from trio_gusto.storage.messages import (
     Insert,
     Inserted,
 )
-from trio_gusto.storage.schedule_messages import Fire, Schedules
+from trio_gusto.storage.schedule_messages import Fire
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 
@@ -108,12 +115,6 @@ class LosesAJob(MemoryStorage):
         return super()._insert(Insert(insert.requests[:half], insert.states[:half]))
 
 
-class AcceptsStaleLeases(MemoryStorage):
-    def _commit(self, commit: Commit) -> Committed | Conflict:
-        job = self._jobs.get(commit.job_id)
-        return super()._commit(attrs.evolve(commit, version=job.version) if job else commit)
-
-
 class AcceptsStaleSuccesses(MemoryStorage):
     def _complete(self, complete: Complete) -> Completions:
         return Completions.of(
@@ -157,11 +158,6 @@ class TakesLeasesAway(MemoryStorage):
         return super()._stranded(attrs.evolve(query, now=query.now + 9_000_000))
 
 
-class HidesLostLeases(MemoryStorage):
-    def _stranded(self, query: Stranded) -> StrandedJobs:
-        return attrs.evolve(super()._stranded(query), lost=[])
-
-
 class KeepsDueTimesToItself(MemoryStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
         return attrs.evolve(super()._claim_due(claim), next_due=None)
@@ -172,48 +168,16 @@ class ClaimsTooMuch(MemoryStorage):
         return super()._claim_due(attrs.evolve(claim, limit=claim.limit + 3, free=claim.free + 3))
 
 
-class ForgetsTheEndedInItsCounts(MemoryStorage):
-    async def read(self, query: Any) -> Any:
-        found = await super().read(query)
-        if isinstance(found, Tallied):
-            counts = {key: n for key, n in found.counts.items() if not key[0].is_ended}
-            return attrs.evolve(found, counts=counts)
-        return found
-
-
-class ForgetsRecords(MemoryStorage):
-    def _commit(self, commit: Commit) -> Committed | Conflict:
-        reply = super()._commit(commit)
-        if isinstance(reply, Committed):
-            self._jobs[commit.job_id].history = ()
-        return reply
-
-
 class ForgetsWhoWaits(MemoryStorage):
     async def read(self, query: Any) -> Any:
         found = await super().read(query)
         return DependentJobs([]) if isinstance(found, DependentJobs) else found
 
 
-class TakesFailuresForSuccesses(MemoryStorage):
-    async def read(self, query: Any) -> Any:
-        found = await super().read(query)
-        if isinstance(found, DependentJobs):
-            for each in found.jobs:
-                each.parents = {JobState.COMPLETED: sum(each.parents.values())}
-        return found
-
-
 class LosesAMember(MemoryStorage):
     def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
         insert = Insert(write.jobs.requests[1:], write.jobs.states[1:])
         return super()._insert_batch(attrs.evolve(write, jobs=insert))
-
-
-class KeepsNextInstantsToItself(MemoryStorage):
-    async def read(self, query: Any) -> Any:
-        found = await super().read(query)
-        return attrs.evolve(found, next_at=None) if isinstance(found, Schedules) else found
 
 
 class MovesOnWithoutItsJobs(MemoryStorage):

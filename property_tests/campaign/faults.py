@@ -8,20 +8,14 @@ from uuid import uuid4
 import attrs
 
 from trio_gusto import MemoryStorage
-from trio_gusto.model.dependencies import Dependent
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.ids import to_job_id
-from trio_gusto.model.job import ClaimedJob, StoredJob
+from trio_gusto.model.job import ClaimedJob
 from trio_gusto.model.lanes import Lanes
 from trio_gusto.model.states import Cancelled, Failed, JobState, Ready, Scheduled, Waiting
-from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import BatchesFound
-from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
-from trio_gusto.storage.finding_messages import Tallied
 from trio_gusto.storage.lease_messages import Stranded, StrandedJobs
-from trio_gusto.storage.memory.claiming import claimable
 from trio_gusto.storage.memory.index import Index
-from trio_gusto.storage.memory.pauses import PauseShelf
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -33,15 +27,6 @@ from trio_gusto.storage.messages import (
     Insert,
 )
 from trio_gusto.storage.schedule_messages import Fire
-
-
-class BelievesZombies(MemoryStorage):
-    def _commit(self, commit: Commit) -> Committed | Conflict:
-        job = self._jobs.get(commit.job_id)
-        return super()._commit(attrs.evolve(commit, version=job.version) if job else commit)
-
-    def _complete(self, complete: Complete) -> Completions:
-        return Completions.of([self._commit(commit) for commit in complete.commits()])
 
 
 class RunsWhatHasCompleted(MemoryStorage):
@@ -88,11 +73,6 @@ class TakesLeasesAway(MemoryStorage):
         return super()._stranded(attrs.evolve(query, now=query.now + 25_000_000))
 
 
-class HidesLostLeases(MemoryStorage):
-    def _stranded(self, query: Stranded) -> StrandedJobs:
-        return attrs.evolve(super()._stranded(query), lost=[])
-
-
 class FreesLanes(MemoryStorage):
     """Nobody is at work in a lane, whatever is asked."""
 
@@ -107,11 +87,6 @@ class FreesLanes(MemoryStorage):
                 return None if lanes is None else Lanes(lambda _: None, depth)
 
         self._index = Forgetful()
-
-
-class ClaimsWhatIsPaused(MemoryStorage):
-    def _claimable(self, claim: ClaimDue) -> list[StoredJob]:
-        return claimable(self._index, PauseShelf(), claim)
 
 
 class ClaimsEarly(MemoryStorage):
@@ -140,24 +115,6 @@ class PutsTheEarlierOff(MemoryStorage):
                 job.state = Ready(job.state.due + 60_000_000)
                 self._index.enter(job)
         return super()._insert(insert)
-
-
-class SeesAllParentsCompleted(MemoryStorage):
-    async def read(self, query: Any) -> Any:
-        if not isinstance(query, Dependents):
-            return await super().read(query)
-        waiting = [job for job in self._jobs.values() if isinstance(job.state, Waiting)]
-        completed = {JobState.COMPLETED: 1}
-        return DependentJobs([Dependent(attrs.evolve(job), completed) for job in waiting])
-
-
-class TakesFailuresForSuccesses(MemoryStorage):
-    async def read(self, query: Any) -> Any:
-        found = await super().read(query)
-        if isinstance(found, DependentJobs):
-            for each in found.jobs:
-                each.parents = {JobState.COMPLETED: sum(each.parents.values())}
-        return found
 
 
 class FiresAgain(MemoryStorage):
@@ -232,29 +189,12 @@ class CancelsWhatFails(MemoryStorage):
         return super()._commit(commit)
 
 
-class ForgetsKeysOfClaimedJobs(MemoryStorage):
-    def _claim_due(self, claim: ClaimDue) -> ClaimReply:
-        reply = super()._claim_due(claim)
-        for job in reply.jobs:
-            self._keys._held.pop(key_of(job.request) or "", None)
-        return reply
-
-
 class MiscountsBatches(MemoryStorage):
     async def read(self, query: Any) -> Any:
         found = await super().read(query)
         if isinstance(found, BatchesFound):
             for batch in found.batches:
                 batch.counts = {JobState.FAILED: sum(batch.counts.values())}
-        return found
-
-
-class CountsNoneThatEnded(MemoryStorage):
-    async def read(self, query: Any) -> Any:
-        found = await super().read(query)
-        if isinstance(found, Tallied):
-            counts = {key: n for key, n in found.counts.items() if not key[0].is_ended}
-            return attrs.evolve(found, counts=counts)
         return found
 
 
@@ -268,11 +208,3 @@ class LosesJobs(MemoryStorage):
     def _insert(self, insert: Insert) -> Any:
         half = len(insert.requests) // 2 or 1
         return super()._insert(Insert(insert.requests[:half], insert.states[:half]))
-
-
-class ForgetsRecords(MemoryStorage):
-    def _commit(self, commit: Commit) -> Committed | Conflict:
-        reply = super()._commit(commit)
-        if isinstance(reply, Committed):
-            self._jobs[commit.job_id].history = ()
-        return reply

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, get_args
 
-import attrs
 import pytest
 import trio
 
+from property_tests.planted import BelievesZombies
 from trio_gusto import (
     ArgumentError,
     Gusto,
@@ -30,10 +30,6 @@ from trio_gusto import (
 )
 from trio_gusto.storage.messages import (
     Commit,
-    Committed,
-    Complete,
-    Completions,
-    Conflict,
     Write,
 )
 from trio_gusto.storage.sqlite import SqliteStorage
@@ -366,17 +362,6 @@ def test_a_zombies_handler_is_cancelled_before_it_goes_on() -> None:
 
     simulate(scenario, both, nodes=2)
     assert went_on[0] == "attempt 2"
-
-
-class BelievesZombies(MemoryStorage):
-    """A planted fault: whoever holds an old lease may still record an outcome."""
-
-    def _commit(self, commit: Commit) -> Committed | Conflict:
-        job = self._jobs.get(commit.job_id)
-        return super()._commit(attrs.evolve(commit, version=job.version) if job else commit)
-
-    def _complete(self, complete: Complete) -> Completions:
-        return Completions.of([self._commit(commit) for commit in complete.commits()])
 
 
 def test_a_storage_that_believes_zombies_is_found_out() -> None:
