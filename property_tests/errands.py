@@ -73,7 +73,7 @@ class Watched(Storage):
 
     def __init__(self, storage: Storage, look: Any) -> None:
         self.storage = storage
-        self.remembers_presence = storage.remembers_presence
+        self.take_after(storage)
         self._look = look
         self._one_at_a_time = trio.Lock()
 

@@ -59,7 +59,7 @@ class Hearing(Storage):
     def __init__(self, storage: Storage, *rules: Rules) -> None:
         self.storage = storage
         self.rules = rules
-        self.remembers_presence = storage.remembers_presence
+        self.take_after(storage)
 
     @property
     def violations(self) -> list[str]:

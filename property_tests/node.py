@@ -89,7 +89,7 @@ class Mortal(Storage):
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
-        self.remembers_presence = storage.remembers_presence
+        self.take_after(storage)
         self.names: list[str] = []
         self.dead = False
         self.dies: Literal["before", "after"] | None = None

@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from property_tests.aiming import LOOKING, check_is_broken
 from property_tests.dealings import dealings
 from property_tests.happenings import calm, changes, enqueues, faults, nodes, passing, timed
 from property_tests.world import World
-from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.sqlite import SqliteStorage, claiming
 from trio_gusto.storage.sqlite.auditing import Audit
 
 troubled = st.lists(
@@ -59,5 +60,23 @@ def test_what_the_scheduler_writes_is_legal(
     operations: Sequence[Any], prefetch: int | None
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        world = AuditedWorld(Path(folder) / "jobs.db", prefetch)
-        trio.run(world.run, operations, clock=MockClock(autojump_threshold=0))
+        play(Path(folder), operations, prefetch)
+
+
+def play(folder: Path, operations: Sequence[Any], prefetch: int | None) -> None:
+    world = AuditedWorld(folder / "jobs.db", prefetch)
+    trio.run(world.run, operations, clock=MockClock(autojump_threshold=0))
+
+
+def test_the_law_catches_claims_that_spend_two_attempts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    twice = claiming._LEASE.replace("attempt = attempt + 1", "attempt = attempt + 2")
+    monkeypatch.setattr(claiming, "_LEASE", twice)
+
+    @settings(LOOKING, max_examples=200)
+    @given(operations=calm, prefetch=st.just(0))
+    def look(operations: Sequence[Any], prefetch: int | None) -> None:
+        play(tmp_path_factory.mktemp("audit"), operations, prefetch)
+
+    check_is_broken("breaks attempts", look)

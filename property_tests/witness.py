@@ -83,7 +83,7 @@ class Witness(Storage):
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
-        self.remembers_presence = storage.remembers_presence
+        self.take_after(storage)
         self.jobs: dict[JobId, Known] = {}
         self.by_key: dict[int, Known] = {}
         self.gone: set[str] = set()

@@ -56,10 +56,6 @@ class Admission:
                 break
         return taken
 
-    def admit_line(self, lane: str, room: int, count: int, *, spends_last: bool) -> int:
-        """How many of the next ``count`` jobs of a lane, all alike, are taken; these count. None takes a token."""
-        return self.lanes.admit(lane, room, count, spends_last=spends_last)
-
     def admit(
         self, queue: str, lane: str, room: int, limit: KeyLimit | None, *, spends_last: bool
     ) -> bool:

@@ -72,6 +72,14 @@ class Storage(ABC):
     remembers_presence = False
     """Whether a node that vanished is noticed by the storage before its leases have passed."""
 
+    def take_after(self, storage: Storage) -> None:
+        """Promise all of the above as ``storage`` does, for one that passes everything on to it."""
+        self.decides_retries = storage.decides_retries
+        self.keeps_reports = storage.keeps_reports
+        self.keeps_children = storage.keeps_children
+        self.keeps_rates = storage.keeps_rates
+        self.remembers_presence = storage.remembers_presence
+
     @abstractmethod
     async def attach(self, node: str) -> None:
         """Open the storage if nobody has yet, and announce ``node``, a name never used before.

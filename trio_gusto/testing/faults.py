@@ -90,11 +90,7 @@ class FaultyStorage(Storage):
 
     def __init__(self, storage: Storage, plan: Iterable[Fault] | Plan = ()) -> None:
         self.storage = storage
-        self.decides_retries = storage.decides_retries
-        self.keeps_reports = storage.keeps_reports
-        self.keeps_children = storage.keeps_children
-        self.keeps_rates = storage.keeps_rates
-        self.remembers_presence = storage.remembers_presence
+        self.take_after(storage)
         self.happened: list[Fault] = []
         self._decide = plan if callable(plan) else None
         self._planned = [] if callable(plan) else list(plan)

@@ -12,6 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.features.test_quarantine import Town
 from trio_gusto import Cancel, Gusto, JobFilter, JobQueue, Options, Snooze, call, current_job, fixed
 from trio_gusto.model.audit import Finding, Invariant
 from trio_gusto.model.errors import NotOurDatabase, SchemaTooNew, StorageError
@@ -343,6 +344,7 @@ CORRUPTIONS: dict[str, tuple[Invariant, str]] = {
         Invariant.STRAYS,
         "INSERT INTO attempt VALUES (99999, 1, 1, 'n', 0, 0, 0, 'failed', NULL)",
     ),
+    "a dossier of no job": (Invariant.STRAYS, "INSERT INTO dossier VALUES (99999, 1, '')"),
 }
 
 
@@ -382,6 +384,7 @@ ARCHIVED: dict[str, tuple[Invariant, str]] = {
         "WHERE seq = (SELECT max(seq) FROM job WHERE details IS NULL)",
     ),
     "an attempt too many": (Invariant.ATTEMPTS, f"UPDATE job SET max_attempts = 2 WHERE {FLAKY}"),
+    "a dossier of no job": (Invariant.STRAYS, "INSERT INTO dossier VALUES (99999, 1, '')"),
 }
 
 
@@ -392,6 +395,27 @@ def test_a_corruption_of_the_archive_is_found(database: Path, name: str) -> None
     change(month, statement)
     _, findings = audit(database)
     assert {finding.invariant for finding in findings} == {invariant}, findings
+
+
+def test_a_month_that_an_older_version_has_made_is_legal(database: Path) -> None:
+    (month,) = database.parent.glob("jobs-*.db")
+    change(month, "DROP TABLE dossier")
+    change(month, "PRAGMA user_version = 1")
+    look, findings = audit(database)
+    assert not findings
+    assert look.counts.archived > 0
+
+
+async def test_a_job_in_quarantine_is_legal(tmp_path: Path, autojump_clock: MockClock) -> None:
+    path = tmp_path / "jobs.db"
+    town = Town(SqliteStorage(path, inline=True))
+    async with town.app.connected() as queue:
+        ref = await queue.enqueue(town.work)
+        await town.lose(3)
+        assert (await ref.job()).reason.startswith("quarantined")
+    look, findings = audit(path)
+    assert not findings
+    assert look.counts.attempts == 3
 
 
 def test_a_month_that_is_searched_elsewhere_or_cannot_be_read_is_found(database: Path) -> None:

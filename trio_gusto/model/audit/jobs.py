@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..ids import to_uuid
+from ..outcomes import AttemptOutcome
 from ..schedule import StoredSchedule
 from ..states import (
     AwaitingCallback,
@@ -74,7 +75,7 @@ def _life_faults(job: RecordedJob) -> Iterator[Fault]:
             return
         yield from attempt_times(claim, record.started_at, record.ended_at, record.outcome)
         positions, version = settled(record.number, record.outcome), record.token + 1
-        ended_at = record.ended_at if positions and _is_put_back(record.outcome.value) else None
+        ended_at = record.ended_at if _is_put_back(record.outcome) else None
     if job.is_claimed:
         assert job.claimed_at is not None
         claim = Claim(job.attempt, job.claim_token, job.claimed_at)
@@ -92,13 +93,13 @@ def _life_faults(job: RecordedJob) -> Iterator[Fault]:
         yield from _rest_faults(job, positions, version)
 
 
-def _is_put_back(outcome: str) -> bool:
+def _is_put_back(outcome: AttemptOutcome) -> bool:
     """Whether a job that goes on is due again at the end of the attempt or later.
 
     A released or lost one keeps its place in the order, and so may be taken by a claim that was under
     way at that instant.
     """
-    return outcome not in ("released", "lost")
+    return outcome not in (AttemptOutcome.RELEASED, AttemptOutcome.LOST)
 
 
 def _rest_faults(job: RecordedJob, positions: Positions, version: int) -> Iterator[Fault]:

@@ -73,11 +73,7 @@ class Beside(Storage):
     def __init__(self, main: Storage, memory: Transient) -> None:
         self.main = main
         self.memory = memory
-        self.decides_retries = main.decides_retries
-        self.keeps_reports = main.keeps_reports
-        self.keeps_children = main.keeps_children
-        self.keeps_rates = main.keeps_rates
-        self.remembers_presence = main.remembers_presence
+        self.take_after(main)
         self._memory_first = False
         """Whose turn it is where a claim has room for one."""
 

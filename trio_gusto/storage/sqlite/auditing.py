@@ -36,9 +36,8 @@ from .counts import count_jobs
 from .months import Months
 from .read_only import WAIT, opened_read_only
 from .recorded import PageReader
-from .rehearsing import stored_schedules
-
-PAGE = 500
+from .rehearsing import PAGE, stored_schedules
+from .reports import has_dossiers
 
 _LEASED = (
     "SELECT lane, coalesce(node_name, ''), room, count(*) FROM job LEFT JOIN node USING (node) "
@@ -53,6 +52,7 @@ _STRAYS: Mapping[str, str] = {
     "attempt": "SELECT DISTINCT seq FROM attempt",
     "progress": "SELECT seq FROM progress",
     "job_log": "SELECT DISTINCT seq FROM job_log",
+    "dossier": "SELECT DISTINCT seq FROM dossier",
     "dependency": "SELECT DISTINCT child AS seq FROM dependency",
 }
 _STRAY = "SELECT seq FROM ({}) WHERE seq NOT IN (SELECT seq FROM job) LIMIT 20"
@@ -150,7 +150,10 @@ class Audit:
                         finding = audit_job(job, self._schedules)
                         if finding is not None:
                             yield finding
-                    kinds = {kind: rows for kind, rows in _STRAYS.items() if kind != "dependency"}
+                    kinds = dict(_STRAYS)
+                    del kinds["dependency"]
+                    if not has_dossiers(archive):  # an older version has made it
+                        del kinds["dossier"]
                     yield from _strays(archive, kinds)
             except (sqlite3.Error, NotOurDatabase, SchemaTooNew) as error:
                 if months.file(month).exists():  # somebody may take it away

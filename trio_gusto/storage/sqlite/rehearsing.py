@@ -13,6 +13,7 @@ from ..schedule_rows import schedule_from_json
 from .rows import WHOLE_JOB, Row, request_of, state_of
 
 PAGE = 500
+"""Jobs that are read at a time, where all are looked at."""
 
 _LIVE = f"{WHOLE_JOB} WHERE state < 4 AND seq > ? ORDER BY seq LIMIT ?"
 _SCHEDULES = (

@@ -197,14 +197,14 @@ class Selection:
         return self._aged.place(one) < self._aged.place(other)
 
     def _admitted(self, line: Sequence[Candidate]) -> Sequence[Candidate]:
-        """Of jobs that are alike, those that are taken: the first ones."""
+        """Of jobs that are alike, those that are taken: the first ones, and together if none takes a token."""
         first = line[0]
         if len(line) == 1:
             return line if self._admits(first) else ()
         if self._rates.limits_queues or '"rate_key"' in first[DETAILS]:
             return [*takewhile(self._admits, line)]
         spends_last = first[ATTEMPT] + 1 >= first[MAX_ATTEMPTS]
-        count = self._admission.admit_line(
+        count = self._admission.lanes.admit(
             first[LANE], first[ROOM], len(line), spends_last=spends_last
         )
         admitted = line[:count]

@@ -31,11 +31,7 @@ class Line(Storage):
         self, storage: Storage, node: str, weather: Weather, exchange: Exchange, reach: Reach
     ) -> None:
         self.storage = storage
-        self.decides_retries = storage.decides_retries
-        self.keeps_reports = storage.keeps_reports
-        self.keeps_children = storage.keeps_children
-        self.keeps_rates = storage.keeps_rates
-        self.remembers_presence = storage.remembers_presence
+        self.take_after(storage)
         self.armed: set[str] = set()
         self.names: list[str] = []
         """What the process calls itself, of which the storage remembers the presence."""
