@@ -43,9 +43,8 @@ class ReportShelf:
                 )
             if saying.dossier is not None:
                 dossiers = self._dossiers.setdefault(saying.job_id, {})
-                dossiers[saying.token] = (
-                    saying.dossier
-                )  # of an attempt after all others, or the last
+                # Of an attempt after all others, or of the last one once more.
+                dossiers[saying.token] = saying.dossier
                 while len(dossiers) > report.most_dossiers:
                     del dossiers[min(dossiers)]
         return Reported(tuple(refused)) if refused else _REPORTED
