@@ -168,6 +168,17 @@ PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
         (_enqueue("sleep:50"), ("crash", 0, None, False)),
     ),
     laws.EARNED: (faults.CancelsWhatFails, 1, (_enqueue("final"),)),
+    laws.LEASE_GROWS: (
+        faults.CutsLeases,
+        1,
+        (_enqueue("sleep:50"), _advance(5), _advance(5), _advance(5)),
+    ),
+    laws.DELAYED: (faults.WaitsForNothing, 1, (_enqueue("fail", "ok"), _advance(5))),
+    laws.TOKENS: (
+        faults.GrowsTokensFaster,
+        1,
+        tuple(_enqueue("ok", rate_key="slowly") for _ in range(3)),
+    ),
     laws.RECORDS: (planted.ForgetsRecords, 1, (_enqueue("fail", "ok"), _advance(5))),
 }
 
@@ -212,9 +223,17 @@ def test_an_explanation_that_is_not_true_is_found(monkeypatch: pytest.MonkeyPatc
     _is_found(laws.EXPLAINED, Plan((_enqueue("ok", execute_after=90),)))
 
 
+def test_a_lease_of_nobody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def explain(*_: object) -> Explanation:
+        return Explanation(sentence="it runs", reason=Reason.PROCESSING)
+
+    monkeypatch.setattr(JobQueue, "explain", explain)
+    _is_found(laws.LEASED, Plan((_enqueue("sleep:50"),)))
+
+
 def test_every_law_has_something_planted_for_it() -> None:
     every = {law for name, law in inspect.getmembers(laws) if name.isupper()}
-    assert every == {*PLANTED, laws.ROOM, laws.NO_OVERLAP, laws.EXPLAINED}
+    assert every == {*PLANTED, laws.ROOM, laws.NO_OVERLAP, laws.EXPLAINED, laws.LEASED}
 
 
 # --- the command ----------------------------------------------------------------------------------

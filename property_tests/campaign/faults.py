@@ -7,14 +7,22 @@ from uuid import uuid4
 
 import attrs
 
-from trio_gusto import MemoryStorage
+from trio_gusto import MemoryStorage, RateLimit
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.ids import to_job_id
 from trio_gusto.model.job import ClaimedJob
 from trio_gusto.model.lanes import Lanes
-from trio_gusto.model.states import Cancelled, Failed, JobState, Ready, Scheduled, Waiting
+from trio_gusto.model.states import (
+    Cancelled,
+    Failed,
+    JobState,
+    Processing,
+    Ready,
+    Scheduled,
+    Waiting,
+)
 from trio_gusto.storage.batch_messages import BatchesFound
-from trio_gusto.storage.lease_messages import Stranded, StrandedJobs
+from trio_gusto.storage.lease_messages import Renew, Renewed, Stranded, StrandedJobs
 from trio_gusto.storage.memory.index import Index
 from trio_gusto.storage.messages import (
     ClaimDue,
@@ -208,3 +216,31 @@ class LosesJobs(MemoryStorage):
     def _insert(self, insert: Insert) -> Any:
         half = len(insert.requests) // 2 or 1
         return super()._insert(Insert(insert.requests[:half], insert.states[:half]))
+
+
+class CutsLeases(MemoryStorage):
+    """Every renewal leaves a second."""
+
+    def _renew(self, renew: Renew) -> Renewed:
+        renewed = super()._renew(renew)
+        for job in self._index.processing.values():
+            assert isinstance(job.state, Processing)
+            job.state = attrs.evolve(job.state, lease_until=renew.now + 1_000_000)
+        return renewed
+
+
+class WaitsForNothing(MemoryStorage):
+    """What is to be tried again is due at once."""
+
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        if isinstance(commit.state, Scheduled) and commit.record is not None:
+            commit = attrs.evolve(commit, state=Scheduled(commit.record.ended_at + 1))
+        return super()._commit(commit)
+
+
+class GrowsTokensFaster(MemoryStorage):
+    def _insert(self, insert: Insert) -> Any:
+        for request in insert.requests:
+            if request.details is not None and request.details.rate_limit is not None:
+                request.details.rate_limit = RateLimit(5, per=5)
+        return super()._insert(insert)

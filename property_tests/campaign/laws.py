@@ -32,6 +32,10 @@ NOT_LOST = "no job is lost"
 ALL_END = "every job ends, or its explanation says why not"
 EXPLAINED = "an explanation is true"
 EARNED = "a job ends as its handler and its callers would have it"
+LEASED = "who processes has a node and a lease, and nobody else"
+LEASE_GROWS = "a lease of an attempt is not cut short"
+DELAYED = "a failed attempt is followed by the next after its delay"
+TOKENS = "a bucket gives no more tokens than grow in it"
 RECORDS = "every claim has one record, in order"
 
 

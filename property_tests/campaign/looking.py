@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from trio_gusto import Job, JobFilter, JobState, Reason
+from trio_gusto import Explanation, Job, JobFilter, JobState, Reason
 from trio_gusto.testing import World
 
 from . import laws
 from .book import Book
+from .pacing import judge_lease, judge_retry
 from .plans import CLOCK_ERROR
 from .service import KEPT
 
@@ -50,6 +51,7 @@ class Looker:
         """As they were when they were seen last; those too that are gone."""
         self.present: dict[UUID, Job] = {}
         self._gone: set[UUID] = set()
+        self._leases: dict[UUID, tuple[int, Explanation] | None] = {}
         self.calm_since = 0.0
         """When everything was made well again, in seconds of true time."""
         self._seen_at: datetime = world.now()
@@ -202,3 +204,5 @@ class Looker:
             }.get(reason, reason.value not in {state.value for state in ENDED})
             if not is_true or not explanation.sentence:
                 raise laws.LawBroken(laws.EXPLAINED, (job, explanation))
+            self._leases[job.id] = judge_lease(job, explanation, self._leases.get(job.id))
+            judge_retry(self.book, job, explanation, await self.world.queue.attempts(job.id))

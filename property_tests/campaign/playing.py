@@ -16,7 +16,7 @@ from trio_gusto.testing import World
 from .book import ALL, AskedSchedule, Book
 from .errands import errand_of
 from .plans import CLIENT, Act
-from .service import PLAIN, Service, Spec
+from .service import PLAIN, TOKEN_EVERY, Service, Spec
 
 LIVE = [state for state in JobState if not state.is_ended]
 
@@ -310,7 +310,7 @@ def _options(spec: Spec) -> dict[str, Any]:
     own = {*PLAIN, "parents", "on", "thread"}
     asked = {key: value for key, value in spec.items() if key not in own}
     if "rate_key" in asked:
-        asked["rate_limit"] = RateLimit(1, per=5)
+        asked["rate_limit"] = RateLimit(1, per=TOKEN_EVERY)
     if "unique_key" not in asked:
         asked.pop("on_conflict", None)
     return asked

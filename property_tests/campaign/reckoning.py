@@ -13,6 +13,7 @@ from trio_gusto.testing.clock import START
 from . import laws
 from .book import AskedSchedule, Book
 from .looking import ENDED, Looker
+from .pacing import judge_delays, judge_tokens
 from .plans import CLOCK_ERROR
 
 GIVEN_BACK = {AttemptOutcome.SNOOZED, AttemptOutcome.RELEASED}
@@ -25,6 +26,7 @@ async def reckon(looker: Looker) -> None:
         LawBroken: it cannot have come so.
     """
     book, jobs = looker.book, await looker.look()
+    claimed_with_token: list[Attempt] = []
     for job in jobs.values():
         if job.state not in ENDED:
             explanation = await looker.world.queue.explain(job.id)
@@ -38,8 +40,12 @@ async def reckon(looker: Looker) -> None:
                 raise laws.LawBroken(laws.ALL_END, (job, explanation))
         attempts = await looker.world.queue.attempts(job.id)
         _judge_attempts(book, job, attempts)
+        judge_delays(book, job, attempts)
+        if job.rate_key is not None:
+            claimed_with_token += attempts
         if job.state in ENDED:
             _judge_end(book, job, attempts)
+    judge_tokens(book, claimed_with_token)
     _judge_order(book, jobs)
     for name, schedule in book.schedules.items():
         _judge_schedule(looker, name, schedule)

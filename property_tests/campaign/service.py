@@ -20,6 +20,9 @@ KEPT = timedelta(days=1)
 RETRY = 2.0
 """Seconds between two attempts."""
 
+TOKEN_EVERY = 5.0
+"""Seconds in which a token grows in the bucket of jobs with a rate."""
+
 Spec = dict[str, Any]
 """What was asked for a job, in its own arguments: the script, and the options as a caller gave them."""
 
