@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types docs pytest format bench prove clean distclean
+.PHONY: help demo test check lint types mypy pyright docs pytest format bench prove fuzz clean distclean
 
 # The first Python found that is new enough; `make PYTHON=…` names another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -33,8 +33,7 @@ demo: .venv/.package ## run the demo on DIR (default: here); CRASH=1 kills it ha
 test: export HYPOTHESIS_PROFILE ?= ci
 test: .venv/.dev ## set up and run everything CI runs
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory types
-	@$(MAKE) --no-print-directory docs
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target mypy pyright docs
 	@$(MAKE) --no-print-directory pytest
 
 check: export HYPOTHESIS_PROFILE ?= quick
@@ -49,9 +48,13 @@ lint: ## format, style and import rules
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
 
-types: export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
-types: ## both type checkers
+types: mypy pyright ## both type checkers
+
+mypy:
 	$(BIN)/mypy $(TYPED)
+
+pyright: export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+pyright:
 	$(BIN)/pyright
 
 docs: ## check the generated pages, then build the documentation into docs/_build
@@ -72,8 +75,12 @@ bench: .venv/.dev ## run the benchmarks; ARGS are theirs
 prove: .venv/.dev ## search long for a broken law; MINUTES=5, and SEED=… repeats a search
 	$(BIN)/python -m property_tests.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+fuzz: .venv/.dev ## throw garbage at all that reads text, led by coverage; MINUTES=5 for each
+	@$(PIP_INSTALL) --editable '.[dev,fuzz]'
+	$(BIN)/python -m property_tests.fuzz all --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
 clean: ## remove what tools and builds left behind
-	rm -rf build dist docs/_build htmlcov .coverage .coverage.* .demo .hypothesis \
+	rm -rf build dist docs/_build htmlcov .coverage .coverage.* .demo .fuzz .hypothesis \
 		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 

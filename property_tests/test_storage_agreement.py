@@ -157,7 +157,7 @@ class DeletesTooMuch(MemoryStorage):
 
 class ForgetsWhatIsShielded(MemoryStorage):
     def _prune(self, prune: Prune) -> Pruned:
-        return super()._prune(attrs.evolve(prune, but=prune.but[:1]))
+        return super()._prune(attrs.evolve(prune, but=prune.but[:-1]))
 
 
 class FiresLate(MemoryStorage):

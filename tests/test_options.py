@@ -279,6 +279,8 @@ def test_rates_of_queues_are_read_as_settings_write_them(
         ("mail", "queue_rates.mail"),
         ("mail=100", "queue_rates.mail"),
         ("mail=100/week", "queue_rates.mail"),
+        ("mail=5_/s", "queue_rates.mail"),
+        ("mail=5__0/s", "queue_rates.mail"),
         ("mail=0/s", "queue_rates.mail.count"),
         ({"mail": 5}, "queue_rates.mail"),
         ({"mail": {"count": 5}}, "queue_rates.mail"),

@@ -11,7 +11,7 @@ from ..model.rates import RateLimit
 from .written import read_duration
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
-_RATE = re.compile(r"(\d[\d_]{0,12}) */ *(\d{1,9})? *([a-z]+)")
+_RATE = re.compile(r"(\d(?:_?\d){0,12}) */ *(\d{1,9})? *([a-z]+)")
 _ALLOWED = (
     'give a text such as "100/minute" or "5/10s" (second, minute, hour or day), or a table of '
     '"count", "per" and perhaps "burst"'
