@@ -168,8 +168,9 @@ class Player:
     async def _unschedule(self, number: int) -> None:
         name = self._named(number)
         known = self.book.schedules.get(name)
-        if known is not None and known.ended is None:
-            known.ended = self.book.time()  # if it is refused, what comes later is not judged
+        if known is not None:
+            if known.ended is None:
+                known.ended = self.book.time()  # if it is refused, what comes later is not judged
             await self.world.queue.remove_schedule(name)
 
     async def _pause_schedule(self, number: int) -> None:
