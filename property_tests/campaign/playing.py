@@ -89,9 +89,16 @@ class Player:
     async def _ask(self, who: int, spec: Spec, ask: Callable[..., Awaitable[JobRef[Any]]]) -> None:
         began = self.book.time()
         ref = await ask(**_options(spec))
-        if ref.id in self.book.asked:
+        if ref.id in self.book.asked or await self._is_anothers(ref, spec):
             return  # another one has its unique key
         self._acknowledge(ref, spec, began, who)
+
+    async def _is_anothers(self, ref: JobRef[Any], spec: Spec) -> bool:
+        """Whether it was there before, asked for by somebody who has heard of nothing."""
+        if spec.get("on_conflict") != "return_existing":
+            return False
+        job = await self.world.queue.get(ref.id)
+        return job is None or job.args != (spec,)
 
     def _acknowledge(self, ref: JobRef[Any], spec: Spec, began: float, who: int) -> None:
         self.jobs.append(ref.id)
