@@ -202,6 +202,20 @@ async def test_what_is_asked_for_wrongly_is_said_so(app: Gusto) -> None:
             await queue.find(JobFilter(states=["done"]))
 
 
+async def test_what_is_no_id_is_refused_by_whoever_takes_one(app: Gusto) -> None:
+    async with app.running() as queue:
+        ref = await queue.enqueue(send, "ann")
+        handle: Any = ref
+        wrong: Any = str(ref.id)
+        assert (await queue.get(handle)) == await ref.job()
+        for ask in (queue.get, queue.explain, queue.attempts, queue.logs, queue.cancel):
+            with pytest.raises(ArgumentError, match="give a JobRef, a Job or its id"):
+                await ask(wrong)
+        for make in (queue.ref, queue.batch_ref, queue.append_to):
+            with pytest.raises(ArgumentError, match="ids are UUIDs"):
+                make(wrong)
+
+
 async def test_a_stored_job_that_cannot_be_read_any_more_fails_alone(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
     app = Gusto(SqliteStorage(path), options=Options(concurrency=2))

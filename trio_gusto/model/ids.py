@@ -13,6 +13,8 @@ from struct import Struct
 from typing import NewType
 from uuid import UUID
 
+from .errors import ArgumentError
+
 JobId = NewType("JobId", bytes)
 """The 16 bytes of a job's tracking id."""
 
@@ -83,5 +85,12 @@ def to_uuid(job_id: JobId) -> UUID:
 
 
 def to_job_id(value: UUID) -> JobId:
-    """The inner form of a public id."""
-    return JobId(value.bytes)
+    """The inner form of a public id.
+
+    Raises:
+        ArgumentError: it is no UUID.
+    """
+    try:
+        return JobId(value.bytes)
+    except AttributeError:
+        raise ArgumentError(f"{value!r} is no id; ids are UUIDs, so give uuid.UUID(...)") from None

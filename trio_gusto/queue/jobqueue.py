@@ -294,9 +294,9 @@ class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, 
         """The handle of a job by its id, in any process. Whether the job exists shows when asked."""
         return JobRef(self, to_job_id(job_id))
 
-    async def get(self, job_id: UUID) -> Job | None:
-        """A snapshot of a job, or ``None`` if there is none with this id."""
-        stored = await self.reader.find(to_job_id(job_id))
+    async def get(self, job: JobRef[Any] | Job | UUID) -> Job | None:
+        """A snapshot of a job as it is now, or ``None`` if there is none with this id."""
+        stored = await self.reader.find(id_of(job))
         return None if stored is None else self.reader.view(stored)
 
     async def get_by_ref(self, ref_id: str) -> Job | None:
