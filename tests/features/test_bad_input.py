@@ -203,7 +203,7 @@ async def test_what_is_asked_for_wrongly_is_said_so(app: Gusto) -> None:
 
 
 async def test_what_is_no_id_is_refused_by_whoever_takes_one(app: Gusto) -> None:
-    async with app.running() as queue:
+    async with app.connected() as queue:
         ref = await queue.enqueue(send, "ann")
         handle: Any = ref
         wrong: Any = str(ref.id)
