@@ -300,8 +300,8 @@ class Player:
             if node not in self.world.running or self.armed[node]:
                 await self._restart(number)
         self.calm_since = self.book.time()
-        if not keeps_pauses:
-            for name in sorted(self.book.touched):
+        for name in sorted(self.book.touched):  # a pause may be stored of which nobody has heard
+            if not keeps_pauses or name not in self.book.paused:
                 await self._resume_queue(CLIENT, name)
         with trio.CancelScope(shield=True):
             await self.world.advance(minutes=10)
