@@ -10,13 +10,12 @@ waits. So a group that ends jobs asks once whether there is anything in it, and 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import orjson
 
 from ...model.dependencies import Dependent
-from ...model.errors import UnknownJob
-from ...model.ids import JobId, to_uuid
+from ...model.ids import JobId
 from ...model.states import JobState, State, Waiting
 from ..dependency_messages import DependentJobs, Dependents
 from ..messages import Insert
@@ -134,8 +133,8 @@ class Dependencies:
         return tuple([JobId(bytes.fromhex(id_)) for id_ in orjson.loads(ids)])
 
 
-def unknown_parent(connection: sqlite3.Connection, insert: Insert) -> UnknownJob | None:
-    """The refusal of an insert in which a job waits for one that is not stored before it."""
+def unknown_parents(connection: sqlite3.Connection, insert: Insert) -> Iterator[JobId]:
+    """Those that its jobs wait for and that are not stored before them."""
     new: set[JobId] = set()
     for request, state in zip(insert.requests, insert.states, strict=True):
         for parent in state.parents if type(state) is Waiting else ():
@@ -144,9 +143,8 @@ def unknown_parent(connection: sqlite3.Connection, insert: Insert) -> UnknownJob
                 (parent,),
             ).fetchone()
             if known is None and parent not in new:
-                return UnknownJob(to_uuid(parent))
+                yield parent
         new.add(request.id)
-    return None
 
 
 def dependents(connection: sqlite3.Connection, query: Dependents) -> DependentJobs:

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain, groupby
 
-from ...model.errors import ArgumentError, DuplicateJob, GustoError
+from ...model.errors import ArgumentError, DuplicateJob, GustoError, UnknownJob
 from ...model.ids import JobId, to_uuid
 from ...model.job import JobRequest
 from ...model.lanes import lane_of
 from ...model.states import Processing, Ready, State, Waiting
 from ..messages import Insert
-from .dependencies import Dependencies, unknown_parent
+from .dependencies import Dependencies, unknown_parents
 from .heads import note_rows
 from .names import Names
 from .rows import REQUEST_COLUMNS, STATE_COLUMNS, request_values, state_values
@@ -106,9 +106,8 @@ def refusal(
             owner = _owner(connection, ref_id) or owner
         if owner is not job_id:
             return DuplicateJob("ref_id", ref_id, to_uuid(owner))
-    unknown = unknown_parent(connection, insert)
-    if unknown is not None:
-        return unknown
+    for parent in unknown_parents(connection, insert):
+        return UnknownJob(to_uuid(parent))
     return ArgumentError(
         f"SQLite cannot keep these jobs ({error}), and none of them was stored; "
         "use text that UTF-8 can encode, and integers of 64 bits"

@@ -37,8 +37,8 @@ from ..schedule_messages import Fire, PutSchedule
 from .archive import Archive, Copied
 from .batches import refusal_of
 from .claiming import claim_due
-from .dependencies import Dependencies
-from .errors import MessageErrors, Refused, RefusedInsert
+from .dependencies import Dependencies, unknown_parents
+from .errors import MessageErrors, Refused, RefusedInsert, UnknownParent
 from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
@@ -152,6 +152,8 @@ class Steps:
             replies = map(self._alone, write.commits())
             return Completions.of(cast("list[CommitReply]", list(replies)))
         reply = self._protected(self._perform, write)
+        if self._brings_parents_back(write, reply):
+            reply = self._protected(self._perform, write)
         if not isinstance(reply, Exception) or isinstance(reply, GustoError):
             return reply
         if isinstance(reply, Refused):
@@ -167,6 +169,23 @@ class Steps:
         if type(write) is Commit:
             return another_holder(self._connection, write) or _unstorable(write, reply)
         return _unstorable(write, reply)
+
+    def _brings_parents_back(self, write: Write, reply: object) -> bool:
+        """Whether a message was refused for parents that are in the archive; by now they are not."""
+        match reply, write:
+            case RefusedInsert(insert=insert, error=UnknownParent()), _:
+                pass
+            case UnknownParent(), Insert() as insert:
+                pass
+            case UnknownParent(), InsertBatch(jobs=insert):
+                pass
+            case _:
+                return False
+        archive = self._archive
+        return archive is not None and all(
+            archive.bring_back(self._connection, self._names, parent)
+            for parent in list(unknown_parents(self._connection, insert))
+        )
 
     def _insert_or_meet(self, insert: Insert, error: Exception) -> Reply:
         """What was refused with ``error``, when it has unique keys: perhaps it can be done so."""
