@@ -105,7 +105,8 @@ class Looker:
             asked = {key: spec[key] for key in AS_ASKED if key in spec}
             if any(getattr(job, key) != value for key, value in asked.items()):
                 raise laws.LawBroken(laws.AS_ASKED, job)
-            for key in ("execute_after", "expire_on"):
+            again = book.retried[job.id]  # which forgets the deadline
+            for key in ("execute_after",) if again else ("execute_after", "expire_on"):
                 moment = getattr(job, key)
                 wanted = job.created_at + timedelta(seconds=spec[key]) if key in spec else None
                 if moment != wanted and not (wanted is None and job.parent_ids):

@@ -65,6 +65,13 @@ async def test_a_view_has_the_columns_that_are_documented(database: Path, view: 
         assert re.findall(r"\w+", listed) == columns
 
 
+async def test_the_version_is_that_of_the_page(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    assert f"The schema is version {version} (" in PAGE
+    assert f"version {version - 1} that" in " ".join(PAGE.split())
+
+
 async def test_each_table_and_index_is_documented(database: Path) -> None:
     with closing(sqlite3.connect(database)) as connection:
         named = connection.execute(
