@@ -137,6 +137,8 @@ class Round:
 
     def do(self, event: str) -> None:
         """Do one thing to them."""
+        if event not in (ANYBODY, EVERYBODY) or self.draw.randrange(2):
+            self.get_ready()
         if event == ANYBODY:
             self.kill(self.draw.choice(self.moving or self.processes), event)
         elif event == EVERYBODY:
@@ -153,6 +155,16 @@ class Round:
             process = self.caught(POINTS[event])
             if process is not None:
                 self.kill(process, event)
+
+    def get_ready(self) -> None:
+        """Wait until all can run jobs, but not for one that stands in the others' way."""
+        until = time.monotonic() + TRY
+        while time.monotonic() < until and not all(self.is_ready(one) for one in self.moving):
+            self.pause(0.01)
+
+    def is_ready(self, process: Process) -> bool:
+        """Whether it has said so, or has ended."""
+        return process.code is not None or (process.pid, "ready") in self.look.read_ledger().said
 
     def kill(self, process: Process, point: str) -> None:
         """Kill one."""
@@ -204,15 +216,14 @@ class Round:
 
     def restart(self) -> None:
         """Tell one to stop, and wait until it has."""
-        ready = [one for one in self.moving if (one.pid, "ready") in self.look.read_ledger().said]
-        if ready:
-            process = self.draw.choice(ready)
-            process.tell_to_stop()
-            self.see_its_end(process)
+        process = self.draw.choice(self.moving or self.processes)
+        process.go_on()
+        self.tell_to_stop(process)
+        self.see_its_end(process)
 
     def tell_to_stop(self, process: Process) -> None:
         """Tell one to stop, when it can hear that."""
-        while process.code is None and (process.pid, "ready") not in self.look.read_ledger().said:
+        while not self.is_ready(process):
             self.pause(0.01)
         process.tell_to_stop()
 
@@ -244,7 +255,7 @@ class Round:
 
     def kill_when_the_log_is_moved(self, point: str) -> None:
         """Stop all of them while one moves the log, and kill them."""
-        until = time.monotonic() + 2 * TRY
+        until = time.monotonic() + 3 * TRY
         while time.monotonic() < until:
             if self.look.log()[1]:
                 moving = [process for process in self.moving if process.stop()]

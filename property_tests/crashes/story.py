@@ -57,6 +57,8 @@ class Story:
     def stood_still(self, pid: int, begin: int, end: int) -> bool:
         """Whether a process did, at some time between two instants."""
         pulses = self._pulses[pid]
+        if not pulses:
+            return True
         first = max(0, bisect.bisect_right(pulses, begin) - 1)
         last = bisect.bisect_left(pulses, end)
         moments = [*pulses[first : last + 1]]
