@@ -17,6 +17,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import small_disk
+from .errands import DATABASE
 from .judge import Finding
 from .rounds import EVENTS, Round
 from .tally import Tally
@@ -36,10 +38,11 @@ def main(arguments: Sequence[str]) -> int:
     home = Path(tempfile.mkdtemp(prefix="crashes-", dir=asked.home))
     tally, began = Tally(), time.monotonic()
     until = began + 60 * asked.minutes
-    _tell(f"seed {first}")
+    has_disk = small_disk.may_mount()
+    _tell(f"seed {first}", "" if has_disk else "no disk can be mounted, so none is ever full")
     number = first
     while time.monotonic() < until:
-        found, place = _round(home, number, until, tally)
+        found, place = _round(home, number, until, tally, has_disk=has_disk)
         if found:
             _report(found, place, number)
             return 1
@@ -51,10 +54,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _round(home: Path, number: int, until: float, tally: Tally) -> tuple[list[Finding], Path]:
+def _round(
+    home: Path, number: int, until: float, tally: Tally, *, has_disk: bool
+) -> tuple[list[Finding], Path]:
     place = home / f"round-{number}"
-    place.mkdir()
-    one = Round(place, str(number))
+    disk = (place / DATABASE).parent
+    disk.mkdir(parents=True)
+    is_small = has_disk and number % 2 == 1 and small_disk.mount(disk)
+    one = Round(place, str(number), small=is_small)
     names, weights = [*EVENTS], [*EVENTS.values()]
 
     def more(done: int) -> str | None:
@@ -64,18 +71,24 @@ def _round(home: Path, number: int, until: float, tally: Tally) -> tuple[list[Fi
 
     found = one.play(more)
     one.count(tally)
+    if is_small:
+        if found:
+            shutil.copytree(disk, place / "was on disk")
+        small_disk.unmount(disk)
     if not found:
         shutil.rmtree(place)
     return found, place
 
 
 def _report(found: Sequence[Finding], place: Path, number: int) -> None:
+    folder = place / "was on disk"
+    where = (folder if folder.exists() else place / "disk") / "jobs.db"
     _tell(
         f"A LAW IS BROKEN (seed {number})",
         *(f"  {finding.law} {finding.what}" for finding in found[:50]),
         f"The file, the ledger and what processes said are in {place}; look at them with",
-        f"  sqlite3 -readonly {place}/jobs.db 'SELECT * FROM attempts'",
-        f"  trio-gusto jobs explain ID --db {place}/jobs.db",
+        f"  sqlite3 -readonly {where} 'SELECT * FROM attempts'",
+        f"  trio-gusto jobs explain ID --db {where}",
         f"  grep ID {place}/ledger",
         f"Ask for the same again: python -m property_tests.crashes --minutes 1 --seed {number}",
     )

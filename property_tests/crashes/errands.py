@@ -17,18 +17,24 @@ from typing import Any
 import trio
 
 from trio_gusto import Gusto, Options, Snooze, call, current_job, fixed
-from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.sqlite import SqliteStorage, log
 
 from .ledger import Ledger
 
-DATABASE, LEDGER = "jobs.db", "ledger"
+DATABASE, LEDGER = "disk/jobs.db", "ledger"
+SMALL = "small"
+"""A file that says that the disk is a small one."""
+
 TILL, PAIR = "till", "pair"
 """A named worker, and a concurrency key with room for two."""
 
 BUSY_TIMEOUT = 1.5
 
-BUSY = 75
-"""How a process ends that could not open the file because somebody kept it locked."""
+UNUSABLE = 75
+"""How a process ends that could not open the file: somebody keeps it locked, or the disk is full."""
+
+ROOM = 256 << 10
+"""Bytes that the log is given at the start, on a small disk."""
 
 
 class Program:
@@ -36,6 +42,8 @@ class Program:
 
     def __init__(self, home: Path, options: Mapping[str, Any]) -> None:
         self.ledger = Ledger(home / LEDGER)
+        if (home / SMALL).exists():
+            log.ROOM = ROOM
         storage = SqliteStorage(home / DATABASE, busy_timeout=BUSY_TIMEOUT)
         self.app = Gusto(storage, options=Options.from_mapping(options))
         plain = (self.plain, self.in_thread, self.doze, self.split, self.gather)

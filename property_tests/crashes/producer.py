@@ -16,9 +16,9 @@ from uuid import UUID
 
 import trio
 
-from trio_gusto import Call, DuplicateJob, JobQueue, StorageBusy, call, every
+from trio_gusto import Call, DuplicateJob, JobQueue, StorageError, call, every
 
-from .errands import BUSY, PAIR, TILL, Program
+from .errands import PAIR, TILL, UNUSABLE, Program
 
 TICK, TOCK = "tick", "tock"
 TICK_SECONDS, TOCK_SECONDS = 0.2, 0.7
@@ -53,7 +53,7 @@ class Producer:
             (act,) = self.draw.choices([*acts], [*acts.values()])
             try:
                 await act()
-            except StorageBusy:
+            except StorageError:
                 self.ledger.note("refused", refs=self.refs)
             await trio.sleep(self.draw.uniform(0.01, 0.1))
             if not self.draw.randrange(20):
@@ -65,7 +65,7 @@ class Producer:
         """How many jobs have not ended; none where nobody can tell."""
         try:
             states = (await self.queue.stats()).by_state
-        except StorageBusy:
+        except StorageError:
             return 0
         return sum(count for state, count in states.items() if not state.is_ended)
 
@@ -208,5 +208,5 @@ async def produce(home: Path, seed: str, life: int) -> None:
 if __name__ == "__main__":
     try:
         trio.run(produce, Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
-    except* StorageBusy:
-        sys.exit(BUSY)
+    except* StorageError:
+        sys.exit(UNUSABLE)

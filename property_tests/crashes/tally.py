@@ -41,6 +41,7 @@ class Tally:
                 "processes started": words["starts"],
                 "told to stop": words["stopped"],
                 "stood still beyond a lease": words["stops"],
+                "disk full": words["full"],
                 "jobs acknowledged": sum(len(line["jobs"]) for line in story.acknowledged),
                 "jobs refused": sum(len(line["refs"]) for line in story.refused),
                 "jobs in the file": len(rows.jobs),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import trio
 
-from trio_gusto import StorageBusy
+from trio_gusto import StorageError
 
-from .errands import BUSY, Program
+from .errands import UNUSABLE, Program
 
 PULSE = 0.05
 """Seconds between two lines by which the judge sees that the event loop was alive."""
@@ -39,5 +39,5 @@ async def _pulse(program: Program) -> None:
 if __name__ == "__main__":
     try:
         trio.run(work, Program(Path(sys.argv[1]), json.loads(sys.argv[2])))
-    except* StorageBusy:
-        sys.exit(BUSY)
+    except* StorageError:
+        sys.exit(UNUSABLE)
