@@ -5,16 +5,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from property_tests.crash_stories import FIRST, SECOND, Tale, tale
 from property_tests.crashes import laws
 from property_tests.crashes.judge import judge
+from property_tests.crashes.rounds import STANDS, Round
 from property_tests.crashes.rows import CANCELLED, FAILED, AttemptRow
 
 Spoil = Callable[[Tale], object]
+
+SHORT = ("begun, not ended", "everybody at once", "enqueued, not claimed", STANDS)
+"""What is done in the round that everybody runs. Whether a process is caught at its point is up to the machine."""
+
+
+def test_whatever_is_killed_no_law_is_broken(tmp_path: Path) -> None:
+    one = Round(tmp_path, "short", lease=2, workers=2)
+    found = one.play(lambda done: SHORT[done] if done < len(SHORT) else None)
+    assert found == [], f"the file and the ledger are in {tmp_path}"
+    words = Counter(line["word"] for line in one.lines())
+    assert words["acknowledged"]
+    assert words["kills"]
 
 
 def found(told: Tale) -> set[str]:

@@ -45,7 +45,15 @@ class Still:
 class Round:
     """Does things to processes, and judges what has come of it."""
 
-    def __init__(self, home: Path, seed: str, *, lease: float = 3.0, small: bool = False) -> None:
+    def __init__(
+        self,
+        home: Path,
+        seed: str,
+        *,
+        workers: int | None = None,
+        lease: float = 3.0,
+        small: bool = False,
+    ) -> None:
         self.home = home
         self.draw = random.Random(seed)
         self.lease = lease
@@ -59,7 +67,7 @@ class Round:
             "drain_timeout": 0.5,
             "concurrency": 4,
         }
-        self.crew = Crew(home, seed, options, self.draw.randint(2, 4))
+        self.crew = Crew(home, seed, options, workers or self.draw.randint(2, 4))
         self.ledger = Ledger(home / LEDGER)
         self.still: list[Still] = []
 
@@ -75,7 +83,9 @@ class Round:
                 self.wake()
                 pause(self.draw.uniform(0.05, 0.6))
                 crew.fill()
-            self.wake(everybody=True)
+            while self.still:
+                pause(0.05)
+                self.wake()
             end(crew)
         finally:
             crew.close()
@@ -138,10 +148,10 @@ class Round:
             held = [(one.job, one.token) for one in leased if one.pid == process.pid]
             self.still.append(Still(process, held, time.monotonic() + 4 * self.lease))
 
-    def wake(self, *, everybody: bool = False) -> None:
+    def wake(self) -> None:
         """Have those go on whose jobs have been taken over, or who were waited for long enough."""
         for still in [*self.still]:
-            is_late = everybody or time.monotonic() > still.until
+            is_late = time.monotonic() > still.until
             if still.process.code is not None:
                 self.still.remove(still)
             elif is_late or all(self.has_moved(job, token) for job, token in still.held):
