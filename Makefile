@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types docs pytest format bench prove clean distclean
+.PHONY: help demo test check lint types docs pytest format bench prove crash clean distclean
 
 # The first Python found that is new enough; `make PYTHON=…` names another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -71,6 +71,9 @@ bench: .venv/.dev ## run the benchmarks; ARGS are theirs
 
 prove: .venv/.dev ## search long for a broken law; MINUTES=5, and SEED=… repeats a search
 	$(BIN)/python -m property_tests.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+crash: .venv/.dev ## kill real processes, and see what is left; MINUTES=5, and SEED=… asks for the same
+	$(BIN)/python -m property_tests.crashes --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 clean: ## remove what tools and builds left behind
 	rm -rf build dist docs/_build htmlcov .coverage .coverage.* .demo .hypothesis \

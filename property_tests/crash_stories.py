@@ -99,7 +99,7 @@ class Tale:
 def tale() -> Tale:
     """The story as it should be."""
     told = Tale()
-    told.note("scheduled", names={"tick": 0.2, "tock": 0.7})
+    told.note("schedules", names={"tick": 0.2, "tock": 0.7})
     told.store("jobs", ["one", "again", "doomed", "split", "measure"])
     told.run("one")
     told.begin("again?", "again", 1, 1, FIRST)

@@ -39,7 +39,9 @@ def main(arguments: Sequence[str]) -> int:
     tally, began = Tally(), time.monotonic()
     until = began + 60 * asked.minutes
     has_disk = small_disk.may_mount()
-    _tell(f"seed {first}", "" if has_disk else "no disk can be mounted, so none is ever full")
+    _tell(f"seed {first}")
+    if not has_disk:
+        _tell("no disk can be mounted here, so none is ever full")
     number = first
     while time.monotonic() < until:
         found, place = _round(home, number, until, tally, has_disk=has_disk)

@@ -40,7 +40,8 @@ class Producer:
 
     async def run(self) -> None:
         """Ask until cancelled."""
-        await self.schedule()
+        while not await self.schedule():
+            await trio.sleep(0.1)
         acts: dict[Callable[[], Awaitable[None]], int] = {
             self.some: 8,
             self.lane: 3,
@@ -173,15 +174,19 @@ class Producer:
 
     # --- schedules --------------------------------------------------------------------------------
 
-    async def schedule(self) -> None:
+    async def schedule(self) -> bool:
         """Have two of them, which is nothing new from the second life on."""
+        self.ledger.note("schedules", names={TICK: TICK_SECONDS, TOCK: TOCK_SECONDS})
         plain = self.program.plain
-        await self.queue.schedule(
-            TICK, plain, 0.0, trigger=every(TICK_SECONDS),
-            coalesce="all", overlap="allow", max_catchup=1000,
-        )  # fmt: skip
-        await self.queue.schedule(TOCK, plain, 0.9, trigger=every(TOCK_SECONDS), overlap="skip")
-        self.ledger.note("scheduled", names={TICK: TICK_SECONDS, TOCK: TOCK_SECONDS})
+        try:
+            await self.queue.schedule(
+                TICK, plain, 0.0, trigger=every(TICK_SECONDS),
+                coalesce="all", overlap="allow", max_catchup=1000,
+            )  # fmt: skip
+            await self.queue.schedule(TOCK, plain, 0.9, trigger=every(TOCK_SECONDS), overlap="skip")
+        except StorageError:
+            return False
+        return True
 
     async def finish(self) -> None:
         """Have no schedules any more, so that everything comes to an end."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,10 +27,18 @@ from .tally import ANYBODY, EVERYBODY, Tally
 TRY = 3.0
 """Seconds to wait for a process to be at a point."""
 
-STANDS, RESTARTS, FULL = "stands still", "restarts", "disk full"
+STANDS, RESTARTS, FULL, LOCKED = "stands still", "restarts", "disk full", "file locked"
 
 EVENTS: Mapping[str, int] = MappingProxyType(
-    {**dict.fromkeys(POINTS, 2), ANYBODY: 4, EVERYBODY: 1, STANDS: 4, RESTARTS: 1, FULL: 2}
+    {
+        **dict.fromkeys(POINTS, 2),
+        ANYBODY: 4,
+        EVERYBODY: 1,
+        STANDS: 4,
+        RESTARTS: 1,
+        FULL: 2,
+        LOCKED: 1,
+    }
 )
 """What is done, and how often."""
 
@@ -115,6 +125,8 @@ class Round:
             self.restart()
         elif event == FULL:
             self.fill_the_disk()
+        elif event == LOCKED:
+            self.lock()
         elif event == "draining":
             self.kill_while_it_drains(event)
         elif event == "log being moved":
@@ -176,6 +188,18 @@ class Round:
             with small_disk.filled((self.home / DATABASE).parent):
                 self.ledger.note("full")
                 pause(self.draw.uniform(0.5, 2))
+
+    def lock(self) -> None:
+        """Keep everybody from writing, perhaps for longer than leases last."""
+        path = self.home / DATABASE
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=TRY)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return  # one that stands still has the lock
+            self.ledger.note("locks")
+            pause(self.draw.uniform(0.5, 1.5) * self.lease)
+            connection.execute("ROLLBACK")
 
     def kill_while_it_drains(self, point: str) -> None:
         """Tell one to stop, and kill it before it has."""

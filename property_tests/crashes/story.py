@@ -98,7 +98,7 @@ def read(lines: Iterable[Line]) -> Story:
                 story.cancels.add(line["job"])
             case "cancelled":
                 story.cancelled.add(line["job"])
-            case "scheduled":
+            case "schedules":
                 story.schedules = line["names"]
             case "kills":
                 story.gone[line["process"]] = place

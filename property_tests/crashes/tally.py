@@ -42,6 +42,7 @@ class Tally:
                 "told to stop": words["stopped"],
                 "stood still beyond a lease": words["stops"],
                 "disk full": words["full"],
+                "file locked": words["locks"],
                 "jobs acknowledged": sum(len(line["jobs"]) for line in story.acknowledged),
                 "jobs refused": sum(len(line["refs"]) for line in story.refused),
                 "jobs in the file": len(rows.jobs),
