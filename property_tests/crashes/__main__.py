@@ -19,7 +19,7 @@ from pathlib import Path
 
 from . import small_disk
 from .errands import DATABASE
-from .judge import Finding
+from .laws import Finding
 from .rounds import EVENTS, Round
 from .tally import Tally
 

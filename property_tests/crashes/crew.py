@@ -9,7 +9,7 @@ from typing import Any
 
 from . import laws, processes
 from .errands import UNUSABLE
-from .judge import Finding
+from .laws import Finding
 from .looking import Observer
 from .processes import Process
 from .tally import ANYBODY

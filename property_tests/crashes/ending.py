@@ -8,7 +8,7 @@ import sys
 from . import laws
 from .crew import Crew, pause
 from .errands import DATABASE, UNUSABLE
-from .judge import Finding
+from .laws import Finding
 
 STUCK = 60.0
 """Seconds in which nothing changes, and after which what has not ended is stuck."""

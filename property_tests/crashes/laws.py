@@ -1,5 +1,9 @@
 """The laws that a campaign is judged by, as sentences."""
 
+from __future__ import annotations
+
+import attrs
+
 KEPT = "What was acknowledged is there."
 WHOLE = "What was asked for at once is there as a whole or not at all."
 REFUSED = "What was refused is not there."
@@ -17,3 +21,11 @@ INSTANTS = "Each instant of a schedule comes once."
 KEY = "A unique key has one live job."
 AUDIT = "An audit finds nothing."
 ALIVE = "No process ends that was not told to, and each ends that was."
+
+
+@attrs.frozen
+class Finding:
+    """A law that is broken, and by what."""
+
+    law: str
+    what: str

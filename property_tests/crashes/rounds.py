@@ -17,7 +17,8 @@ from . import rows, small_disk
 from .crew import Crew, pause
 from .ending import audit, end
 from .errands import DATABASE, LEDGER, SMALL
-from .judge import Finding, judge
+from .judge import judge
+from .laws import Finding
 from .ledger import Ledger, Line, Tail
 from .looking import Observer
 from .points import POINTS, begun
