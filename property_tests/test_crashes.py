@@ -13,6 +13,7 @@ import pytest
 
 from property_tests.crash_stories import FIRST, SECOND, Tale, tale
 from property_tests.crashes import laws
+from property_tests.crashes.crew import wait_until
 from property_tests.crashes.judge import judge
 from property_tests.crashes.rounds import STANDS, Round
 from property_tests.crashes.rows import CANCELLED, FAILED, AttemptRow
@@ -25,7 +26,13 @@ SHORT = ("begun, not ended", "everybody at once", "enqueued, not claimed", STAND
 
 def test_whatever_is_killed_no_law_is_broken(tmp_path: Path) -> None:
     one = Round(tmp_path, "short", lease=2, workers=2)
-    found = one.play(lambda done: SHORT[done] if done < len(SHORT) else None)
+
+    def more(done: int) -> str | None:
+        if done == 0:
+            assert wait_until(lambda: bool(one.crew.look.read_ledger().acknowledged))
+        return SHORT[done] if done < len(SHORT) else None
+
+    found = one.play(more)
     assert found == [], f"the file and the ledger are in {tmp_path}"
     words = Counter(line["word"] for line in one.lines())
     assert words["acknowledged"]

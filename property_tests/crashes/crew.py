@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from .tally import ANYBODY
 
 READY = 3.0
 """Seconds to wait for a process that may stand in line for the file."""
+
+PATIENCE = 120.0
+"""Seconds to wait for what nobody stands in the way of; more than a busy machine takes."""
 
 KILLED = -9
 
@@ -86,8 +89,7 @@ class Crew:
 
     def tell_to_stop(self, process: Process) -> None:
         """Tell one to stop, when it can hear that."""
-        while not self.is_ready(process):
-            pause(0.01)
+        wait_until(lambda: self.is_ready(process))
         process.tell_to_stop()
 
     def see_its_end(self, process: Process) -> None:
@@ -107,6 +109,14 @@ class Crew:
         """Leave nobody behind."""
         for process in [*self.everybody(), *self._ended]:
             process.close()
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    """Wait for what processes do; whether they have done it, which they should."""
+    until = time.monotonic() + PATIENCE
+    while not (found := condition()) and time.monotonic() < until:
+        pause(0.01)
+    return found
 
 
 def pause(seconds: float) -> None:

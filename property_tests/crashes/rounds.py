@@ -21,7 +21,7 @@ from .judge import judge
 from .laws import Finding
 from .ledger import Ledger, Line, Tail
 from .looking import Observer
-from .points import POINTS, begun
+from .points import POINTS, begun, draining
 from .processes import Process
 from .tally import ANYBODY, EVERYBODY, Tally
 
@@ -207,15 +207,17 @@ class Round:
         process = self.caught(begun)
         if process is None:
             return
-        crew = self.crew
+        crew, until = self.crew, time.monotonic() + 3 * TRY
         process.tell_to_stop()
         process.go_on()
-        while process.code is None and not POINTS[point](crew.look, process):
+        while (
+            process.code is None and not draining(crew.look, process) and time.monotonic() < until
+        ):
             pause(0.001)
             crew.look.read_ledger()
         is_stopped = process.stop()
         crew.look.read_ledger()
-        if is_stopped and POINTS[point](crew.look, process):
+        if is_stopped and draining(crew.look, process):
             crew.kill(process, point)
         else:
             process.go_on()
