@@ -24,6 +24,9 @@ SHORT = ("begun, not ended", "everybody at once", "enqueued, not claimed", STAND
 """What is done in the round that everybody runs. Whether a process is caught at its point is up to the machine."""
 
 
+@pytest.mark.timeout(
+    600
+)  # some processes start after each other; a busy machine takes its time for that
 def test_whatever_is_killed_no_law_is_broken(tmp_path: Path) -> None:
     one = Round(tmp_path, "short", lease=2, workers=2)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from . import small_disk
 from .errands import DATABASE
 from .laws import Finding
+from .planted import PLANTED
 from .rounds import EVENTS, Round
 from .tally import Tally
 
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=5.0, help="how long; default 5")
     parser.add_argument("--seed", type=int, default=None, help="a number; default: drawn")
     parser.add_argument("--home", type=Path, help="where rounds have their files; default: drawn")
+    parser.add_argument("--planted", choices=PLANTED, help="workers that are wrong in this way")
     asked = parser.parse_args(arguments)
     first = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
     home = Path(tempfile.mkdtemp(prefix="crashes-", dir=asked.home))
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         _tell("no disk can be mounted here, so none is ever full")
     number = first
     while time.monotonic() < until:
-        found, place = _round(home, number, until, tally, has_disk=has_disk)
+        found, place = _round(home, number, until, tally, has_disk=has_disk, planted=asked.planted)
         if found:
             _report(found, place, number)
             return 1
@@ -57,13 +59,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _round(
-    home: Path, number: int, until: float, tally: Tally, *, has_disk: bool
+    home: Path, number: int, until: float, tally: Tally, *, has_disk: bool, planted: str | None
 ) -> tuple[list[Finding], Path]:
     place = home / f"round-{number}"
     disk = (place / DATABASE).parent
     disk.mkdir(parents=True)
     is_small = has_disk and number % 2 == 1 and small_disk.mount(disk)
-    one = Round(place, str(number), small=is_small)
+    one = Round(place, str(number), small=is_small, planted=planted)
     names, weights = [*EVENTS], [*EVENTS.values()]
 
     def more(done: int) -> str | None:

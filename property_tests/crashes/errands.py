@@ -20,6 +20,7 @@ from trio_gusto import Gusto, Options, Snooze, call, current_job, fixed
 from trio_gusto.storage.sqlite import SqliteStorage, log
 
 from .ledger import Ledger
+from .planted import PLANTED
 
 DATABASE, LEDGER = "disk/jobs.db", "ledger"
 SMALL = "small"
@@ -44,7 +45,9 @@ class Program:
         self.ledger = Ledger(home / LEDGER)
         if (home / SMALL).exists():
             log.ROOM = ROOM
-        storage = SqliteStorage(home / DATABASE, busy_timeout=BUSY_TIMEOUT)
+        planted = home / "planted"
+        make = PLANTED[planted.read_text()] if planted.exists() else SqliteStorage
+        storage = make(home / DATABASE, busy_timeout=BUSY_TIMEOUT)
         self.app = Gusto(storage, options=Options.from_mapping(options))
         plain = (self.plain, self.in_thread, self.doze, self.split, self.gather)
         for handler in plain:

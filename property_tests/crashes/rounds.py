@@ -21,7 +21,7 @@ from .judge import judge
 from .laws import Finding
 from .ledger import Ledger, Line, Tail
 from .looking import Observer
-from .points import POINTS, begun, draining
+from .points import POINTS, begun, draining, ended
 from .processes import Process
 from .tally import ANYBODY, EVERYBODY, Tally
 
@@ -64,6 +64,7 @@ class Round:
         workers: int | None = None,
         lease: float = 3.0,
         small: bool = False,
+        planted: str | None = None,
     ) -> None:
         self.home = home
         self.draw = random.Random(seed)
@@ -72,6 +73,8 @@ class Round:
         (home / DATABASE).parent.mkdir(exist_ok=True)
         if small:
             (home / SMALL).touch()
+        if planted:
+            (home / "planted").write_text(planted)
         options: dict[str, Any] = {
             "poll_interval": 5,
             "lease": lease,
@@ -151,10 +154,10 @@ class Round:
         return None
 
     def stand(self) -> None:
-        """Have one stand still while it is in a handler, until it has lost its lease."""
+        """Have one stand still, in a handler or with an outcome on its way, until it has lost its lease."""
         if len(self.still) >= self.crew.wanted - 1:
             return
-        process = self.caught(begun)
+        process = self.caught(self.draw.choice([begun, ended]))
         if process is not None:
             self.ledger.note("stops", process=process.pid)
             leased = self.crew.look.held()
