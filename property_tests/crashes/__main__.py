@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import small_disk
-from .errands import DATABASE
+from .errands import DATABASE, Settings
 from .laws import Finding
 from .planted import PLANTED
 from .rounds import EVENTS, Round
@@ -65,7 +65,8 @@ def _round(
     disk = (place / DATABASE).parent
     disk.mkdir(parents=True)
     is_small = has_disk and number % 2 == 1 and small_disk.mount(disk)
-    one = Round(place, str(number), small=is_small, planted=planted)
+    settings = Settings(small=is_small, eager=number % 4 >= 2, planted=planted)
+    one = Round(place, str(number), settings=settings)
     names, weights = [*EVENTS], [*EVENTS.values()]
 
     def more(done: int) -> str | None:

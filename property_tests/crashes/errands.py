@@ -6,6 +6,7 @@ stored result tells whose it is, by no rule of the package.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import uuid
@@ -14,17 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import trio
 
 from trio_gusto import Gusto, Options, Snooze, call, current_job, fixed
-from trio_gusto.storage.sqlite import SqliteStorage, log
+from trio_gusto.storage.sqlite import SqliteStorage, log, watch
 
 from .ledger import Ledger
 from .planted import PLANTED
 
 DATABASE, LEDGER = "disk/jobs.db", "ledger"
-SMALL = "small"
-"""A file that says that the disk is a small one."""
+SETTINGS = "settings"
+"""A file that says what is unusual in a round: `Settings`."""
 
 TILL, PAIR = "till", "pair"
 """A named worker, and a concurrency key with room for two."""
@@ -37,16 +39,33 @@ UNUSABLE = 75
 ROOM = 256 << 10
 """Bytes that the log is given at the start, on a small disk."""
 
+EAGER = 0.05
+"""Seconds without a write after which the log is moved into the file, where that is to happen often."""
+
+
+@attrs.frozen
+class Settings:
+    """What is unusual in a round."""
+
+    small: bool = False
+    """Whether the disk is a small one."""
+    eager: bool = False
+    """Whether the log is moved into the file all the time."""
+    planted: str | None = None
+    """What is wrong with the workers."""
+
 
 class Program:
     """An app over a file, whose handlers write into a ledger."""
 
     def __init__(self, home: Path, options: Mapping[str, Any]) -> None:
         self.ledger = Ledger(home / LEDGER)
-        if (home / SMALL).exists():
+        settings = Settings(**json.loads((home / SETTINGS).read_text()))
+        if settings.small:
             log.ROOM = ROOM
-        planted = home / "planted"
-        make = PLANTED[planted.read_text()] if planted.exists() else SqliteStorage
+        if settings.eager:
+            watch._QUIET = EAGER
+        make = PLANTED[settings.planted] if settings.planted else SqliteStorage
         storage = make(home / DATABASE, busy_timeout=BUSY_TIMEOUT)
         self.app = Gusto(storage, options=Options.from_mapping(options))
         plain = (self.plain, self.in_thread, self.doze, self.split, self.gather)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 import time
@@ -16,7 +17,7 @@ import attrs
 from . import rows, small_disk
 from .crew import Crew, pause
 from .ending import audit, end
-from .errands import DATABASE, LEDGER, SMALL
+from .errands import DATABASE, LEDGER, SETTINGS, Settings
 from .judge import judge
 from .laws import Finding
 from .ledger import Ledger, Line, Tail
@@ -44,6 +45,9 @@ EVENTS: Mapping[str, int] = MappingProxyType(
 """What is done, and how often."""
 
 
+USUAL = Settings()
+
+
 @attrs.define
 class Still:
     """A process that stands still until what it held has been taken over."""
@@ -63,18 +67,14 @@ class Round:
         *,
         workers: int | None = None,
         lease: float = 3.0,
-        small: bool = False,
-        planted: str | None = None,
+        settings: Settings = USUAL,
     ) -> None:
         self.home = home
         self.draw = random.Random(seed)
         self.lease = lease
-        self.is_small = small
+        self.is_small = settings.small
         (home / DATABASE).parent.mkdir(exist_ok=True)
-        if small:
-            (home / SMALL).touch()
-        if planted:
-            (home / "planted").write_text(planted)
+        (home / SETTINGS).write_text(json.dumps(attrs.asdict(settings)))
         options: dict[str, Any] = {
             "poll_interval": 5,
             "lease": lease,
