@@ -73,12 +73,11 @@ class Tale:
 
     def keep(self, job: str, **row: Any) -> None:
         """Have the file say something of a job."""
-        self.jobs[job] = JobRow(
-            **{
-                "id": job, "name": "plain", "state": COMPLETED, "attempt": 1,
-                "max_attempts": 10, "version": 2, "ref": job, **row,
-            }
-        )  # fmt: skip
+        fields: dict[str, Any] = {
+            "id": job, "name": "plain", "state": COMPLETED, "attempt": 1,
+            "max_attempts": 10, "version": 2, "ref": job, **row,
+        }  # fmt: skip
+        self.jobs[job] = JobRow(**fields)
 
     # --- for those who spoil it -------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -67,7 +68,7 @@ def read(home: Path) -> Rows:
     with closing(sqlite3.connect(uri, uri=True)) as connection:
         connection.row_factory = sqlite3.Row
         jobs = [
-            JobRow(**{**dict(row), "result": _text(row["result"])})
+            _job(dict(row))
             for row in connection.execute(
                 "SELECT lower(hex(job.id)) AS id, name, state, attempt, max_attempts, version, "
                 "job.created_at, ended_at, iif(state = 0, NULL, result) AS result, reason, "
@@ -83,6 +84,11 @@ def read(home: Path) -> Rows:
             )
         ]
     return Rows({job.id: job for job in jobs}, attempts)
+
+
+def _job(row: dict[str, Any]) -> JobRow:
+    row["result"] = _text(row["result"])
+    return JobRow(**row)
 
 
 def _text(result: str | None) -> str | None:

@@ -137,7 +137,7 @@ def test_an_audit_names_it_and_leave_it_alone(
     path = tmp_path / "jobs.db"
     path.write_bytes(damage(files))
     with pytest.raises(StorageError, match="restore a backup") as caught:
-        [*Audit(path).findings()]
+        list(Audit(path).findings())
     assert str(path) in str(caught.value)
     assert path.read_bytes() == damage(files)
 
