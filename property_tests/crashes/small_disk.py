@@ -19,17 +19,27 @@ _CHUNK = 64 << 10
 
 
 def may_mount() -> bool:
-    """Go to a name space in which this process may mount; ``False`` where there is none."""
+    """Go to a name space in which this process may mount; ``False``, and nothing done, where there is none."""
     if sys.platform != "linux":
         return False
+    child = os.fork()  # tries it
+    if child == 0:
+        os._exit(0 if _go() else 1)
+    return os.waitpid(child, 0)[1] == 0 and _go()
+
+
+def _go() -> bool:
     libc = ctypes.CDLL(None)
     user, group = os.getuid(), os.getgid()
     if libc.unshare(_NEW_MOUNTS | (_NEW_USERS if user else 0)):
         return False
-    if user:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    try:
+        if user:
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+            Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    except OSError:
+        return False
     return not libc.mount(None, b"/", None, _PRIVATE, None)
 
 
