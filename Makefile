@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types mypy pyright docs pytest format bench prove fuzz clean distclean
+.PHONY: help demo test check lint types mypy pyright docs pytest format bench prove crash fuzz clean distclean
 
 # The first Python found that is new enough; `make PYTHON=…` names another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -74,6 +74,9 @@ bench: .venv/.dev ## run the benchmarks; ARGS are theirs
 
 prove: .venv/.dev ## search long for a broken law; MINUTES=5, and SEED=… repeats a search
 	$(BIN)/python -m property_tests.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+crash: .venv/.dev ## kill real processes, and see what is left; MINUTES=5, and SEED=… asks for the same
+	$(BIN)/python -m property_tests.crashes --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 fuzz: .venv/.dev ## throw garbage at all that reads text, led by coverage; MINUTES=5 for each
 	@$(PIP_INSTALL) --editable '.[dev,fuzz]'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 import threading
 import time
@@ -54,8 +56,16 @@ def test_a_second_ctrl_c_ends_the_drain(workshop: Workshop) -> None:
     assert given_back(workshop) == [(JobState.READY, 0)]
 
 
-def test_a_hundred_starts_and_stops_leave_no_thread_no_file_and_no_task(tmp_path: Path) -> None:
+def test_a_hundred_starts_and_stops_leave_no_thread_no_file_no_task_and_no_memory(
+    tmp_path: Path,
+) -> None:
     program = Program(tmp_path)
+
+    def occupied() -> tuple[int, int]:
+        """How many objects there are, and bytes of memory."""
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return len(gc.get_objects()), pages * os.sysconf("SC_PAGESIZE")
 
     def count() -> tuple[set[str], int, int]:
         threads = {thread.name for thread in threading.enumerate() if "gusto" in thread.name}
@@ -66,12 +76,18 @@ def test_a_hundred_starts_and_stops_leave_no_thread_no_file_and_no_task(tmp_path
         async with program.app.running() as queue:
             await queue.enqueue_many([program.call("double", 1)])
         before = count()
+        objects, memory = occupied()
         for number in range(100):
+            if number == 20:  # what is made once has been made
+                objects, memory = occupied()
             opening = program.app.running() if number % 2 else program.app.connected()
             async with opening as queue:
                 await queue.stats()
         assert count() == before
         assert before[0] == set()
+        objects_now, memory_now = occupied()
+        assert objects_now - objects < 80, "less than one for each start"
+        assert memory_now - memory < 8 << 20
 
     trio.run(main)
     assert not list(tmp_path.glob("*-nodes/*"))

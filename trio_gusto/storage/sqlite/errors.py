@@ -74,11 +74,10 @@ def explained(error: sqlite3.Error, path: str, busy_timeout: float) -> StorageEr
             f"somebody else kept {path} locked for longer than {busy_timeout:g} s, so nothing was "
             "done; try again, or give SqliteStorage a longer busy_timeout"
         )
-    if code == sqlite3.SQLITE_FULL:
-        return StorageFull(
-            f"the disk or quota under {path} is full, so nothing was stored; "
-            "free some space and try again"
-        )
+    # The index of the log is made as long as it has to be, and that failed.
+    no_index = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHMSIZE
+    if code == sqlite3.SQLITE_FULL or no_index:
+        return no_space(path)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return StorageReadOnly(
             f"{path} may be read but not written ({error}), so nothing was stored; "
@@ -86,8 +85,8 @@ def explained(error: sqlite3.Error, path: str, busy_timeout: float) -> StorageEr
         )
     if code == sqlite3.SQLITE_NOTADB:
         return NotOurDatabase(
-            f"{path} is no SQLite database, and writing to it would destroy what it is; "
-            "give SqliteStorage the path of a new file"
+            f"{path} is no SQLite database, and writing to it would destroy what it is; give "
+            "SqliteStorage the path of a new file, or restore a backup if it was one"
         )
     if code == sqlite3.SQLITE_CORRUPT:
         return StorageError(
@@ -102,6 +101,14 @@ def explained(error: sqlite3.Error, path: str, busy_timeout: float) -> StorageEr
     return StorageError(
         f"SQLite failed on {path} ({error}), so nothing was done; "
         "look at the disk and the system's log, and try again"
+    )
+
+
+def no_space(path: str) -> StorageFull:
+    """The typed error for a disk without space."""
+    return StorageFull(
+        f"the disk or quota under {path} is full, so nothing was stored; "
+        "free some space and try again"
     )
 
 

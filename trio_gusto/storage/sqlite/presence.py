@@ -7,6 +7,7 @@ file, not to a process, so nodes of one process see each other like those of man
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ...model.errors import StorageError, StorageReadOnly
+from .errors import no_space
 
 if sys.platform == "win32":  # which has no such locks; there leases must do
     IS_SUPPORTED = False
@@ -22,6 +24,8 @@ else:
 
     IS_SUPPORTED = True
 
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT) if IS_SUPPORTED else ()
 
 IsGone = Callable[[str], bool | None]
 """Whether a node is gone; ``None`` where that cannot be known."""
@@ -38,13 +42,16 @@ class Presence:
         """From now on others see that ``node`` is there.
 
         Raises:
-            StorageError: the name is taken, or its file cannot be made or locked.
+            StorageError: the name is taken, or its file cannot be made or locked; `StorageFull` where there is no
+                space for it.
         """
         path = self._path(node)
         try:
             self._directory.mkdir(exist_ok=True)
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise no_space(str(path)) from error
             raise StorageReadOnly(
                 f"{path} cannot be made ({error}), so nobody could tell whether this node is "
                 "there; allow this user to write beside the database"
