@@ -15,8 +15,9 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TYPED := $(wildcard conftest.py trio_gusto tests property_tests benchmarks docs/generate.py)
 TESTED := $(wildcard README.md docs trio_gusto tests property_tests)
 
-# One process for each core; `make pytest PARALLEL=` runs all in one, for a debugger.
-PARALLEL ?= -n logical --maxprocesses 8
+# One process for each core; `make pytest PARALLEL=` runs all in one, for a debugger. A process that dies ends
+# the run, which names the test: one that took its place would wait for a second test for ever.
+PARALLEL ?= -n logical --maxprocesses 8 --max-worker-restart 0
 
 DIR ?= .
 CRASH ?=
