@@ -26,7 +26,7 @@ from property_tests.callback_agreement import CallbackAgreement
 from property_tests.callback_errands import CallbackErrands
 from property_tests.dying import Death, deaths
 from property_tests.errands import Errand, Errands, errands, faults
-from tests.storage.broken_children import (
+from property_tests.broken.children import (
     PROMISES,
     ForgetsAllButTheFirstChild,
     ForgetsManyChildren,

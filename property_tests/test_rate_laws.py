@@ -28,7 +28,7 @@ from property_tests.rate_agreement import (
     RateAgreement,
     obeys,
 )
-from tests.storage.broken_rates import (
+from property_tests.broken.rates import (
     ClaimsAheadOfExecutors,
     IgnoresAgeing,
     LosesTokens,

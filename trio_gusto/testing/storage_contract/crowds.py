@@ -167,7 +167,7 @@ async def a_job_that_was_taken_over_is_not_renewed(subject: Subject) -> None:
         lost = put_back(job, Ready(NOW), AttemptOutcome.LOST)
         renew = Renew(job.node, NOW, NOW + 2 * LEASE, [(job.request.id, job.token)])
         asked = RequestCancel(job.request.id, job.token, "no")
-        writes: list[Write] = [lost, renew, renew, lost]
+        writes: list[Write] = [renew, lost, lost, renew]
         replies = await at_once(subject, *writes)
         exactly_one(replies, Committed, "the number of those who were told that they took it over")
         same((await subject.get(job.request.id)).state, Ready(NOW), "the state of the job")
@@ -204,7 +204,7 @@ async def a_group_is_seen_as_a_whole_or_not_at_all(subject: Subject) -> None:
     async def write() -> None:
         for _ in range(10):
             group = [insertion(subject.request()) for _ in range(size)]
-            await subject.storage.apply(group)
+            await subject.apply(group)
             await trio.lowlevel.checkpoint()
         ended.set()
 

@@ -35,9 +35,15 @@ async def mixed(subject: Subject, random: Random, count: int) -> list[JobRequest
         )
         for _ in range(count)
     ]
+    random.shuffle(requests)  # so that ids do not follow each other as sequences do
     for first in range(0, count, 7):
         await subject.insert(*requests[first : first + 7])
     return requests
+
+
+def each_once(shown: Sequence[object], what: str) -> None:
+    """Raise an AssertionError when a page shows something again, before that goes on for ever."""
+    same(len(set(shown)), len(shown), f"the number of {what} on the pages so far, each counted once")
 
 
 def in_order(requests: Sequence[JobRequest]) -> list[JobRequest]:
@@ -77,11 +83,11 @@ async def jobs_come_in_one_order_however_they_are_claimed(subject: Subject) -> N
 
 async def queues_come_in_their_order_however_they_are_claimed(subject: Subject) -> None:
     random = Random(6)  # noqa: S311 - it is to be repeated
-    waiting = await mixed(subject, random, 60)
+    waiting = await mixed(subject, random, 90)
     while waiting:
         names_of = random.sample(QUEUES, random.randrange(1, 4))
         queues = [(name, random.randrange(1, 4)) for name in names_of]
-        limit = random.randrange(1, 8)
+        limit = random.choice((2, 5, 12))
         reply = await subject.claim(limit=limit, queues=queues)
         wanted = due(waiting, limit, queues)
         same(ids(reply.jobs), wanted, f"what a claim of {limit} jobs takes from the queues {queues}")
@@ -97,6 +103,7 @@ async def pages_repeat_nothing_while_jobs_change_their_state(subject: Subject) -
     before: int | None = None
     while page := (await subject.storage.read(Find(5, before=before, states=ready))).jobs:
         shown += ids(page)
+        each_once(shown, "jobs")
         before = page[-1].sequence
         for gone in (await subject.claim(limit=2)).jobs:  # the oldest, which would come last
             left.remove(gone.request.id)
@@ -116,6 +123,7 @@ async def pages_of_batches_repeat_nothing_while_others_come(subject: Subject) ->
     before: int | None = None
     while page := (await subject.storage.read(Batches(3, before=before))).batches:
         shown += [batch.request.id for batch in page]
+        each_once(shown, "batches")
         before = page[-1].sequence
         another = new_batch(100 + len(shown))
         await subject.expect(Inserted, storing(another, *members(subject, another, 1)))
@@ -127,6 +135,7 @@ async def pages_of_schedules_repeat_nothing_while_some_go(subject: Subject) -> N
     shown: list[str] = []
     while page := names(await find_schedules(subject, limit=2, after=shown[-1] if shown else "")):
         shown += page
+        each_once(shown, "schedules")
         gone = schedule(shown[0])
         await subject.tell(PutSchedule(shown[0], gone.version, None))
         await put(subject, schedule(f"{shown[0]}{len(shown)}"))  # before all that are left
@@ -141,6 +150,7 @@ async def pages_of_waits_repeat_nothing_while_some_are_over(subject: Subject) ->
     after = 0
     while page := await ask(subject, limit=3, after=after):
         shown += [each.job.request.id for each in page]
+        each_once(shown, "jobs")
         after = page[-1].job.sequence
         (first,) = [child for child in children if child.id == shown[-1]]
         await move_on(subject, first, Ready(NOW + SECOND))

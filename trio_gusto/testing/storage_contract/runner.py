@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from inspect import isawaitable
 
 import trio
@@ -71,7 +72,7 @@ async def run_check(
         AssertionError: the promise is broken.
     """
     try:
-        with trio.fail_after(patience):
+        with trio.fail_after(patience), one_at_a_time():
             made = make_storage()
             storage = await made if isawaitable(made) else made
             subject = Subject(storage, "checker", reopen=reopen, beside=beside)
@@ -92,6 +93,20 @@ async def run_check(
     except Exception as error:
         error.add_note(f"while checking that {sentence(check)}")
         raise
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Have a broken promise raised by itself that tasks of a check found together."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        found: BaseException | None = group.subgroup(AssertionError)
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        if found is None:
+            raise
+        raise found from group
 
 
 def sentence(check: Check) -> str:

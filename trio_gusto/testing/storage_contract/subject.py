@@ -115,11 +115,16 @@ class Subject:
         }
         return JobRequest(**(defaults | changes), details=details)
 
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        """The replies to a group, one for each of its writes."""
+        replies = await self.storage.apply(writes)
+        same(len(replies), len(writes), f"the number of replies to a group of {len(writes)}")
+        return replies
+
     async def tell(self, write: Write) -> WriteReply | GustoError:
         """The reply to one write, alone in its group."""
-        replies = await self.storage.apply([write])
-        same(len(replies), 1, "the number of replies to one write")
-        return replies[0]
+        (reply,) = await self.apply([write])
+        return reply
 
     async def expect(self, kind: type[Reply], write: Write) -> Reply:
         """Like `tell`, for a reply of one kind."""

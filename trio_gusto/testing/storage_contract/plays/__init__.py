@@ -39,5 +39,7 @@ def performed(way: Way, name: str, play: Make) -> Callable[[Subject], Awaitable[
 PLAY_CHECKS = tuple(performed(way, name, play) for way in WAYS for name, play in PLAYS.items())
 
 REOPENED_PLAY_CHECKS = tuple(
-    performed(way, name, play) for way in REOPENING_WAYS for name, play in PLAYS.items()
+    performed(way, name, PLAYS[name])
+    for way in REOPENING_WAYS
+    for name in ("in a play of everything", "in a pruning play of chance")
 )

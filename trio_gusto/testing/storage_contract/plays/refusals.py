@@ -38,7 +38,7 @@ def outdated(told: Iterable[Write], current: Versions) -> Iterator[Write]:
     What says nothing of a token is left out.
     """
     for write in told:
-        for by in (-1, 0, 1):
+        for by in (-1, 0, 1, 2):
             yield from under_another(write, by, current)
 
 

@@ -39,20 +39,20 @@ def everyday(storage: Storage) -> Play:
     """All that a storage is told while it keeps its jobs."""
     props = Props()
     yield from attempts(props)
+    yield from pauses(props)
+    if storage.keeps_reports:
+        yield from reports(props)
     yield from leases(props)
     yield from continuations(props)
     if storage.keeps_children:
         yield from children(props)
     yield from batches(props)
     yield from schedules()
-    yield from pauses(props)
     yield from unique_keys(props)
     yield from lanes(props)
     yield from turns(props)
     if storage.keeps_rates:
         yield from rates(props)
-    if storage.keeps_reports:
-        yield from reports(props)
     yield [claiming(RIGHT, NOW + MINUTE, 99)]
 
 
@@ -76,6 +76,41 @@ def attempts(props: Props) -> Play:
     yield [moving(found, RetriedByHand(LATER))]
     (claim,) = yield [claiming(LEFT, LATER)]
     yield [settling(job, Released(entered=False), LATER) for job in claim.jobs]
+
+
+def pauses(props: Props) -> Play:
+    """Queues and tenants are paused; nodes hear of it; pauses are lifted, one and all."""
+    tenants = ("acme", "other")
+    jobs = [props.request(queue=name, tenant=tenant) for name in "ab" for tenant in tenants]
+    yield [inserting(*jobs)]
+    yield [claiming(LEFT, limit=2, queues=[("a", 1), ("b", 1)])]
+    yield [PutPause("a", None, "maintenance", NOW), PutPause("a", "acme", "not paid", NOW)]
+    yield [PutPause("a", None, "another reason", SOON), HeardPauses(LEFT, 2)]
+    yield [PutPause(None, "other", "angry", NOW)]
+    yield [claiming(RIGHT, queues=[("a", 2), ("b", 2)])]
+    yield [LiftPauses("a", None), claiming(RIGHT, queues=[("a", 2)])]
+    yield [LiftPauses(None, "nobody"), HeardPauses(LEFT, 3)]
+    yield [LiftPauses(), PutPause("b", None, "again", SOON)]
+    yield [claiming(RIGHT, queues=[("a", 9), ("b", 9)])]
+    yield [LiftPauses("b", None)]
+
+
+def reports(props: Props) -> Play:
+    """Running jobs tell how far they are; what comes too late is refused."""
+    yield [inserting(*props.requests(2, queue="reports"))]
+    (claim,) = yield [claiming(LEFT, SOON, queues=[("reports", 2)])]
+    one, two = claim.jobs
+    lines = [LogLine(NOW + number, "info", f"line {number}") for number in range(5)]
+    stale = Saying(two.request.id, two.token - 1, Progress(99.0, "all"), lines)
+    half = Saying(one.request.id, one.token, Progress(50.0, "half"), lines[:3])
+    yield [Report([half, stale], 4, 1000)]
+    yield [Report([Saying(one.request.id, one.token, None, lines[3:], told=3)], 4, 1000)]
+    yield [Report([Saying(two.request.id, two.token, None, dossier="stood in line 9")], 4, 1000)]
+    at = LATER
+    yield [Report([half], 4, 1000), settling(one, now=at, delay=0), settling(two, now=at, delay=0)]
+    (claim,) = yield [claiming(RIGHT, at, queues=[("reports", 2)])]
+    told = Saying(one.request.id, claim.jobs[0].token, None, lines[:2], dossier="in line 10")
+    yield [Report([told, half], 4, 1000, 1), succeeding(*claim.jobs, now=at + SECOND)]
 
 
 def leases(props: Props) -> Play:
@@ -197,23 +232,6 @@ def schedules() -> Play:
     yield [firing(other, instants[4]), firing(advanced(other, instants[4]), instants[4] + MINUTE)]
 
 
-def pauses(props: Props) -> Play:
-    """Queues and tenants are paused; nodes hear of it; pauses are lifted, one and all."""
-    tenants = ("acme", "other")
-    jobs = [props.request(queue=name, tenant=tenant) for name in "ab" for tenant in tenants]
-    yield [inserting(*jobs)]
-    yield [claiming(LEFT, limit=1, queues=[("b", 1)])]
-    yield [PutPause("a", None, "maintenance", NOW), PutPause("a", "acme", "not paid", NOW)]
-    yield [PutPause("a", None, "another reason", SOON), HeardPauses(LEFT, 2)]
-    yield [PutPause(None, "other", "angry", NOW)]
-    yield [claiming(RIGHT, queues=[("a", 2), ("b", 2)])]
-    yield [LiftPauses("a", None), claiming(RIGHT, queues=[("a", 2)])]
-    yield [LiftPauses(None, "nobody"), HeardPauses(LEFT, 3)]
-    yield [LiftPauses(), PutPause("b", None, "again", SOON)]
-    yield [claiming(RIGHT, queues=[("a", 9), ("b", 9)])]
-    yield [LiftPauses("b", None)]
-
-
 def unique_keys(props: Props) -> Play:
     """A key is held, yielded to, taken over, given back, and wanted by who is to live again."""
 
@@ -270,24 +288,6 @@ def rates(props: Props) -> Play:
     yield [settling(job, Released(entered=False)) for job in claim.jobs[:1]]
     yield [claiming(LEFT, SOON, queues=queues, queue_rates=slow)]
     yield [claiming(RIGHT, NOW + MINUTE // 2, 3, queues=queues, queue_rates=slow)]
-
-
-def reports(props: Props) -> Play:
-    """Running jobs tell how far they are; what comes too late is refused."""
-    yield [inserting(*props.requests(2, queue="reports"))]
-    (claim,) = yield [claiming(LEFT, NOW + MINUTE // 2, queues=[("reports", 2)])]
-    one, two = claim.jobs
-    lines = [LogLine(NOW + number, "info", f"line {number}") for number in range(5)]
-    stale = Saying(two.request.id, two.token - 1, Progress(99.0, "all"), lines)
-    half = Saying(one.request.id, one.token, Progress(50.0, "half"), lines[:3])
-    yield [Report([half, stale], 4, 1000)]
-    yield [Report([Saying(one.request.id, one.token, None, lines[3:], told=3)], 4, 1000)]
-    yield [Report([Saying(two.request.id, two.token, None, dossier="stood in line 9")], 4, 1000)]
-    at = NOW + MINUTE // 2 + SECOND
-    yield [Report([half], 4, 1000), settling(one, now=at, delay=0), settling(two, now=at, delay=0)]
-    (claim,) = yield [claiming(RIGHT, at, queues=[("reports", 2)])]
-    told = Saying(one.request.id, claim.jobs[0].token, None, lines[:2], dossier="in line 10")
-    yield [Report([told, half], 4, 1000, 1), succeeding(*claim.jobs, now=at + SECOND)]
 
 
 def pruning(storage: Storage) -> Play:

@@ -131,13 +131,14 @@ def difference(found: View | None, wanted: View) -> str:
 
 def pair(found: object, wanted: object) -> str:
     """The two values of a difference, and for objects the fields that differ."""
+    names = [getattr(getattr(value, "request", None), "id", None) for value in (wanted, found)]
+    if names[0] != names[1] and all(isinstance(name, bytes) for name in names):
+        return "should be that of {}, but is that of {}".format(*(name.hex() for name in names))
     if attrs.has(type(wanted)) and type(found) is type(wanted):
         fields = [
             f"{field.name} should be {getattr(wanted, field.name)!r}, but is {getattr(found, field.name)!r}"
             for field in attrs.fields(type(wanted))
             if getattr(found, field.name) != getattr(wanted, field.name)
         ]
-        name = getattr(getattr(wanted, "request", None), "id", None)
-        of = "" if not isinstance(name, bytes) else f"of {name.hex()} "
-        return of + " and ".join(fields)
+        return " and ".join(fields)
     return f"should be {wanted!r}, but is {found!r}"

@@ -8,9 +8,9 @@ import trio
 
 from ....model.errors import GustoError, StorageError
 from ....model.states import JobState
-from ....storage.batch_messages import Discard, InsertBatch, Stage
+from ....storage.batch_messages import Discard
 from ....storage.finding_messages import Find
-from ....storage.messages import ClaimDue, Write, WriteReply
+from ....storage.messages import ClaimDue, Conflict, Write, WriteReply
 from ....storage.retention_messages import Prune
 from ....storage.storage import Storage
 from ..subject import EVERYTHING, Subject, same
@@ -76,12 +76,15 @@ async def submitted(storage: Storage, writes: Sequence[Write]) -> Sequence[Reply
 
 
 async def what_is_told_twice_counts_once(subject: Subject, moments: Sequence[Moment]) -> None:
-    """As by somebody who has not heard the reply."""
+    """As by somebody who has not heard the reply; but for what was refused and may be done by now."""
     for moment in moments:
         same_replies(await tell(subject.storage, moment.writes), moment.replies, moment)
-        kinds = {type(write) for write in moment.writes}
-        if kinds.isdisjoint(NOT_AGAIN) and not kinds >= {Stage, InsertBatch}:
-            await tell(subject.storage, moment.writes)
+        again = [
+            write
+            for write, reply in zip(moment.writes, moment.replies, strict=True)
+            if not isinstance(write, NOT_AGAIN) and not isinstance(reply, GustoError | Conflict)
+        ]
+        await tell(subject.storage, again)
         same_seen(await look(subject.storage, moment), moment.seen, f"told twice {moment.when()}")
 
 
@@ -94,7 +97,7 @@ async def a_token_that_does_not_hold_changes_nothing(
         same_replies(await tell(subject.storage, moment.writes), moment.replies, moment)
         told = [*told, *moment.writes][-REMEMBERED:]
         late = list(outdated(told, await versions(subject.storage)))
-        check_refused(late, await subject.storage.apply(late), "under a token that does not hold")
+        check_refused(late, await subject.apply(late), "under a token that does not hold")
         when = f"when writes were refused {moment.when()}"
         same_seen(await look(subject.storage, moment), moment.seen, when)
 
