@@ -92,9 +92,7 @@ def reopened(storage: Storage) -> Storage:
     return storage.again() if isinstance(storage, OnFile) else storage
 
 
-def about(
-    what: str, promises: Iterable[tuple[type[MemoryStorage] | type[OnFile], str]]
-) -> list[Broken]:
+def about(what: str, promises: Iterable[tuple[type[MemoryStorage | OnFile], str]]) -> list[Broken]:
     """Those of one module."""
     return [Broken(storage, promise, what) for storage, promise in promises]
 

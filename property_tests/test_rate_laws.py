@@ -22,12 +22,6 @@ from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
 from property_tests.aiming import LOOKING, check_is_broken
-from property_tests.rate_agreement import (
-    AgeingAgreement,
-    FairRateAgreement,
-    RateAgreement,
-    obeys,
-)
 from property_tests.broken.rates import (
     ClaimsAheadOfExecutors,
     IgnoresAgeing,
@@ -35,6 +29,12 @@ from property_tests.broken.rates import (
     RefundsTokens,
     TellsNoInstant,
     on_shelf,
+)
+from property_tests.rate_agreement import (
+    AgeingAgreement,
+    FairRateAgreement,
+    RateAgreement,
+    obeys,
 )
 from trio_gusto import Gusto, Handler, JobQueue, MemoryStorage, Options, RateLimit, call, fixed
 from trio_gusto.model.order import place

@@ -13,6 +13,7 @@ import trio
 from property_tests.broken.lanes import OtherIndex
 from trio_gusto.model.errors import DuplicateJob, GustoError
 from trio_gusto.model.lanes import Lanes
+from trio_gusto.storage.lease_messages import Renew
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.index import Index
 from trio_gusto.storage.memory.uniqueness import Keys
@@ -25,7 +26,6 @@ from trio_gusto.storage.messages import (
     Write,
     WriteReply,
 )
-from trio_gusto.storage.lease_messages import Renew
 from trio_gusto.storage.schedule_messages import Fire
 
 Replies = Sequence[WriteReply | GustoError]

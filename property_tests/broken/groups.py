@@ -10,7 +10,7 @@ import trio
 
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
-from trio_gusto.model.states import Ready, Waiting
+from trio_gusto.model.states import Ready
 from trio_gusto.storage.batch_messages import Batches, Stage, Staged
 from trio_gusto.storage.dependency_messages import Dependents
 from trio_gusto.storage.lease_messages import Renew, Renewed, RequestCancel
@@ -145,9 +145,7 @@ class OrdersEqualsById(MemoryStorage):
         if claim.queues is not None or claim.tenant_weights is not None or claim.ageing is not None:
             return super()._claimable(claim)
         found = super()._claimable(claim)
-        order = (
-            lambda job: (-job.request.priority, getattr(job.state, "due", 0), job.request.id)
-        )
+        order = lambda job: (-job.request.priority, getattr(job.state, "due", 0), job.request.id)
         return sorted(found, key=order)
 
 

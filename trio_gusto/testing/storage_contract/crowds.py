@@ -19,7 +19,6 @@ from ...storage.lease_messages import Renew, Renewed, RequestCancel
 from ...storage.messages import (
     ClaimDue,
     ClaimReply,
-    Commit,
     Committed,
     Completions,
     Inserted,
@@ -132,7 +131,9 @@ async def of_many_who_insert_the_same_one_is_heard(subject: Subject) -> None:
     """The same id, ``ref_id``, unique key or batch."""
     request, batch = subject.request(), new_batch()
     for wanted in (Details(ref_id="order-1"), Details(unique_key="k")):
-        writes = [insertion(subject.request(), subject.request(details=wanted)) for _ in range(MANY)]
+        writes = [
+            insertion(subject.request(), subject.request(details=wanted)) for _ in range(MANY)
+        ]
         what = f"the number of those who were told that they stored a job with {wanted!r}"
         exactly_one(await at_once(subject, *writes), Inserted, what)
     replies = await at_once(subject, *[insertion(request)] * MANY)
@@ -156,7 +157,9 @@ async def what_many_insert_at_once_is_all_there(subject: Subject) -> None:
     stored = await subject.everything()
     same(len(stored), 1 + 5 * MANY, "the number of jobs stored")
     same(len({job.sequence for job in stored}), len(stored), "the number of their sequences")
-    same(sum((await counts(subject, batch)).values()), 1 + 3 * MANY, "the number of the batch's jobs")
+    same(
+        sum((await counts(subject, batch)).values()), 1 + 3 * MANY, "the number of the batch's jobs"
+    )
 
 
 async def a_job_that_was_taken_over_is_not_renewed(subject: Subject) -> None:

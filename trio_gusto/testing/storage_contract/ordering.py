@@ -43,7 +43,9 @@ async def mixed(subject: Subject, random: Random, count: int) -> list[JobRequest
 
 def each_once(shown: Sequence[object], what: str) -> None:
     """Raise an AssertionError when a page shows something again, before that goes on for ever."""
-    same(len(set(shown)), len(shown), f"the number of {what} on the pages so far, each counted once")
+    same(
+        len(set(shown)), len(shown), f"the number of {what} on the pages so far, each counted once"
+    )
 
 
 def in_order(requests: Sequence[JobRequest]) -> list[JobRequest]:
@@ -51,7 +53,9 @@ def in_order(requests: Sequence[JobRequest]) -> list[JobRequest]:
     return sorted(requests, key=lambda request: (-request.priority, request.created_at))
 
 
-def due(waiting: Sequence[JobRequest], limit: int, queues: Sequence[tuple[str, int]]) -> list[JobId]:
+def due(
+    waiting: Sequence[JobRequest], limit: int, queues: Sequence[tuple[str, int]]
+) -> list[JobId]:
     """What a claim from these queues should take."""
     found: list[JobRequest] = []
     for shares in (dict(queues), dict.fromkeys(dict(queues), len(waiting))):
@@ -90,7 +94,9 @@ async def queues_come_in_their_order_however_they_are_claimed(subject: Subject) 
         limit = random.choice((2, 5, 12))
         reply = await subject.claim(limit=limit, queues=queues)
         wanted = due(waiting, limit, queues)
-        same(ids(reply.jobs), wanted, f"what a claim of {limit} jobs takes from the queues {queues}")
+        same(
+            ids(reply.jobs), wanted, f"what a claim of {limit} jobs takes from the queues {queues}"
+        )
         waiting = [request for request in waiting if request.id not in set(wanted)]
 
 

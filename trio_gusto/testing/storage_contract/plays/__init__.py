@@ -1,4 +1,4 @@
-"""Promises that are kept by all messages together, checked with plays.
+"""Promises about all messages together: all goes as in the reference, however it is told.
 
 A play tells a storage every message there is. It is performed in several ways: as it stands, told twice,
 with writes among it that must be refused, between two openings. What the storage answers and shows at each
@@ -32,6 +32,7 @@ def performed(way: Way, name: str, play: Make) -> Callable[[Subject], Awaitable[
     async def check(subject: Subject) -> None:
         await way(subject, await record(play, subject.storage))
 
+    check.__doc__ = way.__doc__
     check.__name__ = f"{way.__name__} {name}".replace(" ", "_")
     return check
 

@@ -14,6 +14,7 @@ import attrs
 
 from ....model.errors import GustoError
 from ....model.ids import JobId
+from ....storage.lease_messages import Renewed
 from ....storage.memory import MemoryStorage
 from ....storage.messages import (
     ClaimDue,
@@ -25,7 +26,6 @@ from ....storage.messages import (
     Write,
     WriteReply,
 )
-from ....storage.lease_messages import Renewed
 from ....storage.pause_messages import HeardPauses, Pauses
 from ....storage.report_messages import Report, Reported
 from ....storage.retention_messages import Pruned

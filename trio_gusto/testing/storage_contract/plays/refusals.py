@@ -45,9 +45,7 @@ def outdated(told: Iterable[Write], current: Versions) -> Iterator[Write]:
 def under_another(write: Write, by: int, current: Versions) -> Iterator[Write]:
     """The part of a write whose tokens, raised by so much, do not hold now."""
     match write:
-        case Commit(job_id=job_id, version=version) | RequestCancel(
-            job_id=job_id, version=version
-        ):
+        case Commit(job_id=job_id, version=version) | RequestCancel(job_id=job_id, version=version):
             if version + by != current.get(job_id):
                 yield attrs.evolve(write, version=version + by)
         case Complete(claims=claims, states=states):
@@ -60,7 +58,9 @@ def under_another(write: Write, by: int, current: Versions) -> Iterator[Write]:
                 yield Complete([claim for claim, _ in pairs], [state for _, state in pairs])
         case Renew(leases=leases):
             late = [
-                (job_id, token + by) for job_id, token in leases if token + by != current.get(job_id)
+                (job_id, token + by)
+                for job_id, token in leases
+                if token + by != current.get(job_id)
             ]
             if late:
                 yield attrs.evolve(write, leases=late)

@@ -39,7 +39,9 @@ async def a_group_does_what_its_writes_do_one_by_one(
     subject: Subject, moments: Sequence[Moment]
 ) -> None:
     for moment in moments:
-        replies = [reply for write in moment.writes for reply in await tell(subject.storage, [write])]
+        replies = [
+            reply for write in moment.writes for reply in await tell(subject.storage, [write])
+        ]
         same_replies(replies, moment.replies, moment)
         same_seen(await look(subject.storage, moment), moment.seen, f"one by one {moment.when()}")
 
