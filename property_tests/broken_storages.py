@@ -97,6 +97,20 @@ def about(what: str, promises: Iterable[tuple[type[MemoryStorage | OnFile], str]
     return [Broken(storage, promise, what) for storage, promise in promises]
 
 
+OF_LAWS: list[tuple[type[MemoryStorage], str]] = [
+    (planted.BelievesZombies, "a success of a stale claim is refused alone"),
+    (planted.HidesLostLeases, "a lease is lost when its end has come"),
+    (planted.ForgetsRecords, "records are kept in order"),
+    (planted.ForgetsKeysOfClaimedJobs, "a live job holds its unique key"),
+    (planted.SeesAllParentsCompleted, "a wait may be over when no parent lives"),
+    (planted.TakesFailuresForSuccesses, "success of a batch may be given up early"),
+    (
+        planted.KeepsNextInstantsToItself,
+        "due schedules come by their next instant in slices",
+    ),
+    (planted.ForgetsTheEndedInItsCounts, "a tally equals a recount"),
+]
+
 BROKEN: tuple[Broken, ...] = (
     *about("Jobs, claims, states and leases", attempts.PROMISES),
     *about("Successes, many in one message", completions.PROMISES),
@@ -118,19 +132,7 @@ BROKEN: tuple[Broken, ...] = (
     *about("Files", files.PROMISES),
     *about(
         "What laws about whole schedulers have to find, too",
-        [
-            (planted.BelievesZombies, "a success of a stale claim is refused alone"),
-            (planted.HidesLostLeases, "a lease is lost when its end has come"),
-            (planted.ForgetsRecords, "records are kept in order"),
-            (planted.ForgetsKeysOfClaimedJobs, "a live job holds its unique key"),
-            (planted.SeesAllParentsCompleted, "a wait may be over when no parent lives"),
-            (planted.TakesFailuresForSuccesses, "success of a batch may be given up early"),
-            (
-                planted.KeepsNextInstantsToItself,
-                "due schedules come by their next instant in slices",
-            ),
-            (planted.ForgetsTheEndedInItsCounts, "a tally equals a recount"),
-        ],
+        OF_LAWS,
     ),
 )
 """Every broken storage with a promise that it breaks; some break several, and stand there for each."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
+from property_tests.broken.groups import Replies, lone
 from property_tests.broken.lanes import OtherIndex
 from trio_gusto.model.errors import DuplicateJob, GustoError
 from trio_gusto.model.lanes import Lanes
@@ -27,8 +28,6 @@ from trio_gusto.storage.messages import (
     WriteReply,
 )
 from trio_gusto.storage.schedule_messages import Fire
-
-Replies = Sequence[WriteReply | GustoError]
 
 
 class LetsOthersInBetween(MemoryStorage):
@@ -50,11 +49,12 @@ class GivesTheSameJobsToWhoAsksMeanwhile(MemoryStorage):
         self._found: ClaimReply | None = None
 
     async def apply(self, writes: Sequence[Write]) -> Replies:
-        if len(writes) != 1 or not isinstance(writes[0], ClaimDue):
+        claim = lone(ClaimDue, writes)
+        if claim is None:
             return await super().apply(writes)
         if self._found is not None:
             return [self._found]
-        reply = self.perform(writes[0])
+        reply = self.perform(claim)
         assert isinstance(reply, ClaimReply)
         self._found = reply
         await trio.lowlevel.checkpoint()
@@ -66,9 +66,9 @@ class ComparesTokensTooEarly(MemoryStorage):
     """It has seen that the token holds, and settles the job a moment later."""
 
     async def apply(self, writes: Sequence[Write]) -> Replies:
-        if len(writes) != 1 or not isinstance(writes[0], Commit):
+        commit = lone(Commit, writes)
+        if commit is None:
             return await super().apply(writes)
-        (commit,) = writes
         job = self._jobs.get(commit.job_id)
         held = job is not None and job.version == commit.version
         await trio.lowlevel.checkpoint()
@@ -81,9 +81,9 @@ class LooksForKeysTooEarly(MemoryStorage):
     """It has seen that nobody has the key, and stores the job a moment later."""
 
     async def apply(self, writes: Sequence[Write]) -> Replies:
-        if len(writes) != 1 or not isinstance(writes[0], Insert):
+        insert = lone(Insert, writes)
+        if insert is None:
             return await super().apply(writes)
-        (insert,) = writes
         taken = self._keys.taken(insert)
         await trio.lowlevel.checkpoint()
         if taken is None:
@@ -95,9 +95,9 @@ class LooksForSchedulesTooEarly(MemoryStorage):
     """It has seen that the version holds, and fires a moment later."""
 
     async def apply(self, writes: Sequence[Write]) -> Replies:
-        if len(writes) != 1 or not isinstance(writes[0], Fire):
+        fire = lone(Fire, writes)
+        if fire is None:
             return await super().apply(writes)
-        (fire,) = writes
         held = self._schedules.is_at(fire.schedule.request.name, fire.version)
         await trio.lowlevel.checkpoint()
         reply = self.perform(fire)
@@ -109,10 +109,10 @@ class RenewsWhatIsTakenOver(MemoryStorage):
 
     async def apply(self, writes: Sequence[Write]) -> Replies:
         replies = await super().apply(writes)
-        if len(writes) == 1 and isinstance(writes[0], Renew):
+        if (renew := lone(Renew, writes)) is not None:
             held = {
                 job_id: job.state
-                for job_id, _ in writes[0].leases
+                for job_id, _ in renew.leases
                 if (job := self._index.processing.get(job_id)) is not None
             }
             await trio.lowlevel.checkpoint()
@@ -155,8 +155,8 @@ class LosesWhatIsInsertedMeanwhile(MemoryStorage):
     async def apply(self, writes: Sequence[Write]) -> Replies:
         before = set(self._jobs)
         replies = await super().apply(writes)
-        if len(writes) == 1 and isinstance(writes[0], Insert):
-            mine = {request.id for request in writes[0].requests}
+        if (insert := lone(Insert, writes)) is not None:
+            mine = {request.id for request in insert.requests}
             await trio.lowlevel.checkpoint()
             if not any(isinstance(reply, DuplicateJob) for reply in replies):
                 for job_id in set(self._jobs) - before - mine:

@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+import attrs
 import trio
 
+from property_tests.broken.groups import Replies, lone
 from trio_gusto.model.errors import GustoError
 from trio_gusto.storage.messages import Commit, Insert, Write, WriteReply
 from trio_gusto.storage.sqlite import SqliteStorage
-
-Replies = Sequence[WriteReply | GustoError]
 
 
 class OnFile(SqliteStorage):
@@ -113,9 +113,9 @@ class CommitsEachJobOfAnInsert(OnFile):
     """One that is refused has stored those before."""
 
     async def apply(self, writes: Sequence[Write]) -> Replies:
-        if len(writes) != 1 or not isinstance(writes[0], Insert):
+        insert = lone(Insert, writes)
+        if insert is None:
             return await super().apply(writes)
-        (insert,) = writes
         reply: WriteReply | GustoError | None = None
         for request, state in zip(insert.requests, insert.states, strict=True):
             (reply,) = await super().apply([Insert([request], [state])])
@@ -128,14 +128,11 @@ class CommitsTheStateBeforeTheChildren(OnFile):
     """A job whose children are refused has ended."""
 
     async def apply(self, writes: Sequence[Write]) -> Replies:
-        if len(writes) != 1 or not isinstance(writes[0], Commit) or writes[0].children is None:
+        commit = lone(Commit, writes)
+        if commit is None or commit.children is None:
             return await super().apply(writes)
-        (commit,) = writes
-        children, commit.children = commit.children, None
-        try:
-            committed, inserted = await super().apply([commit, children])
-        finally:
-            commit.children = children
+        alone = attrs.evolve(commit, children=None)
+        committed, inserted = await super().apply([alone, commit.children])
         return [inserted if isinstance(inserted, GustoError) else committed]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import trio
@@ -29,6 +29,14 @@ from trio_gusto.storage.schedule_messages import FindSchedules, PutSchedule
 from trio_gusto.storage.storage import Answer
 
 Replies = Sequence[WriteReply | GustoError]
+
+Kind = TypeVar("Kind")
+
+
+def lone(kind: type[Kind], writes: Sequence[Write]) -> Kind | None:
+    """The write of a group, if it is the only one and of this kind."""
+    first: object = writes[0] if len(writes) == 1 else None
+    return first if isinstance(first, kind) else None
 
 
 class SwallowsWhatComesBehindARefusal(MemoryStorage):
@@ -145,8 +153,11 @@ class OrdersEqualsById(MemoryStorage):
         if claim.queues is not None or claim.tenant_weights is not None or claim.ageing is not None:
             return super()._claimable(claim)
         found = super()._claimable(claim)
-        order = lambda job: (-job.request.priority, getattr(job.state, "due", 0), job.request.id)
-        return sorted(found, key=order)
+        return sorted(found, key=place_by_id)
+
+
+def place_by_id(job: StoredJob) -> tuple[int, int, bytes]:
+    return -job.request.priority, getattr(job.state, "due", 0), job.request.id
 
 
 class TakesTheRestFromAnyQueue(MemoryStorage):
@@ -180,14 +191,16 @@ class Paged(MemoryStorage):
 
 class ShowsThePageOfBatchesAgain(Paged):
     def asked(self, query: Any) -> Any:
-        again = isinstance(query, Batches) and query.before is not None
-        return attrs.evolve(query, before=query.before + 1) if again else query
+        if isinstance(query, Batches) and query.before is not None:
+            return attrs.evolve(query, before=query.before + 1)
+        return query
 
 
 class ShowsThePageOfSchedulesAgain(Paged):
     def asked(self, query: Any) -> Any:
-        again = isinstance(query, FindSchedules) and bool(query.after)
-        return attrs.evolve(query, after=query.after[:-1]) if again else query
+        if isinstance(query, FindSchedules) and query.after:
+            return attrs.evolve(query, after=query.after[:-1])
+        return query
 
 
 class LeavesAWaitOutBetweenPages(Paged):

@@ -6,7 +6,7 @@ others wait for them, and are cancelled while they run, in an order that nobody 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from random import Random
 from typing import Any
 
@@ -32,11 +32,14 @@ from ....storage.schedule_messages import FindSchedules, PutSchedule
 from ....storage.storage import Storage
 from ..scheduling import firing, schedule
 from ..subject import EVERYTHING, LEASE, NOW, SECOND
-from .play import Make, Play
+from .play import Act, Make, Play
 from .props import FAILURE, LEFT, Props, claiming, inserting, moving, settling, succeeding
 from .seen import NAMES, NODES
 
 QUEUES, TENANTS, KEYS = ("default", "mail"), ("", "acme"), ("k", "l")
+
+Draw = Generator[Act, Any, list[Write]]
+"""Draws writes of one kind, after a look at what there is."""
 
 GROUPS = 40
 """How many groups of writes a play has."""
@@ -99,27 +102,31 @@ class Drawing:
             **given | changes,
         )
 
-    def all_jobs(self) -> Play:
-        return (yield Find(EVERYTHING)).jobs  # type: ignore[no-any-return]
+    def all_jobs(self) -> Generator[Act, Any, list[StoredJob]]:
+        return list((yield Find(EVERYTHING)).jobs)
 
     def of(self, jobs: Sequence[StoredJob], happening: type) -> list[StoredJob]:
         """One or two of the jobs to which this may happen."""
         able = [job for job in jobs if may(job.state, happening)]
         return self.random.sample(able, min(len(able), self.random.choice((1, 2))))
 
-    def held(self) -> Play:
-        """Two of the jobs that are processing, as they were claimed; some under another token."""
-        running = [job for job in (yield from self.all_jobs()) if type(job.state) is Processing]
+    def held(self) -> Generator[Act, Any, list[ClaimedJob]]:
+        """Some of the jobs that are processing, as they were claimed; some under another token."""
+        running = [
+            (job, job.state)
+            for job in (yield from self.all_jobs())
+            if isinstance(job.state, Processing)
+        ]
         return [
             ClaimedJob(
                 job.request,
                 job.attempt,
                 job.version + self.random.choice((0, 0, 0, -1, 1)),
                 self.now,
-                job.state.node,
-                job.state.claimed_at,
+                lease.node,
+                lease.claimed_at,
             )
-            for job in self.random.sample(running, min(len(running), 3))
+            for job, lease in self.random.sample(running, min(len(running), 3))
         ]
 
     def waiting(self, jobs: Sequence[StoredJob]) -> tuple[JobRequest, State]:
@@ -129,7 +136,7 @@ class Drawing:
 
     # --- acts -------------------------------------------------------------------------------------
 
-    def jobs(self) -> Play:
+    def jobs(self) -> Draw:
         requests = [self.request() for _ in range(self.random.choice((1, 2, 3)))]
         write = inserting(*requests)
         if self.maybe(True) and (known := (yield from self.all_jobs())):
@@ -137,7 +144,7 @@ class Drawing:
             write = inserting(*requests, request, states=[*write.states, state])
         return [write]
 
-    def claims(self) -> Play:
+    def claims(self) -> Draw:
         draw = self.random
         fields: dict[str, Any] = {
             "limit": draw.choice((1, 3, 9)),
@@ -148,7 +155,7 @@ class Drawing:
         yield from ()
         return [claiming(draw.choice(NODES), self.now, **fields)]
 
-    def ends(self) -> Play:
+    def ends(self) -> Draw:
         outcomes = (FAILURE, Snoozed(SECOND), Released(entered=False), Lost())
         ends = [
             settling(job, self.random.choice(outcomes), self.now, delay=self.maybe(SECOND, of=1))
@@ -157,24 +164,24 @@ class Drawing:
         if self.storage.keeps_children:
             for end in ends[:1]:
                 end.children = inserting(self.request())
-        return ends
+        return [*ends]
 
-    def successes(self) -> Play:
+    def successes(self) -> Draw:
         return [succeeding(*(yield from self.held()), now=self.now)]
 
-    def leases(self) -> Play:
+    def leases(self) -> Draw:
         jobs = yield from self.held()
         pairs = [(job.request.id, job.token) for job in jobs]
         asked = [RequestCancel(*pair, self.random.choice(("no", "never"))) for pair in pairs[:1]]
         return [Renew(LEFT, self.now, self.now + LEASE, pairs), *asked]
 
-    def by_hand(self) -> Play:
+    def by_hand(self) -> Draw:
         jobs = yield from self.all_jobs()
         kinds = (CalledOff(self.now, "no"), Overdue(self.now), RetriedByHand(self.now))
         happening = self.random.choice(kinds)
         return [moving(job, happening) for job in self.of(jobs, type(happening))]
 
-    def waits(self) -> Play:
+    def waits(self) -> Draw:
         decided: list[Write] = []
         for each in (yield Dependents(EVERYTHING)).jobs:
             settled = resolve(each, self.now)
@@ -183,14 +190,14 @@ class Drawing:
                 decided.append(Commit(job.request.id, job.version, settled.state, settled.attempt))
         return decided
 
-    def batches(self) -> Play:
+    def batches(self) -> Draw:
         found = [each.request for each in (yield Batches(EVERYTHING)).batches]
         is_new = not found or self.maybe(True, of=1) is not None
         batch = self._props.batch(tenant="acme") if is_new else self.random.choice(found)
         jobs = inserting(*(self.request(batch=batch.id) for _ in range(2)))
         return [InsertBatch(batch, jobs, is_new=is_new, reopen=self.random.choice((True, False)))]
 
-    def schedules(self) -> Play:
+    def schedules(self) -> Draw:
         found = (yield FindSchedules(EVERYTHING)).found
         if not found:
             return [PutSchedule("ledger", None, schedule())]
@@ -201,13 +208,14 @@ class Drawing:
         removal = PutSchedule("ledger", version, None)
         return [removal] if self.maybe(True, of=5) else [attrs.evolve(fire, version=version)]
 
-    def pauses(self) -> Play:
+    def pauses(self) -> Draw:
         draw = self.random
-        place: Any = draw.choice((("mail", None), ("mail", "acme"), (None, "acme"), (None, None)))
+        queue, tenant = draw.choice((None, "mail")), draw.choice((None, "acme"))
+        put = PutPause(queue, tenant, "no", self.now)
         yield [HeardPauses(draw.choice(NODES), 0)]
-        return [draw.choice((PutPause(*place, "no", self.now), LiftPauses(*place), LiftPauses()))]
+        return [draw.choice((put, LiftPauses(queue, tenant), LiftPauses()))]
 
-    def reports(self) -> Play:
+    def reports(self) -> Draw:
         line = LogLine(self.now, "info", "said")
         jobs = yield from self.held()
         sayings = [
@@ -216,6 +224,6 @@ class Drawing:
         ]
         return [Report(sayings, 3, 1000, 2)]
 
-    def prunes(self) -> Play:
+    def prunes(self) -> Draw:
         yield from ()
         return [Prune(self.now, self.random.choice((1, 9)))]

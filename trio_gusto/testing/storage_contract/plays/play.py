@@ -35,7 +35,9 @@ from .seen import Seen, seen
 
 Reply = WriteReply | GustoError
 
-Play = Generator[list[Write] | Query, Any, None]
+Act = list[Write] | Query
+
+Play = Generator[Act, Any, None]
 """A play as it is written."""
 
 Make = Callable[[Storage], Play]
@@ -67,16 +69,18 @@ async def record(make: Make, storage: Storage) -> list[Moment]:
     reference = MemoryStorage()
     await reference.attach("recorder")
     reference.keeps_reports, reference.keeps_rates = storage.keeps_reports, storage.keeps_rates
-    moments, last = [], NOTHING
-    play, answer = make(storage), None
+    moments: list[Moment] = []
+    last = NOTHING
+    play = make(storage)
+    answer: object = None
     try:
         while True:
             act = play.send(answer)
             if not isinstance(act, list):
-                answer = await reference.read(act)  # type: ignore[call-overload]
+                answer = await reference.read(act)
                 continue
-            answer = await tell(reference, act)
-            last = await moment(reference, act, answer, last)
+            answer = replies = await tell(reference, act)
+            last = await moment(reference, act, replies, last)
             moments.append(last)
     except StopIteration:
         return moments

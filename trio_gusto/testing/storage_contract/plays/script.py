@@ -15,13 +15,13 @@ from ....model.lanes import lane_of
 from ....model.outcomes import AttemptCancelled, Lost, Released, Snoozed, Succeeded
 from ....model.rates import RateLimit
 from ....model.retention import Selection
-from ....model.states import Condition, JobState, Skipped, Waiting
+from ....model.states import Condition, JobState, Skipped, State, Waiting
 from ....model.uniqueness import OnConflict
 from ....storage.batch_messages import Discard, InsertBatch, Stage
 from ....storage.dependency_messages import Dependents
 from ....storage.finding_messages import Get
 from ....storage.lease_messages import Renew, RequestCancel
-from ....storage.messages import Commit
+from ....storage.messages import Commit, Write
 from ....storage.pause_messages import HeardPauses, LiftPauses, PutPause
 from ....storage.report_messages import Report, Saying
 from ....storage.retention_messages import Prune
@@ -153,7 +153,7 @@ def continuations(props: Props) -> Play:
 
 def deciding(now: int) -> Play:
     """What is decided about the jobs whose wait may be over."""
-    decided = []
+    decided: list[Write] = []
     for dependent in (yield Dependents(EVERYTHING)).jobs:
         settled = resolve(dependent, now)
         if settled is not None:
@@ -218,7 +218,10 @@ def schedules() -> Play:
     instants = [NOW + number * MINUTE for number in range(1, 6)]
     yield [PutSchedule("ledger", None, ledger), PutSchedule("other", None, other)]
     yield [PutSchedule("ledger", None, ledger), PutSchedule("other", 7, None)]
-    held = {instants[1]: Waiting(), instants[2]: Skipped(instants[2], "still runs")}
+    held: dict[int, State] = {
+        instants[1]: Waiting(),
+        instants[2]: Skipped(instants[2], "still runs"),
+    }
     fire = firing(ledger, *instants[:3], states=held)
     yield [fire, firing(ledger, instants[3])]
     yield [firing(fire.schedule, *instants[2:4])]

@@ -132,13 +132,18 @@ def difference(found: View | None, wanted: View) -> str:
 def pair(found: object, wanted: object) -> str:
     """The two values of a difference, and for objects the fields that differ."""
     names = [getattr(getattr(value, "request", None), "id", None) for value in (wanted, found)]
-    if names[0] != names[1] and all(isinstance(name, bytes) for name in names):
-        return "should be that of {}, but is that of {}".format(*(name.hex() for name in names))
-    if attrs.has(type(wanted)) and type(found) is type(wanted):
-        fields = [
-            f"{field.name} should be {getattr(wanted, field.name)!r}, but is {getattr(found, field.name)!r}"
-            for field in attrs.fields(type(wanted))
-            if getattr(found, field.name) != getattr(wanted, field.name)
-        ]
-        return " and ".join(fields)
+    one, other = (name.hex() if isinstance(name, bytes) else None for name in names)
+    if None not in (one, other) and one != other:
+        return f"should be that of {one}, but is that of {other}"
+    kind: Any = type(wanted)
+    if attrs.has(kind) and type(found) is kind:
+        pairs = {
+            field.name: (getattr(wanted, field.name), getattr(found, field.name))
+            for field in attrs.fields(kind)
+        }
+        return " and ".join(
+            f"{name} should be {value!r}, but is {instead!r}"
+            for name, (value, instead) in pairs.items()
+            if value != instead
+        )
     return f"should be {wanted!r}, but is {found!r}"
