@@ -189,4 +189,5 @@ PROMISES: list[tuple[type[MemoryStorage], str]] = [
     (IgnoresWorkers, "every criterion is applied"),
     (FindsStateByState, "jobs of several states are found in one order"),
     (ShowsThePageAgain, "pages are stable while jobs arrive"),
+    (ShowsThePageAgain, "pages repeat nothing while jobs change their state"),
 ]

@@ -113,8 +113,10 @@ async def pages_repeat_nothing_while_jobs_change_their_state(subject: Subject) -
         before = page[-1].sequence
         for gone in (await subject.claim(limit=2)).jobs:  # the oldest, which would come last
             left.remove(gone.request.id)
-        newest = await subject.get(shown[-1])
-        await subject.expect(Committed, Commit(shown[-1], newest.version, Cancelled(NOW, "no"), 0))
+        first = page[0]  # which has been shown
+        await subject.expect(
+            Committed, Commit(first.request.id, first.version, Cancelled(NOW, "no"), 0)
+        )
         await subject.enqueue()
     order = [job_id for job_id in ids(requests)[::-1] if job_id in shown]
     same(shown, order, "the jobs of all pages, newest first and each once")
