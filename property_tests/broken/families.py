@@ -186,7 +186,7 @@ class HearsNobodyWhoIsToStop(MemoryStorage):
             job_id for job_id, job in running.items() if lease_of(job).cancel_reason is not None
         }
         heard = [saying for saying in write.sayings if saying.job_id not in stopping]
-        reply = super().perform(attrs.evolve(write, sayings=heard))
+        reply: Any = super().perform(attrs.evolve(write, sayings=heard))
         return Reported([*reply.refused, *stopping])
 
 

@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 import attrs
 import trio
 
-from trio_gusto.model.errors import GustoError
+from trio_gusto.model.errors import DuplicateJob, GustoError, UnknownJob
 from trio_gusto.model.job import StoredJob
+from trio_gusto.model.lanes import lane_of
 from trio_gusto.model.states import Ready
+from trio_gusto.model.uniqueness import key_of
 from trio_gusto.storage.batch_messages import Batches, Stage, Staged
 from trio_gusto.storage.dependency_messages import Dependents
 from trio_gusto.storage.lease_messages import Renew, Renewed, RequestCancel
@@ -63,6 +65,28 @@ class ForgetsTheLastReply(MemoryStorage):
     async def apply(self, writes: Sequence[Write]) -> Replies:
         replies = await super().apply(writes)
         return replies[:-1] if len(replies) > 2 else replies
+
+
+class TakesAShortCutForALoneCommit(MemoryStorage):
+    """On it no record of the attempt is kept."""
+
+    async def apply(self, writes: Sequence[Write]) -> Replies:
+        alone = lone(Commit, writes)
+        if alone is not None:
+            writes = [attrs.evolve(alone, record=None)]
+        return await super().apply(writes)
+
+
+class ForgetsKeysOfJobsInLanes(MemoryStorage):
+    """Each for itself, keys and named workers are as they should be."""
+
+    def _insert(self, insert: Insert) -> Inserted | DuplicateJob | UnknownJob:
+        reply = super()._insert(insert)
+        for request in insert.requests:
+            key = key_of(request)
+            if key is not None and lane_of(request) is not None:
+                self._keys._held.pop(key, None)
+        return reply
 
 
 class ReleasesAContinuationTwice(MemoryStorage):
@@ -250,6 +274,15 @@ PROMISES: list[tuple[type[MemoryStorage], str]] = [
     (SwallowsWhatComesBehindARefusal, "a duplicate harms its own message only"),
     (AnswersInsertsFirst, "a conflict harms its own message only"),
     (ForgetsTheLastReply, "a duplicate harms its own message only"),
+    (
+        SwallowsWhatComesBehindARefusal,
+        "a refused write harms nobody in its group in a play of everything",
+    ),
+    (
+        TakesAShortCutForALoneCommit,
+        "a group does what its writes do one by one in a play of everything",
+    ),
+    (ForgetsKeysOfJobsInLanes, "what is told is done in a play of chance"),
     (ReleasesAContinuationTwice, "what is told twice counts once in a play of everything"),
     (ReusesATokenThatWasGivenBack, "a token is never used twice"),
     (RenewsForAnybody, "only the holder of a lease renews it"),
