@@ -80,8 +80,8 @@ class Drawing:
     def request(self, **changes: Any) -> JobRequest:
         draw = self.random
         details = {
-            "unique_key": self.maybe(draw.choice(KEYS), of=5),
-            "worker": self.maybe("smtp", of=5),
+            "unique_key": self.maybe(draw.choice(KEYS), of=2),
+            "worker": self.maybe("smtp", of=3),
             "concurrency_key": self.maybe("api", of=5),
             "ref_id": self.maybe(f"r{draw.randrange(9)}", of=9),
         }
@@ -121,7 +121,7 @@ class Drawing:
             ClaimedJob(
                 job.request,
                 job.attempt,
-                job.version + self.random.choice((0, 0, 0, -1, 1)),
+                job.version - self.random.choice((0, 0, 0, 1)),
                 self.now,
                 lease.node,
                 lease.claimed_at,

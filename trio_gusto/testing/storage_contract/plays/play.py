@@ -109,17 +109,24 @@ async def look(storage: Storage, at: Moment) -> Seen:
 
 async def tell(storage: Storage, writes: Sequence[Write]) -> Sequence[Reply]:
     """The replies to a group, as many as it has writes."""
-    if any(isinstance(write, HeardPauses) for write in writes):
-        # Of all pauses that there are before the group: their numbers are the storage's own.
-        pauses = (await storage.read(Pauses(NOW))).pauses
-        last = max((pause.number for pause in pauses), default=0)
-        writes = [
-            attrs.evolve(write, number=last) if isinstance(write, HeardPauses) else write
-            for write in writes
-        ]
-    replies = await storage.apply(writes)
+    replies = await storage.apply(await numbered(storage, writes))
     same(len(replies), len(writes), "the number of replies to a group of writes")
     return replies
+
+
+async def numbered(storage: Storage, writes: Sequence[Write]) -> Sequence[Write]:
+    """The same writes, where those who have heard of pauses have heard of all there are before the group.
+
+    The numbers of pauses are the storage's own.
+    """
+    if not any(isinstance(write, HeardPauses) for write in writes):
+        return writes
+    pauses = (await storage.read(Pauses(NOW))).pauses
+    last = max((pause.number for pause in pauses), default=0)
+    return [
+        attrs.evolve(write, number=last) if isinstance(write, HeardPauses) else write
+        for write in writes
+    ]
 
 
 def same_replies(found: Sequence[Reply], wanted: Sequence[Reply], at: Moment) -> None:

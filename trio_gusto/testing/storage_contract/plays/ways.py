@@ -14,7 +14,7 @@ from ....storage.messages import ClaimDue, Conflict, Write, WriteReply
 from ....storage.retention_messages import Prune
 from ....storage.storage import Storage
 from ..subject import EVERYTHING, Subject, same
-from .play import Moment, Reply, look, same_replies, tell
+from .play import Moment, Reply, look, numbered, same_replies, tell
 from .props import Props
 from .refusals import check_refused, hopeless, outdated, versions
 from .seen import same_seen
@@ -51,7 +51,7 @@ async def a_submitted_group_does_what_an_applied_one_does(
 ) -> None:
     """For storages that take any."""
     for moment in moments:
-        replies = await submitted(subject.storage, moment.writes)
+        replies = await submitted(subject.storage, await numbered(subject.storage, moment.writes))
         if replies is None:
             return
         same_replies(replies, moment.replies, moment)
