@@ -242,5 +242,6 @@ PROMISES: list[tuple[type[MemoryStorage], str]] = [
     (ForgetsTheDeadlineOfWhatWasClaimed, "a released job is overdue again"),
     (ShowsAllThatIsStranded, "stranded jobs come in slices"),
     (HasNoTurnsWhereThereAreLanes, "jobs in lanes have the turns of their tenants"),
+    (HasNoTurnsWhereThereAreLanes, "what cannot be claimed in a lane stands in no turn"),
     (HasNoTurnsWhileSomethingIsPaused, "paused tenants have no turns"),
 ]

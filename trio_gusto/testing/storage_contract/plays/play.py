@@ -31,7 +31,7 @@ from ....storage.report_messages import Report, Reported
 from ....storage.retention_messages import Pruned
 from ....storage.storage import Storage
 from ..subject import NOW, same
-from .seen import Seen, seen
+from .seen import Seen, difference, seen
 
 Reply = WriteReply | GustoError
 
@@ -132,8 +132,10 @@ async def numbered(storage: Storage, writes: Sequence[Write]) -> Sequence[Write]
 def same_replies(found: Sequence[Reply], wanted: Sequence[Reply], at: Moment) -> None:
     """Raise an AssertionError unless the replies to a group are those of the record."""
     for position, (write, one, other) in enumerate(zip(at.writes, found, wanted, strict=True)):
-        of = f"the reply to the {type(write).__name__} at position {position} of a group"
-        same(essence(one), essence(other), of)
+        reply, right = essence(one), essence(other)
+        if reply != right:
+            of = f"the reply to the {type(write).__name__} at position {position} of a group"
+            raise AssertionError(f"{of}: {difference(reply, right)}")
 
 
 def essence(reply: Reply) -> object:

@@ -115,35 +115,33 @@ def same_seen(found: Seen, wanted: Seen, when: str) -> None:
             raise AssertionError(f"{what}, {when}: {difference(found.get(what), view)}")
 
 
-def difference(found: View | None, wanted: View) -> str:
-    """What the first difference of two views is."""
+def difference(found: object, wanted: object) -> str:
+    """What the first difference of two values is, and where in them."""
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         for key in (*wanted, *found):
             if found.get(key) != wanted.get(key):
-                return f"for {key!r} {pair(found.get(key), wanted.get(key))}"
-    elif isinstance(wanted, Sequence) and isinstance(found, Sequence):
+                return f"for {key!r} {difference(found.get(key), wanted.get(key))}"
+    elif isinstance(wanted, list | tuple) and isinstance(found, list | tuple):
         for position, (one, other) in enumerate(zip(found, wanted, strict=False)):
             if one != other:
-                return f"at position {position} {pair(one, other)}"
-        return f"there {pair(list(found), list(wanted))}"
-    return pair(found, wanted)
-
-
-def pair(found: object, wanted: object) -> str:
-    """The two values of a difference, and for objects the fields that differ."""
-    names = [getattr(getattr(value, "request", None), "id", None) for value in (wanted, found)]
-    one, other = (name.hex() if isinstance(name, bytes) else None for name in names)
-    if None not in (one, other) and one != other:
-        return f"should be that of {one}, but is that of {other}"
+                return f"at position {position} {difference(one, other)}"
+        return f"their number should be {len(wanted)}, but is {len(found)}"
     kind: Any = type(wanted)
-    if attrs.has(kind) and type(found) is kind:
-        pairs = {
-            field.name: (getattr(wanted, field.name), getattr(found, field.name))
-            for field in attrs.fields(kind)
-        }
-        return " and ".join(
-            f"{name} should be {value!r}, but is {instead!r}"
-            for name, (value, instead) in pairs.items()
-            if value != instead
-        )
-    return f"should be {wanted!r}, but is {found!r}"
+    if attrs.has(kind) and type(found) is kind and name_of(found) == name_of(wanted):
+        for field in attrs.fields(kind):
+            one, other = getattr(found, field.name), getattr(wanted, field.name)
+            if one != other:
+                return f"{field.name} {difference(one, other)}"
+    return f"should be {named(wanted)}, but is {named(found)}"
+
+
+def name_of(value: object) -> str | None:
+    """The id of a job in hexadecimal digits, if it is one."""
+    name = getattr(getattr(value, "request", None), "id", None)
+    return name.hex() if isinstance(name, bytes) else None
+
+
+def named(value: object) -> str:
+    """A value as a message tells it: jobs by their ids."""
+    name = name_of(value)
+    return repr(value) if name is None else f"the {type(value).__name__} {name}"
