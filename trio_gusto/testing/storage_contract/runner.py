@@ -76,13 +76,19 @@ async def run_check(
             made = make_storage()
             storage = await made if isawaitable(made) else made
             subject = Subject(storage, "checker", reopen=reopen, beside=beside)
+            # Shielded, for a storage that hung has to be let go of as well; what it may take is limited.
+            closing = trio.CancelScope(shield=True)
             try:
                 await subject.open()
                 await check(subject)
             finally:
-                # Shielded, for a storage that hung has to be let go of as well.
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSING):
+                closing.deadline = trio.current_time() + CLOSING
+                with closing:
                     await subject.close()
+            if closing.cancelled_caught:
+                raise AssertionError(
+                    f"it should be detached within {CLOSING:g} seconds, but was not"
+                )
     except AssertionError as error:
         raise AssertionError(f"{sentence(check)}: {error}") from error
     except trio.TooSlowError as error:
