@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from trio_gusto.model.errors import BatchError, DuplicateJob, UnknownJob
+from trio_gusto.model.errors import BatchError, DuplicateJob, GustoError, UnknownJob
 from trio_gusto.storage.lease_messages import RequestCancel
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import ClaimDue, Commit, Conflict, Write, WriteReply
@@ -23,6 +23,7 @@ from trio_gusto.testing.storage_contract import (
     STORAGE_CHECKS,
     Check,
     MakeStorage,
+    check_storage,
     run_check,
 )
 from trio_gusto.testing.storage_contract.crowds import CROWD_CHECKS
@@ -159,3 +160,15 @@ async def test_plays_leave_out_what_a_storage_does_not_keep() -> None:
             assert Report not in map(type, moment.writes)
             assert not any(isinstance(one, Commit) and one.children for one in moment.writes)
             assert not any(isinstance(one, ClaimDue) and one.queue_rates for one in moment.writes)
+
+
+async def test_a_storage_may_leave_gaps_between_its_numbers() -> None:
+    """As one does that draws them from a counter of its database, also for what is refused then."""
+
+    class Gaps(MemoryStorage):
+        def perform(self, write: Write) -> WriteReply | GustoError:
+            self._sequence += 3
+            self._pauses._number += 5
+            return super().perform(write)
+
+    await check_storage(Gaps, reopen=lambda storage: storage)
