@@ -161,8 +161,8 @@ class Drawing:
             settling(job, self.random.choice(outcomes), self.now, delay=self.maybe(SECOND, of=1))
             for job in (yield from self.held())
         ]
-        if self.storage.keeps_children:
-            for end in ends[:1]:
+        for end in ends[:1]:
+            if self.storage.keeps_children and end.state.word.is_ended:
                 end.children = inserting(self.request())
         return [*ends]
 
