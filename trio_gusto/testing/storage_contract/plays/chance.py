@@ -145,12 +145,12 @@ class Drawing:
         return [write]
 
     def claims(self) -> Draw:
+        """Without turns of tenants: whose turn it is behind a job whose lane is full, nobody promises."""
         draw = self.random
         fields: dict[str, Any] = {
             "limit": draw.choice((1, 3, 9)),
             "depth": draw.choice((1, 2)),
             "queues": self.maybe([(name, 2) for name in QUEUES], of=1),
-            "tenant_weights": self.maybe({"acme": 2}, of=1),
         }
         yield from ()
         return [claiming(draw.choice(NODES), self.now, **fields)]
