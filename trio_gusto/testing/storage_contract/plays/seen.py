@@ -115,33 +115,38 @@ def same_seen(found: Seen, wanted: Seen, when: str) -> None:
             raise AssertionError(f"{what}, {when}: {difference(found.get(what), view)}")
 
 
-def difference(found: object, wanted: object) -> str:
+def difference(found: Any, wanted: Any) -> str:
     """What the first difference of two values is, and where in them."""
-    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+    if both(Mapping, found, wanted):
         for key in (*wanted, *found):
             if found.get(key) != wanted.get(key):
                 return f"for {key!r} {difference(found.get(key), wanted.get(key))}"
-    elif isinstance(wanted, list | tuple) and isinstance(found, list | tuple):
+    elif both((list, tuple), found, wanted):
         for position, (one, other) in enumerate(zip(found, wanted, strict=False)):
             if one != other:
                 return f"at position {position} {difference(one, other)}"
         return f"their number should be {len(wanted)}, but is {len(found)}"
-    kind: Any = type(wanted)
-    if attrs.has(kind) and type(found) is kind and name_of(found) == name_of(wanted):
-        for field in attrs.fields(kind):
-            one, other = getattr(found, field.name), getattr(wanted, field.name)
+    kind = wanted.__class__
+    if attrs.has(kind) and both(kind, found, wanted) and name_of(found) == name_of(wanted):
+        for field in attrs.fields_dict(kind):
+            one, other = getattr(found, field), getattr(wanted, field)
             if one != other:
-                return f"{field.name} {difference(one, other)}"
+                return f"{field} {difference(one, other)}"
     return f"should be {named(wanted)}, but is {named(found)}"
 
 
-def name_of(value: object) -> str | None:
+def both(kinds: Any, found: object, wanted: object) -> bool:
+    """Whether two values are of this kind."""
+    return isinstance(found, kinds) and isinstance(wanted, kinds)
+
+
+def name_of(value: Any) -> str | None:
     """The id of a job in hexadecimal digits, if it is one."""
     name = getattr(getattr(value, "request", None), "id", None)
     return name.hex() if isinstance(name, bytes) else None
 
 
-def named(value: object) -> str:
+def named(value: Any) -> str:
     """A value as a message tells it: jobs by their ids."""
     name = name_of(value)
     return repr(value) if name is None else f"the {type(value).__name__} {name}"
