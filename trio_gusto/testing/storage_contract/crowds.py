@@ -163,8 +163,11 @@ async def what_many_insert_at_once_is_all_there(subject: Subject) -> None:
 
 
 async def a_job_that_was_taken_over_is_not_renewed(subject: Subject) -> None:
-    """Its holder renews while another finds the lease lost: whoever is first, the other sees it."""
-    for _ in range(MANY):
+    """Its holder renews while another finds the lease lost: whoever is first, the other sees it.
+
+    Who is first is up to chance, so there are many of them.
+    """
+    for _ in range(4 * MANY):
         await subject.enqueue()
     for job in (await subject.claim()).jobs:
         lost = put_back(job, Ready(NOW), AttemptOutcome.LOST)
