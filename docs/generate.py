@@ -401,6 +401,29 @@ def lifecycle_picture() -> str:
     return draw(moves())
 
 
+def storage_page() -> str:
+    from docs.storage_promises import broken, promises
+
+    parts: list[str] = []
+    for about, rows in broken():
+        cells = [[name, cell(what), cell(promise)] for name, what, promise in rows]
+        head = ["storage", "what is wrong with it", "the promise that it breaks, and the check"]
+        parts += [f"### {about}", table(head, cells)]
+    return page(
+        "Promises of a storage",
+        "What `trio_gusto.testing.check_storage` checks, and what it is checked with itself. "
+        "[Write your own storage](../how-to/write-your-own-storage.md) shows how it is used.",
+        "## Promises",
+        "Each is one check: a function whose name is the sentence, in `STORAGE_CHECKS` or, for what has to outlive "
+        "a storage object, in `REOPENING_CHECKS`.",
+        *promises(),
+        "## Broken storages",
+        "Each of these breaks one promise, and the check of that promise finds it. They stand in "
+        "`property_tests/broken/`, and a test runs the check on each.",
+        *parts,
+    )
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "explanation/lifecycle.md": lifecycle_page,
     "explanation/lifecycle.svg": lifecycle_picture,
@@ -411,6 +434,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/facts.md": fact_page,
     "reference/states-and-outcomes.md": state_page,
     "reference/messages.md": message_page,
+    "reference/storage-contract.md": storage_page,
     "reference/cli.md": command_page,
 }
 

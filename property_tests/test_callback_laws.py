@@ -22,11 +22,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
 from property_tests.aiming import LOOKING, aimed_machine
-from property_tests.callback_agreement import CallbackAgreement
-from property_tests.callback_errands import CallbackErrands
-from property_tests.dying import Death, deaths
-from property_tests.errands import Errand, Errands, errands, faults
-from tests.storage.broken_children import (
+from property_tests.broken.children import (
     PROMISES,
     ForgetsAllButTheFirstChild,
     ForgetsManyChildren,
@@ -36,6 +32,10 @@ from tests.storage.broken_children import (
     StoresChildrenOfTheLate,
     TakesAnyEndForCompleted,
 )
+from property_tests.callback_agreement import CallbackAgreement
+from property_tests.callback_errands import CallbackErrands
+from property_tests.dying import Death, deaths
+from property_tests.errands import Errand, Errands, errands, faults
 from trio_gusto.actors.desk import StoreLetter
 from trio_gusto.actors.settler import Settler
 from trio_gusto.model.happenings import CallbackFailed, Settlement

@@ -9,9 +9,9 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from property_tests.aiming import check_is_caught, planted
+from property_tests.broken.dossiers import PROMISES
+from property_tests.broken.reports import WritesReportsBehindTheGroup
 from property_tests.dossier_agreement import DossierAgreement
-from tests.storage.broken_dossiers import PROMISES
-from tests.storage.broken_reports import WritesReportsBehindTheGroup
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage

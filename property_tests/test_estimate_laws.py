@@ -10,8 +10,8 @@ import trio
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from property_tests.broken.runs import PROMISES
 from property_tests.strategies import NOW
-from tests.storage.broken_runs import PROMISES
 from trio_gusto.model.estimating import ALMOST, Estimate, estimate
 from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import Details, JobRequest

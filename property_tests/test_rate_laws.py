@@ -22,19 +22,19 @@ from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
 from property_tests.aiming import LOOKING, check_is_broken
-from property_tests.rate_agreement import (
-    AgeingAgreement,
-    FairRateAgreement,
-    RateAgreement,
-    obeys,
-)
-from tests.storage.broken_rates import (
+from property_tests.broken.rates import (
     ClaimsAheadOfExecutors,
     IgnoresAgeing,
     LosesTokens,
     RefundsTokens,
     TellsNoInstant,
     on_shelf,
+)
+from property_tests.rate_agreement import (
+    AgeingAgreement,
+    FairRateAgreement,
+    RateAgreement,
+    obeys,
 )
 from trio_gusto import Gusto, Handler, JobQueue, MemoryStorage, Options, RateLimit, call, fixed
 from trio_gusto.model.order import place

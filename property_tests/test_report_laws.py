@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
+from property_tests.broken.reports import PROMISES
 from property_tests.report_agreement import ReportAgreement
-from tests.storage.broken_reports import PROMISES
 from trio_gusto import Gusto, MemoryStorage, Options, Retry, current_job, fixed
 from trio_gusto.actors.reports import Reports
 from trio_gusto.model.errors import GustoError

@@ -285,3 +285,17 @@ async def test_a_job_in_another_queue_does_not_overtake_one_of_its_lane_that_has
     await enqueue(3, "r", 2)
     assert await claim(None) == 0
     assert await claim([("r", 5)]) == 1  # whoever serves that queue only does not see the other
+
+
+async def test_an_expired_job_in_a_lane_does_not_hold_up_the_turn_of_another_tenant() -> None:
+    """It stood first in the line, so that all in lanes went by the turn of its tenant."""
+    storage = MemoryStorage()
+    await storage.attach("node")
+    subject = Subject(storage, "node")
+    worker = Details(worker="smtp")
+    for tenant in "aa":
+        await subject.enqueue(tenant=tenant, created_at=NOW - 9)
+    await subject.enqueue(tenant="a", details=worker, created_at=NOW - 5, expire_on=NOW)
+    await subject.enqueue(tenant="b", details=worker, created_at=NOW - 4)
+    reply = await subject.claim(tenant_weights={})
+    assert [job.request.tenant for job in reply.jobs] == ["a", "b", "a"]

@@ -1,4 +1,4 @@
-"""The whole language spoken to storages: sixteen writes and eleven queries, each with its reply.
+"""The whole language spoken to storages: sixteen writes and thirteen queries, each with its reply.
 
 A storage stores, selects and compares; it decides nothing. What becomes of a job is decided by
 `trio_gusto.model.lifecycle` and arrives here as a finished state.

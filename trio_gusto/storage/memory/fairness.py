@@ -9,9 +9,10 @@ from heapq import heapify, heappop, heapreplace
 from ...model.admission import Admission
 from ...model.fairness import Turns
 from ...model.job import JobRequest, StoredJob
+from ...model.order import Place
 from ..messages import ClaimDue
 from .agenda import Agenda
-from .lanes import Heads
+from .lanes import Heads, Line
 from .pauses import PauseShelf
 from .selection import PlainKey, admits, is_over
 
@@ -21,6 +22,10 @@ Scope = tuple[str, int]
 Entry = tuple[int, int, int, int, str, "Agenda | None"]
 """The pass of a tenant, the due instant and sequence of its first job, a number, its name, and where that
 job stands: ``None`` stands for the line of all jobs in lanes."""
+
+
+Head = tuple[Place, StoredJob, Line]
+"""The first job in a lane that may be taken, its place and line."""
 
 
 class TurnShelf:
@@ -79,22 +84,33 @@ class FairShares:
                 request.queue, request.tenant
             )
 
+        def first_in_lanes() -> Head | None:
+            """What cannot be taken stands before nobody: it would be there in its tenant's turn."""
+            while (found := heads.first()) is not None:
+                _, job, line = found
+                if not is_over(job, self.now):
+                    if is_wanted(job.request):
+                        return found
+                    passed_over.append(job)
+                heads.take(job, line)
+            return None
+
         closed = len(admission.closed_queues)
         while len(taken) < limit and len(admission.closed_queues) == closed:
-            head = heads.first()
+            head = first_in_lanes()
             at_hand = [*ranks[:1], *([] if head is None else [head[0][0]])]
             if not at_hand:
                 break
             rank = min(at_hand)
             ranks = [each for each in ranks if each > rank]
             turns = self._turns_of((name, rank))
-            line = _Rank(rank, turns, agendas, heads, self.now)
+            line = _Rank(rank, turns, agendas, first_in_lanes, self.now)
             while len(taken) < limit and (entry := line.first()) is not None:
                 *_, tenant, agenda = entry
                 job = (
                     agenda.take(self.now)
                     if agenda is not None
-                    else self._take_in_lane(heads, admission, is_wanted)
+                    else self._take_in_lane(heads, admission)
                 )
                 if job is not None and not is_over(job, self.now):
                     request = job.request
@@ -111,16 +127,12 @@ class FairShares:
         heads.close()
         return taken, passed_over
 
-    def _take_in_lane(
-        self, heads: Heads, admission: Admission, is_wanted: Callable[[JobRequest], bool]
-    ) -> StoredJob | None:
-        """The first job in a lane, if it may be taken, or must be seen to."""
+    @staticmethod
+    def _take_in_lane(heads: Heads, admission: Admission) -> StoredJob | None:
+        """The first job in a lane, if it may be taken."""
         found = heads.first()
         assert found is not None
         _, job, line = found
-        if is_over(job, self.now) or not is_wanted(job.request):
-            heads.take(job, line)
-            return job
         return job if admits(admission, heads, job, line) else None
 
     def _turns_of(self, scope: Scope) -> Turns:
@@ -139,12 +151,12 @@ class _Rank:
         rank: int,
         turns: Turns,
         agendas: Mapping[PlainKey, Agenda],
-        heads: Heads,
+        first_in_lanes: Callable[[], Head | None],
         now: int,
     ) -> None:
         self._rank = rank
         self._turns = turns
-        self._heads = heads
+        self._first_in_lanes = first_in_lanes
         self._now = now
         self._heap: list[Entry] = []
         for number, (key, agenda) in enumerate(agendas.items(), 1):
@@ -185,7 +197,7 @@ class _Rank:
             heapreplace(self._heap, entry)
 
     def _in_lanes(self) -> Entry | None:
-        found = self._heads.first()
+        found = self._first_in_lanes()
         if found is None or found[0][0] != self._rank:
             return None
         (_, due, sequence), job, _ = found

@@ -114,7 +114,7 @@ async def a_refused_child_is_refused_alone(subject: Subject) -> None:
         with_children(second, child),
         insertion(after),
     ]
-    replies = await subject.storage.apply(group)
+    replies = await subject.apply(group)
     kinds = [type(reply) for reply in replies]
     same(kinds, [Inserted, DuplicateJob, Committed, Inserted], "the replies to a group")
     same(ids((await subject.claim()).jobs), ids([before, child, after]), "the jobs of the others")

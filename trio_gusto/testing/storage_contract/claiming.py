@@ -74,7 +74,7 @@ async def two_claims_in_one_group_share_the_jobs(subject: Subject) -> None:
         ClaimDue("checker", NOW, NOW + LEASE, 3, 9),
         ClaimDue("other", NOW, NOW + LEASE, 3, 9),
     ]
-    replies = await subject.storage.apply(writes)
+    replies = await subject.apply(writes)
     first, second = (reply_of(ClaimReply, reply) for reply in replies[1:])
     same(ids(first.jobs), ids(requests[:3]), "the jobs of the first claim")
     same(ids(second.jobs), ids(requests[3:]), "the jobs of the second claim")

@@ -169,7 +169,7 @@ async def a_message_without_successes_does_nothing(subject: Subject) -> None:
     before = await subject.everything()
     same(await subject.complete_all(Complete([], [])), {}, "what is refused of nothing")
     same(await subject.everything(), before, "the storage after it")
-    replies = await subject.storage.apply([Complete([], []), successes(job), Complete([], [])])
+    replies = await subject.apply([Complete([], []), successes(job), Complete([], [])])
     refused = [len(reply_of(Completions, reply).refused) for reply in replies]
     same(refused, [0, 0, 0], "how many are refused, with and without successes")
     same(await states_of(subject, job), [completed(job)], "the state of the job between them")
@@ -193,7 +193,7 @@ async def successes_stand_in_a_group_in_order(subject: Subject) -> None:
         Prune(NOW + 1, 9),
         successes(d),
     ]
-    replies = await subject.storage.apply(writes)
+    replies = await subject.apply(writes)
     found = [reply.refused if isinstance(reply, Completions) else type(reply) for reply in replies]
     conflict = Conflict()
     wanted = [
@@ -220,7 +220,7 @@ async def successes_together_beat_requests_to_cancel(subject: Subject) -> None:
     before, inside, never = await running(subject, 3)
     await subject.expect(Committed, RequestCancel(before.request.id, before.token, "no"))
     states = [completed(job, NOW + 1, None) for job in (before, inside, never)]
-    replies = await subject.storage.apply(
+    replies = await subject.apply(
         [
             RequestCancel(inside.request.id, inside.token, "no"),
             Complete([before, inside, never], states),

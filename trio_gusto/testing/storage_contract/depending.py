@@ -192,7 +192,7 @@ async def a_wait_is_over_by_what_the_same_group_did(subject: Subject) -> None:
     job = await subject.claim_one()
     child = subject.request()
     insert = Insert([child], [Waiting((parent.id,))])
-    inserted, committed = await subject.storage.apply([insert, success(job)])
+    inserted, committed = await subject.apply([insert, success(job)])
     reply_of(Inserted, inserted)
     same(reply_of(Committed, committed).awaited, (parent.id,), "the awaited of the same group")
 

@@ -89,7 +89,7 @@ async def a_dossier_is_refused_without_a_valid_lease(subject: Subject) -> None:
 async def a_dossier_goes_before_the_outcome_in_its_group(subject: Subject) -> None:
     request = await subject.enqueue()
     job = await subject.claim_one()
-    replies = await subject.storage.apply([filed(job, "late, but whole"), success(job)])
+    replies = await subject.apply([filed(job, "late, but whole"), success(job)])
     same([type(reply) for reply in replies], [Reported, Committed], "the kinds of replies")
     same(await dossiers_of(subject, request.id), {job.token: "late, but whole"}, "the dossiers")
 

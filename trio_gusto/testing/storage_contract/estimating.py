@@ -1,4 +1,4 @@
-"""What a storage promises about earlier runs."""
+"""Promises about earlier runs: which are looked at, and in which order they are told."""
 
 from __future__ import annotations
 

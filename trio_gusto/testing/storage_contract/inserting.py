@@ -95,7 +95,7 @@ async def odd_texts_survive(subject: Subject) -> None:
 async def sequences_rise_in_the_order_of_insertion(subject: Subject) -> None:
     requests = [subject.request(priority=n % 3) for n in range(6)]
     await subject.insert(*requests[:4])
-    replies = await subject.storage.apply([insertion(requests[4]), insertion(requests[5])])
+    replies = await subject.apply([insertion(requests[4]), insertion(requests[5])])
     for reply in replies:
         reply_of(Inserted, reply)
     found = await subject.storage.read(Find(10))
@@ -135,7 +135,7 @@ async def a_duplicate_harms_its_own_message_only(subject: Subject) -> None:
     good = [subject.request() for _ in range(3)]
     same_ref = subject.request(details=Details(ref_id="order-1"))
     writes = [good[0], old, good[1], same_ref, good[2]]
-    replies = await subject.storage.apply([insertion(request) for request in writes])
+    replies = await subject.apply([insertion(request) for request in writes])
     for position in (0, 2, 4):
         reply_of(Inserted, replies[position])
     duplicate_of(replies[1], "id", to_uuid(old.id), old.id)
@@ -145,14 +145,14 @@ async def a_duplicate_harms_its_own_message_only(subject: Subject) -> None:
 
 async def a_later_message_of_a_group_sees_the_earlier_ones(subject: Subject) -> None:
     request = subject.request(details=Details(ref_id="order-1"))
-    replies = await subject.storage.apply([insertion(request), insertion(request)])
+    replies = await subject.apply([insertion(request), insertion(request)])
     reply_of(Inserted, replies[0])
     duplicate_of(replies[1], "id", to_uuid(request.id), request.id)
 
 
 async def empty_groups_and_empty_inserts_do_nothing(subject: Subject) -> None:
     nothing: list[WriteReply] = []
-    same(list(await subject.storage.apply([])), nothing, "the replies to no writes")
+    same(list(await subject.apply([])), nothing, "the replies to no writes")
     await subject.expect(Inserted, Insert([], []))
     same(await subject.everything(), [], "the jobs stored")
     same(list((await subject.storage.read(Get())).jobs), [], "what is found for no ids")

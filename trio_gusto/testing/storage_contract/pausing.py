@@ -95,7 +95,7 @@ async def several_claims_of_a_group_share_a_named_worker(subject: Subject) -> No
     first = await of_worker(subject)
     await of_worker(subject)
     claims: list[Write] = [ClaimDue(node, NOW, NOW + LEASE, 3, 9) for node in ("checker", "other")]
-    replies = await subject.storage.apply(claims)
+    replies = await subject.apply(claims)
     one, other = (reply_of(ClaimReply, reply) for reply in replies)
     same(ids(one.jobs), [first.id], "the jobs of the first claim")
     same(ids(other.jobs), [], "the jobs of the second claim")

@@ -119,7 +119,7 @@ async def one_refused_saying_does_not_harm_the_others(subject: Subject) -> None:
 async def a_report_goes_before_the_outcome_in_its_group(subject: Subject) -> None:
     request = await subject.enqueue()
     job = await subject.claim_one()
-    replies = await subject.storage.apply([report(said(job, 100.0, lines(1, 2))), success(job)])
+    replies = await subject.apply([report(said(job, 100.0, lines(1, 2))), success(job)])
     same([type(reply) for reply in replies], [Reported, Committed], "the kinds of replies")
     same((await subject.get(request.id)).progress, Progress(100.0, "100.0 of it"), "the progress")
     same(await log_of(subject, request.id), (lines(1, 2), 0), "the log")

@@ -184,7 +184,7 @@ async def a_schedule_fires_only_at_the_version_that_was_seen(subject: Subject) -
     await put(subject, first, schedule("other"))
     fire = firing(first, NOW + MINUTE)
     late = firing(first, NOW + MINUTE, NOW + 2 * MINUTE)
-    replies = await subject.storage.apply([fire, late, fire])
+    replies = await subject.apply([fire, late, fire])
     same(list(replies), [Committed(), Conflict(), Conflict()], "the replies to a race")
     same((await kept(subject)).schedule, fire.schedule, "the schedule after a race")
     same(ids(await subject.everything()), ids(fire.requests), "the jobs after a race")
@@ -200,7 +200,7 @@ async def a_firing_is_not_harmed_by_its_neighbours(subject: Subject) -> None:
     inserting = Insert([new], [Ready(NOW)])
     removing = PutSchedule("ledger", first.version, None)
     writes: list[Write] = [again, fire, again, removing, inserting, fire]
-    replies = await subject.storage.apply(writes)
+    replies = await subject.apply(writes)
     kinds = [type(reply).__name__ for reply in replies]
     wanted = ["DuplicateJob", "Committed", "DuplicateJob", "Conflict", "Inserted", "Conflict"]
     same(kinds, wanted, "the kinds of the replies")

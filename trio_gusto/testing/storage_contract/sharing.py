@@ -85,6 +85,19 @@ async def jobs_in_lanes_have_the_turns_of_their_tenants(subject: Subject) -> Non
     same(reply.in_lanes, True, "`in_lanes`, when one of them is")
 
 
+async def what_cannot_be_claimed_in_a_lane_stands_in_no_turn(subject: Subject) -> None:
+    """A job behind it in the line goes by the turn of its own tenant."""
+    await subject.expect(Committed, PutPause("paused", None, "", NOW))
+    for (first, second), queue, expire_on in (("ab", "default", NOW), ("cd", "paused", None)):
+        await put(subject, first, first, created_at=NOW - 9)
+        gone = {"queue": queue, "expire_on": expire_on, "created_at": NOW - 5}
+        await put(subject, first, details=Details(worker="smtp"), **gone)
+        await put(subject, second, details=Details(worker=queue), created_at=NOW - 4)
+        reply = await subject.claim(tenant_weights={})
+        wanted = [first, second, first]
+        same(whose(reply.jobs), wanted, "whose jobs are claimed, the second one in a lane")
+
+
 async def paused_tenants_have_no_turns(subject: Subject) -> None:
     await put(subject, *"aabbc")
     await subject.expect(Committed, PutPause(None, "a", "", NOW))
@@ -116,6 +129,7 @@ SHARING_CHECKS = (
     turns_are_within_a_priority_and_a_queue,
     only_what_is_claimed_counts_as_a_turn,
     jobs_in_lanes_have_the_turns_of_their_tenants,
+    what_cannot_be_claimed_in_a_lane_stands_in_no_turn,
     paused_tenants_have_no_turns,
     paused_tenants_are_stepped_over_and_come_back_in_order,
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import isawaitable
 from typing import Any, TypeVar
 
 from ...model.errors import GustoError
@@ -43,13 +44,64 @@ def same(found: object, wanted: object, what: str) -> None:
         raise AssertionError(f"{what} should be {wanted!r}, but is {found!r}")
 
 
+Reopen = Callable[[Storage], Storage | Awaitable[Storage]]
+"""Makes another storage on the same data as one that is detached; for the same object, returns it."""
+
+Beside = Callable[[Storage], Storage | Awaitable[Storage]]
+"""Makes another storage on the same data as one that is attached, as a second process would have it."""
+
+
 class Subject:
     """A fresh, empty storage to which ``node`` is attached."""
 
-    def __init__(self, storage: Storage, node: str) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        node: str,
+        *,
+        reopen: Reopen | None = None,
+        beside: Beside | None = None,
+    ) -> None:
         self.storage = storage
         self.node = node
+        self._reopen = reopen
+        self._beside = beside
         self._made = 0
+        self._openings = 0
+        self._attached: list[tuple[Storage, str]] = []
+
+    async def open(self) -> None:
+        """Attach ``node``."""
+        await self.storage.attach(self.node)
+        self._attached.append((self.storage, self.node))
+
+    async def close(self) -> None:
+        """Detach whatever is attached."""
+        while self._attached:
+            storage, node = self._attached.pop()
+            await storage.detach(node)
+
+    async def reopen(self) -> None:
+        """Detach whatever is attached, and go on with another storage on the same data."""
+        assert self._reopen is not None
+        await self.close()
+        again = self._reopen(self.storage)
+        self.storage = await again if isawaitable(again) else again
+        self._openings += 1
+        self.node = f"checker {self._openings}"
+        await self.open()
+
+    async def another(self) -> tuple[Storage, str]:
+        """A second storage on the same data (the same object, if need be), with a node attached to it."""
+        other: Storage | Awaitable[Storage] = self.storage
+        if self._beside is not None:
+            other = self._beside(self.storage)
+        storage = await other if isawaitable(other) else other
+        self._openings += 1
+        node = f"another {self._openings}"
+        await storage.attach(node)
+        self._attached.append((storage, node))
+        return storage, node
 
     def request(self, *, details: Details | None = None, **changes: Any) -> JobRequest:
         """A request unlike any other of this subject."""
@@ -63,11 +115,16 @@ class Subject:
         }
         return JobRequest(**(defaults | changes), details=details)
 
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        """The replies to a group, one for each of its writes."""
+        replies = await self.storage.apply(writes)
+        same(len(replies), len(writes), f"the number of replies to a group of {len(writes)}")
+        return replies
+
     async def tell(self, write: Write) -> WriteReply | GustoError:
         """The reply to one write, alone in its group."""
-        replies = await self.storage.apply([write])
-        same(len(replies), 1, "the number of replies to one write")
-        return replies[0]
+        (reply,) = await self.apply([write])
+        return reply
 
     async def expect(self, kind: type[Reply], write: Write) -> Reply:
         """Like `tell`, for a reply of one kind."""

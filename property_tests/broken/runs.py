@@ -68,10 +68,10 @@ class KnowsNoSchedules(Broken):
         return past_runs(jobs, attrs.evolve(query, schedule=None))
 
 
-PROMISES = (
+PROMISES: list[tuple[type[MemoryStorage], str]] = [
     (TellsThemAsTheyWereInserted, "earlier runs are told newest end first"),
     (LooksAtEverything, "only so many of the jobs that ended last are looked at"),
     (CountsEveryHandler, "only completed runs of the handler count"),
     (CountsEveryWorker, "runs of another named worker do not count"),
     (KnowsNoSchedules, "runs of a schedule are those of the jobs it made last"),
-)
+]

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from tests.storage.broken_reports import BrokenShelf, WritesReportsBehindTheGroup
+from property_tests.broken.reports import BrokenShelf, WritesReportsBehindTheGroup
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.reports import ReportShelf
 from trio_gusto.storage.report_messages import DossiersFound, ReadDossiers, Report, Reported

@@ -233,7 +233,7 @@ class ForgetsRateKeysOfBatches(MemoryStorage):
         return super()._insert(Insert(requests, insert.states))
 
 
-PROMISES = [
+PROMISES: list[tuple[type[MemoryStorage], str]] = [
     (on_shelf(LosesTokens), "a rate key has tokens for its burst"),
     (on_shelf(TellsNoInstant), "a rate key has tokens for its burst"),
     (on_shelf(RoundsDown), "a rate is exact"),

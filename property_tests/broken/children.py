@@ -293,7 +293,7 @@ class HoldsItForItsSchedule(MemoryStorage):
         self._verbs = {**self._verbs, PutSchedule: self._schedules.put}
 
 
-PROMISES = (
+PROMISES: list[tuple[type[MemoryStorage], str]] = [
     (ForgetsChildren, "children are stored with the state"),
     (ForgetsAllButTheFirstChild, "children are stored with the state"),
     (StoresChildrenOfTheLate, "children of a stale token are not stored"),
@@ -326,4 +326,4 @@ PROMISES = (
     (TakesItForTheEndOfABatch, "a batch lives while one of its jobs waits for its callback"),
     (NamesTheAwaitedThoughTheyRunOn, "a batch lives while one of its jobs waits for its callback"),
     (HoldsItForItsSchedule, "a job of a schedule that waits for its callback is not held"),
-)
+]
