@@ -29,6 +29,18 @@ class Room:
     """Tests in them that are left out: they are slow, or are about the tests themselves."""
 
 
+_ABOUT_LAWS = (
+    "property_tests/test_lifecycle_laws.py::test_a_planted_fault",
+    "property_tests/test_lifecycle_laws.py::test_an_end_that_is_none",
+)
+_CONTRACT_ON_DISK = (
+    "tests/storage/test_contract.py::test_storages_promise_that[sqlite inline",
+    "tests/storage/test_contract.py::test_storages_promise_that[sqlite in a thread",
+    "tests/storage/test_contract.py::test_storages_promise_that[sqlite without",
+    "tests/storage/test_contract.py::test_a_file_keeps",
+    "tests/storage/test_contract.py::test_sqlite_without_a_file",
+)
+
 _ROOMS = (
     Room(
         "model",
@@ -37,7 +49,10 @@ _ROOMS = (
             "tests/model",
             "property_tests/test_lifecycle_laws.py",
             "property_tests/test_queue_laws.py",
+            "tests/storage/test_contract.py",
+            "tests/storage/sqlite/test_auditing.py",
         ),
+        but_not=(*_ABOUT_LAWS, *_CONTRACT_ON_DISK),
     ),
     Room(
         "storage",
@@ -48,6 +63,7 @@ _ROOMS = (
             "messages": ("trio_gusto.storage.*",),
         },
         judges=("tests/storage",),
+        but_not=_CONTRACT_ON_DISK[1:],
     ),
     Room(
         "actors",
