@@ -11,6 +11,7 @@ from .mutants import Mutant, Verdict
 from .record import Entry, stale
 from .rooms import Room
 
+_FOUND = {Verdict.KILLED, Verdict.TIMEOUT}
 _LOST = {Verdict.SURVIVED, Verdict.NO_TESTS}
 
 
@@ -34,9 +35,7 @@ class Report:
         open_: list[Mutant] = []
         for mutant in mutants:
             scores[_part(room, mutant.name)].count(mutant, known)
-            if mutant.verdict in _LOST and mutant.change not in known:
-                open_.append(mutant)
-            elif mutant.verdict in (Verdict.SUSPICIOUS, Verdict.NOT_ASKED):
+            if mutant.verdict not in _FOUND and mutant.change not in known:
                 open_.append(mutant)
         lost = [mutant.change for mutant in mutants if mutant.verdict in _LOST]
         asked = [

@@ -44,7 +44,12 @@ _CONTRACT_ON_DISK = (
 _ROOMS = (
     Room(
         "model",
-        parts={"model": ("trio_gusto.model.*",)},
+        parts={
+            "audit": ("trio_gusto.model.audit.*",),
+            "cron": ("trio_gusto.model.cron.*",),
+            "reasons": ("trio_gusto.model.reasons.*", "trio_gusto.model.expla*"),
+            "all else in model": ("trio_gusto.model.*",),
+        },
         judges=(
             "tests/model",
             "property_tests/test_lifecycle_laws.py",
