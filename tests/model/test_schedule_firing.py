@@ -21,6 +21,7 @@ from trio_gusto.model.occurrence import (
     occurrence,
     request_by_hand,
     request_of,
+    request_of_skip,
 )
 from trio_gusto.model.states import JobState
 from trio_gusto.model.triggers import every_after
@@ -345,3 +346,12 @@ def test_the_job_of_an_instant_says_of_which_schedule_and_instant_it_is() -> Non
     assert made == Details(worker="smtp", schedule_name="ledger", fire_time=at("09:00"))
     by_hand = request_by_hand(request, fired.job_id, at("09:01")).details
     assert by_hand == Details(worker="smtp", schedule_name="ledger")
+
+
+def test_the_record_of_a_skip_is_of_its_instant_and_not_held_back() -> None:
+    request = asked(jitter=600)
+    skipped = Skip(at("09:00"), job_id_of("ledger", at("09:00")), SkipReason.OVERLAP)
+    recorded = request_of_skip(request, skipped, at("09:01"))
+    assert (recorded.id, recorded.created_at) == (skipped.job_id, at("09:01"))
+    assert (recorded.execute_after, recorded.expire_on) == (at("09:00"), None)
+    assert recorded.details == Details(schedule_name="ledger", fire_time=at("09:00"))
