@@ -45,6 +45,7 @@ def test_an_error_is_also_the_builtin_one_that_people_expect(
 
 
 MESSAGES: Sequence[tuple[Callable[[], Exception], str]] = [
+    (lambda: errors.ArgumentError("it does not fit"), "it does not fit"),
     (
         lambda: errors.OptionsError("lease", 0, "use 1 s or more"),
         "the option 'lease' cannot be 0; use 1 s or more",

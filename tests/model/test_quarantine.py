@@ -82,3 +82,18 @@ def test_the_first_time_it_runs_again_at_once_and_later_after_a_pause_of_its_own
     assert lose(Lost(2, 3), id=LAST) == Scheduled(NOW + 5 + SPREAD - 1)
     assert [pause_after(Lost(2, 3), job_id) for job_id in (FIRST, LAST)] == [0, SPREAD - 1]
     assert lose(Lost(2, 3), id=LAST, expire_on=NOW + SECOND) == Failed(NOW + 5, "expired")
+
+
+@pytest.mark.parametrize(
+    ("lost", "is_put_off"),
+    [
+        (Lost(1, 3), False),
+        (Lost(2, 3), True),
+        (Lost(2, None), False),
+        (Lost(1, None), False),
+    ],
+)
+def test_only_who_was_lost_again_waits_and_only_where_there_is_a_quarantine(
+    lost: Lost, is_put_off: bool
+) -> None:
+    assert bool(pause_after(lost, LAST)) is is_put_off

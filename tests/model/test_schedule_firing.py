@@ -247,6 +247,15 @@ def test_a_pause_is_counted_from_the_end_of_the_job_before() -> None:
     assert jobs_of(look(known.schedule, "12:10", last_ended="11:10")) == ["12:10"]
 
 
+def test_an_end_that_is_found_when_its_pause_is_just_over_fires_at_once() -> None:
+    first = look(kept(every_after(timedelta(hours=1))), "09:30")
+    waiting = look(first.schedule, "10:30", RUNNING)
+    assert jobs_of(look(waiting.schedule, "12:10", last_ended="11:10")) == ["12:10"]
+    at_the_mark = look(waiting.schedule, "11:30", last_ended="10:30")
+    assert jobs_of(at_the_mark) == ["11:30"]
+    assert at_the_mark.schedule.version == waiting.schedule.version + 1
+
+
 def test_a_pause_that_passed_while_nothing_ran_is_over() -> None:
     first = look(kept(every_after(timedelta(hours=1))), "09:30")
     late = look(first.schedule, "15:00", last_ended="10:00")

@@ -129,3 +129,13 @@ def test_a_jitter_shorter_than_every_spacing_is_kept() -> None:
     assert asked("0,1 12 * * *", jitter=59).jitter == 59_000_000
     once = asked("0 12 1 6 *", jitter=timedelta(days=2), start=moment("08:00"), end=moment("23:00"))
     assert once.jitter == 2 * 86_400_000_000
+
+
+def test_a_wrong_value_says_what_is_wrong_and_what_to_give() -> None:
+    with pytest.raises(ScheduleError) as refused:
+        asked(jitter="5")
+    assert refused.value.reason == "'5' is no duration"
+    assert str(refused.value) == (
+        "this jitter cannot be used for a schedule: '5' is no duration; "
+        "give a finite number of seconds or a timedelta"
+    )
