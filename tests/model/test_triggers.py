@@ -209,3 +209,7 @@ def test_a_stored_form_that_is_no_mapping_is_refused() -> None:
 def test_the_shortest_interval_survives_being_stored() -> None:
     shortest = every(timedelta(microseconds=SHORTEST))
     assert from_wire(to_wire(shortest)) == shortest
+
+
+def test_an_interval_after_each_job_prints_as_such() -> None:
+    assert str(every_after(HOUR)) == "1:00:00 after each job"
