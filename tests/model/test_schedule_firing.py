@@ -98,7 +98,7 @@ def test_a_catch_up_keeps_the_newest_and_one_record_counts_the_rest() -> None:
 def test_what_is_older_than_the_grace_time_is_skipped() -> None:
     firing = look(kept(misfire_grace_time=timedelta(minutes=5)), "12:06")
     assert (jobs_of(firing), skips_of(firing)) == ([], [("12:00", "misfire", 4)])
-    assert firing.schedule.last_at is None
+    assert (firing.schedule.last_at, firing.coalesced) == (None, 0)
     assert shown(firing.schedule.next_at) == "13:00"
 
 
@@ -120,6 +120,7 @@ def test_each_of_all_is_judged_by_its_age() -> None:
     firing = look(schedule, "12:30")
     assert jobs_of(firing) == ["11:00", "12:00"]
     assert skips_of(firing) == [("09:00", "misfire", 1), ("10:00", "misfire", 1)]
+    assert jobs_of(look(schedule, "12:00")) == ["10:00", "11:00", "12:00"]
 
 
 def test_a_clock_that_jumps_ten_years_ahead_stops_nobody() -> None:
