@@ -13,9 +13,11 @@ from .rooms import Room
 from .rules import is_the_same
 
 KILLED, TIMEOUT, RECORDED, BY_RULE, OPEN = "killed", "timeout", "recorded", "by rule", "open"
-"""What is to be said of a mutant: the tests have noticed it, it is explained, or neither."""
+NOT_ASKED = "not asked"
+"""What is to be said of a mutant: the tests have noticed it, it is explained, or neither; or the run was stopped
+before it."""
 
-_COLUMNS = (KILLED, TIMEOUT, RECORDED, BY_RULE, OPEN)
+_COLUMNS = (KILLED, TIMEOUT, RECORDED, BY_RULE, OPEN, NOT_ASKED)
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,16 @@ class Report:
             tuple(
                 stale(
                     [entry for entry in record if _is_of(entry.change, modules)],
-                    [mutant.change for mutant, word in said if word == RECORDED],
+                    [mutant.change for mutant, word in said if word in (RECORDED, NOT_ASKED)],
                 )
             ),
         )
 
     @property
     def is_explained(self) -> bool:
-        """Whether every survivor is explained, and every explanation has its survivor."""
-        return not self.open and not self.stale
+        """Whether all were asked, every survivor is explained, and every explanation has its survivor."""
+        unasked = any(counts[NOT_ASKED] for counts in self.counts.values())
+        return not self.open and not self.stale and not unasked
 
     def lines(self) -> Iterator[str]:
         """As it is printed."""
@@ -77,6 +80,8 @@ def _said_of(mutant: Mutant, known: set[Change]) -> str:
             return KILLED
         case Verdict.TIMEOUT:
             return TIMEOUT
+        case Verdict.NOT_ASKED:
+            return NOT_ASKED
         case Verdict.SURVIVED | Verdict.NO_TESTS if mutant.change in known:
             return RECORDED
         case Verdict.SURVIVED | Verdict.NO_TESTS if is_the_same(mutant.original, mutant.mutated):
@@ -105,7 +110,7 @@ def _diff(change: Change) -> Iterator[str]:
 
 
 def _line(part: str, counts: Counter[str]) -> str:
-    """Timeouts count as noticed. What is explained does not: the score says what tests notice."""
-    share = (counts[KILLED] + counts[TIMEOUT]) / counts.total()
+    """Timeouts count as noticed. What is explained does not: the score is the share, of those asked, that tests notice."""
+    share = (counts[KILLED] + counts[TIMEOUT]) / max(1, counts.total() - counts[NOT_ASKED])
     columns = "".join(f"{counts[word]:>10}" for word in _COLUMNS)
     return f"{part:<20}{counts.total():>9}{columns}{share:>8.1%}"

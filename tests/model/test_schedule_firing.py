@@ -22,6 +22,7 @@ from trio_gusto.model.occurrence import (
     request_by_hand,
     request_of,
     request_of_skip,
+    skip,
 )
 from trio_gusto.model.states import JobState
 from trio_gusto.model.triggers import every_after
@@ -365,3 +366,30 @@ def test_the_record_of_a_skip_is_of_its_instant_and_not_held_back() -> None:
     assert (recorded.id, recorded.created_at) == (skipped.job_id, at("09:01"))
     assert (recorded.execute_after, recorded.expire_on) == (at("09:00"), None)
     assert recorded.details == Details(schedule_name="ledger", fire_time=at("09:00"))
+
+
+def test_of_very_many_missed_instants_of_an_interval_the_latest_is_on_its_grid() -> None:
+    assert jobs_of(look(kept(timedelta(hours=1)), "06-20 12:00")) == ["06-20 11:30"]
+
+
+def test_an_instant_just_before_the_end_fires() -> None:
+    just_after = moment("10:30") + timedelta(microseconds=1)
+    assert jobs_of(look(kept(timedelta(hours=1), end=just_after), "12:00")) == ["10:30"]
+    assert jobs_of(look(kept(timedelta(hours=1), end=moment("10:30")), "12:00")) == ["09:30"]
+
+
+def test_the_earliest_that_is_not_too_old_is_on_the_grid_of_its_interval() -> None:
+    two_hours = timedelta(hours=2)
+    schedule = kept(timedelta(hours=1), coalesce="earliest", misfire_grace_time=two_hours)
+    assert jobs_of(look(schedule, "12:30")) == ["10:30"]
+    assert jobs_of(fire(schedule, at("12:30") + 1)) == ["11:30"]
+
+
+def test_each_instant_is_held_back_by_what_its_name_and_time_draw() -> None:
+    fired = occurrence(asked(jitter=600), at("09:00"))
+    assert fired.execute_after == at("09:00") + jitter_of("ledger", at("09:00"), 600_000_000)
+
+
+def test_a_skip_is_of_one_instant_unless_it_says_more() -> None:
+    made = skip(asked(), at("09:00"), SkipReason.OVERLAP)
+    assert (made.count, made.at_least) == (1, False)

@@ -146,7 +146,7 @@ def test_a_survivor_that_nobody_explains_fails_the_report_and_is_shown() -> None
     assert not explained
     assert lines[0] == f"survived: {FULL.function}  (trio_gusto.model.rates.x_start__mutmut_1)"
     assert lines[1:3] == ["    - return self.at <= now", "    + return self.at < now"]
-    assert lines[-1].split() == ["model", "2", "1", "0", "0", "0", "1", "50.0%"]
+    assert lines[-1].split() == ["model", "2", "1", "0", "0", "0", "1", "0", "50.0%"]
 
 
 def test_a_recorded_survivor_is_explained_and_not_counted_as_noticed() -> None:
@@ -154,7 +154,7 @@ def test_a_recorded_survivor_is_explained_and_not_counted_as_noticed() -> None:
         [mutant(FULL, Verdict.SURVIVED), mutant(NOTHING, Verdict.TIMEOUT)], WHY
     )
     assert explained
-    assert lines[-1].split() == ["model", "2", "0", "1", "1", "0", "0", "50.0%"]
+    assert lines[-1].split() == ["model", "2", "0", "1", "1", "0", "0", "0", "50.0%"]
 
 
 def test_an_explanation_without_its_survivor_fails_the_report() -> None:
@@ -168,9 +168,17 @@ def test_an_explanation_of_a_module_that_was_not_mutated_is_left_alone() -> None
     assert reported([mutant(FULL, Verdict.KILLED)], elsewhere)[0]
 
 
-@pytest.mark.parametrize("verdict", [Verdict.SUSPICIOUS, Verdict.NOT_ASKED])
-def test_a_verdict_that_says_nothing_cannot_be_explained(verdict: Verdict) -> None:
-    assert not reported([mutant(FULL, verdict)], WHY)[0]
+def test_a_verdict_that_says_nothing_cannot_be_explained() -> None:
+    assert not reported([mutant(FULL, Verdict.SUSPICIOUS)], WHY)[0]
+
+
+def test_a_run_that_was_stopped_explains_nothing_and_its_score_is_of_those_asked() -> None:
+    explained, lines = reported(
+        [mutant(NOTHING, Verdict.KILLED), mutant(FULL, Verdict.NOT_ASKED)], WHY
+    )
+    assert not explained
+    assert len(lines) == 2
+    assert lines[-1].split() == ["model", "2", "1", "0", "0", "0", "0", "1", "100.0%"]
 
 
 def test_code_without_tests_is_as_good_as_a_survivor() -> None:
