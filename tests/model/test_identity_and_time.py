@@ -108,6 +108,10 @@ def test_ids_of_one_instant_are_a_notch_apart_and_so_are_those_of_a_clock_set_ba
 
 def test_a_source_follows_the_clock_from_one_millisecond_to_the_next() -> None:
     begin = NOW - NOW % 1_000_000
+    ids = source([5] * 2)
+    assert [ids.make(begin + n) for n in (300_000, 1_100_000)] == [
+        uuid7(begin + 300_000, 5), uuid7(begin + 1_100_000, 5),
+    ]  # fmt: skip
     later = [0, 1, 500_000, 999_500, 1_000_000, 1_000_500, 2_500_000, 99_000_000, 10**18]
     ids = source([5] * len(later))
     assert [ids.make(begin + n) for n in later[:1]] == [uuid7(begin, 5)]

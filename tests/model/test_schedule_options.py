@@ -169,3 +169,9 @@ def test_a_spacing_is_seen_as_far_as_one_looks_and_no_farther() -> None:
     with pytest.raises(ScheduleError, match="82800 s apart"):
         looked_at_from(SPACINGS_SEEN - 1)
     looked_at_from(SPACINGS_SEEN)
+
+
+def test_a_value_with_a_semicolon_is_shown_whole_in_the_reason() -> None:
+    with pytest.raises(ScheduleError) as refused:
+        asked(jitter="5; or 6")
+    assert refused.value.reason == "'5; or 6' is no duration"
