@@ -19,7 +19,7 @@ from trio_gusto.model.happenings import (
     Settlement,
 )
 from trio_gusto.model.job import AttemptRecord, ClaimedJob
-from trio_gusto.model.lifecycle import admit, advance, settle, within_reach
+from trio_gusto.model.lifecycle import admit, advance, complete, settle, within_reach
 from trio_gusto.model.outcomes import (
     AttemptCancelled,
     AttemptFailed,
@@ -274,3 +274,9 @@ def record(token: int, outcome: AttemptOutcome = AttemptOutcome.FAILED) -> Attem
 def test_what_is_released_at_its_very_instant_is_due() -> None:
     waiting = stored(Waiting(), execute_after=NOW)
     assert advance(waiting, ParentsEnded(NOW)) == Settlement(Ready(NOW), 0)
+
+
+def test_the_short_cut_of_a_success_keeps_all_that_it_says() -> None:
+    ended = complete(claimed(), Succeeded(None, "it is too large"), NOW + 1, NOW + 2)
+    assert ended == Completed(NOW + 2, NOW + 1, NOW, "node-0", None, "it is too large")
+    assert complete(claimed(), Succeeded("[1]"), NOW + 1, NOW + 2).result == "[1]"
