@@ -31,6 +31,7 @@ from trio_gusto.model.outcomes import (
     Succeeded,
     TimedOut,
 )
+from trio_gusto.model.quarantine import pause_after
 from trio_gusto.model.states import (
     Cancelled,
     Completed,
@@ -180,6 +181,13 @@ def test_a_lost_attempt_stays_spent_and_its_job_keeps_its_place() -> None:
     job = claimed(attempt=2)
     settlement = settled(job, Lost())
     assert (settlement.state, settlement.attempt) == (Ready(job.due), 2)
+
+
+def test_a_job_that_was_lost_before_waits_and_its_attempt_stays_spent() -> None:
+    job = claimed(attempt=2)
+    settlement = settled(job, Lost(2, 3))
+    pause = pause_after(Lost(2, 3), job.request.id)
+    assert (settlement.state, settlement.attempt) == (Scheduled(END + pause), 2)
 
 
 def test_a_job_lost_past_its_deadline_is_not_run_again() -> None:
