@@ -43,3 +43,8 @@ def test_a_replay_tells_of_those_served_who_is_ahead() -> None:
     assert turns.replay(["b", "a"]) == {"a": STRIDE, "b": 1}
     assert turns.replay(["b", "b", "b"]) == {"b": 4}
     assert turns.now == 3
+
+
+def test_whoever_is_just_reached_by_a_replay_is_not_ahead() -> None:
+    turns = Turns({"a": STRIDE}, passes=[("c", 1)])
+    assert turns.replay(["a", "c"]) == {"c": 1 + STRIDE}

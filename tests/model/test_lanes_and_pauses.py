@@ -171,3 +171,9 @@ def test_users_see_since_when() -> None:
     assert (seen.queue, seen.tenant, seen.reason) == ("mail", None, "repairs")
     assert seen.since.isoformat() == "1970-01-01T00:00:01+00:00"
     assert view(StoredPause(None, "acme", "", 0)).tenant == "acme"
+
+
+def test_those_admitted_together_all_count() -> None:
+    lanes = Lanes.of([], 3)
+    assert lanes.admit(SMTP, 1, 2, spends_last=False) == 2
+    assert lanes.admit(SMTP, 1, 2, spends_last=False) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from tests.model.jobs import EVERY_STATE, NOW, SECOND, claimed, request, stored
+from tests.model.jobs import CALLBACK, EVERY_STATE, NOW, SECOND, claimed, request, stored
 from trio_gusto.model.attempts import attempts_of, claimed_again, token_of
 from trio_gusto.model.failure import JobError
 from trio_gusto.model.happenings import (
@@ -294,3 +294,12 @@ def test_the_short_cut_of_a_success_keeps_all_that_it_says() -> None:
     ended = complete(claimed(), Succeeded(None, "it is too large"), NOW + 1, NOW + 2)
     assert ended == Completed(NOW + 2, NOW + 1, NOW, "node-0", None, "it is too large")
     assert complete(claimed(), Succeeded("[1]"), NOW + 1, NOW + 2).result == "[1]"
+
+
+def test_a_job_whose_result_cannot_be_kept_for_its_callback_fails() -> None:
+    ending = Ending(Succeeded(None, "a socket"), END, NOW + 1)
+    ending.callback = CALLBACK
+    settlement = settle(claimed(), ending)
+    why = "its result could not be stored for its callback: a socket"
+    assert (settlement.state, settlement.attempt) == (Failed(END, why), 1)
+    assert settlement.record is not None

@@ -317,3 +317,21 @@ def test_a_claim_is_filled_until_it_is_full_or_no_queue_was_closed() -> None:
     assert fill(3, [1], [2, 3]) == [1, 2, 3]
     assert asked == [3, 2]
     assert Admission(Lanes(nothing), None).fill(3, lambda most: [1]) == [1]
+
+
+def test_a_queue_whose_last_token_a_job_in_a_lane_has_taken_is_closed() -> None:
+    claim = admission(Rates(nothing, 0, {"slow": A_SECOND}))
+    assert claim.admit("slow", "worker smtp", 1, None, spends_last=False)
+    assert not claim.closed_queues
+    assert not claim.admit("slow", "worker printer", 1, None, spends_last=False)
+    assert claim.closed_queues == {"slow"}
+
+
+def test_one_that_runs_alone_and_takes_a_token_may_have_others_behind_it() -> None:
+    claim = Admission(Lanes(nothing, depth=2), Rates(nothing, 0, None))
+    assert claim.admit("a", "key acme", 1, ("k", A_SECOND), spends_last=False)
+    assert claim.admit("a", "key acme", 1, None, spends_last=False)
+
+
+def test_a_bucket_that_is_just_full_by_its_own_limit_is_full_by_every_other() -> None:
+    assert first_start(Bucket(0, 1, 0, A_SECOND), SECOND, RateLimit(1, per=9)) == SECOND

@@ -213,3 +213,8 @@ def test_the_shortest_interval_survives_being_stored() -> None:
 
 def test_an_interval_after_each_job_prints_as_such() -> None:
     assert str(every_after(HOUR)) == "1:00:00 after each job"
+
+
+def test_a_pause_keeps_the_anchor_that_it_was_given() -> None:
+    given = every_after(HOUR, anchor=NOON)
+    assert given.anchored(5) == given
