@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types mypy pyright docs pytest format bench prove crash fuzz clean distclean
+.PHONY: help demo test check lint types mypy pyright docs pytest format bench prove crash fuzz mutate clean distclean
 
 # The first Python found that is new enough; `make PYTHON=…` names another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -24,6 +24,7 @@ CRASH ?=
 ARGS ?=
 MINUTES ?= 5
 SEED ?=
+ROOM ?= model
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,9 +80,11 @@ prove: .venv/.dev ## search long for a broken law; MINUTES=5, and SEED=… repea
 crash: .venv/.dev ## kill real processes, and see what is left; MINUTES=5, and SEED=… asks for the same
 	$(BIN)/python -m property_tests.crashes --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-fuzz: .venv/.dev ## throw garbage at all that reads text, led by coverage; MINUTES=5 for each
-	@$(PIP_INSTALL) --editable '.[dev,fuzz]'
+fuzz: .venv/.fuzz ## throw garbage at all that reads text, led by coverage; MINUTES=5 for each
 	$(BIN)/python -m property_tests.fuzz all --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+mutate: .venv/.mutation ## change each line of ROOM and see who notices; ARGS="--again"
+	nice -n 15 $(BIN)/python -m property_tests.mutation $(ROOM) $(ARGS)
 
 clean: ## remove what tools and builds left behind
 	rm -rf build dist docs/_build htmlcov .coverage .coverage.* .demo .fuzz .hypothesis \
@@ -104,3 +107,7 @@ distclean: clean ## the same, and the environment too
 .venv/.dev: pyproject.toml | .venv/bin/python
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch .venv/.package $@
+
+.venv/.mutation .venv/.fuzz: .venv/.%: pyproject.toml .venv/.dev
+	$(PIP_INSTALL) --editable '.[dev,$*]'
+	@touch $@

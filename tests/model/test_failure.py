@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from trio_gusto.model.failure import (
@@ -9,9 +14,11 @@ from trio_gusto.model.failure import (
     MAX_DEPTH,
     MAX_MESSAGE,
     MAX_TRACEBACK,
+    OURS,
     JobError,
     leaves,
     qualified_name,
+    words,
 )
 
 
@@ -100,7 +107,7 @@ def test_a_large_group_says_how_many_were_left_out() -> None:
     members = [ValueError(str(n)) for n in range(MAX_CHILDREN + 5)]
     children = JobError.of(ExceptionGroup("many", members)).children
     assert len(children) == MAX_CHILDREN + 1
-    assert children[-1].message == "5 more exceptions were left out"
+    assert children[-1] == JobError("...", "5 more exceptions were left out")
 
 
 def test_groups_inside_each_other_end_somewhere() -> None:
@@ -124,3 +131,111 @@ def test_leaves_are_the_members_of_all_groups() -> None:
         two,
         three,
     ]
+
+
+def test_an_exception_that_is_in_a_group_twice_is_a_leaf_once() -> None:
+    twice, other = ValueError("twice"), KeyError("other")
+    inner = BaseExceptionGroup("inner", [twice])
+    assert leaves(BaseExceptionGroup("outer", [twice, inner, twice, other])) == [twice, other]
+
+
+class Shouting(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return self.upper()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("as it is", "as it is"),
+        (7, "7"),
+        (Shouting("loud"), "LOUD"),
+        (Rude(), "<its str() raised KeyboardInterrupt>"),
+        ("half of \ud83d", "half of \\ud83d"),
+        ("naïve", "naïve"),
+    ],
+)
+def test_words_of_a_handler_can_be_kept_whatever_they_are(given: object, kept: str) -> None:
+    assert words(given) == kept
+    assert type(words(given)) is str
+
+
+def test_words_of_a_handler_are_as_long_as_they_may_be() -> None:
+    assert words("a" * 10, 10) == "a" * 10
+    assert words("a" * 5 + "b" * 6, 10) == "aaaaa\n... 1 characters left out ...\nbbbbb"
+
+
+def test_frames_of_the_scheduler_that_lead_to_a_handler_are_left_out() -> None:
+    ours = caller("trio_gusto.actors.executor")
+    theirs, nobodys = caller("trio_gusto.actors_of_mine"), caller(None)
+    assert files_of(ours, ours) == ["test_failure.py"]
+    assert files_of(ours, theirs, ours) == ["theirs.py", "ours.py", "test_failure.py"]
+    assert files_of(nobodys, ours) == ["theirs.py", "ours.py", "test_failure.py"]
+
+
+def caller(module: str | None) -> Callable[[Callable[[], None]], None]:
+    """A function of that module, or of none, that calls what it is given."""
+    names: dict[str, Any] = {"__name__": module} if module else {}
+    file = "ours.py" if module and module.startswith(OURS) else "theirs.py"
+    exec(compile("def call(handler):\n    handler()", file, "exec"), names)
+    call: Callable[[Callable[[], None]], None] = names["call"]
+    return call
+
+
+def files_of(*callers: Callable[[Callable[[], None]], None]) -> list[str]:
+    """The files in the traceback that is kept of a handler which is called through all of these."""
+
+    def handler() -> None:
+        raise ValueError("oops")
+
+    entered = handler
+    for call in reversed(callers):
+        entered = partial(call, entered)
+    with pytest.raises(ValueError, match="oops") as caught:
+        entered()
+    traceback = caught.value.__traceback__
+    assert traceback is not None
+    kept = JobError.of(caught.value.with_traceback(traceback.tb_next)).traceback
+    return [
+        Path(line.split('"')[1]).name for line in kept.splitlines() if line.startswith("  File")
+    ]
+
+
+class NameRaises(type):
+    def __getattribute__(cls, name: str) -> object:
+        if name == "__module__":
+            raise RuntimeError("no name")
+        return super().__getattribute__(name)
+
+
+class Nameless(Exception, metaclass=NameRaises):
+    pass
+
+
+class NotesRaise(Exception):
+    @property
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # wrong on purpose
+        raise LookupError("no notes")
+
+
+def test_what_cannot_be_looked_at_is_said_to_be_so() -> None:
+    assert qualified_name(Nameless) == "<a class without a name>"
+    assert JobError.of(NotesRaise("oops")).message == "oops\n<its notes raised LookupError>"
+
+
+def test_a_traceback_that_cannot_be_formatted_is_said_to_be_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreadable(_frames: object) -> list[str]:
+        raise OSError("the source is gone")
+
+    monkeypatch.setattr("traceback.format_tb", unreadable)
+    error = JobError.of(raised(ValueError("oops")))
+    assert error.traceback == "<its traceback could not be formatted: OSError>"
+
+
+def test_a_traceback_that_cannot_be_encoded_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traceback.format_tb", lambda _frames: ["half \ud800 a pair"])
+    assert JobError.of(ValueError("oops")).traceback == "half \\ud800 a pair"
