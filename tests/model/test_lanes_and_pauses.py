@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_gusto.model.job import Details
-from trio_gusto.model.lanes import Lanes, lane_of, room_of
+from trio_gusto.model.lanes import Lanes, Occupancy, lane_of, room_of
 from trio_gusto.model.pauses import StoredPause, covered, unheard, view
 
 from .jobs import request
@@ -46,6 +46,15 @@ def test_jobs_that_run_alone_are_leased_in_a_row_to_one_node() -> None:
     )
     assert admitted(Lanes.of([(KEY, 2, 2, 2)], 3), (KEY, 3)) == [False], "and nothing beside a row"
     assert admitted(Lanes.of([(KEY, 1, 1, 1)], 3), (KEY, 3)) == [True]
+
+
+def test_a_row_of_two_nodes_is_joined_by_neither() -> None:
+    occupancy = Occupancy()
+    occupancy.add(1, is_own=True)
+    assert occupancy.room_for(1, depth=3) == 2
+    occupancy.add(1, is_own=False)
+    assert occupancy == Occupancy(leases=2, singles=2, own=1)
+    assert occupancy.room_for(1, depth=3) == 0
 
 
 @given(

@@ -288,12 +288,11 @@ class Poller:
 
     async def _pass(self, leases: list[Lease]) -> None:
         """Barriers stand between a claim and its executors; a stop gives the jobs back."""
-        assert self._probe.gate is not None
-        if self._probe.watches("job_claimed"):
-            for lease in leases:
-                await self._probe.gate.pass_through("job_claimed", lease.claimed)
-        if self._probe.watches("batch_start"):
-            await self._probe.gate.pass_through("batch_start", leases[0].batch)
+        gate = self._probe.gate
+        assert gate is not None
+        for lease in leases:
+            await gate.pass_through("job_claimed", lease.claimed)
+        await gate.pass_through("batch_start", leases[0].batch)
 
     async def _rest(self) -> None:
         """Sleep until there is news, or something falls due, or it is time for the safety poll."""
