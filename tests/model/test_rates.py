@@ -160,6 +160,15 @@ def test_an_empty_queue_closes_no_lane() -> None:
     assert claim.admit("fast", "worker printer", 1, None, spends_last=False)
 
 
+def test_a_queue_is_closed_when_a_job_in_a_lane_has_taken_its_last_token() -> None:
+    claim = admission(Rates(nothing, 0, {"slow": A_SECOND}))
+    assert claim.admit("slow", "worker smtp", 1, None, spends_last=False)
+    assert not claim.closed_queues
+    assert not claim.admit("slow", "worker printer", 1, None, spends_last=False)
+    assert claim.closed_queues == {"slow"}
+    assert claim.admit("fast", "worker printer", 1, None, spends_last=False)
+
+
 def test_none_that_takes_a_token_is_put_behind_another() -> None:
     rates = Rates(nothing, 0, None)
     claim = Admission(Lanes(nothing, depth=2), rates)
