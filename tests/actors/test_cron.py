@@ -457,6 +457,40 @@ async def test_a_held_job_outlives_those_that_retention_has_removed(
         assert states == [JobState.PROCESSING] * 2
 
 
+async def test_a_held_job_that_is_called_off_as_it_is_let_go_stays_called_off(
+    autojump_clock: MockClock,
+) -> None:
+    class Slow(MemoryStorage):
+        """Takes a second to answer what it is asked about jobs that wait."""
+
+        async def read(self, query: Any) -> Any:
+            reply = await super().read(query)
+            if isinstance(query, Get) and any(
+                job.state.word is JobState.WAITING for job in reply.jobs
+            ):
+                await trio.sleep(1)
+            return reply
+
+    app = Gusto(Slow(), clock=VirtualClock(), options=Options(concurrency=4, default_timeout=None))
+
+    @app.job
+    async def work() -> None:
+        await trio.sleep(100)
+
+    async with app.running() as queue:
+        await queue.schedule("ledger", work, trigger=every(60), overlap="buffer_one")
+        await trio.sleep(158)
+        held = (await queue.find()).items[0]
+        assert held.state is JobState.WAITING
+        async with trio.open_nursery() as nursery:
+            await trio.sleep(1.2)
+            nursery.start_soon(queue.cancel, held, "not this one")
+        await queue.remove_schedule("ledger")
+        await drain(queue)
+        states = [job.state.value for job in (await queue.find()).items]
+        assert states == ["cancelled", "completed"]
+
+
 async def test_a_held_job_that_is_called_off_stays_called_off(autojump_clock: MockClock) -> None:
     app = Gusto(clock=VirtualClock(), options=Options(concurrency=4, default_timeout=None))
 

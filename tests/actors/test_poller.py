@@ -294,3 +294,62 @@ async def test_a_queue_that_nobody_has_used_yet_may_be_named_and_is_in_nobodys_w
         assert (began, trio.current_time() < 1) == (["mail"] * 5, True)
         await (await queue.enqueue(work, "to-come", queue="to-come")).wait()
     assert began[5:] == ["to-come"]
+
+
+class LateClaims(FaultyStorage):
+    """Tells what a claim has brought a second later."""
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        replies = await super().apply(writes)
+        if any(isinstance(reply, ClaimReply) and reply.jobs for reply in replies):
+            await trio.sleep(1)
+        return replies
+
+
+async def test_a_pause_that_comes_while_a_claim_is_under_way_covers_what_it_brings(
+    autojump_clock: MockClock,
+) -> None:
+    shared = MemoryStorage()
+    app, office = make(LateClaims(shared), concurrency=4, poll_interval=1000), make(shared)
+    ran: list[str] = []
+
+    @app.job
+    async def work(name: str) -> None:
+        ran.append(name)
+
+    async with app.running() as queue, office.connected() as elsewhere:
+        refs = [
+            await queue.enqueue(work, name, queue=name, execute_after=5)
+            for name in ("mail", "reports")
+        ]
+        await trio.sleep(5.5)
+        await elsewhere.pause(queue="mail")
+        await trio.sleep(10)
+        assert ran == ["reports"]
+        job = await refs[0].job()
+        assert (job.state, job.attempt) == (JobState.READY, 0)
+        await elsewhere.resume(queue="mail")
+        await refs[0].wait()
+    assert ran == ["reports", "mail"]
+
+
+async def test_what_falls_due_while_a_test_holds_it_is_claimed_at_once_afterwards(
+    autojump_clock: MockClock,
+) -> None:
+    app, barriers = make(MemoryStorage(), concurrency=2, poll_interval=1000), Barriers()
+    started: list[float] = []
+
+    @app.job
+    async def work() -> None:
+        started.append(trio.current_time())
+
+    async with app.running(barriers=barriers) as queue:
+        async with barriers.batch_start.hold() as at:
+            await queue.enqueue(work)
+            await at.reached()
+            later = await queue.enqueue(work, execute_after=2)
+            await trio.sleep(10)
+            assert started == []
+            released_at = trio.current_time()
+        await later.wait()
+    assert started == [released_at] * 2

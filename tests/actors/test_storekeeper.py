@@ -13,6 +13,7 @@ from trio_gusto.actors.desk import StorageDesk, StoreLetter
 from trio_gusto.actors.storekeeper import Storekeeper
 from trio_gusto.storage.messages import Write, WriteReply
 from trio_gusto.storage.retention_messages import Prune, Pruned
+from trio_gusto.storage.storage import Answer
 from trio_gusto.testing import VirtualClock
 
 
@@ -176,3 +177,61 @@ async def test_a_letter_that_comes_while_the_storage_is_down_is_answered_at_the_
         with trio.fail_after(10), pytest.raises(StorageError, match="no disk"):
             await desk.ask(PRUNE)
         nursery.cancel_scope.cancel()
+
+
+class Elsewhere(MemoryStorage):
+    """Begins what lone callers hand in, and is done when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[tuple[Sequence[Write], Answer]] = []
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        return await super().apply(writes)
+
+    def submit(self, writes: Sequence[Write], answer: Answer) -> bool:
+        self.begun.append((writes, answer))
+        return True
+
+
+async def test_a_storekeeper_that_is_stopped_waits_for_what_a_lone_caller_has_begun(
+    autojump_clock: MockClock,
+) -> None:
+    storage = Elsewhere()
+    desk = StorageDesk(storage)
+    ended: list[str] = []
+
+    async def finish() -> None:
+        await desk.finish()
+        ended.append("finished")
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as actors:
+                actors.start_soon(Storekeeper(desk).run)
+                await wait_all_tasks_blocked()
+                assert desk.is_at_rest()
+                letter = desk.post(PRUNE)
+                desk.submit()
+                for _ in range(2):
+                    nursery.start_soon(finish)
+                await wait_all_tasks_blocked()
+                scope.cancel()
+                ((writes, answer),) = storage.begun
+                assert writes == [PRUNE]
+                nursery.start_soon(later, 5, answer)
+        assert trio.current_time() == 5, "it was answered before"
+        assert await letter.answer() == Pruned(3)
+    assert ended == ["finished"] * 2
+
+
+async def later(seconds: float, answer: Answer) -> None:
+    await trio.sleep(seconds)
+    answer([Pruned(3)])
+
+
+def test_a_closed_desk_takes_no_letter() -> None:
+    desk = StorageDesk(MemoryStorage())
+    desk.close()
+    with pytest.raises(StorageError, match="closed"):
+        desk.post(PRUNE)

@@ -13,6 +13,7 @@ from trio.testing import MockClock
 from trio_gusto import (
     ArgumentError,
     DuplicateJob,
+    Fact,
     Gusto,
     JobChildren,
     JobEnqueued,
@@ -245,6 +246,27 @@ async def test_a_child_may_replace_another_job(family: Family, autojump_clock: M
         await after.result(5)
         await queue.work_until_idle()
     assert sorted(family.ran) == ["after old", "new", "parent"]
+
+
+async def test_a_child_gives_way_to_whoever_holds_its_key(
+    family: Family, autojump_clock: MockClock
+) -> None:
+    async def act(children: JobChildren) -> None:
+        await children.enqueue(
+            family.child, "second", unique_key="k", on_conflict="return_existing"
+        )
+        await children.enqueue(family.child, "other")
+
+    family.acts = [act]
+    async with family.app.running() as queue:
+        await queue.enqueue(family.child, "first", unique_key="k", execute_after=60)
+        facts: list[Fact] = []
+        queue._probe.subscribe(facts.append)
+        await (await queue.enqueue(family.parent)).result()
+        await trio.sleep(100)
+        told = [fact.name for fact in facts if isinstance(fact, JobEnqueued)]
+    assert family.ran == ["parent", "other", "first"]
+    assert told == ["parent", "child"]
 
 
 async def test_children_and_callback_are_stored_together(

@@ -115,6 +115,16 @@ async def test_more_start_at_once_when_it_grows(make_storage: MakeStorage) -> No
         assert list(hall.inside) == [0, 2, 3, 4, 5]
 
 
+async def test_the_number_there_is_changes_nothing(make_storage: MakeStorage) -> None:
+    hall = Hall(make_storage)
+    async with hall.filled(4) as queue:
+        await queue.set_concurrency(queue.concurrency)
+        await wait_all_tasks_blocked()
+        assert list(hall.inside) == [0, 1]
+        await hall.let_go(0)
+        assert list(hall.inside) == [1, 2]
+
+
 async def test_when_it_shrinks_what_runs_runs_on_and_nothing_starts_until_enough_have_ended(
     make_storage: MakeStorage,
 ) -> None:

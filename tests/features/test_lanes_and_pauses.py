@@ -29,6 +29,7 @@ from trio_gusto import (
 from trio_gusto.provider import ProviderStorage
 from trio_gusto.storage.lease_messages import CancelRequests
 from trio_gusto.storage.messages import Query
+from trio_gusto.storage.pause_messages import HeardPauses
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing import Asked, Barriers, Fault, FaultyStorage, VirtualClock
 
@@ -108,6 +109,20 @@ async def test_a_named_worker_is_in_nobodys_way(
         await behind.wait()
         await other.wait()
     assert factory.begun == [0, 2, 1, 3]
+
+
+async def test_what_has_other_options_is_claimed_beside_a_named_worker_and_waits_for_nobody(
+    factory: Factory, autojump_clock: MockClock
+) -> None:
+    app = factory.node(concurrency=3)
+    async with app.connected() as queue:
+        await queue.enqueue(factory.work, 0, worker="smtp")
+        await queue.enqueue(factory.work, 1, unique_key="one")
+        await queue.enqueue(factory.work, 2, worker="smtp")
+    await app.run_until_idle()
+    assert factory.begun == [0, 1, 2]
+    assert factory.notes.index(("begin", 1)) < factory.notes.index(("end", 0))
+    assert factory.notes.index(("begin", 2)) > factory.notes.index(("end", 0))
 
 
 async def test_a_handler_may_name_its_worker_and_a_call_another_or_none(
@@ -362,6 +377,29 @@ async def test_a_pause_is_heard_of_though_it_could_not_be_asked_about_at_first(
         await trio.sleep(100)
         assert factory.begun == begun
         assert len(asked) > 1
+
+
+async def test_a_node_that_could_not_say_that_it_has_heard_of_a_pause_says_so_again(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = MemoryStorage()
+    refused: list[float] = []
+
+    def refuse_first(what: Asked) -> Fault | None:
+        if refused or not any(isinstance(one, HeardPauses) for one in what.messages):
+            return None
+        refused.append(trio.current_time())
+        return Fault()
+
+    factory = Factory(lambda: FaultyStorage(shared, refuse_first))
+    async with (
+        factory.node().running(),
+        Gusto(shared, clock=VirtualClock()).connected() as office,
+    ):
+        with trio.fail_after(100):
+            await office.pause()
+    assert refused
+    assert "heard of a pause could not be noted" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -265,8 +265,9 @@ async def test_a_step_of_the_wall_clock_never_runs_a_live_job_a_second_time_besi
         assert "lost" not in [attempt.outcome for attempt in await queue.attempts(ref)]
 
 
+@pytest.mark.parametrize("worker", [None, "smtp"])
 async def test_a_job_that_comes_back_ends_its_former_attempt_on_the_same_node(
-    cluster: Cluster, autojump_clock: MockClock
+    cluster: Cluster, autojump_clock: MockClock, worker: str | None
 ) -> None:
     """A step of the wall clock lets another node take the lease for passed; it frees the job."""
     spans: list[tuple[float, float]] = []
@@ -281,7 +282,7 @@ async def test_a_job_that_comes_back_ends_its_former_attempt_on_the_same_node(
         return current_job().attempt
 
     async with cluster.first.running() as first:
-        ref = await first.enqueue(job)
+        ref = await first.enqueue(job, worker=worker)
         await trio.sleep(1)
         async with cluster.second.running():  # which does not know the handler
             await trio.sleep(1)

@@ -53,3 +53,38 @@ async def test_it_runs_once_a_running_node_learns_of_its_handler(
             await trio.sleep(20)
             worker.job(name="late")(late)
             assert await ref.result() == "at last"
+
+
+class Hostile(type):
+    """The type of a class that cannot even be looked up."""
+
+    def __hash__(cls) -> int:
+        raise OSError("not for you")
+
+
+class Broken(metaclass=Hostile):
+    """What no handler can be given."""
+
+
+async def test_a_handler_whose_annotations_break_here_fails_its_own_jobs_only(
+    autojump_clock: MockClock,
+) -> None:
+    storage = MemoryStorage()
+    producer = Gusto(storage, clock=VirtualClock())
+    worker = Gusto(storage, clock=VirtualClock())
+
+    async def sound(number: int) -> int:
+        return number
+
+    async def broken(number: Broken) -> None: ...
+
+    names = [producer.job(name=name, max_attempts=1)(sound) for name in ("sound", "broken")]
+    worker.job(name="sound")(sound)
+    worker.job(name="broken")(broken)
+    async with producer.connected() as queue, worker.running():
+        refs = [await queue.enqueue(name, 7) for name in names]
+        assert await refs[0].result() == 7
+        job = await refs[1].wait()
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert job.error.message == "not for you"

@@ -110,7 +110,7 @@ def test_what_is_due_again_has_an_attempt_left() -> None:
 
 def test_what_is_tried_again_is_due_after_the_end_of_its_attempt() -> None:
     failed = attempt(1, 1, AttemptOutcome.FAILED)
-    row = {"attempt": 1, "version": 2}
+    row: dict[str, Any] = {"attempt": 1, "version": 2}
     assert found(recorded(JobState.SCHEDULED, failed, **row, due=NOW + SECOND)) is None
     fault = found(recorded(JobState.SCHEDULED, failed, **row, due=NOW + SECOND - 1))
     assert fault is not None
