@@ -457,6 +457,35 @@ async def test_a_held_job_outlives_those_that_retention_has_removed(
         assert states == [JobState.PROCESSING] * 2
 
 
+async def test_a_held_job_that_retention_has_removed_is_looked_after_no_longer(
+    autojump_clock: MockClock,
+) -> None:
+    class Forgetful(MemoryStorage):
+        """Shows nobody a job that was called off."""
+
+        def _get(self, get: Get) -> Found:
+            found = super()._get(get)
+            return Found([job for job in found.jobs if job.state.word is not JobState.CANCELLED])
+
+    app = Gusto(
+        Forgetful(), clock=VirtualClock(), options=Options(concurrency=4, default_timeout=None)
+    )
+
+    @app.job
+    async def work() -> None:
+        await trio.sleep(100)
+
+    async with app.running() as queue:
+        await queue.schedule("ledger", work, trigger=every(60), overlap="buffer_one")
+        await trio.sleep(121)
+        await queue.cancel((await queue.find()).items[0])
+        await queue.remove_schedule("ledger")
+        with trio.fail_after(100):
+            await queue.work_until_idle()
+        states = [job.state.value for job in (await queue.find()).items]
+        assert states == ["cancelled", "completed"]
+
+
 async def test_a_held_job_that_is_called_off_as_it_is_let_go_stays_called_off(
     autojump_clock: MockClock,
 ) -> None:

@@ -126,9 +126,19 @@ async def test_one_that_has_come_to_its_end_is_not_started_again(autojump_clock:
 async def test_the_first_fault_stands(autojump_clock: MockClock) -> None:
     supervisor, _ = make(restarts=0)
     first, second = ValueError("first"), ValueError("second")
+
+    def dies_after(seconds: float, error: Exception) -> Life:
+        async def life(task_status: Status) -> None:
+            task_status.started()
+            await trio.sleep(seconds)
+            raise error
+
+        return life
+
+    children = [child("a", dies_after(2, second)), child("b", dies_after(1, first))]
     async with trio.open_nursery() as nursery:
-        await supervisor.start(nursery, [child("a", dies(first)), child("b", dies(second))])
-        await trio.testing.wait_all_tasks_blocked()
+        await supervisor.start(nursery, children)
+        await trio.sleep(3)
         await supervisor.stop()
     assert supervisor.fault is first
 

@@ -32,10 +32,11 @@ class Slow(MemoryStorage):
 
     async def read(self, query: Any) -> Any:
         reply = await super().read(query)
-        if self.is_slow and isinstance(query, Get):
-            await trio.sleep(1)
-            return attrs.evolve(reply, jobs=[it for it in reply.jobs if it.request.id != self.gone])
-        return reply
+        if not self.is_slow or not isinstance(query, Get):
+            return reply
+        there = [job for job in reply.jobs if job.request.id != self.gone]
+        await trio.sleep(1)
+        return attrs.evolve(reply, jobs=there)
 
 
 class Office:
