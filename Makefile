@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types docs pytest coverage format bench prove clean distclean
+.PHONY: help demo test check lint types docs pytest coverage format bench prove mutate clean distclean
 
 # The first Python found that is new enough; `make PYTHON=…` names another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -27,6 +27,7 @@ CRASH ?=
 ARGS ?=
 MINUTES ?= 5
 SEED ?=
+ROOM ?= model
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +83,9 @@ bench: .venv/.dev ## run the benchmarks; ARGS are theirs
 prove: .venv/.dev ## search long for a broken law; MINUTES=5, and SEED=… repeats a search
 	$(BIN)/python -m property_tests.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+mutate: .venv/.mutation ## change each line of ROOM=model|storage|actors and see who notices; ARGS="--again"
+	nice -n 15 $(BIN)/python -m property_tests.mutation $(ROOM) $(ARGS)
+
 clean: ## remove what tools and builds left behind
 	rm -rf build dist docs/_build htmlcov .coverage .coverage.* .demo .hypothesis \
 		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -103,3 +107,7 @@ distclean: clean ## the same, and the environment too
 .venv/.dev: pyproject.toml | .venv/bin/python
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch .venv/.package $@
+
+.venv/.mutation: pyproject.toml .venv/.dev
+	$(PIP_INSTALL) --editable '.[dev,mutation]'
+	@touch $@

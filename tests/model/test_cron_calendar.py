@@ -137,6 +137,7 @@ def test_a_workday_near_the_31st_leaves_short_months_out() -> None:
 def test_a_month_has_a_length_and_a_first_weekday() -> None:
     assert shape_of(2027, 5) == MonthShape(31, 6)
     assert shape_of(2028, 2) == MonthShape(29, 2)
+    assert shape_of(2027, 8) == MonthShape(31, 0), "it begins with a Sunday"
     assert shape_of(2027, 5).weekday(2) == 0
 
 
@@ -150,6 +151,7 @@ def test_a_month_has_a_length_and_a_first_weekday() -> None:
         (NearestWorkday(31), MonthShape(30, 0), None),
         (NearestWorkday(1), MonthShape(30, 0), 2),
         (NearestWorkday(1), MonthShape(30, 6), 3),
+        (NearestWorkday(2), MonthShape(30, 5), 1),
         (LastWeekday(5), MonthShape(28, 0), 27),
     ],
 )

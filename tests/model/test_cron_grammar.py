@@ -7,8 +7,16 @@ from typing import Any, cast
 
 import pytest
 
-from trio_gusto.model.cron.expression import Expression, parse
-from trio_gusto.model.cron.fields import DAY_OF_MONTH, DAY_OF_WEEK, FIELDS, HOUR, MINUTE, MONTH
+from trio_gusto.model.cron.expression import Expression, normal_form, parse
+from trio_gusto.model.cron.fields import (
+    DAY_OF_MONTH,
+    DAY_OF_WEEK,
+    FIELDS,
+    HOUR,
+    MACROS,
+    MINUTE,
+    MONTH,
+)
 from trio_gusto.model.errors import ScheduleError
 from trio_gusto.model.triggers import cron
 
@@ -339,3 +347,78 @@ def test_the_tables_agree_with_the_calendar() -> None:
         MINUTE.name, HOUR.name, DAY_OF_MONTH.name, MONTH.name, DAY_OF_WEEK.name,
     ]  # fmt: skip
     assert (MONTH.names["FEB"], DAY_OF_WEEK.names["SUN"], DAY_OF_WEEK.names["SAT"]) == (2, 0, 6)
+
+
+def test_two_expressions_that_differ_in_blanks_or_case_have_one_normal_form() -> None:
+    assert normal_form("  0\t9 * jan  mon ") == "0 9 * JAN MON"
+
+
+def test_an_unknown_macro_is_told_which_there_are() -> None:
+    with pytest.raises(ScheduleError) as refused:
+        parse(" @Minutely")
+    error = refused.value
+    assert (error.field, error.expression, error.position) == ("macro", " @Minutely", 1)
+    assert error.reason == "there is no macro @minutely"
+    assert str(error).endswith(f"; use one of {', '.join(MACROS).lower()}")
+    assert "@daily, " in str(error)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "values"),
+    [
+        ("day of month", "15W", (13, 14, 15, 16, 17)),
+        ("day of month", "1W", (1, 2, 3)),
+        ("day of month", "LW", tuple(range(26, 32))),
+        ("day of month", "L-3", (25, 26, 27, 28)),
+        ("day of week", "7L", (0,)),
+        ("day of week", "SUN#2", (0,)),
+        ("day of week", "7#2", (0,)),
+    ],
+)
+def test_a_day_that_no_number_tells_is_one_of_few(
+    field: str, text: str, values: tuple[int, ...]
+) -> None:
+    assert field_of(field, text) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("0 0 * * MON#1", tuple(range(1, 8))),
+        ("0 0 * * MON#3", tuple(range(15, 22))),
+        ("0 0 * * MON#5", (29, 30, 31)),
+        ("0 0 * * 5L", tuple(range(22, 32))),
+    ],
+)
+def test_the_third_monday_is_one_of_seven_days(text: str, days: tuple[int, ...]) -> None:
+    assert parse(text).days == days
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "words"),
+    [
+        ("0 0 L-31 * *", 6, "31 is out of range; give a number between 0 and 30"),
+        ("0 0 32W * *", 4, "32 is out of range; give a number between 1 and 31"),
+        ("0 0 * * 8L", 8, "8 is out of range; give a number between 0 and 7"),
+        ("0 0 * * FOOL", 8, "'FOO' is nothing that this field takes"),
+        ("0 0 * * 9#1", 8, "9 is out of range"),
+        ("0 0 * * FOO#1", 8, "'FOO' is nothing that this field takes"),
+        ("x 0 * * *", 0, "takes; give numbers between 0 and 59, ranges or steps"),
+        (
+            "0 0 * x *",
+            6,
+            "takes; give numbers between 1 and 12 (or names such as JAN), ranges or steps",
+        ),
+        (", 0 * * *", 0, ": a value is missing; give numbers between 0 and 59, ranges or steps"),
+    ],
+)
+def test_a_mistake_is_told_where_it_begins(text: str, position: int, words: str) -> None:
+    with pytest.raises(ScheduleError) as refused:
+        parse(text)
+    assert refused.value.position == position
+    assert words in str(refused.value)
+
+
+def test_what_is_drawn_for_a_name_is_the_same_on_every_machine() -> None:
+    assert values_of(parse("H H H H H H", "nightly"))[:4] == [(52,), (24,), (20,), (28,)]
+    assert parse("H * * * *", "half of \ud83d").minutes, "any name will do"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.model.jobs import NOW, SECOND, stored
+from tests.model.jobs import CALLBACK, NOW, SECOND, stored
 from trio_gusto.model.dependencies import (
     PARENTS_COMPLETED,
     PARENTS_FAILED,
@@ -17,7 +17,17 @@ from trio_gusto.model.dependencies import (
     resolve,
 )
 from trio_gusto.model.happenings import Settlement
-from trio_gusto.model.states import Cancelled, Condition, JobState, Ready, Scheduled, Waiting
+from trio_gusto.model.states import (
+    AwaitingCallback,
+    Cancelled,
+    Completed,
+    Condition,
+    Failed,
+    JobState,
+    Ready,
+    Scheduled,
+    Waiting,
+)
 
 COMPLETED, FAILED, READY = JobState.COMPLETED, JobState.FAILED, JobState.READY
 RELEASE, WAIT_ON = Release(), WaitOn()
@@ -69,3 +79,22 @@ def test_what_is_given_up_is_cancelled_and_what_waits_on_is_left_alone() -> None
     given_up = resolve(Dependent(waiting, {FAILED: 1}), NOW)
     assert given_up == Settlement(Cancelled(NOW, PARENTS_FAILED), 0)
     assert resolve(Dependent(waiting, {READY: 1}), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("end", "how"),
+    [
+        (JobState.FAILED, "failed"),
+        (JobState.CANCELLED, "was cancelled"),
+        (JobState.SKIPPED, "was skipped"),
+        (JobState.EXPIRED, "expired"),
+    ],
+)
+def test_a_job_ends_as_its_callback_does(end: JobState, how: str) -> None:
+    called = AwaitingCallback(CALLBACK, NOW - 2, NOW - 3, "node-0", "[1]")
+    behind = stored(called, attempt=2)
+    completed = resolve(Dependent(behind, {COMPLETED: 1}), NOW)
+    assert completed == Settlement(Completed(NOW, NOW - 2, NOW - 3, "node-0", "[1]"), 2)
+    missed = resolve(Dependent(behind, {end: 1}), NOW)
+    assert missed == Settlement(Failed(NOW, f"its callback {how}"), 2)
+    assert resolve(Dependent(behind, {READY: 1}), NOW) is None

@@ -73,3 +73,16 @@ def test_percentiles_are_values_that_were_measured(count: int, low: int, high: i
     values = list(range(count, 0, -1))
 
     assert (percentile(values, 10), percentile(values, 90)) == (low, high)
+
+
+def test_a_job_that_has_just_begun_is_at_nothing() -> None:
+    assert guess([4], elapsed=0).percent == 0
+    set_back = guess([4], elapsed=-1)
+    assert (set_back.percent, set_back.remaining) == (0, 1 + 4 / SECOND)
+
+
+def test_percentiles_are_runs_that_there_were() -> None:
+    values = list(range(1, 201))
+    assert [percentile(values, rank) for rank in (0, 10, 50, 90, 100)] == [1, 20, 100, 180, 200]
+    found = guess(values)
+    assert found.spread == (20 / SECOND, 180 / SECOND)

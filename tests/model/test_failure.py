@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from trio_gusto.model.failure import (
@@ -9,6 +14,7 @@ from trio_gusto.model.failure import (
     MAX_DEPTH,
     MAX_MESSAGE,
     MAX_TRACEBACK,
+    OURS,
     JobError,
     leaves,
     qualified_name,
@@ -145,4 +151,74 @@ def test_leaves_are_the_members_of_all_groups() -> None:
         one,
         two,
         three,
+    ]
+
+
+def test_an_exception_that_is_in_a_group_twice_is_a_leaf_once() -> None:
+    twice, other = ValueError("twice"), KeyError("other")
+    inner = BaseExceptionGroup("inner", [twice])
+    assert leaves(BaseExceptionGroup("outer", [twice, inner, twice, other])) == [twice, other]
+
+
+class Shouting(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return self.upper()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("as it is", "as it is"),
+        (7, "7"),
+        (Shouting("loud"), "LOUD"),
+        (Rude(), "<its str() raised KeyboardInterrupt>"),
+        ("half of \ud83d", "half of \\ud83d"),
+        ("naïve", "naïve"),
+    ],
+)
+def test_words_of_a_handler_can_be_kept_whatever_they_are(given: object, kept: str) -> None:
+    assert words(given) == kept
+    assert type(words(given)) is str
+
+
+def test_words_of_a_handler_are_as_long_as_they_may_be() -> None:
+    assert words("a" * 10, 10) == "a" * 10
+    assert words("a" * 5 + "b" * 6, 10) == "aaaaa\n... 1 characters left out ...\nbbbbb"
+
+
+def test_frames_of_the_scheduler_that_lead_to_a_handler_are_left_out() -> None:
+    ours = caller("trio_gusto.actors.executor")
+    theirs, nobodys = caller("trio_gusto.actors_of_mine"), caller(None)
+    assert files_of(ours, ours) == ["test_failure.py"]
+    assert files_of(ours, theirs, ours) == ["theirs.py", "ours.py", "test_failure.py"]
+    assert files_of(nobodys, ours) == ["theirs.py", "ours.py", "test_failure.py"]
+
+
+def caller(module: str | None) -> Callable[[Callable[[], None]], None]:
+    """A function of that module, or of none, that calls what it is given."""
+    names: dict[str, Any] = {"__name__": module} if module else {}
+    file = "ours.py" if module and module.startswith(OURS) else "theirs.py"
+    exec(compile("def call(handler):\n    handler()", file, "exec"), names)
+    call: Callable[[Callable[[], None]], None] = names["call"]
+    return call
+
+
+def files_of(*callers: Callable[[Callable[[], None]], None]) -> list[str]:
+    """The files in the traceback that is kept of a handler which is called through all of these."""
+
+    def handler() -> None:
+        raise ValueError("oops")
+
+    entered = handler
+    for call in reversed(callers):
+        entered = partial(call, entered)
+    with pytest.raises(ValueError, match="oops") as caught:
+        entered()
+    traceback = caught.value.__traceback__
+    assert traceback is not None
+    kept = JobError.of(caught.value.with_traceback(traceback.tb_next)).traceback
+    return [
+        Path(line.split('"')[1]).name for line in kept.splitlines() if line.startswith("  File")
     ]

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_gusto.model.job import Details
-from trio_gusto.model.lanes import Lanes, Occupancy, lane_of, room_of
+from trio_gusto.model.lanes import ROOM_FOR_ALL, Lanes, Occupancy, can_be_full, lane_of, room_of
 from trio_gusto.model.pauses import StoredPause, covered, unheard, view
+from trio_gusto.model.rates import RateLimit
 
 from .jobs import request
 
@@ -98,6 +99,48 @@ def test_most_jobs_are_in_no_lane() -> None:
     assert (lane_of(keyed), room_of(keyed), room_of(request())) == (KEY, 3, 1)
 
 
+def test_a_rate_key_makes_a_lane_where_there_is_no_other_and_all_have_room_in_it() -> None:
+    limit = RateLimit(1, per=1)
+    rated = request(details=Details(rate_key="api", rate_limit=limit))
+    assert (lane_of(rated), room_of(rated)) == ("rate api", ROOM_FOR_ALL)
+    alone = request(details=Details(rate_key="api", rate_limit=limit, worker="smtp"))
+    assert (lane_of(alone), room_of(alone)) == (SMTP, 1)
+    keyed = Details(rate_key="api", rate_limit=limit, concurrency_key="acme", concurrency_limit=3)
+    assert (lane_of(request(details=keyed)), room_of(request(details=keyed))) == (KEY, 3)
+    assert room_of(request(details=Details(concurrency_limit=4))) == 4
+    assert [can_be_full(lane) for lane in (SMTP, KEY, "rate api")] == [True, True, False]
+
+
+def test_an_occupancy_counts_what_runs_alone_and_what_is_its_own() -> None:
+    occupancy = Occupancy()
+    occupancy.add(1, is_own=False)
+    occupancy.add(1, 2, is_own=True)
+    occupancy.add(3, 4, is_own=True)
+    assert occupancy == Occupancy(leases=7, singles=3, own=2)
+    assert Occupancy(1, 0, 0).room_for(2, 5) == 1, "two at once are not one alone"
+    assert Occupancy(1, 1, 1).room_for(2, 5) == 1
+
+
+def test_whether_a_worker_is_free_is_asked_once_and_one_is_taken() -> None:
+    asked: list[str] = []
+
+    def find(lane: str) -> None:
+        asked.append(lane)
+
+    lanes = Lanes(find)
+    assert lanes.room_for(SMTP, 1, spends_last=True) == 1
+    lanes.take(SMTP, 1)
+    assert lanes.closed == {SMTP}
+    assert lanes.room_for(SMTP, 1, spends_last=False) == 0
+    assert asked == [SMTP]
+    row = Lanes(find, depth=2)
+    assert row.room_for(SMTP, 1, spends_last=False) == 2
+    row.take(SMTP, 1)
+    assert not row.closed
+    row.take(SMTP, 1)
+    assert row.closed == {SMTP}
+
+
 @pytest.mark.parametrize(
     ("queue", "tenant", "holds"),
     [
@@ -128,3 +171,4 @@ def test_users_see_since_when() -> None:
     seen = view(StoredPause("mail", None, "repairs", 1_000_000, 3))
     assert (seen.queue, seen.tenant, seen.reason) == ("mail", None, "repairs")
     assert seen.since.isoformat() == "1970-01-01T00:00:01+00:00"
+    assert view(StoredPause(None, "acme", "", 0)).tenant == "acme"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from tests.model.jobs import EVERY_STATE, NOW, SECOND, claimed, request, stored
-from trio_gusto.model.attempts import attempts_of, claimed_again
+from trio_gusto.model.attempts import attempts_of, claimed_again, token_of
 from trio_gusto.model.failure import JobError
 from trio_gusto.model.happenings import (
     CalledOff,
@@ -253,3 +254,23 @@ def test_a_lease_read_back_settles_under_the_same_token() -> None:
     again = claimed_again(job)
     assert (again.attempt, again.token, again.node) == (2, 7, "node-0")
     assert settled(again, Lost(), started=False).state == Ready(job.request.created_at)
+
+
+def test_each_attempt_has_the_token_of_its_lease() -> None:
+    job = attrs.evolve(stored(Ready(NOW), version=9), history=(record(token=4),))
+    assert [token_of(one, job) for one in attempts_of(job)] == [4]
+    runs = attrs.evolve(job, state=Processing("node-0", NOW, NOW + SECOND))
+    assert [token_of(one, runs) for one in attempts_of(runs)] == [4, 9]
+    over = attrs.evolve(job, state=Completed(NOW, NOW, NOW, "node-0"))
+    assert [token_of(one, over) for one in attempts_of(over)] == [4, 8], "its end was a change"
+    called_back = attrs.evolve(over, history=(record(token=4, outcome=AttemptOutcome.SUCCEEDED),))
+    assert [token_of(one, called_back) for one in attempts_of(called_back)] == [4]
+
+
+def record(token: int, outcome: AttemptOutcome = AttemptOutcome.FAILED) -> AttemptRecord:
+    return AttemptRecord(1, token, "node-0", NOW, NOW, NOW, outcome, None)
+
+
+def test_what_is_released_at_its_very_instant_is_due() -> None:
+    waiting = stored(Waiting(), execute_after=NOW)
+    assert advance(waiting, ParentsEnded(NOW)) == Settlement(Ready(NOW), 0)

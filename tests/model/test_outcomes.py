@@ -116,3 +116,29 @@ def test_a_lost_attempt_says_so() -> None:
 )
 def test_what_is_no_failure_has_no_error(outcome: Outcome) -> None:
     assert describe(outcome) is None
+
+
+def test_what_a_handler_raises_says_so_to_people_and_to_programs() -> None:
+    assert (Retry(after=2).after, str(Retry(after=2))) == (
+        2_000_000,
+        "the handler asked to be retried after 2",
+    )
+    assert str(Retry(after=2, message="the relay is down")) == "the relay is down"
+    assert (Snooze(for_=2).for_, str(Snooze(for_=2))) == (
+        2_000_000,
+        "the handler asked to be run again after 2",
+    )
+    assert (Snooze(for_=-1).for_, Retry(after=-1).after) == (0, 0)
+    assert (Fail("bad address").reason, str(Fail("bad address"))) == ("bad address",) * 2
+    assert (Cancel("not wanted").reason, str(Cancel("not wanted"))) == ("not wanted",) * 2
+
+
+@pytest.mark.parametrize(
+    ("delay", "taken"), [(7, 7), (1, 1), (0, 0), (-1, 0), (1.5, 0), (True, 0), ("7", 0), (None, 0)]
+)
+def test_a_handlers_own_kind_of_snooze_may_have_set_anything(delay: object, taken: int) -> None:
+    class Later(Snooze):
+        def __init__(self) -> None:
+            self.for_ = delay  # type: ignore[assignment]  # that is the point
+
+    assert classify(Later()) == Snoozed(taken)

@@ -201,3 +201,105 @@ def test_ageing_trades_lateness_for_priority() -> None:
     assert place(*young, 11) < place(*old, 11)
     assert place(*old, 9) < place(*young, 9)
     assert place(*young, 10) < place(*old, 10), "equal, so the sequence decides"
+
+
+def test_a_claim_is_told_when_the_first_of_those_refused_may_start() -> None:
+    stored = {of_key("fast"): started(A_SECOND, 0), of_key("slow"): started(RateLimit(1, per=3), 0)}
+    rates = Rates(stored.get, 0, None)
+    assert rates.next_due(None) is None
+    assert rates.next_due(7) == 7
+    assert rates.refusal(rates.demands("a", ("slow", RateLimit(1, per=3)))) == of_key("slow")
+    assert rates.next_start == 3 * SECOND
+    assert rates.refusal(rates.demands("a", ("fast", A_SECOND))) == of_key("fast")
+    assert rates.next_start == SECOND
+    assert rates.refusal(rates.demands("a", ("slow", RateLimit(1, per=3)))) == of_key("slow")
+    assert rates.next_start == SECOND
+    assert rates.next_due(None) == SECOND
+    assert rates.next_due(7) == 7
+    assert rates.next_due(2 * SECOND) == SECOND
+
+
+def test_a_token_is_taken_of_what_is_stored_and_of_what_this_claim_has_taken() -> None:
+    limit = RateLimit(3, per=3)
+    stored = started(limit, 0)
+    rates = Rates({of_key("k"): stored}.get, 0, None)
+    demands = rates.demands("a", ("k", limit))
+    assert stored == Bucket(0, 1, 0, limit)
+    assert rates.refusal(demands) is None
+    rates.take(demands)
+    assert rates.refusal(demands) is None
+    rates.take(demands)
+    assert rates.refusal(demands) == of_key("k")
+    assert rates.spent([demands, demands]) == {of_key("k"): Bucket(0, 3, 0, limit)}
+    assert rates.spent([demands]) == {of_key("k"): Bucket(0, 2, 0, limit)}
+
+
+def test_what_a_clock_that_was_set_back_has_written_is_mended_once() -> None:
+    limit = RateLimit(2, per=2)
+    asked: list[str] = []
+
+    def find(name: str) -> Bucket | None:
+        asked.append(name)
+        return started(limit, 99 * SECOND)
+
+    rates = Rates(find, 0, None)
+    demands = rates.demands("a", ("k", limit))
+    assert rates.refusal(demands) == of_key("k")
+    assert rates.refusal(demands) == of_key("k")
+    assert asked == [of_key("k")]
+    assert rates.spent([demands]) == {of_key("k"): Bucket(0, 3, 0, limit)}
+
+
+def test_a_claim_of_some_queues_closes_those_alone() -> None:
+    limits = {"a": A_SECOND, "b": A_SECOND, "c": A_SECOND}
+    stored = {of_queue("a"): started(A_SECOND, 0), of_queue("b"): started(A_SECOND, 0)}
+
+    def closed(shares: list[tuple[str, int]] | None) -> set[str]:
+        return Admission(Lanes(nothing), Rates(stored.get, 0, limits), shares).closed_queues
+
+    assert closed(None) == {"a", "b"}
+    assert closed([("b", 1), ("c", 1), ("d", 1)]) == {"b"}
+    assert not Admission(Lanes(nothing), None).closed_queues
+
+
+def test_the_last_second_counts_as_over() -> None:
+    limit = RateLimit(2, per=1)
+    bucket = Bucket(
+        0, 2, 0, RateLimit(1, per=9)
+    )  # kept by a slower limit, which has not let it fill
+    assert first_start(bucket, SECOND, limit) == SECOND
+    assert bucket.start(SECOND, limit) == Bucket(SECOND, 1, SECOND, limit)
+    assert bucket.start(SECOND - 1, limit) == Bucket(0, 3, SECOND - 1, limit)
+
+
+def test_the_greatest_numbers_are_taken() -> None:
+    assert RateLimit(1_000_000_000, per=timedelta(days=36_525)).period == 36_525 * 86_400 * SECOND
+    assert RateLimit(1, per=1, burst=1_000_000_000).burst == 1_000_000_000
+
+
+def test_a_clock_is_not_set_back_as_long_as_its_bucket_would_fill_by_then() -> None:
+    limit = RateLimit(1, per=60)
+    bucket = Bucket(0, 1, 100 * SECOND, limit)
+    assert not was_set_back(bucket, 40 * SECOND, limit)
+    assert was_set_back(bucket, 40 * SECOND - 1, limit)
+
+
+def test_a_job_without_a_limit_is_admitted_by_its_lane_alone() -> None:
+    claim = Admission(Lanes(nothing, depth=2), Rates(nothing, 0, {"slow": A_SECOND}))
+    assert claim.admit("fast", "key k", 1, None, spends_last=False)
+    assert not claim.admit("fast", "key k", 1, None, spends_last=True), "not behind another"
+    assert not claim.admit("fast", "key k", 1, None, spends_last=False), "nor what is behind that"
+    plain = Admission(Lanes(nothing, depth=2), None)
+    assert plain.admit("fast", "key k", 1, None, spends_last=False)
+    assert not plain.admit("fast", "key k", 1, None, spends_last=True)
+    assert plain.admit_plain("fast")
+
+
+def test_what_takes_a_token_counts_in_its_lane() -> None:
+    claim = Admission(Lanes(nothing), Rates(nothing, 0, None))
+    limit = "k", RateLimit(5, per=1)
+    assert claim.admit("a", "key acme", 2, limit, spends_last=False)
+    assert claim.admit("a", "key acme", 2, limit, spends_last=False)
+    assert not claim.admit("a", "key acme", 2, limit, spends_last=False)
+    assert claim.lanes.closed == {"key acme"}
+    assert not claim.waiting_lanes, "it is for no token that they wait"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_gusto import JobState, Keep, OptionsError, Retention
-from trio_gusto.model.retention import Cut, Selection
+from trio_gusto.model.retention import LONGEST, Cut, Selection
 
 NOW = 1_800_000_000_000_000
 DAY = 86_400_000_000
@@ -92,3 +93,56 @@ def test_a_job_is_in_a_cut_exactly_if_the_first_rule_that_fits_says_so(
 def test_what_is_out_of_range_is_named(make: Any, named: str) -> None:
     with pytest.raises(OptionsError, match=named):
         make()
+
+
+FAILED = JobState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("selection", "accepted"),
+    [
+        (Selection(), True),
+        (Selection(frozenset({FAILED})), True),
+        (Selection(frozenset({JobState.EXPIRED})), False),
+        (Selection(tenants=frozenset({"acme"})), True),
+        (Selection(tenants=frozenset({"bell"})), False),
+        (Selection(tags=frozenset({"a", "x"})), True),
+        (Selection(tags=frozenset({"x"})), False),
+        (Selection(frozenset({FAILED}), frozenset({"acme"}), frozenset({"a"})), True),
+        (Selection(frozenset({JobState.EXPIRED}), frozenset({"acme"}), frozenset({"a"})), False),
+        (Selection(frozenset({FAILED}), frozenset({"bell"}), frozenset({"a"})), False),
+        (Selection(frozenset({FAILED}), frozenset({"acme"}), frozenset({"x"})), False),
+    ],
+)
+def test_a_job_is_selected_by_all_that_is_given(selection: Selection, accepted: bool) -> None:
+    assert selection.accepts(FAILED, "acme", ["a", "b"]) is accepted
+
+
+@pytest.mark.parametrize(
+    ("make", "key", "value"),
+    [
+        (lambda: Retention(-1), "retention", timedelta(seconds=-1)),
+        (lambda: Keep(-1, tags=["a"]), "keep_for", timedelta(seconds=-1)),
+        (lambda: Keep(1, tags="a"), "tags", "a"),
+        (lambda: Keep(1, tenants="a"), "tenants", "a"),
+        (lambda: Keep(1, states="failed"), "states", "failed"),
+        (lambda: Keep(1, tags=cast(Any, [1])), "tags", [1]),
+        (lambda: Keep(1, states=["ready"]), "states", ["ready"]),
+        (lambda: Keep(1, states=["no state"]), "states", ["no state"]),
+        (lambda: Retention(rules=cast(Any, [1])), "rules", [1]),
+    ],
+)
+def test_a_wrong_period_or_rule_names_its_option(
+    make: Callable[[], object], key: str, value: object
+) -> None:
+    with pytest.raises(OptionsError) as refused:
+        make()
+    assert (refused.value.key, refused.value.value) == (key, value)
+    assert refused.value.allowed.startswith(("give ", "only jobs that have ended go; they are "))
+
+
+def test_the_longest_period_and_none_at_all_are_periods() -> None:
+    assert Retention(0).default == timedelta(0)
+    assert Retention(LONGEST.total_seconds()).default == LONGEST
+    with pytest.raises(OptionsError):
+        Retention(LONGEST.total_seconds() + 1)

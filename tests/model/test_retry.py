@@ -11,6 +11,7 @@ import pytest
 
 from trio_gusto.model.errors import OptionsError
 from trio_gusto.model.job import Job
+from trio_gusto.model.outcomes import Retry, Snooze
 from trio_gusto.model.retry import (
     RetryPolicy,
     RetryState,
@@ -134,3 +135,39 @@ def test_a_policy_out_of_range_names_its_option(make: Callable[[], object], key:
     with pytest.raises(OptionsError) as refused:
         make()
     assert refused.value.key == key
+
+
+def test_a_leaf_that_asks_for_more_itself_is_not_judged_beside_others() -> None:
+    policy = retry_on({OSError: fixed(1), Snooze: fixed(9), Retry: fixed(9)})
+    for asking in (Snooze(for_=5), Retry(after=5)):
+        assert policy(after(1, ExceptionGroup("both", [OSError(), asking]))) == timedelta(seconds=1)
+        assert policy(after(1, ExceptionGroup("alone", [asking]))) == timedelta(seconds=9)
+
+
+def test_each_leaf_is_judged_by_itself_with_the_attempt_it_ended() -> None:
+    seen: list[RetryState] = []
+
+    def ask(state: RetryState) -> timedelta:
+        seen.append(state)
+        return timedelta(seconds=len(seen))
+
+    one, other = OSError("one"), OSError("other")
+    policy = retry_on({OSError: ask})
+    assert policy(after(3, ExceptionGroup("two", [one, other]))) == timedelta(seconds=2)
+    assert [(state.attempt, state.error) for state in seen] == [(3, one), (3, other)]
+
+
+def test_a_rule_for_what_is_no_exception_shows_what_was_given() -> None:
+    with pytest.raises(OptionsError) as refused:
+        retry_on(cast(Any, {int: fixed(1)}))
+    assert refused.value.value is int
+    policy = exponential
+    with pytest.raises(OptionsError) as refused:
+        to_wire(policy)
+    assert refused.value.value is policy
+
+
+def test_what_is_no_stored_policy_is_shown() -> None:
+    with pytest.raises(ValueError, match="no stored retry policy") as refused:
+        from_wire({"unknown": []})
+    assert str(refused.value) == "{'unknown': []} is no stored retry policy"

@@ -283,3 +283,41 @@ def test_failures_of_one_instant_are_not_counted_against_the_next() -> None:
     second = look(first.schedule, "10:00")
     assert first.jobs[0].job_id != second.jobs[0].job_id
     assert "attempt" not in {field.name for field in attrs.fields(StoredSchedule)}
+
+
+def test_ten_instants_are_told_unless_somebody_wants_another_number() -> None:
+    shown_to_users = view(kept())
+    assert len(shown_to_users.next_instants()) == 10
+    assert len(shown_to_users.next_instants(3)) == 3
+    ends_at_noon = view(kept(end=moment("12:00")))
+    assert [to_instant(one) for one in ends_at_noon.next_instants()] == [
+        at("09:00"), at("10:00"), at("11:00"),
+    ]  # fmt: skip
+
+
+def test_instants_to_come_are_those_of_its_anchor_and_of_its_zone() -> None:
+    from_start = view(kept(HOUR, start=moment("12:15")))
+    assert [to_instant(one) for one in from_start.next_instants(2)] == [at("12:15"), at("13:15")]
+    nine_in_berlin = view(kept("0 9 * * *", timezone="Europe/Berlin"))
+    assert [to_instant(one) for one in nine_in_berlin.next_instants(2)] == [
+        at("06-02 07:00"), at("06-03 07:00"),
+    ]  # fmt: skip
+
+
+def test_a_changed_start_is_what_an_interval_is_counted_from() -> None:
+    schedule = kept(HOUR)
+    later = edit(schedule, asked(HOUR, start=moment("12:15")), at("10:00"))
+    assert later.anchor == at("12:15")
+    assert shown(later.next_at) == "12:15"
+    again = edit(later, asked(HOUR), at("11:20"))
+    assert again.anchor == at("11:20")
+    assert shown(again.next_at) == "12:20"
+
+
+def test_every_change_is_a_new_version() -> None:
+    schedule = kept()
+    paused = pause(schedule)
+    assert paused.version == schedule.version + 1
+    resumed = resume(paused, at("10:00"))
+    assert resumed.version == paused.version + 1
+    assert edit(resumed, asked("5 * * * *"), at("10:00")).version == resumed.version + 1

@@ -11,12 +11,14 @@ from tests.model.schedules import TEMPLATE, asked, at, jobs_of, kept, look, mome
 from trio_gusto.model.firing import fire
 from trio_gusto.model.ids import JobId, to_uuid
 from trio_gusto.model.instants import MICROSECONDS
+from trio_gusto.model.job import Details
 from trio_gusto.model.missed import MOST_COUNTED
 from trio_gusto.model.occurrence import (
     Skip,
     SkipReason,
     jitter_of,
     job_id_of,
+    occurrence,
     request_by_hand,
     request_of,
 )
@@ -333,3 +335,13 @@ def test_a_job_started_by_hand_runs_now() -> None:
 )
 def test_a_skip_says_why(skip: Skip, sentence: str) -> None:
     assert skip.sentence == sentence
+
+
+def test_the_job_of_an_instant_says_of_which_schedule_and_instant_it_is() -> None:
+    fired = occurrence(asked(), at("09:00"))
+    template = attrs.evolve(TEMPLATE, details=Details(worker="smtp"))
+    request = attrs.evolve(asked(), template=template)
+    made = request_of(request, fired, at("09:01")).details
+    assert made == Details(worker="smtp", schedule_name="ledger", fire_time=at("09:00"))
+    by_hand = request_by_hand(request, fired.job_id, at("09:01")).details
+    assert by_hand == Details(worker="smtp", schedule_name="ledger")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trio
@@ -106,11 +109,20 @@ class Shop:
             await queue.enqueue(self.flaky, execute_after=DAY, concurrency_key="press")
 
 
+@cache
+def files_of_an_app() -> Mapping[str, bytes]:
+    """What an app has left: by name, once in a process, since it takes seconds."""
+    with TemporaryDirectory() as folder:
+        shop = Shop(Path(folder) / "jobs.db")
+        trio.run(shop.live, clock=MockClock(autojump_threshold=0))
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+
+
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lived")
-    shop = Shop(folder / "jobs.db")
-    trio.run(shop.live, clock=MockClock(autojump_threshold=0))
+    for name, content in files_of_an_app().items():
+        (folder / name).write_bytes(content)
     return folder
 
 

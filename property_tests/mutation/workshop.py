@@ -1,0 +1,121 @@
+"""Where mutants are made and judged: a copy of what is needed, in `build/mutation/`, which no other check looks into."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .mutants import forget_verdicts
+from .rooms import Room
+
+ROOT = Path(__file__).parents[2]
+
+_COPIED = ("trio_gusto", "tests", "property_tests", "docs/console.py", "conftest.py")
+
+_SETTINGS = """
+[tool.mutmut]
+source_paths = ["trio_gusto"]
+only_mutate = {only}
+also_copy = ["property_tests", "docs", "conftest.py"]
+pytest_add_cli_args_test_selection = {judges}
+pytest_add_cli_args = {arguments}
+timeout_multiplier = 10.0
+timeout_constant = 2.0
+use_git_change_detection = false
+on_dependency_change = "ignore"
+"""
+
+_ARGUMENTS = (
+    "-p",
+    "no:xdist",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "property_tests.mutation.quickest_first",
+)
+
+
+class Workshop:
+    """The copy for one room. It outlives a run, so that a second one asks of what is new only."""
+
+    def __init__(self, room: Room, place: Path | None = None) -> None:
+        self._room = room
+        self._place = ROOT / "build" / "mutation" / room.name if place is None else place
+
+    @property
+    def mutated(self) -> Path:
+        """Where mutmut keeps its mutants and its verdicts."""
+        return self._place / "mutants"
+
+    def run(self, only: Sequence[str], *, again: bool, processes: int) -> int:
+        """Make the mutants of the room and judge those that are not judged; returns mutmut's code.
+
+        Args:
+            only: patterns of modules (``trio_gusto.model.rates``); none for the whole room. A run that
+                is made again is about what the last one was about.
+            again: judge those anew that were not killed, since tests have changed.
+            processes: how many judge at once.
+        """
+        if again:
+            files = self._files_of_last_run()
+            forget_verdicts(self.mutated)
+        else:
+            files = _files(only or [each for part in self._room.parts.values() for each in part])
+            shutil.rmtree(self._place, ignore_errors=True)
+        self._furnish(files)
+        return subprocess.run(
+            [Path(sys.executable).with_name("mutmut"), "run", f"--max-children={processes}"],
+            cwd=self._place,
+            env={**os.environ, "HYPOTHESIS_PROFILE": "mutation"},
+            check=False,
+        ).returncode
+
+    def _files_of_last_run(self) -> list[str]:
+        told = tomllib.loads((self._place / "pyproject.toml").read_text("utf-8"))
+        files: list[str] = told["tool"]["mutmut"]["only_mutate"]
+        return files
+
+    def _furnish(self, files: Sequence[str]) -> None:
+        self._place.mkdir(parents=True, exist_ok=True)
+        for folder in ("tests", "property_tests"):  # what is no longer there must judge no more
+            shutil.rmtree(self.mutated / folder, ignore_errors=True)
+        for name in _COPIED:
+            _bring(ROOT / name, self._place / name)
+        arguments = [*_ARGUMENTS, *(f"--deselect={test}" for test in self._room.but_not)]
+        settings = _SETTINGS.format(
+            only=_strings(files),
+            judges=_strings(self._room.judges),
+            arguments=_strings(arguments),
+        )
+        (self._place / "pyproject.toml").write_text(
+            (ROOT / "pyproject.toml").read_text("utf-8") + settings, "utf-8"
+        )
+
+
+def _files(patterns: Iterable[str]) -> list[str]:
+    """mutmut asks for the files of modules."""
+    return [
+        f"{pattern.replace('.', '/')}{'' if pattern.endswith('*') else '.py'}"
+        for pattern in patterns
+    ]
+
+
+def _strings(values: Iterable[str]) -> str:
+    return f"[{', '.join(f'{value!r}' for value in values)}]"
+
+
+def _bring(source: Path, target: Path) -> None:
+    """Copy what has changed, with its time: mutmut makes the mutants of a newer file anew."""
+    if source.is_dir():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not (target.exists() and filecmp.cmp(source, target, shallow=False)):
+            shutil.copy2(source, target)
