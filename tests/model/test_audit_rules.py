@@ -82,9 +82,10 @@ def test_what_has_ended_is_claimed_no_more() -> None:
 
 
 def test_a_lease_does_not_end_before_its_claim() -> None:
-    row = LEASED | {"attempt": 1, "version": 1}
+    row: dict[str, Any] = LEASED | {"attempt": 1, "version": 1}
     assert found(recorded(JobState.PROCESSING, **row)) is None
-    fault = found(recorded(JobState.PROCESSING, **row | {"lease_until": NOW - 1}))
+    row["lease_until"] = NOW - 1
+    fault = found(recorded(JobState.PROCESSING, **row))
     assert fault is not None
     assert fault[0] is Invariant.TIMES
     assert fault[1].startswith("its lease ended at 2023-11-14 22:13:19.999999 UTC")
@@ -145,7 +146,7 @@ def continuation(parent: RecordedParent, *attempts: RecordedAttempt, **row: Any)
 
 
 def test_a_continuation_is_not_claimed_while_its_parent_runs() -> None:
-    row = LEASED | {"attempt": 1, "version": 2}
+    row: dict[str, Any] = LEASED | {"attempt": 1, "version": 2}
     running = RecordedParent(id=PARENT, state=JobState.PROCESSING, version=1)
     fault = found(continuation(running, **row))
     assert fault is not None
