@@ -41,6 +41,33 @@ _CONTRACT_ON_DISK = (
     "tests/storage/test_contract.py::test_sqlite_without_a_file",
 )
 
+_OF_CTRL_C = (
+    "tests/actors/test_tree.py::test_a_ctrl_c",
+    "tests/actors/test_cron.py::test_a_ctrl_c",
+    "tests/actors/test_waiting_for_nothing.py::test_a_ctrl_c",
+    "tests/features/test_handlers_may_raise_anything.py::test_a_real_ctrl_c",
+)
+_ABOUT_OTHER_ROOMS = tuple(
+    f"tests/features/test_{name}.py"
+    for name in (
+        "anyio",
+        "bad_input",
+        "bad_schedules",
+        "batch_retention",
+        "blocked_loop",
+        "bring_your_own_record",
+        "broken_archive",
+        "estimates",
+        "events",
+        "explaining",
+        "large_batches",
+        "other_containers",
+        "retry_by_filter",
+        "services",
+        "unknown_handlers",
+    )
+)
+
 _ROOMS = (
     Room(
         "model",
@@ -74,6 +101,7 @@ _ROOMS = (
         "actors",
         parts={"actors": ("trio_gusto.actors.*",)},
         judges=("tests/actors", "tests/features"),
+        but_not=(*_OF_CTRL_C, *_ABOUT_OTHER_ROOMS),
     ),
 )
 
