@@ -68,6 +68,33 @@ async def test_jobs_whose_claim_was_under_way_at_the_stop_are_given_back(
             assert "lost" not in [attempt.outcome for attempt in await queue.attempts(job)]
 
 
+async def test_nobody_is_let_in_at_a_stop_who_stood_behind_a_job_that_is_given_back(
+    autojump_clock: MockClock,
+) -> None:
+    storage = Counting()
+    app = make(storage, concurrency=2, prefetch=4, poll_interval=1000)
+    ran: list[str] = []
+
+    @app.job
+    async def work(name: str, seconds: float) -> None:
+        ran.append(name)
+        await trio.sleep(seconds)
+
+    async with app.running() as queue:
+        await queue.enqueue(work, "busy", 5)
+        later = [call(work, name, 0, worker="smtp", execute_after=1) for name in ("a", "b")]
+        refs = await queue.enqueue_many(later)
+        await trio.sleep(0.5)
+        storage.is_slow = True
+        await trio.sleep(1)
+        assert storage.taken == [1, 2]
+    assert ran == ["busy"]
+    async with app.connected() as queue:
+        for ref in refs:
+            (attempt,) = await queue.attempts(ref.id)
+            assert (attempt.outcome, attempt.started_at) == ("released", None)
+
+
 async def test_no_more_is_held_than_executors_and_prefetch(autojump_clock: MockClock) -> None:
     storage = Counting()
     app = make(storage, concurrency=2, prefetch=3)

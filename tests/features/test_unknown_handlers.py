@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -9,7 +10,9 @@ from trio_gusto import Gusto, JobState, MemoryStorage, Options
 from trio_gusto.testing import VirtualClock
 
 
-async def test_it_stays_ready_and_does_not_hold_up_the_others(autojump_clock: MockClock) -> None:
+async def test_it_stays_ready_and_does_not_hold_up_the_others(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     storage = MemoryStorage()
     producer = Gusto(storage, clock=VirtualClock())
     worker = Gusto(storage, clock=VirtualClock(), options=Options(concurrency=1))
@@ -35,6 +38,9 @@ async def test_it_stays_ready_and_does_not_hold_up_the_others(autojump_clock: Mo
         assert [attempt.outcome for attempt in released] == [
             "released"
         ]  # met once, then left alone
+    assert [record.getMessage() for record in caplog.records] == [
+        "no handler is registered as 'strange' here; its jobs stay ready until a node knows it"
+    ]
 
 
 async def test_it_runs_once_a_running_node_learns_of_its_handler(

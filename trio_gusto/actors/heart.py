@@ -120,7 +120,6 @@ class Heart:
     def _lose(self, lease: Lease) -> None:
         """Somebody else may run the job now: stop at once."""
         logger.warning("the lease on job %s was lost", lease.claimed.request.id.hex())
-        lease.fence = -math.inf
         lease.interrupt(Cause.FENCE)
 
     @trio.lowlevel.enable_ki_protection  # it runs in callers' tasks, too
