@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -29,7 +30,7 @@ from trio_gusto import (
 from trio_gusto.provider import ProviderStorage
 from trio_gusto.storage.lease_messages import CancelRequests
 from trio_gusto.storage.messages import Query
-from trio_gusto.storage.pause_messages import HeardPauses
+from trio_gusto.storage.pause_messages import HeardPauses, LiftPauses, Pauses
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing import Asked, Barriers, Fault, FaultyStorage, VirtualClock
 
@@ -396,6 +397,21 @@ async def test_a_pause_takes_nothing_back_that_it_does_not_cover(
         held = [await ref.status() for ref in refs]
         assert held == [JobState.PROCESSING, JobState.READY, JobState.PROCESSING]
         assert len(await queue.attempts(refs[2])) == 1, "held ahead, as before"
+
+
+async def test_a_pause_that_somebody_lifts_at_once_is_over(autojump_clock: MockClock) -> None:
+    class Lifted(MemoryStorage):
+        async def read(self, query: Any) -> Any:
+            if isinstance(query, Pauses):
+                self.perform(LiftPauses(None, None))
+            return await super().read(query)
+
+    factory = Factory(Lifted)
+    async with factory.node().running() as queue:
+        ref = await queue.enqueue(factory.work, 0, execute_after=1)
+        await queue.pause()
+        await ref.wait()
+    assert factory.begun == [0]
 
 
 async def test_a_node_that_could_not_say_that_it_has_heard_of_a_pause_says_so_again(

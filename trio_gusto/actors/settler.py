@@ -245,7 +245,9 @@ class Settler:
         if lease.over:
             return  # called off while it waited its turn
         if lease.cause is None:
-            lease.cause = Cause.SHUTDOWN  # it may have come to the backlog, and must not be entered
+            lease.cause = (
+                Cause.GIVEN_BACK
+            )  # it may have come to the backlog, and must not be entered
         if lease.cancel_reason is not None:
             self.settle(lease, AttemptCancelled(lease.cancel_reason))
         else:
