@@ -277,7 +277,7 @@ async def test_what_is_due_when_the_app_stops_is_released_before_it_has_stopped(
 
 
 async def test_a_continuation_whose_parents_cannot_be_read_is_given_back_and_runs_later(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail_parents(asked: Asked) -> Fault | None:
         about = isinstance(asked.messages[0], Get)
@@ -293,6 +293,9 @@ async def test_a_continuation_whose_parents_cannot_be_read_is_given_back_and_run
         job = await child.wait(60)
         assert (job.state, job.attempt) == (JobState.COMPLETED, 1)
     assert office.ran == {"parent": 1, "child": 1}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the parents of job {child.id} could not be read: the storage is busy: a fault of this test"
+    ]
 
 
 async def test_a_continuation_whose_parents_are_being_read_at_a_stop_is_given_back(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -195,7 +196,9 @@ async def test_jobs_that_were_claimed_for_those_who_leave_are_given_back(
         await hall.until_empty(queue)
 
 
-async def test_a_job_held_before_its_handler_is_given_back_too(make_storage: MakeStorage) -> None:
+async def test_a_job_held_before_its_handler_is_given_back_too(
+    make_storage: MakeStorage, caplog: pytest.LogCaptureFixture
+) -> None:
     hall = Hall(make_storage, concurrency=2)
     barriers = Barriers()
     async with hall.app.running(barriers=barriers) as queue:
@@ -209,6 +212,7 @@ async def test_a_job_held_before_its_handler_is_given_back_too(make_storage: Mak
         await hall.let_go(1)
         assert list(hall.inside) == [0]
         await hall.until_empty(queue)
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
 
 
 class Slow(MemoryStorage):
