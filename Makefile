@@ -83,7 +83,7 @@ bench: .venv/.dev ## run the benchmarks; ARGS are theirs
 prove: .venv/.dev ## search long for a broken law; MINUTES=5, and SEED=… repeats a search
 	$(BIN)/python -m property_tests.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-mutate: .venv/.mutation ## change each line of ROOM=model|storage|actors and see who notices; ARGS="--again"
+mutate: .venv/.mutation ## change each line of ROOM and see who notices; ARGS="--again"
 	nice -n 15 $(BIN)/python -m property_tests.mutation $(ROOM) $(ARGS)
 
 clean: ## remove what tools and builds left behind

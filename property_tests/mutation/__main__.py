@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
             return code
     report = Report.of(room, read_mutants(workshop.mutated), read_record())
     sys.stdout.writelines(f"{line}\n" for line in report.lines())
-    return 0 if report.explained else 1
+    return 0 if report.is_explained else 1
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 
@@ -76,6 +77,11 @@ class Mutant:
 
     change: Change
     verdict: Verdict
+    original: str
+    """The function as it is."""
+
+    mutated: str
+    """The function as the mutant has it."""
 
 
 def read_mutants(mutated: Path) -> list[Mutant]:
@@ -85,11 +91,10 @@ def read_mutants(mutated: Path) -> list[Mutant]:
         told = json.loads(meta.read_text("utf-8"))
         source = meta.with_suffix("")
         module = ".".join(source.relative_to(mutated).with_suffix("").parts)
-        changes = _changes(source.read_text("utf-8"), module.removesuffix(".__init__"))
-        found += (
-            Mutant(name, changes[name.rpartition(".")[2]], verdict_of(code))
-            for name, code in told["exit_code_by_key"].items()
-        )
+        made = _made(source.read_text("utf-8"), module.removesuffix(".__init__"))
+        for name, code in told["exit_code_by_key"].items():
+            change, original, mutated_code = made[name.rpartition(".")[2]]
+            found.append(Mutant(name, change, verdict_of(code), original, mutated_code))
     return found
 
 
@@ -116,22 +121,26 @@ def forget_verdicts(mutated: Path) -> int:
     return forgotten
 
 
-def _changes(source: str, module: str) -> dict[str, Change]:
-    """The changes in a mutated source, by the names of their functions there."""
+def _made(source: str, module: str) -> dict[str, tuple[Change, str, str]]:
+    """The changes in a mutated source, each with the function before and after, by mutmut's names."""
     lines = source.splitlines()
     originals: dict[str, list[str]] = {}
     mutated: dict[str, list[str]] = {}
     for function in _functions(ast.parse(source)):
         stem, marked, number = function.name.partition("__mutmut_")
         if marked:
-            body = [line.strip() for line in lines[function.lineno - 1 : function.end_lineno]]
-            body[0] = body[0].replace(function.name, stem)
+            body = dedent("\n".join(lines[function.lineno - 1 : function.end_lineno])).splitlines()
+            body[0] = body[0].replace(function.name, _plain(stem).rpartition(".")[2])
             if number == "orig":
                 originals[stem] = body
             else:
                 mutated[function.name] = body
     return {
-        name: _change(f"{module}.{_plain(stem)}", originals[stem], body)
+        name: (
+            _change(f"{module}.{_plain(stem)}", originals[stem], body),
+            "\n".join(originals[stem]),
+            "\n".join(body),
+        )
         for name, body in mutated.items()
         for stem in [name.partition("__mutmut_")[0]]
     }
@@ -157,4 +166,4 @@ def _change(function: str, original: list[str], mutated: list[str]) -> Change:
         if tag != "equal":
             gone += original[first:last]
             come += mutated[new_first:new_last]
-    return Change(function, " ".join(gone), " ".join(come))
+    return Change(function, " ".join(map(str.strip, gone)), " ".join(map(str.strip, come)))

@@ -23,7 +23,10 @@ class Room:
     """Names of parts, which the report shows by themselves, and patterns of the modules in each."""
 
     judges: tuple[str, ...]
-    """Files and folders of tests."""
+    """Files and folders of tests, and single tests."""
+
+    not_mutated: tuple[str, ...] = ()
+    """Patterns of modules in it that are a room of their own."""
 
     but_not: tuple[str, ...] = ()
     """Tests in them that are left out: they are slow, or are about the tests themselves."""
@@ -33,13 +36,21 @@ _ABOUT_LAWS = (
     "property_tests/test_lifecycle_laws.py::test_a_planted_fault",
     "property_tests/test_lifecycle_laws.py::test_an_end_that_is_none",
 )
-_CONTRACT_ON_DISK = (
-    "tests/storage/test_contract.py::test_storages_promise_that[sqlite inline",
-    "tests/storage/test_contract.py::test_storages_promise_that[sqlite in a thread",
-    "tests/storage/test_contract.py::test_storages_promise_that[sqlite without",
+_CONTRACT_AT_ONCE = (
     "tests/storage/test_contract.py::test_a_file_keeps",
     "tests/storage/test_contract.py::test_sqlite_without_a_file",
+    "tests/storage/test_memory.py::test_it_keeps_the_message_contract",
 )
+_ABOUT_PROCESSES = (
+    "tests/storage/sqlite/test_sharing.py::test_two_processes_take",
+    "tests/storage/sqlite/test_presence.py::test_a_killed_process",
+)
+
+
+def _contract_of(storage: str) -> str:
+    """The tests of the contract for storages whose name begins so."""
+    return f"tests/storage/test_contract.py::test_storages_promise_that[{storage}"
+
 
 _OF_CTRL_C = (
     "tests/actors/test_tree.py::test_a_ctrl_c",
@@ -72,7 +83,6 @@ _ROOMS = (
     Room(
         "model",
         parts={
-            "audit": ("trio_gusto.model.audit.*",),
             "cron": ("trio_gusto.model.cron.*",),
             "reasons": ("trio_gusto.model.reasons.*", "trio_gusto.model.expla*"),
             "all else in model": ("trio_gusto.model.*",),
@@ -81,21 +91,51 @@ _ROOMS = (
             "tests/model",
             "property_tests/test_lifecycle_laws.py",
             "property_tests/test_queue_laws.py",
-            "tests/storage/test_contract.py",
-            "tests/storage/sqlite/test_auditing.py",
+            "tests/storage/test_memory.py::test_it_keeps_the_message_contract_and_its_jobs_when_detached",
         ),
-        but_not=(*_ABOUT_LAWS, *_CONTRACT_ON_DISK),
+        not_mutated=("trio_gusto.model.audit.*",),
+        but_not=_ABOUT_LAWS,
+    ),
+    Room(
+        "audit",
+        parts={"audit": ("trio_gusto.model.audit.*",)},
+        judges=("tests/storage/sqlite/test_auditing.py",),
+    ),
+    Room(
+        "memory",
+        parts={"memory": ("trio_gusto.storage.memory.*",)},
+        judges=("tests/storage/test_contract.py", "tests/storage/test_memory.py"),
+        but_not=(_contract_of("sqlite"), *_CONTRACT_AT_ONCE),
+    ),
+    Room(
+        "sqlite",
+        parts={"sqlite": ("trio_gusto.storage.sqlite.*",)},
+        judges=("tests/storage/test_contract.py", "tests/storage/sqlite"),
+        but_not=(
+            _contract_of("memory"),
+            _contract_of("sqlite in a thread"),
+            _contract_of("sqlite without"),
+            *_CONTRACT_AT_ONCE,
+            *_ABOUT_PROCESSES,
+        ),
     ),
     Room(
         "storage",
         parts={
-            "memory": ("trio_gusto.storage.memory.*",),
-            "sqlite": ("trio_gusto.storage.sqlite.*",),
-            "beside and provider": ("trio_gusto.storage.beside.*", "trio_gusto.storage.provider.*"),
+            "provider": ("trio_gusto.storage.provider.*",),
+            "beside": ("trio_gusto.storage.beside.*",),
             "messages": ("trio_gusto.storage.*",),
         },
-        judges=("tests/storage",),
-        but_not=_CONTRACT_ON_DISK[1:],
+        judges=(
+            "tests/storage/test_contract.py",
+            "tests/storage/test_beside.py",
+            "tests/storage/test_provider.py",
+            "tests/storage/test_provider_outcomes.py",
+            "tests/storage/test_provider_queries.py",
+            "tests/storage/test_provider_records.py",
+        ),
+        not_mutated=("trio_gusto.storage.memory.*", "trio_gusto.storage.sqlite.*"),
+        but_not=(_contract_of("sqlite"), *_CONTRACT_AT_ONCE),
     ),
     Room(
         "actors",

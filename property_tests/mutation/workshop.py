@@ -23,6 +23,7 @@ _SETTINGS = """
 [tool.mutmut]
 source_paths = ["trio_gusto"]
 only_mutate = {only}
+do_not_mutate = {but_not}
 also_copy = ["property_tests", "docs", "conftest.py"]
 pytest_add_cli_args_test_selection = {judges}
 pytest_add_cli_args = {arguments}
@@ -96,6 +97,7 @@ class Workshop:
         arguments = [*_ARGUMENTS, *(f"--deselect={test}" for test in self._room.but_not)]
         settings = _SETTINGS.format(
             only=_strings(files),
+            but_not=_strings(_files(self._room.not_mutated)),
             judges=_strings(self._room.judges),
             arguments=_strings(arguments),
         )

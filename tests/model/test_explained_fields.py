@@ -12,7 +12,7 @@ import pytest
 
 from tests.model.jobs import CALLBACK, NOW, SECOND, stored
 from trio_gusto.model.explaining import explain
-from trio_gusto.model.explanation import Surroundings, WorkersHere
+from trio_gusto.model.explanation import Reason, Surroundings, WorkersHere
 from trio_gusto.model.failure import JobError
 from trio_gusto.model.ids import to_uuid, uuid7
 from trio_gusto.model.instants import to_datetime
@@ -264,12 +264,29 @@ def test_a_job_in_quarantine_says_who_may_take_it_out() -> None:
 
 
 def test_a_dossier_is_told_by_its_first_line_and_kept_whole() -> None:
-    told = explain(stored(Ready(NOW)), now(workers=ABLE, dossier="it waited\nfor a lock"))
+    told = explain(stored(Ready(NOW)), now(workers=ABLE, dossier="it waited\nfor a lock\nfor ever"))
     assert told.sentence.endswith(
         " takes it. Its last attempt did not end in time, and has a dossier: it waited."
     )
-    assert told.details == {**DUE, "dossier": "it waited\nfor a lock"}
+    assert told.details == {**DUE, "dossier": "it waited\nfor a lock\nfor ever"}
 
 
 def test_a_job_that_is_due_by_now_is_as_good_as_ready() -> None:
     assert explain(stored(Scheduled(NOW)), now(workers=ABLE)).details == DUE
+
+
+def test_a_job_that_waits_is_behind_its_schedule_only_if_it_has_one_and_something_lives() -> None:
+    of_none = stored(Waiting(), details=Details(worker="smtp"))
+    assert explain(of_none, now(live=PARENTS[:2])).reason is Reason.WAITING_FOR_PARENTS
+    of_one = stored(Waiting(), details=Details(schedule_name="nightly"))
+    assert explain(of_one, now()).reason is Reason.WAITING_FOR_RELEASE
+
+
+def test_a_retry_that_is_due_when_the_attempt_ended_is_a_retry() -> None:
+    job = after(AttemptOutcome.FAILED, Scheduled(NOW))
+    assert explain(job, Surroundings(now=NOW - 1)).reason is Reason.RETRYING
+
+
+def test_a_success_whose_result_was_stored_says_no_more() -> None:
+    told = explain(stored(Completed(NOW, NOW, NOW, "node-0"), attempt=2), now())
+    assert told.sentence == "It completed at 2023-11-14 22:13:20 UTC in attempt 2."

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 
 import pytest
 
-from trio_gusto.model.ids import RANDOM_BITS, to_job_id, to_uuid, uuid7
+from trio_gusto.model.ids import RANDOM_BITS, IdSource, to_job_id, to_uuid, uuid7
 from trio_gusto.model.instants import (
     to_datetime,
     to_duration,
@@ -86,3 +87,39 @@ def test_a_duration_is_in_microseconds(length: float | timedelta, duration: int)
 def test_what_is_no_length_is_refused(length: object) -> None:
     with pytest.raises(ValueError, match="is no duration"):
         to_duration(length)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def source(*draws: list[int]) -> IdSource:
+    return IdSource(partial(next, iter(draws)))
+
+
+def test_a_source_makes_the_id_of_its_instant_and_draws_when_it_has_no_more_bits() -> None:
+    ids = source([1, 2], [3])
+    assert ids.make(NOW) == uuid7(NOW, 2)
+    assert ids.make(NOW + 1000) == uuid7(NOW + 1000, 1)
+    assert ids.make(NOW + 2000) == uuid7(NOW + 2000, 3)
+
+
+def test_ids_of_one_instant_are_a_notch_apart_and_so_are_those_of_a_clock_set_back() -> None:
+    ids = source([5] * 6)
+    made = [ids.make(now) for now in (NOW, NOW, NOW, NOW - 10**9, NOW + 4 * IdSource.STEP)]
+    assert made == [uuid7(NOW + n * IdSource.STEP, 5) for n in range(5)]
+
+
+def test_a_source_follows_the_clock_from_one_millisecond_to_the_next() -> None:
+    begin = NOW - NOW % 1_000_000
+    ids = source([5] * 2)
+    assert [ids.make(begin + n) for n in (300_000, 1_100_000)] == [
+        uuid7(begin + 300_000, 5), uuid7(begin + 1_100_000, 5),
+    ]  # fmt: skip
+    later = [0, 1, 500_000, 999_500, 1_000_000, 1_000_500, 2_500_000, 99_000_000, 10**18]
+    ids = source([5] * len(later))
+    assert [ids.make(begin + n) for n in later[:1]] == [uuid7(begin, 5)]
+    assert [ids.make(begin + n) for n in later[2:]] == [uuid7(begin + n, 5) for n in later[2:]]
+
+
+@pytest.mark.parametrize("now", [0, 1_000_000, 1_500_000])
+def test_an_id_made_at_the_beginning_of_1970_has_its_version(now: int) -> None:
+    ids = source([5] * 300)
+    made = [ids.make(now) for _ in range(300)]
+    assert made == [uuid7(now + n * IdSource.STEP, 5) for n in range(300)]

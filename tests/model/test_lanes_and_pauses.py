@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_gusto.model.job import Details
-from trio_gusto.model.lanes import ROOM_FOR_ALL, Lanes, Occupancy, can_be_full, lane_of, room_of
+from trio_gusto.model.lanes import (
+    ROOM_FOR_ALL,
+    Lanes,
+    Occupancy,
+    can_be_full,
+    lane_of,
+    lane_of_worker,
+    room_of,
+)
 from trio_gusto.model.pauses import StoredPause, covered, unheard, view
 from trio_gusto.model.rates import RateLimit
 
@@ -94,7 +102,7 @@ def test_no_last_attempt_stands_behind_another_job() -> None:
 def test_most_jobs_are_in_no_lane() -> None:
     assert lane_of(request()) is None
     assert lane_of(request(details=Details())) is None
-    assert lane_of(request(details=Details(worker="smtp"))) == SMTP
+    assert lane_of(request(details=Details(worker="smtp"))) == SMTP == lane_of_worker("smtp")
     keyed = request(details=Details(concurrency_key="acme", concurrency_limit=3))
     assert (lane_of(keyed), room_of(keyed), room_of(request())) == (KEY, 3, 1)
 

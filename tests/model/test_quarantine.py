@@ -12,7 +12,7 @@ from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import AttemptRecord, StoredJob
 from trio_gusto.model.lifecycle import settle
 from trio_gusto.model.outcomes import AttemptOutcome, Lost
-from trio_gusto.model.quarantine import SPREAD, is_quarantined, lost_in_a_row, pause_after
+from trio_gusto.model.quarantine import SPREAD, is_quarantined, loss_of, lost_in_a_row, pause_after
 from trio_gusto.model.states import Cancelled, Failed, Processing, Ready, Scheduled
 
 LOST, FAILED, RELEASED = AttemptOutcome.LOST, AttemptOutcome.FAILED, AttemptOutcome.RELEASED
@@ -82,3 +82,23 @@ def test_the_first_time_it_runs_again_at_once_and_later_after_a_pause_of_its_own
     assert lose(Lost(2, 3), id=LAST) == Scheduled(NOW + 5 + SPREAD - 1)
     assert [pause_after(Lost(2, 3), job_id) for job_id in (FIRST, LAST)] == [0, SPREAD - 1]
     assert lose(Lost(2, 3), id=LAST, expire_on=NOW + SECOND) == Failed(NOW + 5, "expired")
+
+
+@pytest.mark.parametrize(
+    ("lost", "is_put_off"),
+    [
+        (Lost(1, 3), False),
+        (Lost(2, 3), True),
+        (Lost(2, None), False),
+        (Lost(1, None), False),
+    ],
+)
+def test_only_who_was_lost_again_waits_and_only_where_there_is_a_quarantine(
+    lost: Lost, is_put_off: bool
+) -> None:
+    assert bool(pause_after(lost, LAST)) is is_put_off
+
+
+def test_a_loss_counts_those_before_it_and_knows_when_it_is_enough() -> None:
+    assert loss_of(after(2, (1, LOST, False)), 3) == Lost(2, 3)
+    assert loss_of(after(1), None) == Lost(1, None)

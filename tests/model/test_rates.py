@@ -275,6 +275,12 @@ def test_the_last_second_counts_as_over() -> None:
 def test_the_greatest_numbers_are_taken() -> None:
     assert RateLimit(1_000_000_000, per=timedelta(days=36_525)).period == 36_525 * 86_400 * SECOND
     assert RateLimit(1, per=1, burst=1_000_000_000).burst == 1_000_000_000
+    assert RateLimit(1, per=timedelta(days=36_600)).per == timedelta(days=36_600)
+    with pytest.raises(OptionsError) as refused:
+        RateLimit(1, per=timedelta(days=36_600, microseconds=1))
+    assert refused.value.allowed == (
+        "give seconds or a timedelta, from a microsecond to a hundred years"
+    )
 
 
 def test_a_clock_is_not_set_back_as_long_as_its_bucket_would_fill_by_then() -> None:

@@ -118,6 +118,21 @@ def test_a_job_is_selected_by_all_that_is_given(selection: Selection, accepted: 
     assert selection.accepts(FAILED, "acme", ["a", "b"]) is accepted
 
 
+PERIOD = "give seconds or a timedelta, from 0 seconds to a hundred years, or None to keep for ever"
+SEVERAL = "give several texts, such as a list or a set of them"
+ALLOWED = {
+    ("retention", timedelta): PERIOD,
+    ("keep_for", timedelta): PERIOD,
+    ("tags", str): SEVERAL,
+    ("tags", list): SEVERAL,
+    ("tenants", str): SEVERAL,
+    ("states", str): SEVERAL,
+    ("states", list): "only jobs that have ended go; "
+    "they are completed, failed, cancelled, skipped, expired",
+    ("rules", list): "give a list of Keep(…)",
+}
+
+
 @pytest.mark.parametrize(
     ("make", "key", "value"),
     [
@@ -138,7 +153,22 @@ def test_a_wrong_period_or_rule_names_its_option(
     with pytest.raises(OptionsError) as refused:
         make()
     assert (refused.value.key, refused.value.value) == (key, value)
-    assert refused.value.allowed.startswith(("give ", "only jobs that have ended go; they are "))
+    assert refused.value.allowed == ALLOWED[key, type(value)]
+
+
+def test_a_text_where_several_are_wanted_is_told_so_and_not_that_its_state_has_not_ended() -> None:
+    with pytest.raises(OptionsError, match="give several texts"):
+        Keep(1, states="failed")
+
+
+def test_a_rule_that_selects_nothing_is_none() -> None:
+    with pytest.raises(OptionsError) as refused:
+        Keep(1)
+    assert (refused.value.key, type(refused.value.value)) == ("rules", Keep)
+    assert refused.value.allowed == (
+        "a rule for every job would leave nothing to the default; give it states, tenants or tags, "
+        "or make its period the default"
+    )
 
 
 def test_the_longest_period_and_none_at_all_are_periods() -> None:

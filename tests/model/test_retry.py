@@ -161,13 +161,19 @@ def test_a_rule_for_what_is_no_exception_shows_what_was_given() -> None:
     with pytest.raises(OptionsError) as refused:
         retry_on(cast(Any, {int: fixed(1)}))
     assert refused.value.value is int
+    assert refused.value.allowed == "give exception classes as keys"
     policy = exponential
     with pytest.raises(OptionsError) as refused:
         to_wire(policy)
     assert refused.value.value is policy
+    assert refused.value.allowed == (
+        "only exponential, fixed, no_retry and retry_on can be stored with one job; "
+        "give other callables to @app.job(retry=...) or Options(default_retry=...)"
+    )
 
 
 def test_what_is_no_stored_policy_is_shown() -> None:
     with pytest.raises(ValueError, match="no stored retry policy") as refused:
         from_wire({"unknown": []})
     assert str(refused.value) == "{'unknown': []} is no stored retry policy"
+    assert str(refused.value.__cause__) == "unknown"

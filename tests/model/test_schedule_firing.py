@@ -21,6 +21,8 @@ from trio_gusto.model.occurrence import (
     occurrence,
     request_by_hand,
     request_of,
+    request_of_skip,
+    skip,
 )
 from trio_gusto.model.states import JobState
 from trio_gusto.model.triggers import every_after
@@ -97,7 +99,7 @@ def test_a_catch_up_keeps_the_newest_and_one_record_counts_the_rest() -> None:
 def test_what_is_older_than_the_grace_time_is_skipped() -> None:
     firing = look(kept(misfire_grace_time=timedelta(minutes=5)), "12:06")
     assert (jobs_of(firing), skips_of(firing)) == ([], [("12:00", "misfire", 4)])
-    assert firing.schedule.last_at is None
+    assert (firing.schedule.last_at, firing.coalesced) == (None, 0)
     assert shown(firing.schedule.next_at) == "13:00"
 
 
@@ -119,6 +121,7 @@ def test_each_of_all_is_judged_by_its_age() -> None:
     firing = look(schedule, "12:30")
     assert jobs_of(firing) == ["11:00", "12:00"]
     assert skips_of(firing) == [("09:00", "misfire", 1), ("10:00", "misfire", 1)]
+    assert jobs_of(look(schedule, "12:00")) == ["10:00", "11:00", "12:00"]
 
 
 def test_a_clock_that_jumps_ten_years_ahead_stops_nobody() -> None:
@@ -246,6 +249,15 @@ def test_a_pause_is_counted_from_the_end_of_the_job_before() -> None:
     assert jobs_of(look(known.schedule, "12:10", last_ended="11:10")) == ["12:10"]
 
 
+def test_an_end_that_is_found_when_its_pause_is_just_over_fires_at_once() -> None:
+    first = look(kept(every_after(timedelta(hours=1))), "09:30")
+    waiting = look(first.schedule, "10:30", RUNNING)
+    assert jobs_of(look(waiting.schedule, "12:10", last_ended="11:10")) == ["12:10"]
+    at_the_mark = look(waiting.schedule, "11:30", last_ended="10:30")
+    assert jobs_of(at_the_mark) == ["11:30"]
+    assert at_the_mark.schedule.version == waiting.schedule.version + 1
+
+
 def test_a_pause_that_passed_while_nothing_ran_is_over() -> None:
     first = look(kept(every_after(timedelta(hours=1))), "09:30")
     late = look(first.schedule, "15:00", last_ended="10:00")
@@ -345,3 +357,39 @@ def test_the_job_of_an_instant_says_of_which_schedule_and_instant_it_is() -> Non
     assert made == Details(worker="smtp", schedule_name="ledger", fire_time=at("09:00"))
     by_hand = request_by_hand(request, fired.job_id, at("09:01")).details
     assert by_hand == Details(worker="smtp", schedule_name="ledger")
+
+
+def test_the_record_of_a_skip_is_of_its_instant_and_not_held_back() -> None:
+    request = asked(jitter=600)
+    skipped = Skip(at("09:00"), job_id_of("ledger", at("09:00")), SkipReason.OVERLAP)
+    recorded = request_of_skip(request, skipped, at("09:01"))
+    assert (recorded.id, recorded.created_at) == (skipped.job_id, at("09:01"))
+    assert (recorded.execute_after, recorded.expire_on) == (at("09:00"), None)
+    assert recorded.details == Details(schedule_name="ledger", fire_time=at("09:00"))
+
+
+def test_of_very_many_missed_instants_of_an_interval_the_latest_is_on_its_grid() -> None:
+    assert jobs_of(look(kept(timedelta(hours=1)), "06-20 12:00")) == ["06-20 11:30"]
+
+
+def test_an_instant_just_before_the_end_fires() -> None:
+    just_after = moment("10:30") + timedelta(microseconds=1)
+    assert jobs_of(look(kept(timedelta(hours=1), end=just_after), "12:00")) == ["10:30"]
+    assert jobs_of(look(kept(timedelta(hours=1), end=moment("10:30")), "12:00")) == ["09:30"]
+
+
+def test_the_earliest_that_is_not_too_old_is_on_the_grid_of_its_interval() -> None:
+    two_hours = timedelta(hours=2)
+    schedule = kept(timedelta(hours=1), coalesce="earliest", misfire_grace_time=two_hours)
+    assert jobs_of(look(schedule, "12:30")) == ["10:30"]
+    assert jobs_of(fire(schedule, at("12:30") + 1)) == ["11:30"]
+
+
+def test_each_instant_is_held_back_by_what_its_name_and_time_draw() -> None:
+    fired = occurrence(asked(jitter=600), at("09:00"))
+    assert fired.execute_after == at("09:00") + jitter_of("ledger", at("09:00"), 600_000_000)
+
+
+def test_a_skip_is_of_one_instant_unless_it_says_more() -> None:
+    made = skip(asked(), at("09:00"), SkipReason.OVERLAP)
+    assert (made.count, made.at_least) == (1, False)

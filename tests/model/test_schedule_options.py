@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,9 @@ import pytest
 from tests.model.schedules import TEMPLATE, asked, at, moment
 from tests.naming import same_in_every_process
 from trio_gusto.model.errors import ScheduleError
+from trio_gusto.model.instants import to_instant
 from trio_gusto.model.schedule import Coalesce, Overlap, ScheduleRequest
+from trio_gusto.model.schedule_options import SPACINGS_SEEN, schedule_request
 from trio_gusto.model.triggers import Trigger, cron, every
 
 HOUR = timedelta(hours=1)
@@ -129,3 +131,47 @@ def test_a_jitter_shorter_than_every_spacing_is_kept() -> None:
     assert asked("0,1 12 * * *", jitter=59).jitter == 59_000_000
     once = asked("0 12 1 6 *", jitter=timedelta(days=2), start=moment("08:00"), end=moment("23:00"))
     assert once.jitter == 2 * 86_400_000_000
+
+
+def test_a_wrong_value_says_what_is_wrong_and_what_to_give() -> None:
+    with pytest.raises(ScheduleError) as refused:
+        asked(jitter="5")
+    assert refused.value.reason == "'5' is no duration"
+    assert str(refused.value) == (
+        "this jitter cannot be used for a schedule: '5' is no duration; "
+        "give a finite number of seconds or a timedelta"
+    )
+
+
+def test_one_and_a_thousand_are_catchups() -> None:
+    assert [asked(max_catchup=most).max_catchup for most in (1, 1000)] == [1, 1000]
+
+
+def test_an_interval_has_its_first_instant_at_its_start() -> None:
+    window: dict[str, Any] = {"start": moment("09:00"), "end": moment("09:30")}
+    assert asked(HOUR, **window).start == at("09:00")
+
+
+def test_a_spacing_is_seen_as_far_as_one_looks_and_no_farther() -> None:
+    """On 29 March 2026 noon in Berlin comes after 23 hours."""
+    noon = datetime(2026, 3, 28, 11, tzinfo=UTC)
+
+    def looked_at_from(days_before: int) -> None:
+        schedule_request(
+            "ledger",
+            "0 12 * * *",
+            TEMPLATE,
+            now=to_instant(noon - timedelta(days=days_before)) - 1,
+            timezone="Europe/Berlin",
+            jitter=timedelta(hours=23.5),
+        )
+
+    with pytest.raises(ScheduleError, match="82800 s apart"):
+        looked_at_from(SPACINGS_SEEN - 1)
+    looked_at_from(SPACINGS_SEEN)
+
+
+def test_a_value_with_a_semicolon_is_shown_whole_in_the_reason() -> None:
+    with pytest.raises(ScheduleError) as refused:
+        asked(jitter="5; or 6")
+    assert refused.value.reason == "'5; or 6' is no duration"

@@ -10,6 +10,7 @@ import pytest
 
 from trio_gusto.model.errors import ScheduleError
 from trio_gusto.model.triggers import (
+    SHORTEST,
     Trigger,
     cron,
     every,
@@ -209,3 +210,12 @@ def test_a_stored_form_that_is_none_is_refused(wire: dict[str, object]) -> None:
 def test_a_stored_form_that_is_no_mapping_is_refused() -> None:
     with pytest.raises(ValueError, match="is no stored trigger"):
         from_wire(cast(Any, ["cron"]))
+
+
+def test_the_shortest_interval_survives_being_stored() -> None:
+    shortest = every(timedelta(microseconds=SHORTEST))
+    assert from_wire(to_wire(shortest)) == shortest
+
+
+def test_an_interval_after_each_job_prints_as_such() -> None:
+    assert str(every_after(HOUR)) == "1:00:00 after each job"

@@ -52,7 +52,7 @@ class IdSource:
         self._draw = draw
         self._lows: list[int] = []
         self._next = 0
-        self._begin = self._high = 0
+        self._begin, self._high = -_MILLISECOND, 0
         """The millisecond of the last id: when it began, and what it makes of the id."""
 
     def make(self, now: int) -> JobId:

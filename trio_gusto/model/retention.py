@@ -74,13 +74,14 @@ def _default(value: float | timedelta | None) -> timedelta | None:
 
 def _states(value: Iterable[JobState | str]) -> frozenset[JobState]:
     ended = [state for state in JobState if state.is_ended]
+    words = _several("states", value)
     try:
-        states = frozenset(JobState(state) for state in _several("states", value))
+        states = frozenset(JobState(word) for word in words)
     except ValueError:
         states = frozenset(JobState)
     if not states.issubset(ended):
-        words = ", ".join(state.value for state in ended)
-        raise OptionsError("states", value, f"only jobs that have ended go; they are {words}")
+        they_are = ", ".join(state.value for state in ended)
+        raise OptionsError("states", value, f"only jobs that have ended go; they are {they_are}")
     return states
 
 

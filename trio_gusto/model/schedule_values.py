@@ -61,5 +61,5 @@ def word_of(field: str, words: type[Word], value: str) -> Word:
 
 
 def _misfit(field: str, error: ValueError) -> ScheduleError:
-    reason, _, instead = str(error).partition("; ")
+    reason, _, instead = str(error).rpartition("; ")
     return ScheduleError(reason, instead, field=field)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.features.test_quarantine import Town
+from tests.storage.sqlite.audit_sentences import SENTENCES
 from trio_gusto import Cancel, Gusto, JobFilter, JobQueue, Options, Snooze, call, current_job, fixed
 from trio_gusto.model.audit import Finding, Invariant
 from trio_gusto.model.errors import NotOurDatabase, SchemaTooNew, StorageError
@@ -366,6 +368,14 @@ BEFORE = {
 }
 
 
+def plain(sentence: str) -> str:
+    """A sentence without what is another one each time."""
+    sentence = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", sentence)
+    sentence = re.sub(r"\d{4}-\d\d-\d\d [0-9:.]+ UTC", "THEN", sentence)
+    sentence = re.sub(r"\(\w*Error\(.*?\)\)", "(why)", sentence)
+    return re.sub(r"leased, to [^;]*;", "leased, to NODES;", sentence)
+
+
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_a_corruption_is_found_and_named(database: Path, name: str) -> None:
     invariant, statement = CORRUPTIONS[name]
@@ -375,6 +385,7 @@ def test_a_corruption_is_found_and_named(database: Path, name: str) -> None:
         assert connection.execute(statement).rowcount > 0
     look, findings = audit(database)
     assert {finding.invariant for finding in findings} == {invariant}, findings
+    assert {plain(finding.sentence) for finding in findings} == {SENTENCES[name]}
     assert look.counts.findings == len(findings)
     jobs = [finding.job_id for finding in findings if finding.job_id is not None]
     assert len(jobs) == len(set(jobs))
@@ -407,6 +418,7 @@ def test_a_corruption_of_the_archive_is_found(database: Path, name: str) -> None
     change(month, statement)
     _, findings = audit(database)
     assert {finding.invariant for finding in findings} == {invariant}, findings
+    assert {plain(finding.sentence) for finding in findings} == {SENTENCES[name]}
 
 
 def test_a_month_that_an_older_version_has_made_is_legal(database: Path) -> None:
