@@ -99,7 +99,7 @@ _ROOMS = (
     Room(
         "audit",
         parts={"audit": ("trio_gusto.model.audit.*",)},
-        judges=("tests/storage/sqlite/test_auditing.py",),
+        judges=("tests/model/test_audit_rules.py", "tests/storage/sqlite/test_auditing.py"),
     ),
     Room(
         "memory",
