@@ -84,8 +84,9 @@ async def test_whoever_waits_for_a_job_looks_when_its_outcome_came_too_late(
     app, heir = (Gusto(storage, clock=clock, options=Options(lease=1000)) for _ in range(2))
 
     @app.job(name="work")
-    async def zombie() -> None:
+    async def zombie() -> str:
         await trio.sleep(20)
+        return "done too late"
 
     @heir.job(name="work")
     async def work() -> str:

@@ -230,10 +230,11 @@ async def test_a_job_whose_child_is_refused_has_ended_with_its_handler(
             await trio.sleep(1)
             return await super().apply(writes)
 
+    family = Family(Slow())
+
     async def act(children: JobChildren) -> None:
         await children.enqueue(family.child, "a", ref_id="taken")
 
-    family = Family(Slow())
     family.acts = [act]
     async with family.app.running() as queue:
         await queue.enqueue(family.child, "before", execute_after=600, ref_id="taken")
