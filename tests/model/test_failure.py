@@ -128,7 +128,7 @@ def test_a_large_group_says_how_many_were_left_out() -> None:
     members = [ValueError(str(n)) for n in range(MAX_CHILDREN + 5)]
     children = JobError.of(ExceptionGroup("many", members)).children
     assert len(children) == MAX_CHILDREN + 1
-    assert children[-1].message == "5 more exceptions were left out"
+    assert children[-1] == JobError("...", "5 more exceptions were left out")
 
 
 def test_groups_inside_each_other_end_somewhere() -> None:
@@ -222,3 +222,41 @@ def files_of(*callers: Callable[[Callable[[], None]], None]) -> list[str]:
     return [
         Path(line.split('"')[1]).name for line in kept.splitlines() if line.startswith("  File")
     ]
+
+
+class NameRaises(type):
+    def __getattribute__(cls, name: str) -> object:
+        if name == "__module__":
+            raise RuntimeError("no name")
+        return super().__getattribute__(name)
+
+
+class Nameless(Exception, metaclass=NameRaises):
+    pass
+
+
+class NotesRaise(Exception):
+    @property
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # wrong on purpose
+        raise LookupError("no notes")
+
+
+def test_what_cannot_be_looked_at_is_said_to_be_so() -> None:
+    assert qualified_name(Nameless) == "<a class without a name>"
+    assert JobError.of(NotesRaise("oops")).message == "oops\n<its notes raised LookupError>"
+
+
+def test_a_traceback_that_cannot_be_formatted_is_said_to_be_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreadable(_frames: object) -> list[str]:
+        raise OSError("the source is gone")
+
+    monkeypatch.setattr("traceback.format_tb", unreadable)
+    error = JobError.of(raised(ValueError("oops")))
+    assert error.traceback == "<its traceback could not be formatted: OSError>"
+
+
+def test_a_traceback_that_cannot_be_encoded_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traceback.format_tb", lambda _frames: ["half \ud800 a pair"])
+    assert JobError.of(ValueError("oops")).traceback == "half \\ud800 a pair"

@@ -18,8 +18,9 @@ from trio_gusto.model.happenings import (
     RetriedByHand,
     Settlement,
 )
+from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import AttemptRecord, ClaimedJob
-from trio_gusto.model.lifecycle import admit, advance, settle, within_reach
+from trio_gusto.model.lifecycle import admit, advance, complete, settle, within_reach
 from trio_gusto.model.outcomes import (
     AttemptCancelled,
     AttemptFailed,
@@ -31,6 +32,7 @@ from trio_gusto.model.outcomes import (
     Succeeded,
     TimedOut,
 )
+from trio_gusto.model.quarantine import pause_after
 from trio_gusto.model.states import (
     Cancelled,
     Completed,
@@ -128,6 +130,10 @@ def test_a_failure_is_retried_after_the_delay_of_the_policy() -> None:
     )
 
 
+def test_a_timeout_is_retried_after_the_delay_of_the_policy() -> None:
+    assert settled(claimed(), TimedOut(1), delay=SECOND).state == Scheduled(END + SECOND)
+
+
 def test_a_retry_without_delay_is_ready_at_once() -> None:
     assert settled(claimed(), AttemptFailed(OOPS), delay=0).state == Ready(END)
 
@@ -172,7 +178,7 @@ def test_a_released_job_keeps_its_attempt_and_its_place() -> None:
 @pytest.mark.parametrize("entered", [True, False])
 def test_a_handler_meant_to_be_entered_once_is_not_entered_twice(entered: bool) -> None:
     settlement = settled(claimed(max_attempts=1), Released(entered=entered), started=entered)
-    assert isinstance(settlement.state, Failed) is entered
+    assert settlement.state == (Failed(END, "interrupted") if entered else Ready(NOW))
     assert settlement.attempt == (1 if entered else 0)
 
 
@@ -180,6 +186,14 @@ def test_a_lost_attempt_stays_spent_and_its_job_keeps_its_place() -> None:
     job = claimed(attempt=2)
     settlement = settled(job, Lost())
     assert (settlement.state, settlement.attempt) == (Ready(job.due), 2)
+
+
+def test_a_job_that_was_lost_before_waits_and_its_attempt_stays_spent() -> None:
+    job = claimed(attempt=2, id=JobId(b"\xff" * 16))
+    settlement = settled(job, Lost(2, 3))
+    pause = pause_after(Lost(2, 3), job.request.id)
+    assert pause > 0
+    assert (settlement.state, settlement.attempt) == (Scheduled(END + pause), 2)
 
 
 def test_a_job_lost_past_its_deadline_is_not_run_again() -> None:
@@ -274,3 +288,9 @@ def record(token: int, outcome: AttemptOutcome = AttemptOutcome.FAILED) -> Attem
 def test_what_is_released_at_its_very_instant_is_due() -> None:
     waiting = stored(Waiting(), execute_after=NOW)
     assert advance(waiting, ParentsEnded(NOW)) == Settlement(Ready(NOW), 0)
+
+
+def test_the_short_cut_of_a_success_keeps_all_that_it_says() -> None:
+    ended = complete(claimed(), Succeeded(None, "it is too large"), NOW + 1, NOW + 2)
+    assert ended == Completed(NOW + 2, NOW + 1, NOW, "node-0", None, "it is too large")
+    assert complete(claimed(), Succeeded("[1]"), NOW + 1, NOW + 2).result == "[1]"

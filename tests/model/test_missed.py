@@ -65,3 +65,8 @@ def test_of_many_uneven_ones_the_newest_are_found_too() -> None:
     instants = [n * n for n in range(2000)]
     next_after, _ = asked_of(instants)
     assert list(missed(next_after, 0, instants[1500] + 5, 7).newest) == instants[1494:1501]
+
+
+def test_instants_may_follow_at_once() -> None:
+    next_after, _ = asked_of(range(1000))
+    assert list(missed(next_after, 0, 900, 5).newest) == [896, 897, 898, 899, 900]

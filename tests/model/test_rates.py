@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from trio_gusto.model.admission import Admission
+from tests.model.jobs import request
+from trio_gusto.model.admission import Admission, key_limit
 from trio_gusto.model.errors import OptionsError
+from trio_gusto.model.job import Details
 from trio_gusto.model.lanes import ROOM_FOR_ALL, Lanes
 from trio_gusto.model.order import place
 from trio_gusto.model.rates import (
@@ -309,3 +311,29 @@ def test_what_takes_a_token_counts_in_its_lane() -> None:
     assert not claim.admit("a", "key acme", 2, limit, spends_last=False)
     assert claim.lanes.closed == {"key acme"}
     assert not claim.waiting_lanes, "it is for no token that they wait"
+
+
+def test_a_rate_key_without_a_limit_limits_nothing() -> None:
+    assert key_limit(request()) is None
+    assert key_limit(request(details=Details(rate_key="k"))) is None
+    assert key_limit(request(details=Details(rate_limit=A_SECOND))) is None
+    assert key_limit(request(details=Details(rate_key="k", rate_limit=A_SECOND))) == ("k", A_SECOND)
+
+
+def test_a_claim_is_filled_until_it_is_full_or_no_queue_was_closed() -> None:
+    asked: list[int] = []
+
+    def fill(limit: int, *found: list[int]) -> list[int]:
+        claim = Admission(Lanes(nothing), None)
+        answers = iter(found)
+
+        def take(most: int) -> list[int]:
+            asked.append(most)
+            claim.closed_queues.add(f"queue {most}")
+            return next(answers)
+
+        return claim.fill(limit, take)
+
+    assert fill(3, [1], [2, 3]) == [1, 2, 3]
+    assert asked == [3, 2]
+    assert Admission(Lanes(nothing), None).fill(3, lambda most: [1]) == [1]

@@ -120,7 +120,7 @@ def test_a_job_is_selected_by_all_that_is_given(selection: Selection, accepted: 
 
 PERIOD = "give seconds or a timedelta, from 0 seconds to a hundred years, or None to keep for ever"
 SEVERAL = "give several texts, such as a list or a set of them"
-ALLOWED = {
+ALLOWED: dict[tuple[str, type], str] = {
     ("retention", timedelta): PERIOD,
     ("keep_for", timedelta): PERIOD,
     ("tags", str): SEVERAL,

@@ -13,6 +13,8 @@ from trio_gusto.model.errors import OptionsError
 from trio_gusto.model.job import Job
 from trio_gusto.model.outcomes import Retry, Snooze
 from trio_gusto.model.retry import (
+    Exponential,
+    Fixed,
     RetryPolicy,
     RetryState,
     exponential,
@@ -177,3 +179,38 @@ def test_what_is_no_stored_policy_is_shown() -> None:
         from_wire({"unknown": []})
     assert str(refused.value) == "{'unknown': []} is no stored retry policy"
     assert str(refused.value.__cause__) == "unknown"
+
+
+ZERO_OR_MORE = "give seconds or a timedelta, zero or more"
+A_SHARE = "give a share of the delay between 0 and 10"
+
+
+@pytest.mark.parametrize(
+    ("make", "key", "value", "allowed"),
+    [
+        (lambda: exponential(base=-1), "base", -1, ZERO_OR_MORE),
+        (lambda: exponential(cap=cast(Any, "1")), "cap", "1", ZERO_OR_MORE),
+        (lambda: fixed(1, jitter=11), "jitter", 11, A_SHARE),
+        (lambda: fixed(1, jitter=cast(Any, "1")), "jitter", "1", A_SHARE),
+        (lambda: fixed(1, jitter=True), "jitter", True, A_SHARE),
+        (lambda: exponential(factor=1001), "factor", 1001, "give a number between 1 and 1000"),
+    ],
+)
+def test_a_policy_out_of_range_says_what_may_be_given(
+    make: Callable[[], object], key: str, value: object, allowed: str
+) -> None:
+    with pytest.raises(OptionsError) as refused:
+        make()
+    error = refused.value
+    assert (error.key, error.value, error.allowed) == (key, value, allowed)
+
+
+def test_policies_have_the_defaults_that_are_documented_and_take_the_greatest_numbers() -> None:
+    assert exponential() == Exponential(1.0, 2.0, 3600.0, 0.25)
+    assert exponential(factor=1000, jitter=10) == Exponential(1.0, 1000.0, 3600.0, 10.0)
+    assert fixed(0) == Fixed(0.0, 0.0)
+    assert fixed(1, jitter=10)(after(1)) > timedelta(seconds=1)
+
+
+def test_a_jitter_is_drawn_from_the_job_and_the_attempt_everywhere_alike() -> None:
+    assert seconds(fixed(1, jitter=1), 1, 2) == [1.659591, 1.789993]
