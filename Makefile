@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types mypy pyright docs pytest format bench prove crash fuzz mutate clean distclean
+.PHONY: help demo test check lint types mypy pyright docs pytest coverage format bench prove crash fuzz mutate clean distclean
 
 # The first Python found that is new enough; `make PYTHON=…` names another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -14,6 +14,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Folders and files that have their place in the checks from the day they appear.
 TYPED := $(wildcard conftest.py trio_gusto tests property_tests benchmarks docs/generate.py)
 TESTED := $(wildcard README.md docs trio_gusto tests property_tests)
+
+# Examples of the rules and of the actors; laws would hide what no example shows.
+COVERING := tests/model tests/actors tests/features tests/queue tests/cli/test_audit.py \
+	tests/storage/sqlite/test_auditing.py
 
 # One process for each core; `make pytest PARALLEL=` runs all in one, for a debugger. A process that dies ends
 # the run, which names the test: one that took its place would wait for a second test for ever.
@@ -65,6 +69,12 @@ docs: ## check the generated pages, then build the documentation into docs/_buil
 
 pytest: ## tests, examples in docs and docstrings, property tests; ARGS="-k …" narrows them
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTED) $(ARGS)
+
+coverage: .venv/.dev ## run the examples that go through every branch of the rules and the actors
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PARALLEL) --quiet $(COVERING) $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 format: ## write what `make lint` and `make docs` would ask for
 	$(BIN)/ruff format .

@@ -52,6 +52,33 @@ def _contract_of(storage: str) -> str:
     return f"tests/storage/test_contract.py::test_storages_promise_that[{storage}"
 
 
+_OF_CTRL_C = (
+    "tests/actors/test_tree.py::test_a_ctrl_c",
+    "tests/actors/test_cron.py::test_a_ctrl_c",
+    "tests/actors/test_waiting_for_nothing.py::test_a_ctrl_c",
+    "tests/features/test_handlers_may_raise_anything.py::test_a_real_ctrl_c",
+)
+_ABOUT_OTHER_ROOMS = tuple(
+    f"tests/features/test_{name}.py"
+    for name in (
+        "anyio",
+        "bad_input",
+        "bad_schedules",
+        "batch_retention",
+        "blocked_loop",
+        "bring_your_own_record",
+        "broken_archive",
+        "estimates",
+        "events",
+        "explaining",
+        "large_batches",
+        "other_containers",
+        "retry_by_filter",
+        "services",
+        "unknown_handlers",
+    )
+)
+
 _ROOMS = (
     Room(
         "model",
@@ -72,7 +99,7 @@ _ROOMS = (
     Room(
         "audit",
         parts={"audit": ("trio_gusto.model.audit.*",)},
-        judges=("tests/storage/sqlite/test_auditing.py",),
+        judges=("tests/model/test_audit_rules.py", "tests/storage/sqlite/test_auditing.py"),
     ),
     Room(
         "memory",
@@ -114,6 +141,7 @@ _ROOMS = (
         "actors",
         parts={"actors": ("trio_gusto.actors.*",)},
         judges=("tests/actors", "tests/features"),
+        but_not=(*_OF_CTRL_C, *_ABOUT_OTHER_ROOMS),
     ),
 )
 

@@ -17,6 +17,7 @@ from trio.testing import MockClock
 from tests.storage.own_providers import MyRecord, Shelf
 from trio_gusto import (
     Gusto,
+    Handler,
     JobEnqueued,
     JobFilter,
     JobQueue,
@@ -432,6 +433,17 @@ async def test_a_guard_outlives_a_fault_of_the_storage(
     assert "is held longer" in caplog.text
 
 
+def buffering(storage: MemoryStorage) -> tuple[Gusto, Handler[[], None]]:
+    """An app with a job that takes longer than the minute after which it is due again."""
+    app = Gusto(storage, clock=VirtualClock(), options=Options(concurrency=4, default_timeout=None))
+
+    @app.job
+    async def work() -> None:
+        await trio.sleep(100)
+
+    return app, work
+
+
 async def test_a_held_job_outlives_those_that_retention_has_removed(
     autojump_clock: MockClock,
 ) -> None:
@@ -443,13 +455,7 @@ async def test_a_held_job_outlives_those_that_retention_has_removed(
             kept = [job for job in found.jobs if job.state.word is not JobState.PROCESSING]
             return Found(kept)
 
-    clock = VirtualClock()
-    app = Gusto(Forgetful(), clock=clock, options=Options(concurrency=4, default_timeout=None))
-
-    @app.job
-    async def work() -> None:
-        await trio.sleep(100)
-
+    app, work = buffering(Forgetful())
     async with app.running() as queue:
         await queue.schedule("ledger", work, trigger=every(60), overlap="cancel_other")
         await trio.sleep(121)
@@ -457,13 +463,59 @@ async def test_a_held_job_outlives_those_that_retention_has_removed(
         assert states == [JobState.PROCESSING] * 2
 
 
+async def test_a_held_job_that_retention_has_removed_is_looked_after_no_longer(
+    autojump_clock: MockClock,
+) -> None:
+    class Forgetful(MemoryStorage):
+        """Shows nobody a job that was called off."""
+
+        def _get(self, get: Get) -> Found:
+            found = super()._get(get)
+            return Found([job for job in found.jobs if job.state.word is not JobState.CANCELLED])
+
+    app, work = buffering(Forgetful())
+    async with app.running() as queue:
+        await queue.schedule("ledger", work, trigger=every(60), overlap="buffer_one")
+        await trio.sleep(121)
+        await queue.cancel((await queue.find()).items[0])
+        await queue.remove_schedule("ledger")
+        with trio.fail_after(100):
+            await queue.work_until_idle()
+        states = [job.state.value for job in (await queue.find()).items]
+        assert states == ["cancelled", "completed"]
+
+
+async def test_a_held_job_that_is_called_off_as_it_is_let_go_stays_called_off(
+    autojump_clock: MockClock,
+) -> None:
+    class Slow(MemoryStorage):
+        """Takes a second to answer what it is asked about jobs that wait."""
+
+        async def read(self, query: Any) -> Any:
+            reply = await super().read(query)
+            if isinstance(query, Get) and any(
+                job.state.word is JobState.WAITING for job in reply.jobs
+            ):
+                await trio.sleep(1)
+            return reply
+
+    app, work = buffering(Slow())
+    async with app.running() as queue:
+        await queue.schedule("ledger", work, trigger=every(60), overlap="buffer_one")
+        await trio.sleep(158)
+        held = (await queue.find()).items[0]
+        assert held.state is JobState.WAITING
+        async with trio.open_nursery() as nursery:
+            await trio.sleep(1.2)
+            nursery.start_soon(queue.cancel, held, "not this one")
+        await queue.remove_schedule("ledger")
+        await drain(queue)
+        states = [job.state.value for job in (await queue.find()).items]
+        assert states == ["cancelled", "completed"]
+
+
 async def test_a_held_job_that_is_called_off_stays_called_off(autojump_clock: MockClock) -> None:
-    app = Gusto(clock=VirtualClock(), options=Options(concurrency=4, default_timeout=None))
-
-    @app.job
-    async def work() -> None:
-        await trio.sleep(100)
-
+    app, work = buffering(MemoryStorage())
     async with app.running() as queue:
         await queue.schedule("ledger", work, trigger=every(60), overlap="buffer_one")
         await trio.sleep(121)

@@ -12,8 +12,9 @@ from trio_gusto.model.facts import Fact
 from trio_gusto.testing import VirtualClock
 
 
+@pytest.mark.parametrize("defect", [ZeroDivisionError, RuntimeError])
 async def test_a_defect_in_an_executor_frees_its_job_and_gives_the_others_back(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, defect: type[Exception]
 ) -> None:
     app = Gusto(clock=VirtualClock(), options=Options(concurrency=2, lease=10))
     facts: list[Fact] = []
@@ -24,7 +25,7 @@ async def test_a_defect_in_an_executor_frees_its_job_and_gives_the_others_back(
         nonlocal defects
         if defects:
             defects -= 1
-            raise ZeroDivisionError
+            raise defect
         await wind_up(*args)  # type: ignore[arg-type]  # whatever it takes
 
     monkeypatch.setattr(Executors, "_wind_up", break_down)
@@ -51,7 +52,34 @@ async def test_a_defect_in_an_executor_frees_its_job_and_gives_the_others_back(
         assert [one.outcome for one in await queue.attempts(beside)] == ["released", "succeeded"]
     (restart,) = [fact for fact in facts if isinstance(fact, ActorRestarted)]
     assert restart.actor == "executors"
-    assert [error.type for error in restart.error.children] == ["ZeroDivisionError"]
+    assert [error.type for error in restart.error.children] == [defect.__name__]
+
+
+async def test_a_defect_in_an_executor_frees_the_worker_of_its_job(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = Gusto(clock=VirtualClock(), options=Options(concurrency=2, prefetch=4, lease=10))
+    defects = 1
+    attempt = Executors._attempt
+
+    async def break_down(*args: object) -> int:
+        nonlocal defects
+        if defects:
+            defects -= 1
+            await trio.sleep(1)
+            raise ZeroDivisionError
+        return await attempt(*args)  # type: ignore[arg-type]  # whatever it takes
+
+    monkeypatch.setattr(Executors, "_attempt", break_down)
+
+    @app.job
+    def in_a_thread(number: int) -> int:
+        return number
+
+    async with app.running() as queue:
+        refs = [await queue.enqueue(in_a_thread, number, worker="smtp") for number in range(3)]
+        with trio.fail_after(100):
+            assert [await ref.result() for ref in refs] == [0, 1, 2]
 
 
 async def test_a_storage_that_cannot_tell_of_changes_is_asked_again_and_again(

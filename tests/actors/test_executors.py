@@ -13,8 +13,10 @@ from trio.testing import MockClock
 
 from trio_gusto import (
     AttemptOutcome,
+    Fact,
     Gusto,
     JobFailed,
+    JobStarted,
     JobState,
     Options,
     RetryState,
@@ -298,3 +300,36 @@ async def test_a_handler_that_awaits_what_belongs_to_asyncio_fails_alone(
         assert caught.value.error is not None
         assert caught.value.error.type == "TypeError"
         assert await (await queue.enqueue(fine)).result() == "fine"
+
+
+async def test_the_start_of_jobs_of_every_kind_is_told(
+    app: Gusto, autojump_clock: MockClock
+) -> None:
+    facts: list[Fact] = []
+
+    @app.job
+    async def plain() -> int:
+        return 1
+
+    @app.job
+    async def waits(seconds: int = 1) -> None:
+        await trio.sleep(seconds)
+
+    @app.job
+    async def breaks() -> None:
+        raise ValueError("no")
+
+    async with app.running() as queue:
+        queue._probe.subscribe(facts.append)
+        first = await queue.enqueue(plain)
+        refs = [
+            first,
+            await queue.continue_with(first, waits),
+            await queue.enqueue(waits),
+            await queue.enqueue(plain, callback=waits),
+            await queue.enqueue(breaks, max_attempts=1),
+        ]
+        for ref in refs:
+            await ref.wait()
+    started = {(fact.job_id, fact.attempt) for fact in facts if isinstance(fact, JobStarted)}
+    assert started >= {(ref.id, 1) for ref in refs}

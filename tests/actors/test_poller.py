@@ -68,6 +68,33 @@ async def test_jobs_whose_claim_was_under_way_at_the_stop_are_given_back(
             assert "lost" not in [attempt.outcome for attempt in await queue.attempts(job)]
 
 
+async def test_nobody_is_let_in_at_a_stop_who_stood_behind_a_job_that_is_given_back(
+    autojump_clock: MockClock,
+) -> None:
+    storage = Counting()
+    app = make(storage, concurrency=2, prefetch=4, poll_interval=1000)
+    ran: list[str] = []
+
+    @app.job
+    async def work(name: str, seconds: float) -> None:
+        ran.append(name)
+        await trio.sleep(seconds)
+
+    async with app.running() as queue:
+        await queue.enqueue(work, "busy", 5)
+        later = [call(work, name, 0, worker="smtp", execute_after=1) for name in ("a", "b")]
+        refs = await queue.enqueue_many(later)
+        await trio.sleep(0.5)
+        storage.is_slow = True
+        await trio.sleep(1)
+        assert storage.taken == [1, 2]
+    assert ran == ["busy"]
+    async with app.connected() as queue:
+        for ref in refs:
+            (attempt,) = await queue.attempts(ref.id)
+            assert (attempt.outcome, attempt.started_at) == ("released", None)
+
+
 async def test_no_more_is_held_than_executors_and_prefetch(autojump_clock: MockClock) -> None:
     storage = Counting()
     app = make(storage, concurrency=2, prefetch=3)
@@ -294,3 +321,62 @@ async def test_a_queue_that_nobody_has_used_yet_may_be_named_and_is_in_nobodys_w
         assert (began, trio.current_time() < 1) == (["mail"] * 5, True)
         await (await queue.enqueue(work, "to-come", queue="to-come")).wait()
     assert began[5:] == ["to-come"]
+
+
+class LateClaims(FaultyStorage):
+    """Tells what a claim has brought a second later."""
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        replies = await super().apply(writes)
+        if any(isinstance(reply, ClaimReply) and reply.jobs for reply in replies):
+            await trio.sleep(1)
+        return replies
+
+
+async def test_a_pause_that_comes_while_a_claim_is_under_way_covers_what_it_brings(
+    autojump_clock: MockClock,
+) -> None:
+    shared = MemoryStorage()
+    app, office = make(LateClaims(shared), concurrency=4, poll_interval=1000), make(shared)
+    ran: list[str] = []
+
+    @app.job
+    async def work(name: str) -> None:
+        ran.append(name)
+
+    async with app.running() as queue, office.connected() as elsewhere:
+        refs = [
+            await queue.enqueue(work, name, queue=name, execute_after=5)
+            for name in ("mail", "reports")
+        ]
+        await trio.sleep(5.5)
+        await elsewhere.pause(queue="mail")
+        await trio.sleep(10)
+        assert ran == ["reports"]
+        job = await refs[0].job()
+        assert (job.state, job.attempt) == (JobState.READY, 0)
+        await elsewhere.resume(queue="mail")
+        await refs[0].wait()
+    assert ran == ["reports", "mail"]
+
+
+async def test_what_falls_due_while_a_test_holds_it_is_claimed_at_once_afterwards(
+    autojump_clock: MockClock,
+) -> None:
+    app, barriers = make(MemoryStorage(), concurrency=2, poll_interval=1000), Barriers()
+    started: list[float] = []
+
+    @app.job
+    async def work() -> None:
+        started.append(trio.current_time())
+
+    async with app.running(barriers=barriers) as queue:
+        async with barriers.batch_start.hold() as at:
+            await queue.enqueue(work)
+            await at.reached()
+            later = await queue.enqueue(work, execute_after=2)
+            await trio.sleep(10)
+            assert started == []
+            released_at = trio.current_time()
+        await later.wait()
+    assert started == [released_at] * 2

@@ -277,7 +277,7 @@ async def test_what_is_due_when_the_app_stops_is_released_before_it_has_stopped(
 
 
 async def test_a_continuation_whose_parents_cannot_be_read_is_given_back_and_runs_later(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail_parents(asked: Asked) -> Fault | None:
         about = isinstance(asked.messages[0], Get)
@@ -293,3 +293,49 @@ async def test_a_continuation_whose_parents_cannot_be_read_is_given_back_and_run
         job = await child.wait(60)
         assert (job.state, job.attempt) == (JobState.COMPLETED, 1)
     assert office.ran == {"parent": 1, "child": 1}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the parents of job {child.id} could not be read: the storage is busy: a fault of this test"
+    ]
+
+
+async def test_a_continuation_whose_parents_are_being_read_at_a_stop_is_given_back(
+    autojump_clock: MockClock,
+) -> None:
+    def hang(asked: Asked) -> Fault | None:
+        is_of_parents = any(isinstance(it, Get) for it in asked.messages)
+        return Fault(on="read", error=None, delay=1000) if is_of_parents else None
+
+    storage = FaultyStorage(MemoryStorage(), hang)
+    office = Office(storage, drain_timeout=1)
+    async with office.app.running() as queue:
+        parent = await queue.enqueue(office.work, "parent", execute_after=1)
+        child = await queue.continue_with(parent, office.work, "child")
+        await trio.sleep(5)
+        assert storage.happened
+    assert office.ran == Counter(parent=1)
+    async with Office(storage.storage).app.connected() as queue:
+        job = await queue.ref(child.id).job()
+        assert (job.state, job.attempt) == (JobState.READY, 0)
+
+
+async def test_news_that_come_while_it_looks_are_looked_at_once(autojump_clock: MockClock) -> None:
+    storage = MemoryStorage()
+    asked: list[float] = []
+
+    def listen(what: Asked) -> Fault | None:
+        if not any(isinstance(it, Dependents) for it in what.messages):
+            return None
+        asked.append(trio.current_time())
+        return Fault(on="read", error=None, delay=5)
+
+    office, neighbour = Office(FaultyStorage(storage, listen)), Office(storage)
+    async with office.app.running(), neighbour.app.connected() as queue:
+        parent = await queue.enqueue(neighbour.work, "parent", execute_after=1000)
+        await queue.continue_with(parent, neighbour.work, "child")
+        await trio.sleep(100)
+        asked.clear()
+        for _ in range(4):
+            await queue.enqueue(neighbour.work, "other", execute_after=1000)
+            await trio.sleep(1.2)
+        await trio.sleep(20)
+        assert len(asked) == 2, "at the first of them, and again for the others"

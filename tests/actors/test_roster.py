@@ -120,3 +120,29 @@ def test_the_first_durations_count_alike_and_old_ones_fade() -> None:
     for _ in range(100):
         roster.note_duration(2)
     assert 2 < roster.mean_duration < 2.1
+
+
+def test_a_zombie_that_succeeded_lets_go_of_its_own_lease_only() -> None:
+    roster = Roster(1)
+    zombie, heir, other = lease(1, token=1), lease(1, token=3), lease(2)
+    roster.leases = {one.claimed.request.id: one for one in (heir, other)}
+    roster.let_go_all([zombie, other], frees_lanes=False)
+    assert list(roster.leases.values()) == [heir]
+
+
+def test_whoever_is_won_back_waits_for_the_end_of_the_lost_attempt() -> None:
+    roster = Roster(1)
+    former, latter = lease(1, token=1), lease(1, token=3)
+    roster.follow(latter, former)
+    assert latter.is_behind
+    roster.step_out(former)
+    assert roster.backlog.take_all() == [latter]
+
+
+def test_whoever_is_won_back_after_the_end_of_the_lost_attempt_waits_for_nobody() -> None:
+    roster = Roster(1)
+    former, latter = lease(1, token=1), lease(1, token=3)
+    former.over = True
+    roster.follow(latter, former)
+    assert not latter.is_behind
+    assert former.line is None

@@ -76,6 +76,37 @@ async def test_a_job_that_was_about_to_complete_may_do_so(autojump_clock: MockCl
         assert not await other.ref(ref.id).cancel()
 
 
+async def test_whoever_waits_for_a_job_looks_when_its_outcome_came_too_late(
+    autojump_clock: MockClock,
+) -> None:
+    """Another has completed it, and told nobody here."""
+    storage, clock = Mute(), VirtualClock()
+    app, heir = (Gusto(storage, clock=clock, options=Options(lease=1000)) for _ in range(2))
+
+    @app.job(name="work")
+    async def zombie() -> str:
+        await trio.sleep(20)
+        return "done too late"
+
+    @heir.job(name="work")
+    async def work() -> str:
+        return "done elsewhere"
+
+    async with app.running() as queue:
+        ref = await queue.enqueue(zombie)
+        await trio.sleep(1)
+        (attempt,) = await queue.attempts(ref)
+
+        async def take_over() -> None:
+            await storage.detach(attempt.node_id)
+            await heir.run_until_idle()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take_over)
+            assert await ref.result() == "done elsewhere"
+        assert trio.current_time() == pytest.approx(20, abs=0.1)
+
+
 async def test_an_outcome_that_a_storage_refuses_is_logged_and_the_job_recovered(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,6 +13,7 @@ from trio_gusto.actors.desk import StorageDesk, StoreLetter
 from trio_gusto.actors.storekeeper import Storekeeper
 from trio_gusto.storage.messages import Write, WriteReply
 from trio_gusto.storage.retention_messages import Prune, Pruned
+from trio_gusto.storage.storage import Answer
 from trio_gusto.testing import VirtualClock
 
 
@@ -176,3 +177,58 @@ async def test_a_letter_that_comes_while_the_storage_is_down_is_answered_at_the_
         with trio.fail_after(10), pytest.raises(StorageError, match="no disk"):
             await desk.ask(PRUNE)
         nursery.cancel_scope.cancel()
+
+
+class Elsewhere(MemoryStorage):
+    """Begins what lone callers hand in, and is done when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[tuple[Sequence[Write], Answer]] = []
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        return await super().apply(writes)
+
+    def submit(self, writes: Sequence[Write], answer: Answer) -> bool:
+        self.begun.append((writes, answer))
+        return True
+
+
+async def test_a_storekeeper_that_is_stopped_waits_for_what_a_lone_caller_has_begun() -> None:
+    storage = Elsewhere()
+    desk = StorageDesk(storage)
+    scope = trio.CancelScope()
+    ended: list[str] = []
+
+    async def serve() -> None:
+        with scope:
+            await Storekeeper(desk).run()
+        ended.append("served")
+
+    async def finish() -> None:
+        await desk.finish()
+        ended.append("finished")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        await wait_all_tasks_blocked()
+        assert desk.is_at_rest()
+        letter = desk.post(PRUNE)
+        desk.submit()
+        for _ in range(2):
+            nursery.start_soon(finish)
+        scope.cancel()
+        await wait_all_tasks_blocked()
+        assert ended == []
+        ((writes, answer),) = storage.begun
+        assert writes == [PRUNE]
+        answer([Pruned(3)])
+        assert await letter.answer() == Pruned(3)
+    assert sorted(ended) == ["finished", "finished", "served"]
+
+
+def test_a_closed_desk_takes_no_letter() -> None:
+    desk = StorageDesk(MemoryStorage())
+    desk.close()
+    with pytest.raises(StorageError, match="closed"):
+        desk.post(PRUNE)

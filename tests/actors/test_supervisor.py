@@ -108,12 +108,37 @@ async def test_past_the_budget_the_supervisor_fails_with_what_the_child_died_of(
         await supervisor.stop()
 
 
+async def test_one_that_has_come_to_its_end_is_not_started_again(autojump_clock: MockClock) -> None:
+    supervisor, facts = make()
+    lives: list[str] = []
+
+    async def life(task_status: Status) -> None:
+        lives.append("begun")
+        task_status.started()
+        await trio.sleep(1)
+
+    async with trio.open_nursery() as nursery:
+        await supervisor.start(nursery, [child("brief", life)])
+    assert trio.current_time() == 1
+    assert (lives, facts, supervisor.fault) == (["begun"], [], None)
+
+
 async def test_the_first_fault_stands(autojump_clock: MockClock) -> None:
     supervisor, _ = make(restarts=0)
     first, second = ValueError("first"), ValueError("second")
+
+    def dies_after(seconds: float, error: Exception) -> Life:
+        async def life(task_status: Status) -> None:
+            task_status.started()
+            await trio.sleep(seconds)
+            raise error
+
+        return life
+
+    children = [child("a", dies_after(2, second)), child("b", dies_after(1, first))]
     async with trio.open_nursery() as nursery:
-        await supervisor.start(nursery, [child("a", dies(first)), child("b", dies(second))])
-        await trio.testing.wait_all_tasks_blocked()
+        await supervisor.start(nursery, children)
+        await trio.sleep(3)
         await supervisor.stop()
     assert supervisor.fault is first
 
@@ -219,6 +244,31 @@ async def test_an_app_with_a_defect_that_stays_ends_with_that_very_error(
 
     with trio.fail_after(600), pytest.raises(ZeroDivisionError, match="a defect"):
         await host()
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_an_app_that_fails_beside_its_host_ends_with_the_errors_of_both(
+    autojump_clock: MockClock, breaks: bool
+) -> None:
+    storage = BreaksAtSweeps(times=0)
+    app = Gusto(storage, clock=VirtualClock(), options=Options(restart_limit=2))
+
+    async def host() -> None:
+        async with app.running():
+            storage.times = 1000
+            try:
+                await trio.sleep_forever()
+            finally:
+                if breaks:
+                    raise OSError("its clean-up broke")
+
+    with trio.fail_after(600), pytest.raises(Exception) as caught:  # noqa: PT011 - looked at below
+        await host()
+    if breaks:
+        assert isinstance(caught.value, ExceptionGroup)
+        assert [type(each) for each in caught.value.exceptions] == [ZeroDivisionError, OSError]
+    else:
+        assert type(caught.value) is ZeroDivisionError
 
 
 async def test_an_app_that_cannot_start_its_actors_ends_with_their_error(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from trio.testing import MockClock
 from trio_gusto import (
     ArgumentError,
     DuplicateJob,
+    Fact,
     Gusto,
+    GustoError,
     JobChildren,
     JobEnqueued,
     JobFailed,
@@ -28,7 +30,7 @@ from trio_gusto import (
     current_job,
     fixed,
 )
-from trio_gusto.storage.messages import Insert
+from trio_gusto.storage.messages import Insert, Write, WriteReply
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import Asked, Fault, FaultyStorage, VirtualClock
@@ -218,6 +220,29 @@ async def test_a_child_that_is_refused_fails_the_job_for_good(
         assert await family.total(queue) == 2
 
 
+async def test_a_job_whose_child_is_refused_has_ended_with_its_handler(
+    autojump_clock: MockClock,
+) -> None:
+    """And not when the storage has answered."""
+
+    class Slow(MemoryStorage):
+        async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+            await trio.sleep(1)
+            return await super().apply(writes)
+
+    family = Family(Slow())
+
+    async def act(children: JobChildren) -> None:
+        await children.enqueue(family.child, "a", ref_id="taken")
+
+    family.acts = [act]
+    async with family.app.running() as queue:
+        await queue.enqueue(family.child, "before", execute_after=600, ref_id="taken")
+        job = await (await queue.enqueue(family.parent)).wait()
+        assert job.state is JobState.FAILED
+        assert job.started_at == job.ended_at
+
+
 async def test_a_child_may_have_the_unique_key_that_its_parent_lets_go_of(
     family: Family, autojump_clock: MockClock
 ) -> None:
@@ -245,6 +270,27 @@ async def test_a_child_may_replace_another_job(family: Family, autojump_clock: M
         await after.result(5)
         await queue.work_until_idle()
     assert sorted(family.ran) == ["after old", "new", "parent"]
+
+
+async def test_a_child_gives_way_to_whoever_holds_its_key(
+    family: Family, autojump_clock: MockClock
+) -> None:
+    async def act(children: JobChildren) -> None:
+        await children.enqueue(
+            family.child, "second", unique_key="k", on_conflict="return_existing"
+        )
+        await children.enqueue(family.child, "other")
+
+    family.acts = [act]
+    async with family.app.running() as queue:
+        await queue.enqueue(family.child, "first", unique_key="k", execute_after=60)
+        facts: list[Fact] = []
+        queue._probe.subscribe(facts.append)
+        await (await queue.enqueue(family.parent)).result()
+        await trio.sleep(100)
+        told = [fact.name for fact in facts if isinstance(fact, JobEnqueued)]
+    assert family.ran == ["parent", "other", "first"]
+    assert sorted(told) == ["child", "parent"]
 
 
 async def test_children_and_callback_are_stored_together(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -115,6 +116,16 @@ async def test_more_start_at_once_when_it_grows(make_storage: MakeStorage) -> No
         assert list(hall.inside) == [0, 2, 3, 4, 5]
 
 
+async def test_the_number_there_is_changes_nothing(make_storage: MakeStorage) -> None:
+    hall = Hall(make_storage)
+    async with hall.filled(4) as queue:
+        await queue.set_concurrency(queue.concurrency)
+        await wait_all_tasks_blocked()
+        assert list(hall.inside) == [0, 1]
+        await hall.let_go(0)
+        assert list(hall.inside) == [1, 2]
+
+
 async def test_when_it_shrinks_what_runs_runs_on_and_nothing_starts_until_enough_have_ended(
     make_storage: MakeStorage,
 ) -> None:
@@ -185,7 +196,9 @@ async def test_jobs_that_were_claimed_for_those_who_leave_are_given_back(
         await hall.until_empty(queue)
 
 
-async def test_a_job_held_before_its_handler_is_given_back_too(make_storage: MakeStorage) -> None:
+async def test_a_job_held_before_its_handler_is_given_back_too(
+    make_storage: MakeStorage, caplog: pytest.LogCaptureFixture
+) -> None:
     hall = Hall(make_storage, concurrency=2)
     barriers = Barriers()
     async with hall.app.running(barriers=barriers) as queue:
@@ -199,6 +212,7 @@ async def test_a_job_held_before_its_handler_is_given_back_too(make_storage: Mak
         await hall.let_go(1)
         assert list(hall.inside) == [0]
         await hall.until_empty(queue)
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
 
 
 class Slow(MemoryStorage):

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -284,3 +285,24 @@ async def test_where_reports_are_not_kept_it_is_logged(
     (record,) = [one for one in caplog.records if "timed out after 1 s" in one.getMessage()]
     assert record.getMessage().startswith(f"job {ref.id}: ")
     assert "in hangs" in record.getMessage()
+
+
+async def test_code_whose_text_is_not_there_is_named_without_it(
+    app: Gusto, autojump_clock: MockClock
+) -> None:
+    names: dict[str, Any] = {"trio": trio}
+    source = "async def hidden():\n    await trio.sleep_forever()"
+    exec(compile(source, "<nowhere>", "exec"), names)
+
+    @app.job(timeout=1, max_attempts=1)
+    async def hangs() -> None:
+        await names["hidden"]()
+
+    async with app.running() as queue:
+        ref = await queue.enqueue(hangs)
+        await ref.wait()
+        (attempt,) = await queue.attempts(ref)
+    assert attempt.dossier is not None
+    lines = attempt.dossier.splitlines()
+    at = lines.index('  File "<nowhere>", line 2, in hidden')
+    assert lines[at + 1].startswith('  File "')

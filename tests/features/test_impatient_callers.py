@@ -108,3 +108,27 @@ async def test_a_continuation_is_released_though_nobody_waited_for_it(
         assert patience.cancelled_caught
         with trio.fail_after(9):
             await ran.wait()
+
+
+async def test_one_that_waits_no_longer_takes_nothing_from_his_neighbour(
+    autojump_clock: MockClock,
+) -> None:
+    app = Gusto(clock=VirtualClock())
+
+    @app.job
+    async def work() -> str:
+        await trio.sleep(5)
+        return "done"
+
+    async with app.running() as queue:
+        ref = await queue.enqueue(work)
+        results: list[str] = []
+
+        async def wait() -> None:
+            results.append(await ref.result())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            with pytest.raises(trio.TooSlowError):
+                await ref.result(timeout=1)
+        assert (results, trio.current_time()) == (["done"], 5)

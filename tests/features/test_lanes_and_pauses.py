@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -29,6 +30,7 @@ from trio_gusto import (
 from trio_gusto.provider import ProviderStorage
 from trio_gusto.storage.lease_messages import CancelRequests
 from trio_gusto.storage.messages import Query
+from trio_gusto.storage.pause_messages import HeardPauses, LiftPauses, Pauses
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing import Asked, Barriers, Fault, FaultyStorage, VirtualClock
 
@@ -108,6 +110,20 @@ async def test_a_named_worker_is_in_nobodys_way(
         await behind.wait()
         await other.wait()
     assert factory.begun == [0, 2, 1, 3]
+
+
+async def test_what_has_other_options_is_claimed_beside_a_named_worker_and_waits_for_nobody(
+    factory: Factory, autojump_clock: MockClock
+) -> None:
+    app = factory.node(concurrency=3)
+    async with app.connected() as queue:
+        await queue.enqueue(factory.work, 0, worker="smtp")
+        await queue.enqueue(factory.work, 1, unique_key="one")
+        await queue.enqueue(factory.work, 2, worker="smtp")
+    await app.run_until_idle()
+    assert factory.begun == [0, 1, 2]
+    assert factory.notes.index(("begin", 1)) < factory.notes.index(("end", 0))
+    assert factory.notes.index(("begin", 2)) > factory.notes.index(("end", 0))
 
 
 async def test_a_handler_may_name_its_worker_and_a_call_another_or_none(
@@ -338,7 +354,7 @@ async def test_a_pause_outlives_all_processes(tmp_path: Path, autojump_clock: Mo
 
 
 async def test_a_pause_is_heard_of_though_it_could_not_be_asked_about_at_first(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     shared = MemoryStorage()
     asked: list[Query] = []
@@ -350,18 +366,75 @@ async def test_a_pause_is_heard_of_though_it_could_not_be_asked_about_at_first(
 
     factory = Factory(lambda: FaultyStorage(shared, refuse_first))
     async with (
-        factory.node(concurrency=1, prefetch=4).running() as queue,
+        factory.node(concurrency=1, prefetch=4, lease=15).running() as queue,
         Gusto(shared, clock=VirtualClock()).connected() as office,
     ):
         await queue.enqueue_many([call(factory.work, number) for number in range(4)])
         await wait_all_tasks_blocked()
         asked.clear()
-        with trio.fail_after(100):
+        with trio.fail_after(6):  # it asks again with the next renewal
             await office.pause()
         begun = list(factory.begun)
         await trio.sleep(100)
         assert factory.begun == begun
-        assert len(asked) > 1
+        assert 2 <= len(asked) <= 4, "and not for ever"
+    assert {one.getMessage() for one in caplog.records} == {
+        "what others want of running jobs could not be read: the storage is busy: a fault of this test"
+    }
+
+
+async def test_a_pause_takes_nothing_back_that_it_does_not_cover(
+    factory: Factory, autojump_clock: MockClock
+) -> None:
+    async with factory.node(concurrency=1, prefetch=4).running() as queue:
+        refs = [
+            await queue.enqueue(factory.work, number, queue=name)
+            for number, name in enumerate(("mail", "mail", "reports"))
+        ]
+        await trio.sleep(1)
+        await queue.pause(queue="mail")
+        await trio.sleep(1)
+        held = [await ref.status() for ref in refs]
+        assert held == [JobState.PROCESSING, JobState.READY, JobState.PROCESSING]
+        assert len(await queue.attempts(refs[2])) == 1, "held ahead, as before"
+
+
+async def test_a_pause_that_somebody_lifts_at_once_is_over(autojump_clock: MockClock) -> None:
+    class Lifted(MemoryStorage):
+        async def read(self, query: Any) -> Any:
+            if isinstance(query, Pauses):
+                self.perform(LiftPauses(None, None))
+            return await super().read(query)
+
+    factory = Factory(Lifted)
+    async with factory.node().running() as queue:
+        ref = await queue.enqueue(factory.work, 0, execute_after=1)
+        await queue.pause()
+        await ref.wait()
+    assert factory.begun == [0]
+
+
+async def test_a_node_that_could_not_say_that_it_has_heard_of_a_pause_says_so_again(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = MemoryStorage()
+    refused: list[float] = []
+
+    def refuse_first(what: Asked) -> Fault | None:
+        if refused or not any(isinstance(one, HeardPauses) for one in what.messages):
+            return None
+        refused.append(trio.current_time())
+        return Fault()
+
+    factory = Factory(lambda: FaultyStorage(shared, refuse_first))
+    async with (
+        factory.node().running(),
+        Gusto(shared, clock=VirtualClock()).connected() as office,
+    ):
+        with trio.fail_after(100):
+            await office.pause()
+    assert refused
+    assert "heard of a pause could not be noted" in caplog.text
 
 
 @pytest.mark.parametrize(

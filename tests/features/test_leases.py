@@ -26,6 +26,7 @@ from trio_gusto import (
 from trio_gusto.model.instants import MICROSECONDS
 from trio_gusto.storage.messages import ClaimDue
 from trio_gusto.testing import Asked, Fault, FaultyStorage, VirtualClock
+from trio_gusto.testing.clock import START
 
 LEASE = 10.0
 FENCE = 9.0
@@ -155,6 +156,41 @@ async def test_what_a_zombie_brings_home_is_refused(
             assert [(fact.job_id, fact.attempt) for fact in refused] == [(ref.id, 1)]
 
 
+async def test_a_lease_that_was_lost_is_named_and_its_handler_is_told(
+    cluster: Cluster, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    requested: list[bool] = []
+
+    @cluster.first.job(name="job")
+    async def zombie() -> None:
+        job = current_job()
+        requested.append(job.cancel_requested)
+        try:
+            await trio.sleep(3 * LEASE)
+        finally:
+            requested.append(job.cancel_requested)
+
+    @cluster.second.job(name="job")
+    async def heir() -> str:
+        await trio.sleep(LEASE)
+        return "heir"
+
+    async with cluster.first.running() as first:
+        ref = await first.enqueue(zombie)
+        await trio.sleep(1)
+        facts = listen(first)
+        async with cluster.second.running() as second:
+            await cluster.detach_holder(second, ref.id)
+            assert await second.ref(ref.id).result() == "heir"
+        (refused,) = [fact for fact in facts if isinstance(fact, LeaseRefused)]
+    assert requested == [False, True]
+    assert (refused.job_id, refused.at) == (ref.id, START + timedelta(seconds=LEASE / 3))
+    assert [one.getMessage() for one in caplog.records if "lease" in one.getMessage()] == [
+        f"the lease on job {ref.id.hex} was lost",
+        f"job {ref.id} (job) came too late with its outcome: its lease was no longer valid",
+    ]
+
+
 async def test_a_zombie_does_not_take_the_lease_of_the_same_job_s_next_attempt_with_it(
     cluster: Cluster, autojump_clock: MockClock
 ) -> None:
@@ -265,8 +301,9 @@ async def test_a_step_of_the_wall_clock_never_runs_a_live_job_a_second_time_besi
         assert "lost" not in [attempt.outcome for attempt in await queue.attempts(ref)]
 
 
+@pytest.mark.parametrize("worker", [None, "smtp"])
 async def test_a_job_that_comes_back_ends_its_former_attempt_on_the_same_node(
-    cluster: Cluster, autojump_clock: MockClock
+    cluster: Cluster, autojump_clock: MockClock, worker: str | None
 ) -> None:
     """A step of the wall clock lets another node take the lease for passed; it frees the job."""
     spans: list[tuple[float, float]] = []
@@ -281,7 +318,7 @@ async def test_a_job_that_comes_back_ends_its_former_attempt_on_the_same_node(
         return current_job().attempt
 
     async with cluster.first.running() as first:
-        ref = await first.enqueue(job)
+        ref = await first.enqueue(job, worker=worker)
         await trio.sleep(1)
         async with cluster.second.running():  # which does not know the handler
             await trio.sleep(1)

@@ -651,3 +651,29 @@ def test_a_provider_keeps_no_reports_and_says_so() -> None:
 
     run(app, scenario)
     assert met == ["done"]
+
+
+def test_reports_that_a_storage_refuses_are_logged_and_harm_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Picky(MemoryStorage):
+        async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+            replies = await super().apply(writes)
+            refusal = ArgumentError("this storage wants none of it")
+            return [
+                refusal if isinstance(write, Report) else reply
+                for write, reply in zip(writes, replies, strict=True)
+            ]
+
+    app = make_app(Picky())
+
+    @app.job
+    async def work() -> str:
+        current_job().progress(50)
+        return "done"
+
+    async def scenario(queue: JobQueue) -> None:
+        assert await (await queue.enqueue(work)).result() == "done"
+
+    run(app, scenario)
+    assert "what running jobs reported was refused: this storage wants none of it" in caplog.text

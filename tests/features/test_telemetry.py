@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 import pytest
@@ -18,8 +18,11 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
+from trio.testing import MockClock
 
-from trio_gusto import Gusto, JobFailed, Options, fixed
+from trio_gusto import Gusto, JobFailed, MemoryStorage, Options, Storage, fixed
+from trio_gusto.storage.lease_messages import Renew
+from trio_gusto.testing import Asked, Fault, FaultyStorage
 
 
 @attrs.define
@@ -30,6 +33,8 @@ class Observatory:
     tracer: trace.Tracer
     exporter: InMemorySpanExporter
     reader: InMemoryMetricReader
+    make: Callable[[Storage], Gusto]
+    """Another app that tells it to the same."""
 
     def spans(self, name: str) -> list[ReadableSpan]:
         return [span for span in self.exporter.get_finished_spans() if span.name == name]
@@ -55,12 +60,17 @@ def observatory() -> Iterator[Observatory]:
     tracer_provider.add_span_processor(SimpleSpanProcessor(exporter))
     reader = InMemoryMetricReader()
     meter_provider = MeterProvider([reader], shutdown_on_exit=False)
-    app = Gusto(
-        options=Options(concurrency=2),
-        tracer_provider=tracer_provider,
-        meter_provider=meter_provider,
-    )
-    yield Observatory(app, tracer_provider.get_tracer("web"), exporter, reader)
+
+    def make(storage: Storage) -> Gusto:
+        return Gusto(
+            storage,
+            options=Options(concurrency=2, lease=30),
+            tracer_provider=tracer_provider,
+            meter_provider=meter_provider,
+        )
+
+    tracer = tracer_provider.get_tracer("web")
+    yield Observatory(make(MemoryStorage()), tracer, exporter, reader, make)
     tracer_provider.shutdown()
     meter_provider.shutdown()
 
@@ -175,3 +185,22 @@ async def test_an_app_that_runs_again_goes_on_counting(observatory: Observatory)
         async with observatory.app.running() as queue:
             await (await queue.enqueue(greet)).result()
     assert observatory.measured()["gusto.jobs.processed"] == 2
+
+
+async def test_renewals_that_fail_are_counted(
+    observatory: Observatory, autojump_clock: MockClock
+) -> None:
+    def refuse(asked: Asked) -> Fault | None:
+        return Fault() if any(isinstance(it, Renew) for it in asked.messages) else None
+
+    storage = FaultyStorage(MemoryStorage(), refuse)
+    app = observatory.make(storage)
+
+    @app.job
+    async def long() -> None:
+        await trio.sleep(25)
+
+    async with app.running() as queue:
+        await (await queue.enqueue(long)).wait()
+    assert len(storage.happened) == 2
+    assert observatory.measured()["gusto.lease.renewal_failures"] == 2

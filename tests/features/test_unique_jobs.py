@@ -166,6 +166,14 @@ async def test_a_batch_is_stored_with_its_keys_or_not_at_all(app: Gusto) -> None
                 batch.enqueue(sync, "b")
                 batch.enqueue(sync, "c", unique_key="k")
         assert len((await queue.find()).items) == 1
+        with pytest.raises(DuplicateJob):  # noqa: PT012 - the end of the block raises
+            async with queue.batch() as batch:
+                for name in ("d", "e"):
+                    batch.enqueue(sync, name, unique_key="l")
+        async with queue.batch() as batch:
+            for name in ("d", "e"):
+                batch.enqueue(sync, name, unique_key=name)
+        assert len((await queue.find()).items) == 3
         with pytest.raises(OptionsError, match="on_conflict"):
             async with queue.batch() as batch:
                 batch.enqueue(sync, "c", unique_key="k", on_conflict="replace")

@@ -27,6 +27,15 @@ class Rude(Exception):
         raise KeyboardInterrupt
 
 
+class Unreadable(Exception):
+    """Gives no traceback away."""
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "__traceback__":
+            raise OSError
+        return super().__getattribute__(name)
+
+
 class Outer:
     class Inner(Exception):
         pass
@@ -64,6 +73,18 @@ def test_notes_belong_to_the_message() -> None:
 
 def test_an_error_that_cannot_be_printed_is_described_all_the_same() -> None:
     assert JobError.of(Rude()).message == "<its str() raised KeyboardInterrupt>"
+
+
+def test_an_error_whose_traceback_cannot_be_read_is_described_all_the_same() -> None:
+    error = JobError.of(Unreadable("no"))
+    assert error.message == "no"
+    assert error.traceback == "<its traceback could not be formatted: OSError>"
+
+
+def test_words_are_what_a_handler_meant_to_say() -> None:
+    assert words("late") == "late"
+    assert words(7) == "7"
+    assert words(Rude()) == "<its str() raised KeyboardInterrupt>"
 
 
 @pytest.mark.parametrize("notes", [7, None, [1, b"x"]])

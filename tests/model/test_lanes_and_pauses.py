@@ -57,6 +57,15 @@ def test_jobs_that_run_alone_are_leased_in_a_row_to_one_node() -> None:
     assert admitted(Lanes.of([(KEY, 1, 1, 1)], 3), (KEY, 3)) == [True]
 
 
+def test_a_row_of_two_nodes_is_joined_by_neither() -> None:
+    occupancy = Occupancy()
+    occupancy.add(1, is_own=True)
+    assert occupancy.room_for(1, depth=3) == 2
+    occupancy.add(1, is_own=False)
+    assert occupancy == Occupancy(leases=2, singles=2, own=1)
+    assert occupancy.room_for(1, depth=3) == 0
+
+
 @given(
     leases=st.integers(0, 3).flatmap(
         lambda leases: st.tuples(st.just(leases), st.integers(0, leases), st.integers(0, leases))

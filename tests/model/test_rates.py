@@ -99,6 +99,15 @@ def test_a_clock_that_differs_a_little_is_waited_for() -> None:
     assert first_start(bucket, 9 * SECOND - 5, A_SECOND) == 10 * SECOND
 
 
+def test_a_limit_that_was_raised_counts_from_the_start_of_the_bucket() -> None:
+    bucket = started(RateLimit(1, per=10), 0, 0)
+    assert bucket is not None
+    raised = RateLimit(1, per=1)
+    assert first_start(bucket, 2 * SECOND - 1, raised) == 2 * SECOND
+    assert first_start(bucket, 3 * SECOND, raised) == 3 * SECOND
+    assert bucket.start(3 * SECOND, raised) == Bucket(3 * SECOND, 1, 3 * SECOND, raised)
+
+
 def test_a_clock_that_was_set_back_finds_the_bucket_empty() -> None:
     bucket = started(A_SECOND, 99 * SECOND)
     assert bucket is not None
@@ -148,7 +157,18 @@ def test_an_empty_queue_closes_no_lane() -> None:
     claim = admission(rates)
     assert not claim.admit("slow", "worker smtp", 1, None, spends_last=False)
     assert claim.closed_queues == {"slow"}
+    assert not claim.admit("slow", "worker printer", 1, None, spends_last=False)
     assert claim.admit("fast", "worker smtp", 1, None, spends_last=False)
+    assert claim.admit("fast", "worker printer", 1, None, spends_last=False)
+
+
+def test_a_queue_is_closed_when_a_job_in_a_lane_has_taken_its_last_token() -> None:
+    claim = admission(Rates(nothing, 0, {"slow": A_SECOND}))
+    assert claim.admit("slow", "worker smtp", 1, None, spends_last=False)
+    assert not claim.closed_queues
+    assert not claim.admit("slow", "worker printer", 1, None, spends_last=False)
+    assert claim.closed_queues == {"slow"}
+    assert claim.admit("fast", "worker printer", 1, None, spends_last=False)
 
 
 def test_none_that_takes_a_token_is_put_behind_another() -> None:

@@ -136,6 +136,12 @@ def test_a_trigger_prints_as_it_was_written() -> None:
     assert "0 2 * * mon" in repr(cron("0 2 * * mon"))
 
 
+def test_a_trigger_is_told_in_words() -> None:
+    assert str(cron("0 2 * * mon")) == "0 2 * * mon"
+    assert str(every(90)) == "every 0:01:30"
+    assert str(every_after(HOUR)) == "1:00:00 after each job"
+
+
 def test_an_unknown_zone_is_refused_whatever_the_trigger() -> None:
     for trigger in (cron("0 2 * * *"), every(5), every_after(5), Own()):
         with pytest.raises(ScheduleError, match="there is no time zone 'Nowhere'"):

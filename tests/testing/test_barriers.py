@@ -8,14 +8,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trio_gusto.actors.probe import BatchRecord, Gate
+from trio_gusto.actors.probe import BatchRecord
 from trio_gusto.model.ids import JobId, to_job_id
 from trio_gusto.model.job import ClaimedJob, JobRequest, StoredJob
 from trio_gusto.model.states import JobState, Ready
 from trio_gusto.testing import Barriers, BatchPassed, JobPassed, JobSettled, NotReached, SweepPassed
 
 ANN, BOB = UUID(int=1), UUID(int=2)
-POINTS = ("batch_start", "batch_completed", "job_claimed", "job_started", "job_settled")
 
 
 def request(job_id: UUID) -> JobRequest:
@@ -174,12 +173,6 @@ async def test_a_new_run_forgets_what_an_earlier_one_left(autojump_clock: MockCl
     barriers.begin()
     barriers.note("job_settled", (claimed(BOB), None))
     assert (await barriers.job_settled.wait()).job_id == BOB
-
-
-def test_known_points_are_always_watched_and_others_never() -> None:
-    gate: Gate = Barriers()
-    assert all(gate.watches(point) for point in (*POINTS, "sweep_done"))
-    assert not gate.watches("coffee_break")
 
 
 async def test_they_say_what_they_have_seen(autojump_clock: MockClock) -> None:

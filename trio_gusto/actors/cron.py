@@ -221,7 +221,7 @@ class Cron:
             self._on_expiring()
         if self._probe.listening:
             self._announce(bundle, now)
-        if self._probe.watches("schedule_fired") and self._probe.gate is not None:
+        if self._probe.gate is not None:
             await self._probe.gate.pass_through("schedule_fired", message)
 
     def _announce(self, bundle: Bundle, now: int) -> None:

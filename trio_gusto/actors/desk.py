@@ -256,12 +256,9 @@ def _performing(storage: Storage) -> Callable[[Write], Reply | None]:
 
 def _has_own(method: str, storage: Storage) -> bool:
     """Whether ``method`` is no older than ``apply``, so that what overrides this is asked."""
-    for kind in type(storage).__mro__:
-        if method in vars(kind):
-            return kind is not Storage
-        if "apply" in vars(kind):
-            break
-    return False
+    kinds = type(storage).__mro__
+    newest = next(kind for kind in kinds if method in vars(kind) or "apply" in vars(kind))
+    return newest is not Storage and method in vars(newest)
 
 
 def _perform_nothing(_write: Write) -> None:

@@ -56,8 +56,7 @@ class Dossiers:
     def file(self, slot: Slot, lag: float = 0.0) -> None:
         """Make one of what runs in ``slot``. ``lag``: for how many seconds the loop was late for it."""
         lease = slot.lease
-        if lease is None:
-            return
+        assert lease is not None
         text = dossier_of(slot, lease, lag)
         if lease.cause is not None and not self._roster.stopping:
             logger.error("%s", StuckHandler(_complaint(slot, lease)))
@@ -105,10 +104,8 @@ def _complaint(slot: Slot, lease: Lease) -> str:
 
 def _of_tasks(slot: Slot) -> Iterator[str]:
     """The handler, and the tasks of its nurseries, each below the one that waits for it."""
-    top = slot.task
-    if top is None:
-        return
-    waiting: list[tuple[trio.lowlevel.Task, int]] = [(top, 0)]
+    assert slot.task is not None
+    waiting: list[tuple[trio.lowlevel.Task, int]] = [(slot.task, 0)]
     count = 0
     while waiting:
         task, depth = waiting.pop()
@@ -169,10 +166,7 @@ def _shields(slot: Slot, task: trio.lowlevel.Task) -> Iterator[str]:
     """Which of the cancel scopes around a task, inside the handler's own, are shielded."""
     scopes: list[Any] = []
     status: Any = getattr(task, "_cancel_status", None)
-    while status is not None:
-        scope = getattr(status, "_scope", None)
-        if scope is None or scope is slot.scope:
-            break
+    while (scope := getattr(status, "_scope", None)) is not None and scope is not slot.scope:
         scopes.append(scope)
         status = getattr(status, "_parent", None)
     for number, scope in enumerate(scopes, 1):
@@ -186,10 +180,8 @@ def _shields(slot: Slot, task: trio.lowlevel.Task) -> Iterator[str]:
 
 
 def _of_thread(slot: Slot) -> Iterator[str]:
-    if slot.thread is None:
-        return
     current = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # the only way
-    frame = current.get(slot.thread)
+    frame = None if slot.thread is None else current.get(slot.thread)
     if frame is None:
         return
     frames = [each for each, _ in traceback.walk_stack(frame)][::-1]

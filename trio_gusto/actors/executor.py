@@ -266,8 +266,6 @@ class Executors:
             spent = max(0, self._instant() - lease.started_at) / MICROSECONDS
             slot.deadline = now + timeout / MICROSECONDS - min(spent, now - slot.turned_at)
             self._roster.watch(slot.deadline)
-        if lease.cause is not None:  # its own first step has called it off
-            lease.interrupt(lease.cause)
 
     def _vacate(self, slot: Slot, lease: Lease) -> int:
         """The handler has ended: free the slot; returns the instant."""
@@ -333,8 +331,6 @@ class Executors:
     async def _pass_start(self, lease: Lease) -> None:
         """A barrier stands before the handler; a stop gives the job back."""
         assert self._probe.gate is not None
-        if not self._probe.gate.watches("job_started"):
-            return
         try:
             await self._probe.gate.pass_through("job_started", lease.claimed)
         except trio.Cancelled:

@@ -32,21 +32,13 @@ from .watchdog import Watchdog
 logger = logging.getLogger("trio_gusto")
 
 
-def _never() -> bool:
-    """Where there is no poller to ask."""
-    return False
-
-
-def _nobody_listens(_pauses: Sequence[StoredPause]) -> None:
-    """Where there is no poller to tell."""
-
-
-def _nobody_asks(_slot: Slot, _lag: float) -> None:
-    """Where no dossiers are made."""
-
-
 class Heart:
-    """Keeps the leases of one node, for as long as it deserves them."""
+    """Keeps the leases of one node, for as long as it deserves them.
+
+    ``is_claiming`` says whether jobs may be claimed that are not held yet. ``on_paused`` is told of the
+    pauses that hold, when others have changed something; ``on_late`` of what has not ended in time, and for
+    how many seconds this came too late.
+    """
 
     def __init__(
         self,
@@ -58,6 +50,10 @@ class Heart:
         clock: Clock,
         options: Options,
         fence_after: float,
+        *,
+        is_claiming: Callable[[], bool],
+        on_paused: Callable[[Sequence[StoredPause]], object],
+        on_late: Callable[[Slot, float], None],
     ) -> None:
         self._node = node
         self._desk = desk
@@ -67,12 +63,9 @@ class Heart:
         self._clock = clock
         self._options = options
         self._fence_after = fence_after
-        self.is_claiming: Callable[[], bool] = _never
-        """Whether jobs may be claimed that are not held yet."""
-        self.on_paused: Callable[[Sequence[StoredPause]], object] = _nobody_listens
-        """Told of the pauses that hold, when others have changed something."""
-        self.on_late: Callable[[Slot, float], None] = _nobody_asks
-        """Told of what has not ended in time, and for how many seconds this came too late."""
+        self._is_claiming = is_claiming
+        self._on_paused = on_paused
+        self._on_late = on_late
         self._has_missed = False
         self._watchdog = Watchdog(node, desk, roster, probe, options, fence_after)
 
@@ -127,7 +120,6 @@ class Heart:
     def _lose(self, lease: Lease) -> None:
         """Somebody else may run the job now: stop at once."""
         logger.warning("the lease on job %s was lost", lease.claimed.request.id.hex())
-        lease.fence = -math.inf
         lease.interrupt(Cause.FENCE)
 
     @trio.lowlevel.enable_ki_protection  # it runs in callers' tasks, too
@@ -141,7 +133,7 @@ class Heart:
     async def look_for_requests(self) -> None:
         """Ask whether another process has called off or paused any job that is held here."""
         self._has_missed = False
-        if self._roster.leases or self.is_claiming():
+        if self._roster.leases or self._is_claiming():
             try:
                 asked = await self._desk.read(CancelRequests(self._node))
             except GustoError as fault:
@@ -150,7 +142,7 @@ class Heart:
                 return
             self.cancel(asked.cancels)
             if asked.pauses:
-                self.on_paused(asked.pauses)
+                self._on_paused(asked.pauses)
 
     # --- deadlines ---
 
@@ -161,7 +153,7 @@ class Heart:
             earliest = now + self._clock.longest_sleep
             for slot in roster.slots:
                 if slot.lease is not None and slot.deadline <= now:
-                    self.on_late(slot, now - slot.deadline)
+                    self._on_late(slot, now - slot.deadline)
                     slot.deadline = math.inf
                     if slot.lease.cause is None:
                         slot.lease.interrupt(Cause.TIMEOUT)

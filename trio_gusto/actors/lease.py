@@ -42,8 +42,8 @@ class Cause(Enum):
     CANCEL = auto()
     FENCE = auto()
     SHUTDOWN = auto()
-    PAUSE = auto()
-    SHRINK = auto()
+    GIVEN_BACK = auto()
+    """Its handler was not entered, and is not to be."""
 
 
 class Lease:

@@ -111,8 +111,8 @@ class Poller:
         """
         if self._claim is not None and self._claim.is_sealed:
             self._claim.pauses = pauses
-        self._give_back_unbegun(self._roster.leases.values(), Cause.PAUSE, pauses)
-        number = max((pause.number for pause in pauses), default=0)
+        self._give_back_unbegun(self._roster.leases.values(), pauses)
+        number = max((pause.number for pause in pauses), default=0)  # it may be lifted already
         if number > self._heard:
             self._heard = number
             self._desk.tell(HeededLetter(HeardPauses(self._node, number), self._noted_pauses))
@@ -128,16 +128,15 @@ class Poller:
         if self._claim is not None and self._claim.is_sealed:
             self._claim.is_for_more = True
         self._roster.backlog.take_all()
-        self._give_back_unbegun(self._roster.leases.values(), Cause.SHRINK)
+        self._give_back_unbegun(self._roster.leases.values())
 
     def _give_back_unbegun(
-        self, leases: Iterable[Lease], cause: Cause, pauses: Sequence[StoredPause] | None = None
+        self, leases: Iterable[Lease], pauses: Sequence[StoredPause] | None = None
     ) -> None:
         """Give back what no handler was entered for; with ``pauses``, what they cover of it."""
         for lease in tuple(leases):
             unbegun = lease.started_at is None and not lease.over
             if unbegun and (pauses is None or covered(pauses, lease.claimed.request)):
-                lease.interrupt(cause)
                 self._settler.give_back(lease)
 
     def _noted_pauses(self, reply: Reply) -> None:
@@ -230,9 +229,9 @@ class Poller:
         if reply.jobs:
             leases = self._take(reply, claim.asked_at)
             if claim.pauses:
-                self._give_back_unbegun(leases, Cause.PAUSE, claim.pauses)
+                self._give_back_unbegun(leases, claim.pauses)
             if claim.is_for_more:
-                self._give_back_unbegun(leases, Cause.SHRINK)
+                self._give_back_unbegun(leases)
             if not self._is_serving:
                 self._give_back(leases)  # a stop came meanwhile
             elif self._probe.gate is None:
@@ -288,12 +287,11 @@ class Poller:
 
     async def _pass(self, leases: list[Lease]) -> None:
         """Barriers stand between a claim and its executors; a stop gives the jobs back."""
-        assert self._probe.gate is not None
-        if self._probe.watches("job_claimed"):
-            for lease in leases:
-                await self._probe.gate.pass_through("job_claimed", lease.claimed)
-        if self._probe.watches("batch_start"):
-            await self._probe.gate.pass_through("batch_start", leases[0].batch)
+        gate = self._probe.gate
+        assert gate is not None
+        for lease in leases:
+            await gate.pass_through("job_claimed", lease.claimed)
+        await gate.pass_through("batch_start", leases[0].batch)
 
     async def _rest(self) -> None:
         """Sleep until there is news, or something falls due, or it is time for the safety poll."""

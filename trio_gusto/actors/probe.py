@@ -43,10 +43,6 @@ class Gate(Protocol):
         """The app begins to run: forget what an earlier run left."""
         ...
 
-    def watches(self, point: str) -> bool:
-        """Whether anybody has an eye on this point."""
-        ...
-
     async def pass_through(self, point: str, record: object) -> None:
         """Note the passing, and wait for as long as somebody holds the point."""
         ...
@@ -117,10 +113,6 @@ class Probe:
                 listener(fact)
             except Exception:
                 logger.exception("a listener failed on %s and was passed over", type(fact).__name__)
-
-    def watches(self, point: str) -> bool:
-        """Whether a barrier at this point is in use."""
-        return self.gate is not None and self.gate.watches(point)
 
 
 class BatchRecord:

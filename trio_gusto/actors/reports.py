@@ -105,8 +105,7 @@ class Reports:
         """This was found where a job did not end in time; write it at once, for it may never end."""
         with self._lock:
             words = self._words_of(lease)
-            if words is None:
-                return
+            assert words is not None  # it runs
             words.dossier = dossier
         self._spread(words)
         self.flush()
@@ -129,7 +128,8 @@ class Reports:
             return
         if threading.get_ident() == self._thread:
             self._hear()
-        elif self._token is not None:
+        else:
+            assert self._token is not None
             try:
                 # In order, so that the first words are heard of before the end of their thread.
                 self._token.run_sync_soon(self._hear, idempotent=not is_first)
@@ -209,6 +209,7 @@ class ReportLetter(StoreLetter):
         """Nobody waits for it. What was refused came too late, as the outcome will."""
         if isinstance(reply, GustoError):
             logger.error("what running jobs reported was refused: %s", reply)
-        elif isinstance(reply, Reported):
+        else:
+            assert isinstance(reply, Reported)
             for job_id in reply.refused:
                 logger.debug("a report of job %s came too late", to_uuid(job_id))

@@ -207,7 +207,7 @@ class Resolver:
 
     async def _pass(self, released: Sequence[JobId], cancelled: Sequence[JobId]) -> None:
         """A barrier stands behind the recorded verdicts."""
-        if self._probe.watches("continuations_resolved") and self._probe.gate is not None:
+        if self._probe.gate is not None:
             await self._probe.gate.pass_through("continuations_resolved", (released, cancelled))
 
 

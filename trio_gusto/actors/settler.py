@@ -70,13 +70,14 @@ class Settler:
         waiters: Waiters,
         probe: Probe,
         clock: Clock,
+        reports: Reports,
     ) -> None:
         self._desk = desk
         self._roster = roster
         self._waiters = waiters
         self._probe = probe
         self._clock = clock
-        self.reports: Reports | None = None
+        self._reports = reports
         """What running jobs have said, which goes before their outcomes."""
         self.on_due: Callable[[int], None] = _nobody_cares
         self.on_awaited: Callable[[Sequence[JobId]], None] = _nobody_waits
@@ -123,8 +124,7 @@ class Settler:
         if lease.line is not None:
             self._roster.step_out(lease)
             self._roster.backlog.wake(1)
-        if self.reports is not None:
-            self.reports.go_before()
+        self._reports.go_before()
         self._desk.tell(SettlementLetter(commit, self, lease, outcome, now))
         return settlement.state
 
@@ -133,8 +133,7 @@ class Settler:
         lease.over = True
         letter = self._successes
         if letter is None:
-            if self.reports is not None:
-                self.reports.go_before()
+            self._reports.go_before()
             letter = self._successes = SuccessLetter(self)
             self._desk.tell(letter)
         if lease.line is not None and self._roster.step_out(lease):
@@ -246,7 +245,9 @@ class Settler:
         if lease.over:
             return  # called off while it waited its turn
         if lease.cause is None:
-            lease.cause = Cause.SHUTDOWN  # it may have come to the backlog, and must not be entered
+            lease.cause = (
+                Cause.GIVEN_BACK
+            )  # it may have come to the backlog, and must not be entered
         if lease.cancel_reason is not None:
             self.settle(lease, AttemptCancelled(lease.cancel_reason))
         else:

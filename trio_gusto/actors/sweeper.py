@@ -127,7 +127,7 @@ class Sweeper:
             while (await self._desk.ask(Discard(stage, SLICE))).count == SLICE:
                 await trio.lowlevel.checkpoint()
         until_pruning = await self._prune()
-        if self._probe.watches("sweep_done") and self._probe.gate is not None:
+        if self._probe.gate is not None:
             await self._probe.gate.pass_through("sweep_done", (found.lost, found.overdue))
         if len(found.lost) == SLICE or len(found.overdue) == SLICE:
             return 0.0

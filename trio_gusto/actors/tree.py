@@ -77,13 +77,14 @@ class Workers:
         self.roster = Roster(
             options.concurrency, None if ageing is None else round(ageing * MICROSECONDS)
         )
-        self.settler = Settler(desk, self.roster, waiters, probe, clock)
-        reports = self.settler.reports = Reports(desk, clock, options)
+        reports = Reports(desk, clock, options)
+        self.settler = Settler(desk, self.roster, waiters, probe, clock, reports)
         reports.on_first = self.settler.sealed
         self._reporter = Reporter(reports, options.progress_flush_interval)
         self.poller = Poller(
             node, desk, self.roster, self.settler, probe, clock, options, workplace.knows
         )
+        self._dossiers = Dossiers(self.roster, reports)
         self.heart = Heart(
             node,
             desk,
@@ -93,6 +94,9 @@ class Workers:
             clock,
             options,
             fence_after(options.lease),
+            is_claiming=self.poller.is_claiming,
+            on_paused=self.poller.hold,
+            on_late=self._dossiers.file,
         )
         self.sweeper = Sweeper(
             node, desk, self.roster, self.settler, waiters, probe, clock, options
@@ -109,10 +113,6 @@ class Workers:
             Parents(desk, workplace),
             reports,
         )
-        self._dossiers = Dossiers(self.roster, reports)
-        self.heart.on_late = self._dossiers.file
-        self.heart.is_claiming = self.poller.is_claiming
-        self.heart.on_paused = self.poller.hold
         self.settler.on_due = self.poller.note_due
         self.settler.on_awaited = resolver.note
         self.settler.on_children = self._hear_of
@@ -151,7 +151,8 @@ class Workers:
                 continue
             if isinstance(state, Ready | Scheduled):
                 self.poller.note_due(state.due)
-            elif isinstance(state, Waiting):
+            else:
+                assert isinstance(state, Waiting)
                 self._resolver.note(state.parents)  # they may have ended already
             if request.expire_on is not None:
                 self.sweeper.news.ring()

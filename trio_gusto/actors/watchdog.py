@@ -79,33 +79,31 @@ class Watchdog:
     # --- in the thread ---
 
     def _watch(self, token: trio.lowlevel.TrioToken) -> None:
+        try:
+            self._ping(token)
+        except trio.RunFinishedError:
+            pass  # the loop has ended, and nobody holds a lease any more
+
+    def _ping(self, token: trio.lowlevel.TrioToken) -> None:
         while not self._stop.wait(self._threshold / 2):
             if not self._roster.leases:
                 continue  # an idle loop is let sleep
             self._answered.clear()
             sent_at = time.perf_counter()
-            try:
-                token.run_sync_soon(self._answered.set, idempotent=True)
-            except trio.RunFinishedError:
-                return
+            token.run_sync_soon(self._answered.set, idempotent=True)
             if self._answered.wait(self._threshold) or self._stop.is_set():
                 continue
             blocker = self._roster.active
             self._report(blocker, time.perf_counter() - sent_at)
             self._hold_leases(blocker, sent_at)
-            blocked = time.perf_counter() - sent_at
-            try:
-                token.run_sync_soon(self._back, blocker, blocked)
-            except trio.RunFinishedError:
-                return
+            token.run_sync_soon(self._back, blocker, time.perf_counter() - sent_at)
 
     def _hold_leases(self, blocker: Lease | None, since: float) -> None:
         """Until the loop is back, renew every third of the lease."""
         renew_every = self._options.lease / 3
         next_renewal = since  # nobody knows how old the last one is
-        while not self._answered.wait(min(self._threshold, renew_every)):
-            if self._stop.is_set():
-                return
+        patience = min(self._threshold, renew_every)
+        while not (self._answered.wait(patience) or self._stop.is_set()):
             now = time.perf_counter()
             if now < next_renewal or not self._within_timeout(blocker):
                 continue

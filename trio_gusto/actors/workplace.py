@@ -112,9 +112,7 @@ class Workplace:
         return self._services.scope()
 
     def success(self, handler: Handler[..., Any], result: object) -> Succeeded:
-        """The outcome of a handler that returned ``result``."""
-        if result is None:
-            return Succeeded()
+        """The outcome of a handler that returned ``result``, which is something."""
         try:
             return Succeeded(self._codec.dump_result(result, handler))
         except Exception as error:  # noqa: BLE001 - a user's type may break in any way

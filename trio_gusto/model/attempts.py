@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from .job import AttemptRecord, ClaimedJob, StoredJob
 from .outcomes import AttemptOutcome
@@ -29,6 +30,8 @@ def token_of(attempt: AttemptRecord | Processing | Completed, job: StoredJob) ->
             return job.version
         case Completed():
             return job.version - 1  # that it ended was the last change
+        case _:
+            assert_never(attempt)
 
 
 def _has_success(job: StoredJob) -> bool:

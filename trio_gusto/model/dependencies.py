@@ -14,6 +14,7 @@ that were stored before it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import assert_never
 from uuid import UUID
 
 import attrs
@@ -93,7 +94,8 @@ def resolve(dependent: Dependent, now: int) -> Settlement | None:
     """What becomes of a waiting job at ``now``; ``None`` while it has to wait on."""
     state = dependent.job.state
     assert isinstance(state, Waiting | AwaitingCallback)
-    match judge(state.condition, dependent.parents):
+    verdict = judge(state.condition, dependent.parents)
+    match verdict:
         case Release():
             return advance(dependent.job, ParentsEnded(now))
         case GiveUp() if isinstance(state, AwaitingCallback):
@@ -103,3 +105,5 @@ def resolve(dependent: Dependent, now: int) -> Settlement | None:
             return advance(dependent.job, CalledOff(now, reason))
         case WaitOn():
             return None
+        case _:
+            assert_never(verdict)

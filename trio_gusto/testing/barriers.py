@@ -290,10 +290,6 @@ class Barriers:
         for point in self._points.values():
             point.forget()
 
-    def watches(self, point: str) -> bool:
-        """Always, for a point that is known: a test may ask for passings after the fact."""
-        return point in self._points
-
     async def pass_through(self, point: str, record: object) -> None:
         """An actor comes to ``point``; it goes on when nobody holds it there."""
         await self._points[point].pass_through(record)

@@ -40,7 +40,6 @@ def claim_faults(
         found = f"its {claim} follows when its version was {version}"
         legal = f"a claim raises the version by one, to {version + 1} at least"
         yield Fault(Invariant.VERSIONS, found, legal)
-        return
     reached = after(positions, changes)
     numbers = claims_from(reached)
     most = job.request.max_attempts

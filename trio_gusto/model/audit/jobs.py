@@ -1,4 +1,7 @@
-"""One job: its life is gone over in order, and the first step that is illegal is told."""
+"""One job: its life is gone over in order, and the first step that is illegal is told.
+
+Rules yield whatever they find in this order; nobody asks them what they find after the first.
+"""
 
 from __future__ import annotations
 
@@ -42,17 +45,18 @@ _CLASSES: dict[JobState, type] = {
 
 def audit_job(job: RecordedJob, schedules: Mapping[str, StoredSchedule]) -> Finding | None:
     """The first thing that is illegal about a job; ``None`` if nothing is."""
-    fault = next(_faults(job, schedules), None)
+    fault = _unreadable(job.fault) if job.fault is not None else next(_faults(job, schedules), None)
     if fault is None:
         return None
     job_id = to_uuid(job.id)
     return Finding(f"job {job_id}", job_id, fault.invariant, fault.found, fault.legal)
 
 
+def _unreadable(fault: str) -> Fault:
+    return Fault(Invariant.READABLE, fault, "a job is a row that says what it is")
+
+
 def _faults(job: RecordedJob, schedules: Mapping[str, StoredSchedule]) -> Iterator[Fault]:
-    if job.fault is not None:
-        yield Fault(Invariant.READABLE, job.fault, "a job is a row that says what it is")
-        return
     yield from state_data_faults(job)
     yield from _life_faults(job)
     yield from wait_faults(job)
@@ -72,10 +76,10 @@ def _life_faults(job: RecordedJob) -> Iterator[Fault]:
         if record.outcome is None:
             legal = "an attempt ends as succeeded, failed, timed_out, snoozed, released, cancelled or lost"
             yield Fault(Invariant.READABLE, f"its {claim} has an outcome that nobody knows", legal)
-            return
-        yield from attempt_times(claim, record.started_at, record.ended_at, record.outcome)
-        positions, version = settled(record.number, record.outcome), record.token + 1
-        ended_at = record.ended_at if _is_put_back(record.outcome) else None
+        else:
+            yield from attempt_times(claim, record.started_at, record.ended_at, record.outcome)
+            positions, version = settled(record.number, record.outcome), record.token + 1
+            ended_at = record.ended_at if _is_put_back(record.outcome) else None
     if job.is_claimed:
         assert job.claimed_at is not None
         claim = Claim(job.attempt, job.claim_token, job.claimed_at)
@@ -109,7 +113,6 @@ def _rest_faults(job: RecordedJob, positions: Positions, version: int) -> Iterat
     if changes < 0:
         found = f"its version is {job.version}, and it was {version} after {since}"
         yield Fault(Invariant.VERSIONS, found, "a version only grows")
-        return
     reached = after(positions, changes)
     state = _CLASSES[job.state] if job.callback is None else AwaitingCallback
     spent = {number for kind, number in reached if kind is state}

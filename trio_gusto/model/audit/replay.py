@@ -82,7 +82,7 @@ class Beginning:
 
 
 def after(positions: Positions, changes: int) -> Positions:
-    """Where a job may be after so many changes, none of them a claim."""
+    """Where a job may be after so many changes, none of them a claim; as it was, if they are less than none."""
     if changes > MOST_STEPS:
         changes = MOST_STEPS + (changes - MOST_STEPS) % 2
     for _ in range(changes):
