@@ -244,10 +244,8 @@ class Settler:
         """Settle an attempt whose handler was never entered: this node will not run it."""
         if lease.over:
             return  # called off while it waited its turn
-        if lease.cause is None:
-            lease.cause = (
-                Cause.GIVEN_BACK
-            )  # it may have come to the backlog, and must not be entered
+        if lease.cause is None:  # it may have come to the backlog, and must not be entered
+            lease.cause = Cause.GIVEN_BACK
         if lease.cancel_reason is not None:
             self.settle(lease, AttemptCancelled(lease.cancel_reason))
         else:
