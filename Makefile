@@ -23,6 +23,9 @@ COVERING := tests/model tests/actors tests/features tests/queue tests/cli/test_a
 # the run, which names the test: one that took its place would wait for a second test for ever.
 PARALLEL ?= -n logical --maxprocesses 8 --max-worker-restart 0
 
+# Databases of tests are made in memory where there is room, so that nobody waits for a disk.
+SHM := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 2000000 { print "/dev/shm" }')
+
 DIR ?= .
 CRASH ?=
 ARGS ?=
@@ -67,6 +70,7 @@ docs: ## check the generated pages, then build the documentation into docs/_buil
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
 
+pytest: export TMPDIR ?= $(or $(SHM),/tmp)
 pytest: ## tests, examples in docs and docstrings, property tests; ARGS="-k …" narrows them
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTED) $(ARGS)
 

@@ -37,7 +37,8 @@ _ABOUT_LAWS = (
     "property_tests/test_lifecycle_laws.py::test_an_end_that_is_none",
 )
 _CONTRACT_AT_ONCE = (
-    "tests/storage/test_contract.py::test_a_file_keeps",
+    "tests/storage/test_contract.py::test_what_outlives_a_storage_in_a_thread",
+    "tests/storage/test_contract.py::test_two_storages_on_one_file",
     "tests/storage/test_contract.py::test_sqlite_without_a_file",
     "tests/storage/test_memory.py::test_it_keeps_the_message_contract",
 )
@@ -47,9 +48,12 @@ _ABOUT_PROCESSES = (
 )
 
 
-def _contract_of(storage: str) -> str:
+def _contract_of(storage: str) -> tuple[str, ...]:
     """The tests of the contract for storages whose name begins so."""
-    return f"tests/storage/test_contract.py::test_storages_promise_that[{storage}"
+    return (
+        f"tests/storage/test_contract.py::test_storages_promise_that[{storage}",
+        f"tests/storage/test_contract.py::test_in_storages_of_every_way_to_work[{storage}",
+    )
 
 
 _OF_CTRL_C = (
@@ -105,16 +109,16 @@ _ROOMS = (
         "memory",
         parts={"memory": ("trio_gusto.storage.memory.*",)},
         judges=("tests/storage/test_contract.py", "tests/storage/test_memory.py"),
-        but_not=(_contract_of("sqlite"), *_CONTRACT_AT_ONCE),
+        but_not=(*_contract_of("sqlite"), *_CONTRACT_AT_ONCE),
     ),
     Room(
         "sqlite",
         parts={"sqlite": ("trio_gusto.storage.sqlite.*",)},
         judges=("tests/storage/test_contract.py", "tests/storage/sqlite"),
         but_not=(
-            _contract_of("memory"),
-            _contract_of("sqlite in a thread"),
-            _contract_of("sqlite without"),
+            *_contract_of("memory"),
+            *_contract_of("sqlite in a thread"),
+            *_contract_of("sqlite without"),
             *_CONTRACT_AT_ONCE,
             *_ABOUT_PROCESSES,
         ),
@@ -135,7 +139,7 @@ _ROOMS = (
             "tests/storage/test_provider_records.py",
         ),
         not_mutated=("trio_gusto.storage.memory.*", "trio_gusto.storage.sqlite.*"),
-        but_not=(_contract_of("sqlite"), *_CONTRACT_AT_ONCE),
+        but_not=(*_contract_of("sqlite"), *_CONTRACT_AT_ONCE),
     ),
     Room(
         "actors",
