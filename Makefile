@@ -13,7 +13,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Folders and files that have their place in the checks from the day they appear.
 TYPED := $(wildcard conftest.py trio_gusto tests property_tests benchmarks docs/generate.py)
-TESTED := $(wildcard README.md docs trio_gusto tests property_tests)
+# Laws take longest, so they begin.
+TESTED := $(wildcard property_tests README.md docs trio_gusto tests)
 
 # Examples of the rules and of the actors; laws would hide what no example shows.
 COVERING := tests/model tests/actors tests/features tests/queue tests/cli/test_audit.py \
