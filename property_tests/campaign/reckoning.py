@@ -16,6 +16,9 @@ from .looking import ENDED, Looker
 from .pacing import judge_delays, judge_tokens
 from .plans import CLOCK_ERROR
 
+QUARANTINE = 3
+"""Lost attempts in a row after which a job is tried no more, by default."""
+
 GIVEN_BACK = {AttemptOutcome.SNOOZED, AttemptOutcome.RELEASED}
 
 
@@ -93,6 +96,8 @@ def _judge_end(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None:
             earned = book.returned[job.id] >= 1 and last is AttemptOutcome.SUCCEEDED
         case JobState.FAILED:
             spent = job.attempt >= job.max_attempts or last is AttemptOutcome.FAILED
+            in_a_row = [attempt.outcome for attempt in attempts][-QUARANTINE:]
+            spent |= in_a_row == [AttemptOutcome.LOST] * QUARANTINE
             earned = bool(attempts) and (spent or job.expire_on is not None)
             if spec is not None and not ({"fail", "final", "retry:6", "hang"} & {*spec["script"]}):
                 # Nobody wanted it: then nodes have lost it, it took too long, or was too late.
