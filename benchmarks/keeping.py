@@ -111,9 +111,9 @@ async def _gone(path: Path) -> None:
     recent = time_ns() // 1000 - DAY
     with closing(sqlite3.connect(path)) as connection, trio.fail_after(PATIENCE):
         while True:
+            await trio.sleep(LOOK)  # few may be gone at once, and nothing has run until then
             (oldest,) = connection.execute(
                 "SELECT min(ended_at) FROM job WHERE state > 3"
             ).fetchone()
             if oldest is None or oldest > recent:
                 return
-            await trio.sleep(LOOK)
