@@ -69,6 +69,8 @@ async def test_what_follows_runs_on_its_condition(app: Gusto, kept: Callable[[UU
     async with app.running() as queue:
         after = await queue.continue_with(completed, send, "bob")
         both = await queue.continue_with([completed, failed], send, "eve", on="finish")
+        alone = await queue.continue_with(completed, send, "zoe", unique_key="zoe")
+        assert await alone.result() == "to zoe"
         never = await queue.continue_with(failed, send, "nobody else")
         assert (await after.result(), await both.result()) == ("to bob", "to eve")
         assert (await never.wait()).state is JobState.CANCELLED
@@ -99,3 +101,17 @@ async def test_who_is_nowhere_is_still_unknown(app: Gusto, kept: Callable[[UUID]
         with pytest.raises(UnknownJob, match=str(nobody)):
             await queue.continue_with([completed, nobody], send, "bob")
         assert len((await queue.find()).items) == before
+
+
+async def test_with_a_key_that_is_taken_the_other_is_replaced(
+    app: Gusto, kept: Callable[[UUID], bool]
+) -> None:
+    """What is refused at first is tried in another way, which has to find the parent as well."""
+    completed, _ = await archived(app, kept)
+    async with app.connected() as queue:
+        await queue.enqueue(send, "bob", unique_key="one")
+        after = await queue.continue_with(
+            completed, send, "eve", unique_key="one", on_conflict="replace"
+        )
+    async with app.running() as queue:
+        assert await queue.ref(after.id).result() == "to eve"

@@ -10,7 +10,7 @@ waits. So a group that ends jobs asks once whether there is anything in it, and 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import orjson
 
@@ -18,7 +18,6 @@ from ...model.dependencies import Dependent
 from ...model.ids import JobId
 from ...model.states import JobState, State, Waiting
 from ..dependency_messages import DependentJobs, Dependents
-from ..messages import Insert
 from .batches import counts_of
 from .errors import UnknownParent
 from .rows import WHOLE_JOB, WORDS, stored_job
@@ -82,10 +81,14 @@ _COUNTS = (
 
 
 class Dependencies:
-    """The table, as the writing connection uses it."""
+    """The table, as the writing connection uses it.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    ``bring_back`` puts a job into the main file that is in the archive only, and says whether it was there.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, bring_back: Callable[[JobId], bool]) -> None:
         self._connection = connection
+        self._bring_back = bring_back
         self._is_empty: bool | None = None
         """``None``: not asked yet in this transaction."""
 
@@ -104,11 +107,17 @@ class Dependencies:
                 continue
             self._is_empty = False
             for parent in dict.fromkeys(state.parents):
-                for add in (_ADD, _ADD_BATCH):
-                    if self._connection.execute(add, (child, parent)).rowcount:
-                        break
-                else:
-                    raise UnknownParent
+                if self._add(child, parent) or (
+                    self._bring_back(parent) and self._add(child, parent)
+                ):
+                    continue
+                raise UnknownParent(parent)
+
+    def _add(self, child: int, parent: JobId) -> bool:
+        """Whether the parent is a job or a batch that is stored before the job in row ``child``."""
+        return any(
+            self._connection.execute(add, (child, parent)).rowcount for add in (_ADD, _ADD_BATCH)
+        )
 
     def await_callback(self, child: JobId, callback: JobId) -> None:
         """A job has to wait for its callback, which is stored after it; both are."""
@@ -131,20 +140,6 @@ class Dependencies:
         rows = orjson.dumps(ended).decode()
         (ids,) = self._connection.execute(_AWAITED, (rows,)).fetchone()
         return tuple([JobId(bytes.fromhex(id_)) for id_ in orjson.loads(ids)])
-
-
-def unknown_parents(connection: sqlite3.Connection, insert: Insert) -> Iterator[JobId]:
-    """Those that its jobs wait for and that are not stored before them."""
-    new: set[JobId] = set()
-    for request, state in zip(insert.requests, insert.states, strict=True):
-        for parent in state.parents if type(state) is Waiting else ():
-            known = connection.execute(
-                "SELECT 1 FROM job WHERE id = ?1 UNION ALL SELECT 1 FROM batch WHERE id = ?1",
-                (parent,),
-            ).fetchone()
-            if known is None and parent not in new:
-                yield parent
-        new.add(request.id)
 
 
 def dependents(connection: sqlite3.Connection, query: Dependents) -> DependentJobs:

@@ -14,6 +14,7 @@ from ...model.errors import (
     StorageFull,
     StorageReadOnly,
 )
+from ...model.ids import JobId
 from ..messages import Insert
 
 _PRIMARY = 0xFF
@@ -25,7 +26,11 @@ class StaleLease(Exception):
 
 
 class UnknownParent(Exception):
-    """A job is to wait for one that is not stored before it."""
+    """A job is to wait for one that is not stored before it: ``parent``."""
+
+    def __init__(self, parent: JobId) -> None:
+        super().__init__(parent.hex())
+        self.parent = parent
 
 
 class Refused(Exception):

@@ -20,7 +20,8 @@ from ...model.job import JobRequest
 from ...model.lanes import lane_of
 from ...model.states import Processing, Ready, State, Waiting
 from ..messages import Insert
-from .dependencies import Dependencies, unknown_parents
+from .dependencies import Dependencies
+from .errors import UnknownParent
 from .heads import note_rows
 from .names import Names
 from .rows import REQUEST_COLUMNS, STATE_COLUMNS, request_values, state_values
@@ -106,8 +107,8 @@ def refusal(
             owner = _owner(connection, ref_id) or owner
         if owner is not job_id:
             return DuplicateJob("ref_id", ref_id, to_uuid(owner))
-    for parent in unknown_parents(connection, insert):
-        return UnknownJob(to_uuid(parent))
+    if isinstance(error, UnknownParent):
+        return UnknownJob(to_uuid(error.parent))
     return ArgumentError(
         f"SQLite cannot keep these jobs ({error}), and none of them was stored; "
         "use text that UTF-8 can encode, and integers of 64 bits"

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import TypeVar, cast
 
 from ...model.errors import ArgumentError, BatchError, DuplicateJob, GustoError
+from ...model.ids import JobId
 from ...model.states import AwaitingCallback
 from ...model.uniqueness import Admission, has_keys, stored_requests
 from ..batch_messages import Discard, InsertBatch, Stage
@@ -37,8 +38,8 @@ from ..schedule_messages import Fire, PutSchedule
 from .archive import Archive, Copied
 from .batches import refusal_of
 from .claiming import claim_due
-from .dependencies import Dependencies, unknown_parents
-from .errors import MessageErrors, Refused, RefusedInsert, UnknownParent
+from .dependencies import Dependencies
+from .errors import MessageErrors, Refused, RefusedInsert
 from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
@@ -75,7 +76,7 @@ class Steps:
         self._names = names
         self._leases = leases
         self._archive = archive
-        self._dependencies = Dependencies(connection)
+        self._dependencies = Dependencies(connection, self._bring_back)
 
     # --- the quick way ---
 
@@ -152,8 +153,6 @@ class Steps:
             replies = map(self._alone, write.commits())
             return Completions.of(cast("list[CommitReply]", list(replies)))
         reply = self._protected(self._perform, write)
-        if self._brings_parents_back(write, reply):
-            reply = self._protected(self._perform, write)
         if not isinstance(reply, Exception) or isinstance(reply, GustoError):
             return reply
         if isinstance(reply, Refused):
@@ -169,23 +168,6 @@ class Steps:
         if type(write) is Commit:
             return another_holder(self._connection, write) or _unstorable(write, reply)
         return _unstorable(write, reply)
-
-    def _brings_parents_back(self, write: Write, reply: object) -> bool:
-        """Whether a message was refused for parents that are in the archive; by now they are not."""
-        match reply, write:
-            case RefusedInsert(insert=insert, error=UnknownParent()), _:
-                pass
-            case UnknownParent(), Insert() as insert:
-                pass
-            case UnknownParent(), InsertBatch(jobs=insert):
-                pass
-            case _:
-                return False
-        archive = self._archive
-        return archive is not None and all(
-            archive.bring_back(self._connection, self._names, parent)
-            for parent in list(unknown_parents(self._connection, insert))
-        )
 
     def _insert_or_meet(self, insert: Insert, error: Exception) -> Reply:
         """What was refused with ``error``, when it has unique keys: perhaps it can be done so."""
@@ -244,14 +226,20 @@ class Steps:
         awaited = self._dependencies.awaited(rows)
         return Completions(awaited=awaited) if awaited else _COMPLETED
 
+    def _bring_back(self, job_id: JobId) -> bool:
+        """Whether a job was in the archive; by now it is in the main file."""
+        return self._archive is not None and self._archive.bring_back(
+            self._connection, self._names, job_id
+        )
+
     def _settle(self, commit: Commit) -> CommitReply:
         settled = settle(self._connection, self._names, self._leases, self._dependencies, commit)
         if (
             settled is CONFLICT
-            and self._archive is not None
             and not commit.state.word.is_ended
+            and self._archive is not None
             and not is_kept(self._connection, commit.job_id)
-            and self._archive.bring_back(self._connection, self._names, commit.job_id)
+            and self._bring_back(commit.job_id)
         ):
             return another_holder(self._connection, commit) or self._settle(commit)
         if commit.children is not None and isinstance(settled, Committed):
