@@ -34,7 +34,10 @@ class AuditedWorld(World):
     """Audits its file after every operation, and at the end."""
 
     def __init__(self, path: Path, prefetch: int | None) -> None:
-        super().__init__(SqliteStorage(path, inline=True, synchronous="NORMAL"), prefetch=prefetch)
+        super().__init__(
+            SqliteStorage(path, inline=True, synchronous="NORMAL", watch_interval=60),
+            prefetch=prefetch,
+        )
         self.path = path
         self.is_finishing = False
 

@@ -226,7 +226,7 @@ def in_memory(_path: Path) -> Storage:
 
 
 def in_sqlite(path: Path) -> Storage:
-    return SqliteStorage(path, inline=True, synchronous="NORMAL")
+    return SqliteStorage(path, inline=True, synchronous="NORMAL", watch_interval=60)
 
 
 storages = pytest.mark.parametrize("make_storage", [in_memory, in_sqlite])

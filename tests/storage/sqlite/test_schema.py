@@ -21,6 +21,7 @@ from trio_gusto.model.states import Completed, Failed, JobState, Ready
 from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.messages import Commit, Committed, Insert, Inserted
 from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.sqlite.connection import MEMORY
 from trio_gusto.storage.sqlite.schema import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -46,7 +47,7 @@ def ask(path: Path, question: str) -> list[tuple[object, ...]]:
 
 def make_version_one(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrate(connection, str(path), [read_script("schema.sql")])
+        migrate(connection, str(path), [read_script("schema_1.sql")])
         connection.execute("CREATE VIEW jobs AS SELECT seq FROM job")  # as it was then, or nearly
         connection.execute("CREATE VIEW theirs AS SELECT id FROM jobs JOIN job USING (seq)")
 
@@ -83,6 +84,30 @@ def test_the_schema_of_version_one_never_changes(tmp_path: Path) -> None:
         "attempt version node claimed_at lease_until started_at ended_at result reason "
         "execute_after expire_on ref_id details"
     )
+
+
+def schema_of(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """What there is of each table; indexes in their order, since SQLite prefers later ones."""
+    found: dict[str, list[str]] = {}
+    rows = connection.execute("SELECT type, tbl_name, sql FROM sqlite_schema WHERE sql NOT NULL")
+    for kind, table, sql in rows:
+        found.setdefault(f"{kind} of {table}", []).append(
+            " ".join(re.sub(r"([,()])", r" \1 ", sql).split())
+        )
+    return found
+
+
+def test_an_old_file_comes_to_what_a_new_one_gets_at_once() -> None:
+    with (
+        closing(sqlite3.connect(MEMORY, isolation_level=None)) as old,
+        closing(sqlite3.connect(MEMORY, isolation_level=None)) as new,
+    ):
+        migrate(old, MEMORY, [read_script(MIGRATIONS[0])])
+        migrate(old, MEMORY)
+        migrate(new, MEMORY)
+        whole = schema_of(new)
+        assert schema_of(old) == whole
+        assert {"table of job", "view of jobs", "trigger of job"} <= whole.keys()
 
 
 async def test_a_file_of_version_one_keeps_its_jobs_and_takes_schedules(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 Rule 1: a file is looked at before anything is written to it; one that is not ours stays as it was.
 Rule 2: a schema only moves forward, one numbered script at a time, all in one transaction; whoever
-        comes second at the lock finds it done.
+        comes second at the lock finds it done. A new file gets the newest one at once.
 Rule 3: views are no part of a version. They stand in scripts of their own, and are made anew
         whenever the schema moves.
 """
@@ -18,8 +18,11 @@ from ...model.errors import NotOurDatabase, SchemaTooNew, StorageError
 APPLICATION_ID = 0x4755_5354
 """Says in the file's header that it is ours: the letters GUST."""
 
+WHOLE = "schema.sql"
+"""The script of the newest version, for a file that has nothing in it yet."""
+
 MIGRATIONS: Sequence[str] = (
-    "schema.sql",
+    "schema_1.sql",
     "schema_2.sql",
     "schema_3.sql",
     "schema_4.sql",
@@ -88,23 +91,27 @@ def migrate(
     Raises:
         sqlite3.Error: a script failed, and nothing was changed.
     """
-    texts = [read_script(name) for name in MIGRATIONS] if scripts is None else scripts
-    views = VIEWS if scripts is None else ()
-    if check_owner(connection, path, len(texts)) == len(texts):
+    newest = len(MIGRATIONS if scripts is None else scripts)
+    if check_owner(connection, path, newest) == newest:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Again, behind the lock: another process may have been faster.
-        version = check_owner(connection, path, len(texts))
-        for text in (*texts[version:], *map(read_script, views)):
+        version = check_owner(connection, path, newest)
+        for text in _way_from(version) if scripts is None else scripts[version:]:
             run_script(connection, text)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(texts)}")
+        connection.execute(f"PRAGMA user_version = {newest}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _way_from(version: int) -> Iterator[str]:
+    names = MIGRATIONS[version:] if version else (WHOLE,)
+    return map(read_script, (*names, *VIEWS))
 
 
 def read_script(name: str) -> str:
