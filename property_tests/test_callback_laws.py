@@ -96,10 +96,7 @@ def test_whoever_dies_callback_and_children_are_there_exactly_with_the_success(
 # --- planted faults -------------------------------------------------------------------------------
 
 
-AIMED = (
-    "run_to_success want_the_key end_the_callback enqueue_a_batch_that_is_awaited claim "
-    "succeed change_by_hand ask_to_cancel"
-)
+AIMED = "run_to_success want_the_key end_the_callback"
 
 
 @pytest.mark.parametrize("broken", OF_STORAGES, ids=lambda broken: broken.__name__)
@@ -113,7 +110,7 @@ def test_the_machine_that_compares_storages_catches(broken: type[MemoryStorage])
             Caught,
             settings=settings(
                 max_examples=2000,
-                stateful_step_count=40,
+                stateful_step_count=15,
                 derandomize=True,
                 database=None,
                 phases=[Phase.generate],
