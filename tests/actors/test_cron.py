@@ -318,16 +318,34 @@ async def test_it_tells_what_it_did(autojump_clock: MockClock) -> None:
         await drain(queue)
         jobs = {job.fire_time: job.id for job in (await queue.find()).items}
     start = datetime.fromisoformat("2026-01-01T00:00Z")
-    (fired,) = [fact for fact in facts if isinstance(fact, ScheduleFired)]
-    assert (fired.schedule_name, fired.fire_time) == ("ledger", start + 2 * HOUR)
-    assert fired.job_id == jobs[start + 2 * HOUR]
-    skipped = [fact for fact in facts if isinstance(fact, OccurrenceSkipped)]
-    assert [(fact.fire_time, fact.reason, fact.count) for fact in skipped] == [
-        (start + HOUR, "max_catchup", 1),
-        (start + 3 * HOUR, "overlap", 1),
+    at, instants = start + 3 * HOUR, [start + hours * HOUR for hours in (1, 2, 3)]
+    first, second, third = (jobs[instant] for instant in instants)
+    assert [fact for fact in facts if isinstance(fact, ScheduleFired)] == [
+        ScheduleFired(at=at, schedule_name="ledger", fire_time=instants[1], job_id=second)
     ]
-    enqueued = [fact.state.value for fact in facts if isinstance(fact, JobEnqueued)]
-    assert enqueued == ["skipped", "ready", "skipped"]
+    assert [fact for fact in facts if isinstance(fact, OccurrenceSkipped)] == [
+        OccurrenceSkipped(
+            at=at,
+            schedule_name="ledger",
+            fire_time=instant,
+            job_id=job_id,
+            reason=reason,
+            count=1,
+            at_least=False,
+        )
+        for instant, job_id, reason in [
+            (instants[0], first, "max_catchup"),
+            (instants[2], third, "overlap"),
+        ]
+    ]
+    assert [fact for fact in facts if isinstance(fact, JobEnqueued)] == [
+        JobEnqueued(at=at, job_id=job_id, name="work", queue="default", state=state)
+        for job_id, state in [
+            (first, JobState.SKIPPED),
+            (second, JobState.READY),
+            (third, JobState.SKIPPED),
+        ]
+    ]
 
 
 @pytest.mark.parametrize(
