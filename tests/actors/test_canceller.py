@@ -56,6 +56,8 @@ class Bench:
         self.storage = MemoryStorage()
         self.desk = StorageDesk(self.storage)
         self.waiters = Waiters()
+        self.clock = VirtualClock()
+        self.clock.instant()  # it goes from now on
         self.called_off: list[tuple[JobId, str]] = []
         self.awaited: list[JobId] = []
         self.facts: list[Fact] = []
@@ -64,7 +66,7 @@ class Bench:
         self.canceller = Canceller(
             self.desk,
             self.waiters,
-            VirtualClock(),
+            self.clock,
             lambda job_id, reason: self.called_off.append((job_id, reason)),
             self.awaited.extend,
             probe,
