@@ -39,7 +39,7 @@ async def test_what_a_claim_asks_for_is_said_as_it_goes(autojump_clock: MockCloc
 
 
 async def test_the_reply_to_a_claim_goes_to_who_has_made_it() -> None:
-    poller, reply = Asking(), ClaimReply([], None, None)
+    poller, reply = Asking(), ClaimReply([], more=False, next_due=None)
     letter = ClaimLetter(cast("Poller", poller))
     letter.deliver(reply)
     assert poller.answers == [(letter, reply)]

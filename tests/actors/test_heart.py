@@ -14,6 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.actors.test_roster import lease
 from trio_gusto import GustoError, MemoryStorage, Options, StorageBusy
+from trio_gusto.actors import heart as hearts
 from trio_gusto.actors.desk import StorageDesk
 from trio_gusto.actors.heart import Heart
 from trio_gusto.actors.lease import PATIENCE, Cause, Lease, Slot
@@ -29,6 +30,7 @@ from trio_gusto.testing import Fault, FaultyStorage, VirtualClock
 from trio_gusto.testing.clock import START
 
 LEASE, FENCE_AFTER = 30.0, 27.0
+OPTIONS = Options(lease=LEASE)
 NOW = to_instant(START)
 EVERYTHING = StoredPause(None, None, "inventory", NOW, 1)
 
@@ -69,7 +71,12 @@ class Observer:
 class Body:
     """A heart, what it beats for, and all that it tells others."""
 
-    def __init__(self, storage: Renewing | FaultyStorage | None = None, slots: int = 1) -> None:
+    def __init__(
+        self,
+        storage: Renewing | FaultyStorage | None = None,
+        slots: int = 1,
+        options: Options = OPTIONS,
+    ) -> None:
         self.storage = Renewing()
         self.desk = StorageDesk(storage or self.storage)
         self.roster = Roster(slots)
@@ -87,7 +94,7 @@ class Body:
             cast("Settler", self),
             Probe(observer=self.observer),  # type: ignore[arg-type]  # of one ear
             self.clock,
-            Options(lease=LEASE),
+            options,
             FENCE_AFTER,
             is_claiming=lambda: self.is_claiming,
             on_paused=lambda pauses: self.paused.append([*pauses]),
@@ -148,9 +155,10 @@ async def test_where_nothing_is_held_it_is_silent_and_then_wakes_for_the_first_l
     autojump_clock: MockClock,
 ) -> None:
     body = Body()
+    body.is_claiming = True
     async with beating(body):
         await trio.sleep(95)
-        assert body.storage.renewed == []
+        assert (body.storage.renewed, body.storage.asked) == ([], [])
         body.hold(1)
         await trio.sleep(11)
         body.roster.leases.clear()
@@ -218,8 +226,10 @@ async def test_a_renewal_that_fails_is_logged_and_counted_and_moves_no_fence(
     body = Body(storage)
     held = body.hold(1)
     async with beating(body):
-        await trio.sleep(20.5)
-    failures = 1 if fault.error is None else 2  # ten seconds pass until it is too slow
+        await trio.sleep(19.5)
+        assert body.observer.failures == (fault.error is not None), "it has ten seconds to answer"
+        await trio.sleep(1)
+    failures = 1 if fault.error is None else 2
     assert body.observer.failures == failures
     messages = [record.getMessage() for record in caplog.records if "leases" in record.getMessage()]
     assert messages == [f"leases could not be renewed: {text}"] * failures
@@ -364,3 +374,38 @@ async def test_where_nothing_has_a_deadline_it_looks_at_the_clock_now_and_then(
         assert body.roster.next_deadline == body.clock.longest_sleep
         await trio.sleep(body.clock.longest_sleep)
         assert body.roster.next_deadline == 2 * body.clock.longest_sleep
+
+
+# --- the watchdog ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("is_real", "threshold", "is_watched"),
+    [(True, 0.5, True), (True, None, False), (False, 0.5, False)],
+)
+async def test_where_time_is_real_the_loop_is_watched_if_that_is_wanted(
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    is_real: bool,
+    threshold: float | None,
+    is_watched: bool,
+) -> None:
+    given: list[tuple[object, ...]] = []
+    began: list[float] = []
+
+    class Watching:
+        def __init__(self, *all_of_it: object) -> None:
+            given.append(all_of_it)
+
+        async def run(self) -> None:
+            began.append(trio.current_time())
+
+    monkeypatch.setattr(hearts, "Watchdog", Watching)
+    options = Options(lease=LEASE, loop_block_threshold=threshold)
+    body = Body(options=options)
+    body.clock.is_real = is_real
+    async with beating(body):
+        await trio.sleep(1)
+    probe = body.heart._probe
+    assert given == [("node", body.desk, body.roster, probe, options, FENCE_AFTER)]
+    assert began == [0.0] * is_watched

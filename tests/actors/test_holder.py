@@ -189,7 +189,9 @@ async def test_a_job_that_does_not_wait_any_more_is_let_be(autojump_clock: MockC
     assert (bench.due, bench.facts) == ([], [])
 
 
-async def test_a_job_that_changes_meanwhile_is_looked_at_again(autojump_clock: MockClock) -> None:
+async def test_a_job_that_changes_meanwhile_is_looked_at_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = Guarding()
     await bench.store(LAST, Failed(NOW, "no"))
     await bench.store(JOB, Waiting())
@@ -202,7 +204,7 @@ async def test_a_job_that_changes_meanwhile_is_looked_at_again(autojump_clock: M
         tries.append(await change(*args))  # type: ignore[arg-type]
         return tries[-1]
 
-    bench.canceller.change = overtaken  # type: ignore[method-assign]
+    monkeypatch.setattr(bench.canceller, "change", overtaken)
     async with trio.open_nursery() as nursery:
         bench.holder.hold([HELD], nursery)
     assert tries == [False, True]
