@@ -106,7 +106,8 @@ async def test_it_is_rested_while_its_guards_wait_for_jobs_that_have_not_ended(
     autojump_clock: MockClock,
 ) -> None:
     bench = await guarding()
-    holder, rested = bench.holder, list[float]()
+    holder, rested, at_work = bench.holder, list[float](), list[bool]()
+    holder._on_due = lambda _due: at_work.append(holder.is_rested())
 
     async def rest() -> None:
         await holder.until_rested()
@@ -125,7 +126,7 @@ async def test_it_is_rested_while_its_guards_wait_for_jobs_that_have_not_ended(
         nursery.start_soon(rest)
         await wait_all_tasks_blocked()
         assert holder.is_rested()
-        assert len(rested) == 2
+        assert (len(rested), at_work) == (2, [False])
 
 
 def test_a_guard_that_does_not_wait_is_not_idle() -> None:
