@@ -195,10 +195,18 @@ async def test_it_sleeps_until_the_next_instant_and_looks_twice_as_it_fires(
 async def test_what_is_held_is_given_a_guard(autojump_clock: MockClock) -> None:
     office = Office()
     office.storage.held = (HELD,)
+    await office.register("ledger")
     async with office.open():
-        ((held, nursery),) = office.held
-        assert held == (HELD,)
-        assert isinstance(nursery, trio.Nursery)
+        assert [held for held, _ in office.held] == [(HELD,)] * 2, "by every look"
+        assert all(isinstance(nursery, trio.Nursery) for _, nursery in office.held)
+
+
+async def test_it_may_be_told_of_changes_before_it_runs(autojump_clock: MockClock) -> None:
+    office = Office()
+    office.cron.wake()
+    async with office.open():
+        assert office.cron.is_rested()
+    assert len(office.storage.reads) == 1
 
 
 async def test_it_looks_again_as_soon_as_something_may_have_changed(
@@ -363,6 +371,7 @@ async def test_what_fires_is_stored_in_the_order_of_its_instants(
     details = [request.details for request in fire.requests]
     instants = [one and one.fire_time for one in details]
     assert instants == [after(number * MINUTE) for number in (1, 2, 3, 4)]
+    assert {request.created_at for request in fire.requests} == {now}
     assert [type(state) for state in fire.states] == [Skipped, Ready, Waiting, Skipped]
     first, second, _, last = fire.states
     assert first == Skipped(now, "missed, and beyond max_catchup")
@@ -410,7 +419,8 @@ async def test_a_barrier_stands_behind_what_has_fired(
 
 
 @pytest.mark.parametrize(
-    ("many", "transactions"), [(5, ["ac", "bd"]), (2, ["a", "c", "bd"]), (100, ["acbd"])]
+    ("many", "transactions"),
+    [(5, ["ac", "bd"]), (4, ["ac", "bd"]), (2, ["a", "c", "bd"]), (100, ["acbd"])],
 )
 async def test_many_jobs_go_in_several_transactions(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, many: int, transactions: list[str]
@@ -443,6 +453,8 @@ async def test_a_schedule_that_breaks_does_not_keep_the_others_from_firing(
     async with office.open():
         await trio.sleep(MINUTE + 1)
     assert [fire.schedule.request.name for fire in office.storage.fires] == ["good"]
+    assert [at for at, _ in office.storage.reads][-2:] == [60.0, 60.0]
+    assert len(office.storage.reads) == 5
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 2, "at the start, and when it is due"
     for message in messages:
