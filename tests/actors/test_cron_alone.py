@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -49,6 +50,7 @@ class Listening(MemoryStorage):
     async def read(self, query: Query) -> Any:
         assert isinstance(query, FindSchedules)
         self.reads.append((trio.current_time(), query))
+        assert len(self.reads) < 100, "it looks and looks"
         if self.fault is not None:
             raise self.fault
         return attrs.evolve(await super().read(query), held=self.held)
@@ -159,6 +161,7 @@ async def test_without_schedules_it_looks_once(autojump_clock: MockClock) -> Non
     office = Office()
     async with office.open():
         assert office.cron.is_rested()
+        assert trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
         await trio.sleep(1000)
     assert office.storage.reads == [(0.0, FindSchedules(100))]
 
@@ -190,6 +193,16 @@ async def test_it_sleeps_until_the_next_instant_and_looks_twice_as_it_fires(
         await trio.sleep(150)
     assert office.storage.reads[2:] == [(100.0, FindSchedules(100, due_by=after(100)))] * 2
     assert office.due == [(100.0, after(100))]
+
+
+async def test_shortly_before_an_instant_it_sleeps_still(autojump_clock: MockClock) -> None:
+    office = Office()
+    await office.register("ledger")
+    office.clock.step(MINUTE - 0.25)
+    async with office.open():
+        assert len(office.storage.reads) == 2
+        await trio.sleep(1)
+    assert office.due == [(0.25, after(MINUTE))]
 
 
 async def test_what_is_held_is_given_a_guard(autojump_clock: MockClock) -> None:
