@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import pytest
 import trio
@@ -18,6 +19,7 @@ from trio_gusto.actors.dossier import Dossiers, dossier_of, frames_of_users
 from trio_gusto.actors.lease import Cause, Slot
 from trio_gusto.actors.reports import Reports
 from trio_gusto.actors.roster import Roster
+from trio_gusto.model.errors import StuckHandler
 from trio_gusto.model.ids import to_uuid
 from trio_gusto.testing import VirtualClock
 
@@ -272,6 +274,8 @@ async def test_a_handler_that_does_not_end_is_complained_about(
     dossiers_on(MemoryStorage()).file(slot)
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
+    assert isinstance(record.args, tuple)
+    assert [type(each) for each in record.args] == [StuckHandler], "for who handles logs"
     assert record.getMessage() == (
         f"job {to_uuid(lease(7).claimed.request.id)} (work) still runs 5 s after it was cancelled, "
         f"and its executor is taken until it ends: {why}"
@@ -298,4 +302,23 @@ async def test_where_no_dossier_is_kept_all_of_it_is_logged(
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     job_id = to_uuid(slot.lease.claimed.request.id)
-    assert record.getMessage().startswith(f"job {job_id}: timed out after 1.5 s, and is cancelled")
+    first, second, *_ = record.getMessage().splitlines()
+    assert first == f"job {job_id}: timed out after 1.5 s, and is cancelled now"
+    assert second == "event loop lag: 0.000 s"
+
+
+async def test_shields_that_trio_keeps_elsewhere_are_left_out(autojump_clock: MockClock) -> None:
+    class Task:
+        """As much of a task as Trio promises."""
+
+        name = "work"
+        coro = waits()
+        child_nurseries = ()
+
+    slot = slot_of(None)
+    slot.task = cast("trio.lowlevel.Task", Task)
+    assert slot.lease is not None
+    lines = dossier_of(slot, slot.lease, 0.0).splitlines()
+    assert lines[2] == "handler, in a thread"
+    assert not any("could not be read" in line for line in lines)
+    Task.coro.close()
