@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
-from typing import cast
+import types
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from typing import Any, cast
 
 import pytest
 import trio
@@ -113,6 +114,80 @@ async def test_each_task_stands_below_the_one_that_waits_for_it_with_the_shields
         '    File "here", line N, in waits',
         "      await trio.sleep_forever()",
     ]
+
+
+async def counts() -> AsyncGenerator[int]:
+    spare = digs(0)  # which nobody awaits
+    try:
+        await waits()
+        yield 1
+    finally:
+        spare.close()
+
+
+async def counting() -> None:
+    async for _ in counts():
+        pass
+
+
+@types.coroutine
+def of_old() -> Generator[Any, Any, None]:
+    yield from waits()
+
+
+class Promise:
+    def __await__(self) -> Generator[Any, Any, None]:
+        return waits().__await__()
+
+
+async def promising() -> None:
+    await Promise()
+
+
+class Opaque:
+    """Awaits something, and does not say what."""
+
+    __slots__ = ("_inner",)
+
+    def __init__(self) -> None:
+        self._inner = waits().__await__()
+
+    def __await__(self) -> Opaque:
+        return self
+
+    def __iter__(self) -> Opaque:
+        return self
+
+    def __next__(self) -> Any:
+        return self._inner.send(None)
+
+    def throw(self, error: BaseException) -> Any:
+        return self._inner.throw(error)
+
+
+async def hiding() -> None:
+    await Opaque()  # type: ignore[misc]  # it is an iterator, if an odd one
+
+
+@pytest.mark.parametrize(
+    ("body", "frames"),
+    [
+        (lambda: digs(1), ["digs", "digs", "waits"]),
+        (counting, ["counting", "counts", "waits"]),
+        (of_old, ["of_old", "waits"]),
+        (promising, ["promising", "waits"]),
+        (hiding, ["hiding"]),
+    ],
+    ids=["coroutines", "generators", "those of old", "promises", "what cannot be looked into"],
+)
+async def test_frames_are_found_through_whatever_is_awaited(
+    autojump_clock: MockClock, body: Callable[[], Awaitable[object]], frames: list[str]
+) -> None:
+    lines = await lines_of(body)
+    assert lines[3].endswith("in work")
+    found = [line.rpartition(" in ")[2] for line in lines[4:] if line.startswith('  File "')]
+    assert found == frames
+    assert not any("could not be read" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -307,18 +382,33 @@ async def test_where_no_dossier_is_kept_all_of_it_is_logged(
     assert second == "event loop lag: 0.000 s"
 
 
-async def test_shields_that_trio_keeps_elsewhere_are_left_out(autojump_clock: MockClock) -> None:
-    class Task:
-        """As much of a task as Trio promises."""
+class ATask:
+    """As much of a task as Trio promises."""
 
-        name = "work"
-        coro = waits()
-        child_nurseries = ()
+    name = "work"
+    coro = None
+    child_nurseries = ()
 
+
+class AStatus:
+    _scope = trio.CancelScope(shield=True)
+
+
+class AnotherTask(ATask):
+    _cancel_status = object()
+
+
+class YetAnotherTask(ATask):
+    _cancel_status = AStatus()
+
+
+@pytest.mark.parametrize(("task", "shields"), [(ATask, 0), (AnotherTask, 0), (YetAnotherTask, 1)])
+async def test_what_trio_keeps_elsewhere_is_left_out(
+    autojump_clock: MockClock, task: type[ATask], shields: int
+) -> None:
     slot = slot_of(None)
-    slot.task = cast("trio.lowlevel.Task", Task)
+    slot.task = cast("trio.lowlevel.Task", task)
     assert slot.lease is not None
-    lines = dossier_of(slot, slot.lease, 0.0).splitlines()
-    assert lines[2] == "handler, in a thread"
-    assert not any("could not be read" in line for line in lines)
-    Task.coro.close()
+    line = "  shielded by cancel scope 1 of 1 from inside, which has no deadline"
+    expected = ["handler, in a thread", *[line] * shields]
+    assert dossier_of(slot, slot.lease, 0.0).splitlines()[2:] == expected
