@@ -61,6 +61,8 @@ class Pool:
         )
         self.hold: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint
         """What the start of a job waits for at the gate, and while its parents are read."""
+        self.span: str | None = "the span"
+        """What the observer answers as a job begins."""
         self.becomes: State = Completed(0, 0, 0, "node")
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -118,7 +120,7 @@ class Pool:
     ) -> object:
         assert isinstance(context, contextvars.Context)
         self.calls.append(("span", claimed, job_type.rpartition(".")[2], method))
-        return "the span"
+        return self.span
 
     def job_ended(
         self, span: object, outcome: AttemptOutcome, state: JobState, error: object

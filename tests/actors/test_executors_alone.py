@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import trio
@@ -16,7 +17,14 @@ from trio_gusto.actors.lease import Cause, Lease
 from trio_gusto.model.errors import UnknownHandler
 from trio_gusto.model.instants import MICROSECONDS
 from trio_gusto.model.job import Details, Errand
-from trio_gusto.model.outcomes import RETURNED, AttemptFailed, Outcome, Succeeded, TimedOut
+from trio_gusto.model.outcomes import (
+    RETURNED,
+    AttemptFailed,
+    Outcome,
+    Released,
+    Succeeded,
+    TimedOut,
+)
 
 
 def assert_free(pool: Pool, lease: Lease) -> None:
@@ -171,6 +179,25 @@ async def test_a_failure_is_settled_with_what_its_retry_policy_allows(
         assert_free(pool, held)
     rest = {"delay": 5 * MICROSECONDS}
     assert pool.calls == [("settle", held, AttemptFailed(error), seconds * MICROSECONDS, rest)]
+
+
+async def test_a_ctrl_c_that_hits_a_handler_is_not_its_own_and_goes_on(
+    autojump_clock: MockClock,
+) -> None:
+    pool = Pool()
+    of_trio: dict[str, Any] = {"__name__": "signal"}  # which is where it comes from
+    exec("def press(): raise KeyboardInterrupt", of_trio)
+
+    @pool.app.job(name="work")
+    async def work() -> None:
+        of_trio["press"]()
+
+    held = pool.claim(1)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with at_work(pool, held):
+            await trio.sleep_forever()
+    assert caught.group_contains(KeyboardInterrupt)
+    assert pool.calls == [("settle", held, Released(entered=True), 0, {})]
 
 
 # --- jobs that are not run ------------------------------------------------------------------------

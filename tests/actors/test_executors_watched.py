@@ -127,6 +127,20 @@ async def test_an_observer_sees_each_attempt_begin_and_end(
     ]
 
 
+async def test_an_observer_that_takes_no_notice_of_a_start_hears_of_no_end(
+    autojump_clock: MockClock,
+) -> None:
+    pool = Pool(is_observed=True)
+    pool.span = None
+
+    @pool.app.job(name="work")
+    async def work() -> None: ...
+
+    async with at_work(pool, pool.claim(1)):
+        await trio.sleep(1)
+    assert [call[0] for call in pool.calls] == ["span", "settle"]
+
+
 async def test_barriers_stand_before_a_handler_and_behind_what_is_recorded_of_it(
     autojump_clock: MockClock,
 ) -> None:
