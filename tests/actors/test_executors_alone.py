@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -57,6 +58,23 @@ async def test_a_success_is_recorded_with_its_instants(
     assert pool.calls == [("succeed", held, outcome, 0, seconds * MICROSECONDS)]
     assert held.started_at == NOW
     assert pool.roster.mean_duration == seconds * MICROSECONDS
+
+
+@pytest.mark.parametrize("seconds", [0, 3])
+async def test_who_returns_nothing_where_something_was_promised_has_no_result(
+    autojump_clock: MockClock, seconds: float
+) -> None:
+    pool = Pool()
+
+    @pool.app.job(name="work")
+    async def work() -> timedelta:
+        await trio.sleep(seconds) if seconds else None
+        return None  # type: ignore[return-value]  # as handlers do
+
+    held = pool.claim(1)
+    async with at_work(pool, held):
+        await trio.sleep(10)
+    assert pool.calls[0][2] == RETURNED
 
 
 async def test_while_a_handler_waits_it_can_be_found_and_interrupted(

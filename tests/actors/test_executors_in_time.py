@@ -75,22 +75,25 @@ def nothing(_clock: VirtualClock) -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "blocked"),
+    ("meanwhile", "blocked", "lasts"),
     [
-        (nothing, 0.0),
-        (nothing, 2.0),
-        (lambda clock: clock.step(3600), 2.0),
-        (lambda clock: clock.step(-3600), 0.0),
+        (nothing, 0.0, 5.0),
+        (nothing, 2.0, 5.0),
+        (lambda clock: clock.step(3600), 2.0, 5.0),
+        (lambda clock: clock.step(-3600), 0.0, 5.0),
+        (lambda clock: clock.step(-3600), 2.0, 7.0),
     ],
-    ids=["", "and blocks", "and the clock is set ahead", "and the clock is set back"],
+    ids=["", "blocks", "the clock is set ahead", "back", "back, and it blocks"],
 )
 @pytest.mark.parametrize("is_service", [False, True])
-async def test_a_timeout_counts_from_the_start_of_a_handler(
+async def test_a_timeout_counts_from_the_start_of_a_handler_as_far_as_that_is_known(
     autojump_clock: MockClock,
     meanwhile: Callable[[VirtualClock], None],
     blocked: float,
+    lasts: float,
     is_service: bool,
 ) -> None:
+    """By a clock that was set back it has begun only now."""
     clock = VirtualClock()
     app = make(clock)
     spans: list[float] = []
@@ -111,6 +114,7 @@ async def test_a_timeout_counts_from_the_start_of_a_handler(
     app.service(Shop)
     job = app.job(timeout=5, max_attempts=1)(work)
     async with app.running() as queue:
+        await trio.sleep(100)
         if is_service:
             ref = await queue.enqueue(Shop.work, timeout=5, max_attempts=1)
         else:
@@ -118,7 +122,33 @@ async def test_a_timeout_counts_from_the_start_of_a_handler(
         assert (await ref.wait()).state is JobState.FAILED
         (attempt,) = await queue.attempts(ref)
     assert attempt.outcome is AttemptOutcome.TIMED_OUT
-    assert spans == [pytest.approx(5)]
+    # The deadline of what has something around it is set before it is entered.
+    assert spans == [pytest.approx(5.0 if is_service else lasts, rel=1e-8)]
+
+
+async def test_the_time_of_those_before_it_in_its_turn_is_not_a_handlers_own(
+    autojump_clock: MockClock,
+) -> None:
+    app = make(VirtualClock(), prefetch=4)
+    spans: list[float] = []
+
+    @app.job
+    async def quick() -> None:
+        autojump_clock.jump(0.0002)
+
+    @app.job(timeout=5, max_attempts=1)
+    async def slow() -> None:
+        began = trio.current_time()
+        autojump_clock.jump(2)
+        try:
+            await trio.sleep_forever()
+        finally:
+            spans.append(trio.current_time() - began)
+
+    async with app.connected() as queue:
+        await queue.enqueue_many([call(quick), call(slow)])
+    await app.run_until_idle()
+    assert spans == [pytest.approx(5, rel=1e-8)]
 
 
 async def test_the_time_of_one_handler_is_not_that_of_the_next_in_its_place(

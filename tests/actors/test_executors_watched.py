@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from tests.actors.pool import NOW, PARENT, Pool, at_work
 from trio_gusto import (
+    AttemptOutcome,
     Fail,
     JobStarted,
     JobState,
@@ -18,7 +19,7 @@ from trio_gusto.model.ids import to_uuid
 from trio_gusto.model.instants import MICROSECONDS, to_instant
 from trio_gusto.model.job import Details
 from trio_gusto.model.outcomes import RETURNED, AttemptFailed, Outcome
-from trio_gusto.model.states import Scheduled
+from trio_gusto.model.states import Failed, Scheduled
 from trio_gusto.testing.clock import START
 
 # --- continuations --------------------------------------------------------------------------------
@@ -125,6 +126,21 @@ async def test_an_observer_sees_each_attempt_begin_and_end(
         ("settle", held, outcome, 0, {}),
         ("ended", "the span", outcome.word, JobState.SCHEDULED, error if is_failing else None),
     ]
+
+
+async def test_an_observer_sees_a_job_fail_whose_callback_nobody_knows_here(
+    autojump_clock: MockClock,
+) -> None:
+    pool = Pool(is_observed=True)
+    pool.becomes = Failed(0, "no")
+
+    @pool.app.job(name="work")
+    async def work() -> int:
+        return 3
+
+    async with at_work(pool, pool.claim(1, details=Details(callback="tell"))):
+        await trio.sleep(1)
+    assert pool.calls[-1][:4] == ("ended", "the span", AttemptOutcome.FAILED, JobState.FAILED)
 
 
 async def test_an_observer_that_takes_no_notice_of_a_start_hears_of_no_end(
