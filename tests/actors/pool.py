@@ -66,7 +66,7 @@ class Pool:
         self.becomes: State = Completed(0, 0, 0, "node")
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        reports = Reports(StorageDesk(MemoryStorage()), self.clock, Options())
+        self.reports = Reports(StorageDesk(MemoryStorage()), self.clock, Options())
         self.workplace: Workplace = self.app._workplace()
         self.workplace.call_back = self.call_back
         executors = Executors(
@@ -76,7 +76,7 @@ class Pool:
             self.probe,
             self.clock,
             cast("Parents", self),
-            reports,
+            self.reports,
         )
         await executors.run(task_status)
 

@@ -14,6 +14,7 @@ from tests.actors.pool import CHILD, NOW, Pool, at_work
 from trio_gusto import (
     fixed,
 )
+from trio_gusto.actors.context import RunningJob, running_job
 from trio_gusto.actors.lease import Cause, Lease
 from trio_gusto.model.errors import UnknownHandler
 from trio_gusto.model.instants import MICROSECONDS
@@ -77,13 +78,56 @@ async def test_who_returns_nothing_where_something_was_promised_has_no_result(
     assert pool.calls[0][2] == RETURNED
 
 
+async def test_a_handler_can_find_the_node_that_it_runs_on(autojump_clock: MockClock) -> None:
+    pool = Pool()
+    found: list[RunningJob] = []
+
+    @pool.app.job(name="work")
+    async def work() -> None:
+        found.append(running_job(RunningJob))
+
+    held = pool.claim(1)
+    async with at_work(pool, held):
+        await trio.sleep(1)
+    (job,) = found
+    assert (job._lease, job._roster) == (held, pool.roster)
+    assert (job._workplace, job._reports) == (pool.workplace, pool.reports)
+
+
+async def test_a_scope_lasts_for_many_jobs_until_one_was_cancelled_in_it(
+    autojump_clock: MockClock,
+) -> None:
+    pool = Pool()
+    (slot,) = pool.roster.slots
+
+    @pool.app.job(name="work")
+    async def work() -> None:
+        scopes.append(slot.scope)
+        await trio.sleep(5)
+
+    scopes: list[trio.CancelScope] = []
+    jobs = [pool.claim(number, max_attempts=1) for number in range(4)]
+    async with at_work(pool):
+        for job in jobs:
+            pool.roster.backlog.put([job])
+            await trio.sleep(1)
+            if job is jobs[2]:
+                job.interrupt(Cause.SHUTDOWN)
+            await trio.sleep(9)
+    first, second, third, fourth = scopes
+    assert first is second is third
+    assert fourth is not first
+
+
 async def test_while_a_handler_waits_it_can_be_found_and_interrupted(
     autojump_clock: MockClock,
 ) -> None:
     pool = Pool()
+    tasks: list[trio.lowlevel.Task] = []
 
     @pool.app.job(name="work")
     async def work() -> None:
+        tasks.append(trio.lowlevel.current_task())
         await trio.sleep(5)
 
     held = pool.claim(1, timeout=8 * MICROSECONDS, max_attempts=1)
@@ -92,6 +136,7 @@ async def test_while_a_handler_waits_it_can_be_found_and_interrupted(
         (slot,) = pool.roster.slots
         assert (slot.lease, held.slot, slot.deadline) == (held, slot, 8.0)
         assert pool.roster.next_deadline == 8.0
+        assert [slot.task] == tasks
         assert pool.roster.active is None
         held.interrupt(Cause.TIMEOUT)
         await trio.sleep(1)
