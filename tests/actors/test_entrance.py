@@ -46,7 +46,7 @@ class Shop:
         return seen(self.clerk, name, count)
 
 
-@pytest.mark.parametrize("is_surrounded", [False, True])
+@pytest.mark.parametrize("way", ["alone", "with middleware", "as a continuation"])
 @pytest.mark.parametrize(
     ("kind", "is_method", "is_in_thread"),
     [
@@ -64,13 +64,14 @@ async def test_each_is_given_all_its_arguments_and_what_is_around_it(
     kind: str,
     is_method: bool,
     is_in_thread: bool,
-    is_surrounded: bool,
+    way: str,
 ) -> None:
+    is_surrounded = way == "with middleware"
     app = Gusto(middleware=[Polite()] if is_surrounded else [], clock=VirtualClock())
     app.service(Shop)
 
     @app.job
-    async def at_once(name: str, *, count: int) -> list[object]:
+    async def at_once(name: str, *, count: int = 0) -> list[object]:
         return seen(name, count)
 
     @app.job
@@ -94,7 +95,11 @@ async def test_each_is_given_all_its_arguments_and_what_is_around_it(
         **{name: getattr(Shop, name) for name in ("order", "deliver", "tidy")},
     }
     async with app.running() as queue:
-        ref = await queue.enqueue(partial(handlers[kind], "Ann", count=3))
+        work = partial(handlers[kind], "Ann", count=3)
+        if way == "as a continuation":
+            ref = await queue.continue_with(await queue.enqueue(at_once, "Bob"), work)
+        else:
+            ref = await queue.enqueue(work)
         said = await ref.result()
     clerk = ["Bea"] if is_method else []
     expected = "good morning" if is_surrounded else "hello"
