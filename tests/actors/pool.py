@@ -54,6 +54,8 @@ class Pool:
         self.roster = Roster(concurrency)
         self.calls: list[tuple[object, ...]] = []
         """All that was told to neighbours, in order."""
+        self.told = trio.Event()
+        """Set as the settler is told of an outcome."""
         self.facts: list[Fact] = []
         self.probe = Probe(
             gate=self if is_gated else None,  # type: ignore[arg-type]  # the part that they know
@@ -98,6 +100,7 @@ class Pool:
         now = rest.pop("now") - NOW
         rest = {name: value for name, value in rest.items() if value is not None}
         self.calls.append(("settle", lease, outcome, now, rest))
+        self.told.set()
         if lease.recorded is not None:
             lease.state = self.becomes.word
             lease.recorded.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -92,6 +93,63 @@ async def test_a_handler_can_find_the_node_that_it_runs_on(autojump_clock: MockC
     (job,) = found
     assert (job._lease, job._roster) == (held, pool.roster)
     assert (job._workplace, job._reports) == (pool.workplace, pool.reports)
+
+
+@pytest.mark.parametrize("kind", ["at once", "in the loop", "waits", "in a thread"])
+async def test_who_holds_the_event_loop_is_known_by_name(
+    autojump_clock: MockClock, kind: str
+) -> None:
+    pool = Pool(is_observed=kind != "at once")
+    holding: list[Lease | None] = []
+
+    def look() -> None:
+        holding.append(pool.roster.active)
+
+    async def at_once() -> None:
+        look()
+
+    async def waits() -> None:
+        look()
+        await trio.sleep(1)
+        look()
+
+    handlers = {"at once": at_once, "waits": waits}
+    options: dict[str, Any] = {"thread": False} if kind == "in the loop" else {}
+    pool.app.job(name="work", **options)(handlers.get(kind, look))
+    held = pool.claim(1)
+    async with at_work(pool, held):
+        await trio.sleep(5)
+    held_by = None if kind == "in a thread" else held
+    assert holding == [held_by] * (2 if kind == "waits" else 1)
+    assert pool.roster.active is None
+
+
+async def test_a_slot_knows_the_thread_that_it_waits_for_until_that_has_ended() -> None:
+    pool, release, entered = Pool(), threading.Event(), threading.Event()
+    (slot,) = pool.roster.slots
+    threads: list[int] = []
+
+    def known() -> tuple[object, object]:
+        return slot.thread, slot.thread_wait
+
+    @pool.app.job(name="work")
+    def work() -> None:
+        threads.append(threading.get_ident())
+        entered.set()
+        release.wait(5)
+
+    held = pool.claim(1)
+    async with at_work(pool, held):
+        await trio.to_thread.run_sync(entered.wait, 5)
+        assert known() == (threads[0], None)
+        held.interrupt(Cause.SHUTDOWN)
+        await wait_all_tasks_blocked()
+        assert isinstance(known()[1], trio.CancelScope)
+        assert pool.calls == []
+        release.set()
+        with trio.fail_after(5):
+            await pool.told.wait()
+        assert known() == (None, None)
 
 
 async def test_a_scope_lasts_for_many_jobs_until_one_was_cancelled_in_it(

@@ -71,6 +71,35 @@ async def test_handlers_that_never_wait_run_for_a_breath_and_then_let_others_hav
     assert sorted(turns) == list(range(0, 7, together))
 
 
+async def test_after_a_thread_an_executor_has_a_breath_of_its_own(
+    autojump_clock: MockClock,
+) -> None:
+    clock = VirtualClock()
+    app = make(clock, prefetch=10)
+    turns: set[int] = set()
+    ran = 0
+
+    class Turns(trio.abc.Instrument):
+        def before_io_wait(self, timeout: float) -> None:
+            turns.add(ran)
+
+    @app.job
+    def in_a_thread() -> None:
+        clock.step(timedelta(microseconds=BREATH - 50))
+
+    @app.job
+    async def busy() -> None:
+        nonlocal ran
+        ran += 1
+        clock.step(timedelta(microseconds=100))
+
+    async with app.connected() as queue:
+        await queue.enqueue_many([call(in_a_thread), call(busy), call(busy)])
+    trio.lowlevel.add_instrument(Turns())
+    await app.run_until_idle()
+    assert turns == {0, 2}
+
+
 def nothing(_clock: VirtualClock) -> None: ...
 
 
