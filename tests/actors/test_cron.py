@@ -83,7 +83,7 @@ async def register(queue: JobQueue, name: str = "ledger", **options: Any) -> Non
 async def test_without_schedules_it_reads_once_and_never_again(autojump_clock: MockClock) -> None:
     storage = Listening()
     async with make(storage).running():
-        await trio.sleep(24 * 3600)
+        await trio.sleep(3600)
     assert len(storage.heard) == 1
 
 
@@ -96,7 +96,7 @@ async def test_with_a_schedule_far_ahead_it_looks_at_the_clock_and_not_at_the_st
         await register(queue, trigger=timedelta(days=2))
     storage.heard.clear()
     async with app.running():
-        await trio.sleep(24 * 3600)
+        await trio.sleep(3600)
     assert len(storage.reads()) == len(storage.heard) == 2  # all of them, and what is due
 
 
