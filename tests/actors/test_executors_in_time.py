@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
+from tests.actors.pool import Pool, at_work
 from trio_gusto import AttemptOutcome, Gusto, JobState, Options, call, current_job
 from trio_gusto.actors.executor import BREATH
 from trio_gusto.testing import VirtualClock
@@ -158,26 +159,22 @@ async def test_a_timeout_counts_from_the_start_of_a_handler_as_far_as_that_is_kn
 async def test_the_time_of_those_before_it_in_its_turn_is_not_a_handlers_own(
     autojump_clock: MockClock,
 ) -> None:
-    app = make(VirtualClock(), prefetch=4)
-    spans: list[float] = []
+    pool = Pool()
 
-    @app.job
+    @pool.app.job(name="quick")
     async def quick() -> None:
         autojump_clock.jump(0.0002)
 
-    @app.job(timeout=5, max_attempts=1)
+    @pool.app.job(name="slow")
     async def slow() -> None:
-        began = trio.current_time()
         autojump_clock.jump(2)
-        try:
-            await trio.sleep_forever()
-        finally:
-            spans.append(trio.current_time() - began)
+        await trio.sleep_forever()
 
-    async with app.connected() as queue:
-        await queue.enqueue_many([call(quick), call(slow)])
-    await app.run_until_idle()
-    assert spans == [pytest.approx(5, rel=1e-8)]
+    jobs = [pool.claim(1, "quick"), pool.claim(2, "slow", timeout=5_000_000)]
+    async with at_work(pool, *jobs):
+        await wait_all_tasks_blocked()
+        (slot,) = pool.roster.slots
+        assert slot.deadline == pytest.approx(5.0002, rel=1e-8)
 
 
 async def test_the_time_of_one_handler_is_not_that_of_the_next_in_its_place(
