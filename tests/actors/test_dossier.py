@@ -132,7 +132,11 @@ async def counting() -> None:
 
 @types.coroutine
 def of_old() -> Generator[Any, Any, None]:
-    yield from waits()
+    spare = digs(0)  # which nobody awaits
+    try:
+        yield from waits()
+    finally:
+        spare.close()
 
 
 class Promise:
