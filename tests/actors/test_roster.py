@@ -87,6 +87,11 @@ async def test_an_alarm_wakes_who_waits(autojump_clock: MockClock) -> None:
         assert trio.current_time() == 3
 
 
+async def test_an_alarm_that_does_not_ring_says_so(autojump_clock: MockClock) -> None:
+    assert await Alarm().wait(5) is False
+    assert trio.current_time() == 5
+
+
 @pytest.mark.parametrize("before", ["rang", "passed"])
 async def test_an_alarm_may_ring_again_while_nobody_waits(
     autojump_clock: MockClock, before: str
