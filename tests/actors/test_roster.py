@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -69,7 +70,7 @@ async def test_a_ring_that_comes_before_the_wait_is_kept(autojump_clock: MockClo
     alarm.ring()
     assert await alarm.wait(trio.current_time() + 5)
     assert trio.current_time() == 0
-    assert not await alarm.wait(5)
+    assert await alarm.wait(5) is False
     assert trio.current_time() == 5
 
 
@@ -84,6 +85,25 @@ async def test_an_alarm_wakes_who_waits(autojump_clock: MockClock) -> None:
         nursery.start_soon(ring)
         assert await alarm.wait(10)
         assert trio.current_time() == 3
+
+
+async def test_an_alarm_that_does_not_ring_says_so(autojump_clock: MockClock) -> None:
+    assert await Alarm().wait(5) is False
+    assert trio.current_time() == 5
+
+
+@pytest.mark.parametrize("before", ["rang", "passed"])
+async def test_an_alarm_may_ring_again_while_nobody_waits(
+    autojump_clock: MockClock, before: str
+) -> None:
+    alarm = Alarm()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(alarm.wait, 5)
+        await wait_all_tasks_blocked()
+        if before == "rang":
+            alarm.ring()
+    alarm.ring()
+    assert await alarm.wait(10) is True
 
 
 async def test_an_alarm_whose_task_is_cancelled_does_not_swallow_that() -> None:

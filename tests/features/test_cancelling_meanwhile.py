@@ -143,7 +143,8 @@ async def test_a_callback_that_changes_meanwhile_goes_with_its_job(
         storage.is_slow = False
         assert await ref.status() is JobState.CANCELLED
         if not is_gone:
-            assert (await queue.ref(callback).wait()).state is JobState.CANCELLED
+            job = await queue.ref(callback).wait()
+            assert (job.state, job.reason) == (JobState.CANCELLED, "not any more")
 
 
 async def test_a_job_that_waits_for_its_callback_is_cancelled_with_it_or_not_at_all(

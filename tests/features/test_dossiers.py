@@ -203,7 +203,9 @@ async def test_a_thread_is_shown_where_it_is(monkeypatch: pytest.MonkeyPatch) ->
     assert lines[0].endswith("(timeout), and still runs")
     assert "handler, in a thread" in lines
     names = [
-        line.rpartition(" in ")[2] for line in lines[lines.index("thread") :] if "File" in line
+        line.rpartition(" in ")[2]
+        for line in lines[lines.index("thread") :]
+        if line.startswith('  File "')
     ]
     assert names[:2] == ["deaf", "computes"]
     assert "a thread cannot be killed" in complaint.text

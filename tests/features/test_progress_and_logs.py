@@ -33,6 +33,7 @@ from trio_gusto import (
     current_job,
     no_retry,
 )
+from trio_gusto.actors.context import job_log
 from trio_gusto.actors.joblog import write_down
 from trio_gusto.model.errors import GustoError
 from trio_gusto.provider import ProviderStorage
@@ -386,8 +387,20 @@ def answer_to(write: Write) -> WriteReply | None:
             return None
 
 
-@pytest.mark.parametrize("percent", [-1, 101, float("nan"), float("inf"), "50", True, None])
-def test_a_percentage_is_a_number_from_0_to_100(percent: Any) -> None:
+@pytest.mark.parametrize(
+    ("percent", "text"),
+    [
+        *(
+            (percent, f"a job cannot be {percent!r} per cent done; give 0 to 100")
+            for percent in (-0.1, 100.1, float("nan"), float("inf"))
+        ),
+        *(
+            (percent, f"a percentage cannot be {percent!r}; give a number from 0 to 100")
+            for percent in ("50", True, None)
+        ),
+    ],
+)
+def test_a_percentage_is_a_number_from_0_to_100(percent: Any, text: str) -> None:
     app = make_app()
 
     @app.job(retry=no_retry())
@@ -399,6 +412,25 @@ def test_a_percentage_is_a_number_from_0_to_100(percent: Any) -> None:
             await (await queue.enqueue(work)).result()
         assert failed.value.error is not None
         assert failed.value.error.type.endswith("ArgumentError")
+        assert failed.value.error.message == text
+
+    run(app, scenario)
+
+
+@pytest.mark.parametrize("percent", [0, 100])
+def test_nothing_done_and_all_done_are_percentages(percent: int) -> None:
+    app = make_app()
+
+    @app.job
+    async def work() -> None:
+        current_job().progress(percent)
+
+    async def scenario(queue: JobQueue) -> None:
+        ref = await queue.enqueue(work)
+        await ref.result()
+        progress = await progress_of(queue, ref.id)
+        assert progress is not None
+        assert (repr(progress.percent), progress.message) == (f"{percent}.0", "")
 
     run(app, scenario)
 
@@ -486,13 +518,15 @@ def test_no_log_entries_are_kept_where_none_are_wanted() -> None:
 
 def test_the_log_of_nobody_and_a_level_of_nothing_are_refused() -> None:
     app = make_app()
+    refused: list[str] = []
 
     @app.job
     async def work() -> None:
-        with pytest.raises(ArgumentError, match="'loud'"):
+        with pytest.raises(ArgumentError) as level:
             current_job().log("hello", "loud")
-        with pytest.raises(ArgumentError, match="give a text"):
+        with pytest.raises(ArgumentError) as message:
             current_job().log(7)  # type: ignore[arg-type]
+        refused.extend([str(level.value), str(message.value)])
 
     async def scenario(queue: JobQueue) -> None:
         with pytest.raises(UnknownJob):
@@ -502,6 +536,10 @@ def test_the_log_of_nobody_and_a_level_of_nothing_are_refused() -> None:
         assert await queue.logs(ref) == ()
 
     run(app, scenario)
+    assert refused == [
+        "there is no level 'loud'; give one of debug, info, warning, error, critical",
+        "a message cannot be 7; give a text",
+    ]
 
 
 def test_a_record_whose_arguments_do_not_fit_is_written_down_all_the_same() -> None:
@@ -636,11 +674,16 @@ def test_a_provider_keeps_no_reports_and_says_so() -> None:
 
     @app.job
     async def work() -> None:
-        with pytest.raises(NotSupported, match="SupportsReports"):
-            current_job().progress(1)
-        with pytest.raises(NotSupported, match="SupportsReports"):
-            current_job().log("x")
+        sayings: list[tuple[str, Callable[[], None]]] = [
+            ("progress", lambda: current_job().progress(1)),
+            ("a log", lambda: current_job().log("x")),
+        ]
+        for what, says in sayings:
+            with pytest.raises(NotSupported, match=f"does not support {what};") as caught:
+                says()
+            assert (caught.value.what, caught.value.protocol) == (what, "SupportsReports")
         current_job().logger.info("only in the normal log")
+        assert job_log() is None
         met.append("done")
 
     async def scenario(queue: JobQueue) -> None:

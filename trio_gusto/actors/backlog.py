@@ -56,8 +56,7 @@ class Backlog:
                 lane, last_priority = self._lane(-priority), priority
             lane.append(lease)
         self._size += len(leases)
-        if leases:
-            self.wake(1)
+        self.wake(1)
 
     def put_first(self, lease: Lease) -> None:
         """Add one that was claimed before most that wait; the executor that asks next takes it."""
@@ -65,8 +64,7 @@ class Backlog:
         self._size += 1
 
     def _rank(self, claimed: ClaimedJob) -> int:
-        rank = -claimed.request.priority
-        return rank if self.ageing is None else place(rank, claimed.due, 0, self.ageing)[0]
+        return place(-claimed.request.priority, claimed.due, 0, self.ageing)[0]
 
     def _lane(self, rank: int) -> deque[Lease]:
         lane = self._lanes.get(rank)

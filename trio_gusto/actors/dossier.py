@@ -79,8 +79,9 @@ def dossier_of(slot: Slot, lease: Lease, lag: float) -> str:
 
 def _headline(slot: Slot, lease: Lease) -> str:
     if lease.cause is None:
-        timeout = (lease.claimed.request.timeout or 0) / MICROSECONDS
-        return f"timed out after {timeout:g} s, and is cancelled now"
+        timeout = lease.claimed.request.timeout
+        assert timeout is not None
+        return f"timed out after {timeout / MICROSECONDS:g} s, and is cancelled now"
     ago = trio.current_time() - slot.cancelled_at
     return f"cancelled {ago:.1f} s ago ({lease.cause.name.lower()}), and still runs"
 

@@ -92,9 +92,8 @@ class Entrance:
             return await call()
         if handler.thread is False:
             return call()
-        context = contextvars.copy_context()
         self._roster.share_work()
-        return await self._in_thread(slot, partial(context.run, call))
+        return await self._in_thread(slot, call)
 
     async def _in_thread(self, slot: Slot, call: Callable[[], object]) -> object:
         """Run ``call`` in a worker thread; when cancelled, still wait until the thread has ended."""

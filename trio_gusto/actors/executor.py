@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import math
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import trio
@@ -68,10 +68,11 @@ class Executors:
         self._probe = probe
         self._judge = Judge(workplace)
         self._entrance = Entrance(workplace, roster, clock)
-        self._context = contextvars.Context()
+        self._context: contextvars.Context
+        """What each job's context is a copy of; set as they begin to run, as `_monotonic` is."""
+        self._monotonic: Callable[[], float]
         # Looked up once: these are used for every job.
         self._is_watched = probe.gate is not None or probe.observer is not None
-        self._monotonic = clock.monotonic
         self._instant = clock.instant
         self._nanoseconds = clock.nanoseconds
         self._stations = workplace.stations
