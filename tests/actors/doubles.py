@@ -31,6 +31,16 @@ class StillClock(Clock):
         return self.passed
 
 
+class Answered:
+    """A letter whose reply is there."""
+
+    def __init__(self, reply: object) -> None:
+        self._reply = reply
+
+    async def answer(self) -> object:
+        return self._reply
+
+
 class ScriptedDesk:
     """Answers as the test says, and remembers what it was asked."""
 
@@ -48,10 +58,15 @@ class ScriptedDesk:
     async def prune(self, prune: object) -> Any:
         return self._reply(prune)
 
+    def post(self, write: object) -> Answered:
+        self.asked.append(write)
+        return Answered(self._answer(write))
+
     def tell(self, letter: object) -> None:
         self.told.append(letter)
 
     def _reply(self, message: object) -> Any:
+        """The answer, or the fault that it is."""
         self.asked.append(message)
         reply = self._answer(message)
         if isinstance(reply, Exception):
