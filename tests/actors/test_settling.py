@@ -57,6 +57,7 @@ CHILD: NewJob = (lease(8).claimed.request, Ready(NOW))
 CALLBACK: NewJob = (lease(9).claimed.request, Ready(NOW))
 AWAITED: JobId = b"a" * 16
 NO = ValueError("no")
+PARTS = ("desk", "roster", "waiters", "probe", "clock", "reports")
 
 
 class Waiters(Neighbours):
@@ -230,6 +231,20 @@ def test_nobody_is_told_of_those_that_nobody_waits_for() -> None:
     office.settler.settle(held, AttemptCancelled("no"))
     office.answer(Committed())
     assert told == []
+
+
+def test_a_settler_to_which_nobody_listens_tells_nobody() -> None:
+    held = lease(1)
+    held.children = [CHILD]
+    office = Office(held)
+    alone = Settler(*(getattr(office.settler, f"_{name}") for name in PARTS))
+    for outcome, reply in (
+        (RETURNED, Committed((AWAITED,), Inserted())),
+        (AttemptFailed(NO), Committed()),
+    ):
+        alone.settle(held, outcome, delay=1)
+        office.answer(reply)
+    assert office.held == []
 
 
 def test_a_job_that_waits_for_its_callback_has_not_ended() -> None:
@@ -485,10 +500,11 @@ def in_lane(count: int) -> list[Lease]:
     return leases
 
 
-async def test_the_next_in_a_line_is_woken_for_when_an_attempt_is_settled() -> None:
+async def test_one_executor_is_woken_for_the_next_in_a_line_when_an_attempt_is_settled() -> None:
     leases = in_lane(2)
     office = Office(*leases)
     office.roster.stand_in_lanes(leases)
+    office.roster.backlog.put_first(lease(3))
     taken: list[Lease | None] = []
 
     async def execute() -> None:
@@ -496,10 +512,13 @@ async def test_the_next_in_a_line_is_woken_for_when_an_attempt_is_settled() -> N
         taken.append(office.roster.backlog.pop())
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(execute)
+        for _ in range(2):
+            nursery.start_soon(execute)
         await wait_all_tasks_blocked()
         office.settler.settle(leases[0], AttemptFailed(NO), delay=1)
-    assert taken == [leases[1]]
+        await wait_all_tasks_blocked()
+        assert taken == [leases[1]]
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(("count", "is_worth_while"), [(1, True), (5, False)])
@@ -552,9 +571,13 @@ def test_what_has_ended_or_is_interrupted_already_is_not_called_off(is_over: boo
     assert office.letters == []
 
 
+@pytest.mark.parametrize("max_attempts", [1, 3])
 @pytest.mark.parametrize("cause", [None, Cause.FENCE])
-def test_what_is_given_back_is_as_if_it_had_not_been_claimed(cause: Cause | None) -> None:
+def test_what_is_given_back_is_as_if_it_had_not_been_claimed(
+    cause: Cause | None, max_attempts: int
+) -> None:
     held = lease(1)
+    held.claimed.request.max_attempts = max_attempts
     office = Office(held)
     held.started_at, held.cause = None, cause
     office.settler.give_back(held)
