@@ -195,6 +195,41 @@ async def test_it_claims_when_the_next_job_falls_due(autojump_clock: MockClock) 
     assert counter.claimed_at == [0, 3, 12]
 
 
+async def test_it_is_woken_once_for_an_instant_and_for_none_that_is_later(
+    autojump_clock: MockClock,
+) -> None:
+    counter = Counter()
+    for due, is_woken in ((5, True), (5, False), (6, False), (4, True)):
+        counter.poller.note_due(NOW + due * SECOND)
+        assert await counter.roster.changed.wait(0) is is_woken
+
+
+async def test_a_moment_is_waited_for_too(autojump_clock: MockClock) -> None:
+    counter = Counter(poll_interval=LONG)
+    async with counter.open():
+        counter.answer(ClaimReply([], more=False, next_due=NOW + SECOND // 2))
+        await trio.sleep(1)
+    assert counter.claimed_at == [0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "next_due", "is_woken"),
+    [
+        pytest.param([1], None, False, id="nothing else is due"),
+        pytest.param([1], NOW + 1000 * SECOND, False, id="it wakes by then"),
+        pytest.param([1], NOW + 1000 * SECOND - 1, True, id="it would wake too late"),
+        pytest.param([], None, True, id="it has nothing to do at all"),
+    ],
+)
+async def test_an_answer_wakes_it_only_if_there_is_something_to_do(
+    autojump_clock: MockClock, jobs: Sequence[int], next_due: int | None, is_woken: bool
+) -> None:
+    counter = Counter(poll_interval=LONG)
+    async with counter.open():
+        counter.bring(*map(job, jobs), next_due=next_due)
+        assert counter.roster.changed._rung is is_woken
+
+
 async def test_what_falls_due_while_a_claim_is_under_way_is_not_forgotten(
     autojump_clock: MockClock,
 ) -> None:
@@ -272,6 +307,24 @@ async def test_jobs_that_are_held_back_are_claimed_when_a_lease_was_let_go_of(
         counter.end_all()
         await trio.sleep(1)
     assert counter.claimed_at == ([0, 5] if held else [0])
+
+
+async def test_without_prefetch_it_claims_when_an_executor_is_free(
+    autojump_clock: MockClock,
+) -> None:
+    counter = Counter(prefetch=0, poll_interval=LONG)
+    async with counter.open():
+        await trio.sleep(5)
+        assert counter.claims == []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(counter.roster.backlog.park)
+            await wait_all_tasks_blocked()
+            assert counter.claimed_at == [5]
+            assert not counter.roster.backlog.wants_idle, "a claim is under way"
+            counter.answer()
+            await wait_all_tasks_blocked()
+            assert not counter.roster.backlog.wants_idle, "nothing is due"
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_last_attempt_waits_for_an_executor_of_its_own(autojump_clock: MockClock) -> None:
@@ -435,6 +488,10 @@ async def test_the_time_of_a_round_is_a_mean_in_which_the_last_counts_a_fifth(
 ) -> None:
     counter = Counter(poll_interval=LONG)
     async with counter.open():
+        counter.answer()
+        counter.poller._supply.round_seconds = 0.002
+        await trio.sleep(5)
+        counter.poller.wake()
         await trio.sleep(3)
         counter.answer()
         assert counter.poller._supply.round_seconds == pytest.approx(0.8 * 0.002 + 0.2 * 3)
@@ -477,6 +534,7 @@ async def test_that_a_pause_was_heard_of_is_said_again_if_it_could_not_be_noted(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     counter = Counter()
+    counter.poller.hold([])
     for _ in range(2):
         counter.poller.hold([pause(1)])
         counter.told[-1].deliver(ArgumentError("too large"))
@@ -539,21 +597,21 @@ async def test_what_comes_after_a_stop_is_given_back(autojump_clock: MockClock) 
 # --- barriers -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("count", [1, 2])
 async def test_behind_barriers_jobs_pass_one_by_one_and_then_their_batch(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, count: int
 ) -> None:
     turnstile = Turnstile()
     counter = Counter(Probe(gate=turnstile), poll_interval=LONG)
-    jobs = [job(1), job(2)]
+    jobs = [job(number) for number in range(count)]
     async with counter.open():
         counter.bring(*jobs)
         assert len(counter.roster.backlog) == 0
         await wait_all_tasks_blocked()
-        assert len(counter.roster.backlog) == 2
+        assert len(counter.roster.backlog) == count
     batch = counter.roster.leases[jobs[0].request.id].batch
     assert turnstile.passed == [
-        ("job_claimed", jobs[0]),
-        ("job_claimed", jobs[1]),
+        *(("job_claimed", one) for one in jobs),
         ("batch_start", batch),
     ]
     assert counter.given_back == []
