@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trio
 
+from tests.actors.test_isolation import raised_in
 from tests.actors.test_roster import lease
 from trio_gusto import Retry, RetryState, fixed
 from trio_gusto.actors.judge import Judge
@@ -112,6 +113,14 @@ async def test_in_a_pool_that_is_cancelled_a_cancellation_alone_is_no_failure(
     assert outcome == (Released(entered=True) if is_cancellation else AttemptFailed(NO))
 
 
+@pytest.mark.parametrize("is_real", [True, False])
+async def test_a_real_ctrl_c_is_no_failure_of_the_handler_it_hits(is_real: bool) -> None:
+    error = raised_in("signal" if is_real else "a_handler", KeyboardInterrupt())
+    group = BaseExceptionGroup("", [ValueError(), error])
+    outcome = Office(fixed(1)).judge.outcome_of(Slot(lambda _deadline: None), lease(1), group)
+    assert outcome == (Released(entered=True) if is_real else AttemptFailed(group))
+
+
 async def test_arguments_that_cannot_be_decoded_are_of_no_use_a_second_time() -> None:
     error = DecodeError("bad JSON", [], "give better")
     outcome = Office(fixed(1)).judge.outcome_of(Slot(lambda _deadline: None), lease(1), error)
@@ -135,13 +144,16 @@ async def test_arguments_that_cannot_be_decoded_are_of_no_use_a_second_time() ->
     ],
 )
 def test_a_policy_is_asked_of_failures_that_say_nothing_themselves(
-    outcome: Outcome, delay: int | None
+    caplog: pytest.LogCaptureFixture, outcome: Outcome, delay: int | None
 ) -> None:
     assert Office(fixed(2)).delay(lease(1).claimed, outcome) == delay
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("outcome", [AttemptFailed(NO), TimedOut(7, NO), TimedOut(7)])
-def test_a_policy_is_told_of_the_attempt_and_its_error(outcome: AttemptFailed | TimedOut) -> None:
+def test_a_policy_is_told_of_the_attempt_and_its_error(
+    caplog: pytest.LogCaptureFixture, outcome: AttemptFailed | TimedOut
+) -> None:
     asked: list[RetryState] = []
 
     def policy(state: RetryState) -> None:
@@ -150,6 +162,7 @@ def test_a_policy_is_told_of_the_attempt_and_its_error(outcome: AttemptFailed | 
     claimed = lease(1).claimed
     claimed.attempt = 2
     assert Office(policy).delay(claimed, outcome) is None
+    assert caplog.messages == []
     (state,) = asked
     assert (state.attempt, state.max_attempts, state.job) == (2, 3, ("a view of", claimed))
     if outcome.exception is None:

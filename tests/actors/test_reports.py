@@ -193,16 +193,53 @@ async def test_what_was_found_of_an_attempt_that_does_not_end_is_written_at_once
 
 async def test_a_thread_is_heard_of_in_the_loop() -> None:
     its, held = await ears(progress_flush_batch_size=100), lease(1)
+    heard_in: list[int] = []
+    its.reports.on_first = lambda: heard_in.append(threading.get_ident())
 
     def speak() -> None:
         for percent in range(3):
             its.reports.progress(held, percent, "")
-        assert its.firsts == [], "not in this thread"
 
     await trio.to_thread.run_sync(speak)
     await wait_all_tasks_blocked()
-    assert (its.firsts, its.rung) == ([0], True)
+    assert (heard_in, its.rung) == ([threading.get_ident()], True)
     assert its.reports.pending[held].progress == Progress(2, "")
+
+
+class Token:
+    """Takes what threads want done in the loop."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, bool]] = []
+
+    def run_sync_soon(self, ask: object, *, idempotent: bool = False) -> None:
+        self.asked.append((ask, idempotent))
+
+
+def test_first_words_from_a_thread_are_heard_in_their_place_and_others_once() -> None:
+    its, token = Ears(progress_flush_batch_size=3), Token()
+    its.reports._token = token  # type: ignore[assignment]
+    for held in (lease(1), lease(2)):
+        its.reports.progress(held, 1, "")
+        its.reports.progress(held, 2, "")
+    hear = its.reports._hear
+    assert token.asked == [(hear, False), (hear, False), (hear, True)]
+
+
+async def test_where_nobody_carries_outcomes_nobody_is_told_of_first_words() -> None:
+    its = await ears()
+    alone = Reports(its.reports._desk, StillClock(), Options())
+    alone.open()
+    held = lease(1)
+    alone.progress(held, 1, "")
+    assert list(alone.pending) == [held]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_whether_reports_are_kept_is_for_the_storage_to_say(keeps: bool) -> None:
+    storage = MemoryStorage()
+    storage.keeps_reports = keeps
+    assert Reports(StorageDesk(storage), StillClock(), Options()).is_kept is keeps
 
 
 async def test_whether_reports_were_kept_is_told_in_the_log(

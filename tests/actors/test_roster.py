@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_gusto.actors.alarm import Alarm
-from trio_gusto.actors.lease import Cause, Lease
+from trio_gusto.actors.lease import PATIENCE, Cause, Lease, fence_after
 from trio_gusto.actors.probe import BatchRecord
 from trio_gusto.actors.roster import Roster
 from trio_gusto.model.ids import uuid7
@@ -314,12 +314,52 @@ def test_all_that_is_not_begun_is_in_the_backlog_or_in_lines() -> None:
     assert roster.take_unbegun() == []
 
 
+def test_a_line_whose_first_is_given_back_too_comes_to_an_end() -> None:
+    roster = Roster(1)
+    leases = in_lanes("a", "a", "a")
+    roster.leases = {one.claimed.request.id: one for one in leases}
+    roster.stand_in_lanes(leases)
+    roster.backlog.put(leases[:1])
+    for one in roster.take_unbegun():
+        roster.step_out(one)
+    assert roster.lines == {}
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_whoever_is_cancelled_is_watched(autojump_clock: MockClock, is_new: bool) -> None:
+    roster = Roster(1)
+    roster.resize(2)
+
+    async def main() -> None:
+        slot = roster.slots[is_new]
+        for _ in range(2):
+            slot.cancel()
+            assert slot.scope.cancel_called
+            assert (slot.used_up, slot.cancelled_at, slot.deadline) == (True, 0, PATIENCE)
+            assert roster.next_deadline == PATIENCE
+            await trio.sleep(1)
+
+    trio.run(main, clock=autojump_clock)
+
+
+def test_the_backlog_is_in_the_order_of_ageing() -> None:
+    assert [Roster(1).backlog.ageing, Roster(1, 7).backlog.ageing] == [None, 7]
+
+
+@pytest.mark.parametrize(
+    ("lease_lasts", "seconds"), [(100, 95), (50, 45), (10, 9), (1, 0.9), (60.0, 55.0)]
+)
+def test_a_handler_is_gone_before_its_lease_passes(lease_lasts: float, seconds: float) -> None:
+    assert fence_after(lease_lasts) == seconds
+
+
 def test_whoever_is_won_back_waits_for_the_end_of_the_lost_attempt() -> None:
     roster = Roster(1)
     former, latter = lease(1, token=1), lease(1, token=3)
     roster.follow(latter, former)
     assert latter.is_behind
     roster.step_out(former)
+    assert roster.has_let_go, "nobody waits behind it"
     assert roster.backlog.take_all() == [latter]
 
 

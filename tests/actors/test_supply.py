@@ -98,7 +98,8 @@ def test_quick_jobs_are_held_ahead_as_many_as_end_in_a_round(
     roster = Roster(3)
     roster.mean_duration = mean
     supply = Supply(roster, Options(), is_gated=False)
-    supply.round_seconds = round_seconds
+    if round_seconds != 0.002:  # as it begins
+        supply.round_seconds = round_seconds
     assert supply.room() == ahead
     assert supply.depth() == 1 + 2 * ahead_of_one
 

@@ -266,16 +266,21 @@ def test_an_idle_loop_is_not_woken_until_there_are_jobs_again(by_hand: ByHand) -
     assert loop.pings == 3
 
 
+@pytest.mark.parametrize("is_a_job", [True, False])
 def test_a_loop_that_stands_still_is_reported_held_up_and_told_when_it_is_back(
-    by_hand: ByHand, caplog: pytest.LogCaptureFixture
+    by_hand: ByHand, caplog: pytest.LogCaptureFixture, is_a_job: bool
 ) -> None:
-    blocker = lease(1)
-    roster, loop = holding(blocker), Loop(answers=False)
-    roster.active = blocker
+    held = lease(1)
+    roster, loop = holding(held), Loop(answers=False)
+    if is_a_job:
+        roster.active = held
+    blocker = roster.active
     watching = pinging(roster, by_hand, loop, stops_at=11, answered_at=10)
     assert loop.pings == 1
     (message,) = caplog.messages
-    assert message.startswith("the event loop has stood still for 2.0 s, held by job ")
+    assert message.startswith(
+        "the event loop has stood still for 2.0 s, held by " + ("job " if is_a_job else "code ")
+    )
     assert loop.asked == [(watching._back, blocker, 9.0)]
     (renew,) = watching._desk.storage.asked  # type: ignore[attr-defined]
     assert renew.now == by_hand.began + 5 * MICROSECONDS
