@@ -82,6 +82,8 @@ async def test_an_owner_may_be_let_sleep_through_what_is_put_in(wake: bool, last
 
 async def test_nobody_is_woken_where_nobody_owns() -> None:
     mailbox = Mailbox[int]()
+    mailbox.unhush(wake=False)
+    assert not mailbox.is_attended()
     mailbox.hush()
     mailbox.unhush(wake=True)
     assert not mailbox.is_attended()
