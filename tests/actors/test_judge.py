@@ -164,7 +164,9 @@ def test_a_policy_is_told_of_the_attempt_and_its_error(
     assert Office(policy).delay(claimed, outcome) is None
     assert caplog.messages == []
     (state,) = asked
-    assert (state.attempt, state.max_attempts, state.job) == (2, 3, ("a view of", claimed))
+    assert (state.attempt, state.max_attempts) == (2, 3)
+    seen: object = state.job
+    assert seen == ("a view of", claimed)
     if outcome.exception is None:
         assert repr(state.error) == "TimeoutError('the attempt timed out')"
     else:

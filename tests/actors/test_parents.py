@@ -13,8 +13,8 @@ from trio_gusto.model.job import Details, StoredJob
 from trio_gusto.model.states import Completed
 from trio_gusto.storage.finding_messages import Find, Found, Get
 
-BATCH: JobId = b"b" * 16
-GONE: JobId = b"g" * 16
+BATCH = JobId(b"b" * 16)
+GONE = JobId(b"g" * 16)
 
 
 def done(number: int) -> StoredJob:

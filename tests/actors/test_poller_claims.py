@@ -102,7 +102,7 @@ def job(number: int, priority: int = 0, queue: str = "mail") -> ClaimedJob:
 
 
 def pause(number: int, queue: str = "mail") -> StoredPause:
-    return StoredPause(queue, "", 0, "by a test", number)
+    return StoredPause(queue, "", "by a test", 0, number)
 
 
 # --- what it asks for -----------------------------------------------------------------------------

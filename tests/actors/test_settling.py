@@ -55,7 +55,7 @@ from trio_gusto.storage.messages import (
 STARTED = NOW - 2 * SECOND
 CHILD: NewJob = (lease(8).claimed.request, Ready(NOW))
 CALLBACK: NewJob = (lease(9).claimed.request, Ready(NOW))
-AWAITED: JobId = b"a" * 16
+AWAITED = JobId(b"a" * 16)
 NO = ValueError("no")
 PARTS = ("desk", "roster", "waiters", "probe", "clock", "reports")
 

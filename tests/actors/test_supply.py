@@ -13,6 +13,7 @@ from trio_gusto.actors.lease import Lease
 from trio_gusto.actors.roster import Roster
 from trio_gusto.actors.supply import MOST_AHEAD, Supply
 from trio_gusto.model import queues
+from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import Details
 from trio_gusto.options import Options
 
@@ -55,7 +56,7 @@ def test_beyond_its_executors_a_node_holds_what_it_is_told_to(
     options: dict[str, Any], backlog: int, leases: int, room: int
 ) -> None:
     roster = Roster(3)
-    roster.leases = {bytes([number]): lease(number) for number in range(leases)}
+    roster.leases = {JobId(bytes([number])): lease(number) for number in range(leases)}
     for number in range(backlog):
         roster.backlog.put_first(lease(number))
     assert Supply(roster, Options(**options), is_gated=False).room() == room
@@ -145,7 +146,7 @@ WEIGHTS = {"mail": 2, "reports": 1}
 
 
 def served(order: str | None) -> Supply:
-    named = {} if order is None else {"queues": WEIGHTS, "queue_order": order}
+    named: Any = {} if order is None else {"queues": WEIGHTS, "queue_order": order}
     return Supply(Roster(1), Options(**named), is_gated=False)
 
 

@@ -24,7 +24,7 @@ from trio_gusto.actors.probe import Probe
 from trio_gusto.actors.roster import Roster
 from trio_gusto.actors.sweeper import FRESH_LOOK, PRUNING, SLICE, Sweeper
 from trio_gusto.model.facts import Fact
-from trio_gusto.model.ids import to_uuid
+from trio_gusto.model.ids import JobId, to_uuid
 from trio_gusto.model.instants import to_datetime
 from trio_gusto.model.job import AttemptRecord, Details, StoredJob
 from trio_gusto.model.outcomes import AttemptOutcome, Lost, describe
@@ -39,6 +39,7 @@ from trio_gusto.storage.retention_messages import Prune, Pruned
 LOST = Processing("ghost", NOW - 90 * SECOND, NOW - SECOND)
 CREATED = NOW - 100 * SECOND
 WHY = describe(Lost(1, None))
+AWAITED, STAGE = JobId(b"a" * 16), JobId(b"s" * 16)
 NOTHING = StrandedJobs([], [], None, foreign=False)
 
 
@@ -277,11 +278,10 @@ async def test_an_attempt_that_is_live_here_is_left_to_its_own_fence() -> None:
     assert [commit.job_id for commit in ward.desk.asked_for(Commit)] == [theirs.request.id]
 
 
-@pytest.mark.parametrize("awaited", [(), (b"1" * 16, b"2" * 16)])
-async def test_whoever_waits_for_an_ended_job_is_told_of(awaited: tuple[bytes, ...]) -> None:
+@pytest.mark.parametrize("awaited", [(), (AWAITED, STAGE)])
+async def test_whoever_waits_for_an_ended_job_is_told_of(awaited: tuple[JobId, ...]) -> None:
     job = stored(1, LOST, attempt=3)
-    reply: Any = Committed(awaited)
-    ward = Ward(StrandedJobs([job], [], None, foreign=False), reply)
+    ward = Ward(StrandedJobs([job], [], None, foreign=False), Committed(awaited))
     await ward.sweep()
     assert ward.neighbours.awaited == list(awaited)
 
@@ -314,10 +314,10 @@ async def test_a_job_that_was_not_started_in_time_expires() -> None:
 async def test_what_a_vanished_node_has_staged_is_discarded_slice_by_slice(
     staged: int, rounds: int
 ) -> None:
-    ward = Ward(StrandedJobs([], [], None, foreign=False, stages=[b"1" * 16]))
+    ward = Ward(StrandedJobs([], [], None, foreign=False, stages=[STAGE]))
     ward.staged = staged
     await ward.sweep()
-    assert ward.desk.asked_for(Discard) == [Discard(b"1" * 16, SLICE)] * rounds
+    assert ward.desk.asked_for(Discard) == [Discard(STAGE, SLICE)] * rounds
     assert ward.staged == 0
 
 
@@ -437,7 +437,7 @@ async def test_a_clock_that_sleeps_for_long_is_not_woken_for_retention() -> None
     ward = Ward(NOTHING, retention=60)
     ward.sweeper = Sweeper(
         *("here", ward.desk, ward.roster, ward.neighbours, ward.neighbours),  # type: ignore[arg-type]
-        *(ward.probe, clock, Options(retention=60)),  # type: ignore[arg-type]
+        *(ward.probe, clock, Options(retention=60)),
     )
     assert await ward.sweep() == 1000.0
     clock.passed = 400.0
@@ -476,6 +476,6 @@ async def test_after_a_slice_of_retention_others_have_the_storage_three_times_as
         ward.clock.passed += took
         return await prune(message)
 
-    ward.desk.prune = takes_its_time  # type: ignore[method-assign]
+    ward.desk.prune = takes_its_time  # type: ignore[method-assign,assignment]
     ward.clock.passed = 8.0
     assert await ward.sweep() == pause

@@ -20,8 +20,8 @@ from trio_gusto.actors.sweeper import Sweeper
 from trio_gusto.actors.tree import Tree, Workers, _complain
 from trio_gusto.model.explanation import WorkersHere
 from trio_gusto.model.facts import Fact
-from trio_gusto.model.ids import to_uuid
-from trio_gusto.model.states import Ready, Scheduled, Waiting
+from trio_gusto.model.ids import JobId, to_uuid
+from trio_gusto.model.states import Ready, Scheduled, State, Waiting
 from trio_gusto.storage.messages import Insert, Inserted
 
 
@@ -167,11 +167,11 @@ def test_of_jobs_that_were_stored_with_a_success_everybody_is_told(
     monkeypatch.setattr(here._resolver, "note", noted.append)
     monkeypatch.setattr(here, "_waiters", around)
     new = [lease(number).claimed.request for number in range(1, 5)]
-    parent = b"p" * 16
-    states = [Ready(NOW), Ready(NOW + 1), Scheduled(NOW + 2), Waiting((parent,))]
-    here._hear_of(Insert(new, states), Inserted({0: b"o" * 16}, replaced=(b"r" * 16,)))
+    parent = JobId(b"p" * 16)
+    states: list[State] = [Ready(NOW), Ready(NOW + 1), Scheduled(NOW + 2), Waiting((parent,))]
+    here._hear_of(Insert(new, states), Inserted({0: parent}, replaced=(parent,)))
     assert around.due == [NOW + 1, NOW + 2]
-    assert (noted, around.notified) == ([(parent,)], [b"r" * 16])
+    assert (noted, around.notified) == ([(parent,)], [parent])
     assert facts == (
         [enqueued(*pair) for pair in list(zip(new, states, strict=True))[1:]] if is_heard else []
     )

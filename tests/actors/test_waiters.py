@@ -8,8 +8,8 @@ from trio.testing import wait_all_tasks_blocked
 from trio_gusto.actors.waiters import Waiters
 from trio_gusto.model.ids import JobId
 
-JOB: JobId = b"j" * 16
-OTHER: JobId = b"o" * 16
+JOB = JobId(b"j" * 16)
+OTHER = JobId(b"o" * 16)
 
 
 async def test_those_who_wait_for_a_job_are_called_and_no_others() -> None:

@@ -29,7 +29,7 @@ def workplace(**options: Any) -> Workplace:
     app.job(name="work")(work)
     app.job(name="plain", retry=fixed(7))(plain)
     app.job(name="odd")(odd)
-    return app._workplace()  # type: ignore[no-any-return,attr-defined]
+    return app._workplace()
 
 
 def test_handlers_are_known_by_their_stored_names() -> None:
