@@ -107,6 +107,7 @@ async def test_in_a_pool_that_is_cancelled_a_cancellation_alone_is_no_failure(
     is_cancellation: bool,
 ) -> None:
     error = await cancelled() if is_cancellation else NO
+    outcome: object = None
     with trio.CancelScope(deadline=-math.inf):
         outcome = Office(fixed(1)).judge.outcome_of(Slot(lambda _deadline: None), lease(1), error)
         await trio.lowlevel.cancel_shielded_checkpoint()

@@ -12,98 +12,33 @@ from trio.testing import MockClock
 from tests.actors.doubles import (
     NOW,
     SECOND,
-    Neighbours,
-    ScriptedDesk,
-    StillClock,
     Turnstile,
     stored,
 )
+from tests.actors.sweeper_alone import (
+    AWAITED,
+    CREATED,
+    LOST,
+    NOTHING,
+    STAGE,
+    WHY,
+    Ward,
+    ended,
+    lost,
+)
 from tests.actors.test_roster import lease
-from trio_gusto import JobFinished, JobState, Keep, LeaseExpired, Options, Retention, StorageError
+from trio_gusto import JobFinished, JobState, LeaseExpired, StorageError
 from trio_gusto.actors.probe import Probe
-from trio_gusto.actors.roster import Roster
-from trio_gusto.actors.sweeper import FRESH_LOOK, PRUNING, SLICE, Sweeper
-from trio_gusto.model.facts import Fact
+from trio_gusto.actors.sweeper import SLICE
 from trio_gusto.model.ids import JobId, to_uuid
 from trio_gusto.model.instants import to_datetime
-from trio_gusto.model.job import AttemptRecord, Details, StoredJob
-from trio_gusto.model.outcomes import AttemptOutcome, Lost, describe
-from trio_gusto.model.retention import Selection
+from trio_gusto.model.job import AttemptRecord, Details
+from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.states import Cancelled, Expired, Failed, Processing, Ready, State
-from trio_gusto.storage.batch_messages import Discard, Discarded
-from trio_gusto.storage.finding_messages import Find, Found, Get
+from trio_gusto.storage.batch_messages import Discard
+from trio_gusto.storage.finding_messages import Get
 from trio_gusto.storage.lease_messages import Stranded, StrandedJobs
 from trio_gusto.storage.messages import Commit, Committed, Conflict
-from trio_gusto.storage.retention_messages import Prune, Pruned
-
-LOST = Processing("ghost", NOW - 90 * SECOND, NOW - SECOND)
-CREATED = NOW - 100 * SECOND
-WHY = describe(Lost(1, None))
-AWAITED, STAGE = JobId(b"a" * 16), JobId(b"s" * 16)
-NOTHING = StrandedJobs([], [], None, foreign=False)
-
-
-class Ward:
-    """A sweeper that finds ``found``, and is answered ``reply`` to what it decides."""
-
-    def __init__(
-        self,
-        found: StrandedJobs | StorageError,
-        reply: object = None,
-        *,
-        probe: Probe | None = None,
-        **options: Any,
-    ) -> None:
-        self.found, self.reply = found, Committed() if reply is None else reply
-        self.whole: list[StoredJob] = []
-        self.staged = 0
-        self.pruned = [Pruned(0)]
-        self.facts: list[Fact] = []
-        self.probe = Probe() if probe is None else probe
-        self.neighbours = Neighbours()
-        self.clock = StillClock()
-        self.roster = Roster(1)
-        self.desk = ScriptedDesk(self._answer)
-        around: Any = self.neighbours
-        desk: Any = self.desk
-        self.sweeper = Sweeper(
-            *("here", desk, self.roster, around, around),
-            *(self.probe, self.clock, Options(**options)),
-        )
-
-    def listen(self) -> None:
-        self.probe.subscribe(self.facts.append)
-
-    def _answer(self, message: Any) -> Any:
-        match message:
-            case Stranded():
-                return self.found
-            case Get() | Find():
-                return Found(self.whole)
-            case Discard():
-                gone = min(self.staged, message.limit)
-                self.staged -= gone
-                return Discarded(gone)
-            case Prune():
-                return self.pruned.pop(0) if len(self.pruned) > 1 else self.pruned[0]
-            case _:
-                return self.reply
-
-    async def sweep(self) -> float:
-        return await self.sweeper.sweep()
-
-
-def ended(outcome: AttemptOutcome, number: int, token: int = 3) -> AttemptRecord:
-    return AttemptRecord(
-        number, token, "ghost", NOW - 99 * SECOND, None, NOW - 95 * SECOND, outcome
-    )
-
-
-def lost(number: int, token: int = 7) -> AttemptRecord:
-    """The record of an attempt that the sweeper finds lost."""
-    return AttemptRecord(
-        number, token, "ghost", LOST.claimed_at, None, NOW, AttemptOutcome.LOST, WHY
-    )
 
 
 async def test_it_asks_for_what_is_stranded_now() -> None:
@@ -388,94 +323,3 @@ async def test_it_is_ready_after_the_first_sweep_and_sweeps_at_news(
         await trio.sleep(61)
         assert len(ward.desk.asked_for(Stranded)) == 4
         nursery.cancel_scope.cancel()
-
-
-# --- retention ------------------------------------------------------------------------------------
-
-RULES = Retention(60, rules=[Keep(10, states=["failed"]), Keep(None, tags=["audit"])])
-FAILED = Selection(states=frozenset({JobState.FAILED}))
-AUDIT = Selection(tags=frozenset({"audit"}))
-
-
-def cuts(*marks: tuple[int, ...] | None, now: int = NOW) -> list[Prune]:
-    return [
-        Prune(now - 10 * SECOND, SLICE, FAILED, (), marks[0]),
-        Prune(now - 60 * SECOND, SLICE, None, (FAILED, AUDIT), marks[1]),
-    ]
-
-
-async def test_retention_goes_cut_by_cut_and_once_every_five_minutes() -> None:
-    ward = Ward(NOTHING, retention=RULES)
-    for _ in range(5):
-        await ward.sweep()
-    assert ward.desk.asked_for(Prune) == cuts(None, None)
-    ward.clock.passed = PRUNING - 0.5
-    assert await ward.sweep() == 0.5
-    assert len(ward.desk.asked_for(Prune)) == 2
-    ward.clock.passed = PRUNING
-    await ward.sweep()
-    assert len(ward.desk.asked_for(Prune)) == 3
-
-
-async def test_a_period_alone_is_a_rule_for_every_job() -> None:
-    ward = Ward(NOTHING, retention=60)
-    await ward.sweep()
-    assert ward.desk.asked_for(Prune) == [Prune(NOW - 60 * SECOND, SLICE)]
-
-
-async def test_without_retention_nothing_is_pruned() -> None:
-    ward = Ward(NOTHING, retention=None)
-    assert await ward.sweep() == 30.0
-    ward.sweeper._clock.longest_sleep = 1000.0
-    assert await ward.sweep() == PRUNING
-    assert ward.desk.asked_for(Prune) == []
-
-
-async def test_a_clock_that_sleeps_for_long_is_not_woken_for_retention() -> None:
-    clock = StillClock()
-    clock.longest_sleep = 1000.0
-    ward = Ward(NOTHING, retention=60)
-    ward.sweeper = Sweeper(
-        *("here", ward.desk, ward.roster, ward.neighbours, ward.neighbours),  # type: ignore[arg-type]
-        *(ward.probe, clock, Options(retention=60)),
-    )
-    assert await ward.sweep() == 1000.0
-    clock.passed = 400.0
-    assert await ward.sweep() == 600.0
-
-
-async def test_a_cut_goes_on_where_it_has_looked_until_it_is_time_for_a_fresh_look() -> None:
-    ward = Ward(NOTHING, retention=RULES)
-    ward.pruned = [
-        *(Pruned(500, more=True, mark=(1,)), Pruned(3, more=False, mark=(2,))),
-        *(Pruned(0, mark=(5,)), Pruned(0, mark=(3,)), Pruned(0, mark=(6,)), Pruned(0)),
-    ]
-    for _ in range(3):
-        await ward.sweep()
-    ward.clock.passed = PRUNING
-    for _ in range(2):
-        await ward.sweep()
-    first, second = cuts((1,), None)
-    assert ward.desk.asked_for(Prune) == [cuts(None, None)[0], first, second, *cuts((2,), (5,))]
-    ward.desk.asked.clear()
-    ward.clock.passed = FRESH_LOOK
-    for _ in range(2):
-        await ward.sweep()
-    assert ward.desk.asked_for(Prune) == cuts(None, None)
-
-
-@pytest.mark.parametrize(("took", "pause"), [(0.0, 0.0), (0.5, 1.5)])
-async def test_after_a_slice_of_retention_others_have_the_storage_three_times_as_long(
-    took: float, pause: float
-) -> None:
-    ward = Ward(NOTHING, retention=60)
-    ward.pruned = [Pruned(500, more=True)]
-    prune = ward.desk.prune
-
-    async def takes_its_time(message: object) -> Any:
-        ward.clock.passed += took
-        return await prune(message)
-
-    ward.desk.prune = takes_its_time  # type: ignore[method-assign,assignment]
-    ward.clock.passed = 8.0
-    assert await ward.sweep() == pause
