@@ -181,6 +181,14 @@ def test_of_jobs_that_were_stored_with_a_success_everybody_is_told(
     assert here.sweeper.news._rung
 
 
+def test_a_job_that_is_called_off_here_is_the_heart_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, asked = workers(), list[object]()
+    monkeypatch.setattr(here.heart, "cancel", asked.append)
+    job_id = lease(1).claimed.request.id
+    here._call_off(job_id, "not needed")
+    assert asked == [[(job_id, "not needed")]]
+
+
 @pytest.mark.parametrize(
     ("in_thread", "advice"),
     [
