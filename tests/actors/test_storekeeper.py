@@ -217,6 +217,17 @@ async def test_more_than_a_few_are_a_crowd(
     assert desk.is_crowded is is_crowded
 
 
+async def test_what_is_on_its_way_is_waited_for(autojump_clock: MockClock) -> None:
+    desk = StorageDesk(Slow())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(Storekeeper(desk).run)
+        desk.tell(StoreLetter(PRUNE))
+        await trio.sleep(0.5)
+        await desk.finish()
+        assert trio.current_time() == 1
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_round_of_nothing_does_not_trouble_the_storage() -> None:
     storage = Slow()
     assert await Storekeeper(StorageDesk(storage))._round([]) is None

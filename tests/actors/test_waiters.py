@@ -39,6 +39,7 @@ async def test_a_call_is_for_one_wait_and_none_is_missed() -> None:
             assert called == []
             waiters.notify(JOB)
         assert called == ["again"]
+    assert not waiters.are_there(), "nothing of them is left"
 
 
 async def test_nobody_is_there_when_all_have_left() -> None:

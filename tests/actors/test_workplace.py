@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,8 +11,13 @@ from tests.actors.doubles import NOW, stored
 from tests.actors.test_roster import lease
 from trio_gusto import Gusto, Job, JobState, Options, fixed
 from trio_gusto.actors.workplace import Workplace
-from trio_gusto.model.outcomes import Succeeded
-from trio_gusto.model.states import Completed
+from trio_gusto.model.dependencies import Parent
+from trio_gusto.model.failure import JobError
+from trio_gusto.model.ids import to_uuid
+from trio_gusto.model.instants import to_datetime
+from trio_gusto.model.job import AttemptRecord
+from trio_gusto.model.outcomes import AttemptOutcome, Succeeded
+from trio_gusto.model.states import Completed, Failed
 
 
 async def work(number: int) -> str:
@@ -48,6 +54,30 @@ def test_a_handler_that_runs_in_a_thread_is_not_entered_without_preparations() -
     assert not station.is_plain
 
 
+def test_arguments_are_opened_the_quick_way() -> None:
+    station = workplace().station("work")
+    assert station is not None
+    assert not isinstance(station.decode, partial)
+
+
+def test_where_there_is_no_quick_way_arguments_are_opened_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Slow:
+        def decoder(self, _handler: object) -> None:
+            raise TypeError("broken annotations")
+
+        def decode(self, handler: Any, stored: str) -> Any:
+            return handler.fn, stored
+
+    its = workplace()
+    monkeypatch.setattr(its, "_calls", Slow())
+    station = its.station("work")
+    assert station is not None
+    opened: object = station.decode("[[1], {}]")
+    assert opened == (work, "[[1], {}]")
+
+
 def test_arguments_of_broken_annotations_are_opened_when_a_job_comes() -> None:
     station = workplace().station("odd")
     assert station is not None
@@ -80,11 +110,24 @@ def test_the_policy_of_a_handler_comes_before_that_of_the_app() -> None:
 def test_a_parent_is_seen_with_its_result() -> None:
     job = stored(1, Completed(NOW, NOW, NOW, "node", '"done"'))
     parent = workplace().parent(job)
-    assert (parent.state, parent.result, parent.error) == (JobState.COMPLETED, "done", None)
+    expected = Parent(
+        id=to_uuid(job.request.id), state=JobState.COMPLETED, result="done", error=None
+    )
+    assert parent == expected
+
+
+def test_a_parent_that_has_failed_is_seen_with_its_error() -> None:
+    error = JobError.of(ValueError("no"))
+    last = AttemptRecord(1, 1, "node", NOW, NOW, NOW, AttemptOutcome.FAILED, error)
+    parent = workplace().parent(stored(1, Failed(NOW, "all attempts failed"), history=(last,)))
+    assert (parent.state, parent.result, parent.error) == (JobState.FAILED, None, error)
 
 
 def test_a_claimed_job_is_seen_as_it_runs() -> None:
-    claimed = lease(1, 5).claimed
+    claimed = lease(1, 5, token=9).claimed
+    claimed.attempt, claimed.claimed_at = 2, NOW
+    claimed.request.job_type = claimed.request.method_name = ""
     seen = workplace().view(claimed)
     assert isinstance(seen, Job)
-    assert (seen.state, seen.attempt, seen.priority) == (JobState.PROCESSING, 1, 5)
+    assert (seen.state, seen.attempt, seen.priority) == (JobState.PROCESSING, 2, 5)
+    assert (seen.started_at, seen.method_name) == (to_datetime(NOW), "work")
