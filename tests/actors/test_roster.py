@@ -97,6 +97,10 @@ async def test_an_alarm_whose_task_is_cancelled_does_not_swallow_that() -> None:
     assert scope.cancelled_caught
 
 
+def test_a_job_that_has_waited_for_nobody_has_no_parents() -> None:
+    assert lease(1).parents == ()
+
+
 def test_the_first_cause_of_an_interruption_stands() -> None:
     job = lease(1)
     job.cancel("not needed")
