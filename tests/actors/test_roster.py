@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -97,8 +98,18 @@ async def test_an_alarm_whose_task_is_cancelled_does_not_swallow_that() -> None:
     assert scope.cancelled_caught
 
 
-def test_a_job_that_has_waited_for_nobody_has_no_parents() -> None:
-    assert lease(1).parents == ()
+def test_what_was_just_claimed_has_not_begun_and_has_said_nothing() -> None:
+    held = lease(1)
+    assert not (held.over or held.waited or held.is_behind)
+    assert (held.parents, held.children, held.cause, held.started_at) == ((), None, None, None)
+
+
+def test_in_a_node_that_has_just_begun_nothing_runs_and_nothing_is_late() -> None:
+    roster = Roster(1)
+    (slot,) = roster.slots
+    assert not roster.stopping
+    assert (roster.active, slot.lease, slot.thread_wait) == (None, None, None)
+    assert slot.deadline == roster.next_deadline == math.inf
 
 
 def test_the_first_cause_of_an_interruption_stands() -> None:
