@@ -100,7 +100,7 @@ async def test_an_alarm_whose_task_is_cancelled_does_not_swallow_that() -> None:
 
 def test_what_was_just_claimed_has_not_begun_and_has_said_nothing() -> None:
     held = lease(1)
-    assert not (held.over or held.waited or held.is_behind)
+    assert not any([held.over, held.waited, held.is_behind])
     assert (held.parents, held.children, held.cause, held.started_at) == ((), None, None, None)
 
 
