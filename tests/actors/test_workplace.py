@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,6 +97,20 @@ def test_a_result_is_wrapped_up_or_told_why_it_cannot_be() -> None:
     assert failed.result_error.startswith(
         "UnstorableResult: $ cannot be stored: the object <object object"
     )
+
+
+def test_services_callbacks_and_middleware_are_those_that_it_was_given() -> None:
+    services: Any = SimpleNamespace(scope=lambda: "a scope")
+    given: Any = SimpleNamespace(call_back=object(), around=object())
+    app = Gusto()
+    its = Workplace(
+        *(app._registry, app._codec, app._calls, services, fixed(1)),
+        *(given.call_back, given.around),
+    )
+    scope: object = its.scope()
+    assert scope == "a scope"
+    assert its.call_back is given.call_back
+    assert its.around is given.around
 
 
 def test_the_policy_of_a_handler_comes_before_that_of_the_app() -> None:
