@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.actors.doubles import StillClock
 from trio_gusto import ActorRestarted, Gusto, Options
 from trio_gusto.actors.probe import Probe
 from trio_gusto.actors.supervisor import Child, RestartBudget, Supervisor
 from trio_gusto.model.facts import Fact
+from trio_gusto.model.failure import JobError
 from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import Query
@@ -92,6 +95,35 @@ async def test_one_that_dies_is_started_again_and_that_is_announced(
         assert (fact.actor, fact.error.type, fact.error.message) == ("poller", "ValueError", "oops")
         assert not supervisor.failed.is_set()
         await supervisor.stop()
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+async def test_what_an_actor_died_of_is_told(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, is_heard: bool
+) -> None:
+    probe, facts, clock = Probe(), list[Fact](), StillClock()
+    if is_heard:
+        probe.subscribe(facts.append)
+    supervisor = Supervisor(RestartBudget(1, 30), probe, clock)
+    errors = [ValueError("oops"), ValueError("again")]
+    async with trio.open_nursery() as nursery:
+        await supervisor.start(nursery, [child("poller", *map(dies, errors))])
+        await supervisor.failed.wait()
+    fact = ActorRestarted(at=clock.now(), actor="poller", error=JobError.of(errors[0]))
+    assert facts == ([fact] if is_heard else [])
+    told = [
+        (one.levelno, one.getMessage(), one.exc_info and one.exc_info[1]) for one in caplog.records
+    ]
+    assert told == [
+        (logging.ERROR, "actor poller died and is started again", errors[0]),
+        (logging.ERROR, "actor poller died once too often; the app stops", errors[1]),
+    ]
+
+
+def test_restarts_are_counted_within_the_period_alone() -> None:
+    budget = RestartBudget(2, 10)
+    spent = [budget.allows_one(now) for now in (0, 5, 9.9, 10, 14.9, 15)]
+    assert spent == [True, True, False, True, False, True]
 
 
 async def test_past_the_budget_the_supervisor_fails_with_what_the_child_died_of(

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from typing import Any
 
+import attrs
 import pytest
 import trio
 
-from trio_gusto import Gusto, JobState, MemoryStorage, Options
+from tests.actors.doubles import NOW, SECOND, Neighbours, StillClock
+from tests.actors.test_roster import lease
+from trio_gusto import Gusto, JobState, MemoryStorage, Options, RateLimit
 from trio_gusto.actors.poller import Poller
+from trio_gusto.actors.probe import Probe, enqueued
 from trio_gusto.actors.supervisor import Supervisor
 from trio_gusto.actors.sweeper import Sweeper
-from trio_gusto.actors.tree import Workers
+from trio_gusto.actors.tree import Tree, Workers, _complain
+from trio_gusto.model.explanation import WorkersHere
+from trio_gusto.model.facts import Fact
+from trio_gusto.model.ids import JobId, to_uuid
+from trio_gusto.model.states import Ready, Scheduled, State, Waiting
+from trio_gusto.storage.messages import Insert, Inserted
 
 
 @pytest.mark.parametrize(
@@ -71,3 +81,152 @@ def test_a_ctrl_c_that_hits_an_actor_at_work_loses_nothing(
                     assert attempt.outcome == "released"
 
     trio.run(look)
+
+
+class Knowing:
+    """A workplace that knows one handler."""
+
+    def __init__(self) -> None:
+        self.stations: dict[str, object] = {}
+
+    def knows(self, name: str) -> bool:
+        return name == "work"
+
+
+def workers(probe: Probe | None = None, **options: Any) -> Workers:
+    workplace: Any = Knowing()
+    tree = Tree(
+        *("node", MemoryStorage(), probe or Probe(), StillClock(), Options(**options), workplace)
+    )
+    assert tree.workers is not None
+    return tree.workers
+
+
+LIMIT = RateLimit(1, per=60)
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "queue", "expected"),
+    [
+        ({}, "work", "mail", {}),
+        ({}, "other", "mail", {"knows_handler": False}),
+        ({"queues": ["mail"]}, "work", "mail", {}),
+        ({"queues": ["mail"]}, "work", "reports", {"serves_queue": False}),
+        ({"tenant_order": "fair"}, "work", "mail", {"takes_turns": True}),
+        ({"queue_rates": {"mail": LIMIT}}, "work", "mail", {"queue_rate": LIMIT}),
+        ({"queue_rates": {"mail": LIMIT}}, "work", "reports", {}),
+    ],
+)
+def test_workers_say_what_they_can_do_for_a_job(
+    options: dict[str, Any], name: str, queue: str, expected: dict[str, Any]
+) -> None:
+    offer = WorkersHere(
+        knows_handler=True,
+        serves_queue=True,
+        free=0,
+        concurrency=3,
+        takes_turns=False,
+        queue_rate=None,
+    )
+    here = workers(concurrency=3, **options)
+    assert here.offer(name, queue) == attrs.evolve(offer, **expected)
+
+
+@pytest.mark.parametrize(("concurrency", "gives_back"), [(1, True), (2, False), (5, False)])
+def test_whoever_changes_how_many_jobs_run_is_told_of_it_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    concurrency: int,
+    gives_back: bool,
+) -> None:
+    caplog.set_level(logging.INFO, logger="trio_gusto")
+    here, shrunk = workers(concurrency=2), list[bool]()
+    monkeypatch.setattr(here.poller, "shrink", lambda: shrunk.append(True))
+    here.resize(concurrency)
+    assert here.roster.concurrency == concurrency
+    assert shrunk == ([True] if gives_back else [])
+    assert caplog.record_tuples == [
+        (
+            "trio_gusto",
+            logging.INFO,
+            f"{concurrency} jobs may run at once from now on, 2 before",
+        )
+    ]
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_of_jobs_that_were_stored_with_a_success_everybody_is_told(
+    monkeypatch: pytest.MonkeyPatch, is_heard: bool
+) -> None:
+    facts, around, probe = list[Fact](), Neighbours(), Probe()
+    if is_heard:
+        probe.subscribe(facts.append)
+    here = workers(probe)
+    noted: list[object] = []
+    monkeypatch.setattr(here.poller, "note_due", around.on_due)
+    monkeypatch.setattr(here._resolver, "note", noted.append)
+    monkeypatch.setattr(here, "_waiters", around)
+    new = [lease(number).claimed.request for number in range(1, 5)]
+    parent = JobId(b"p" * 16)
+    states: list[State] = [Ready(NOW), Ready(NOW + 1), Scheduled(NOW + 2), Waiting((parent,))]
+    here._hear_of(Insert(new, states), Inserted({0: parent}, replaced=(parent,)))
+    assert around.due == [NOW + 1, NOW + 2]
+    assert (noted, around.notified) == ([(parent,)], [parent])
+    assert facts == (
+        [enqueued(*pair) for pair in list(zip(new, states, strict=True))[1:]] if is_heard else []
+    )
+    assert not here.sweeper.news._rung
+    new[3].expire_on = NOW + SECOND
+    here._hear_of(Insert(new, states), Inserted())
+    assert here.sweeper.news._rung
+
+
+def test_a_job_that_is_called_off_here_is_the_heart_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, asked = workers(), list[object]()
+    monkeypatch.setattr(here.heart, "cancel", asked.append)
+    job_id = lease(1).claimed.request.id
+    here._call_off(job_id, "not needed")
+    assert asked == [[(job_id, "not needed")]]
+
+
+@pytest.mark.parametrize(
+    ("in_thread", "advice"),
+    [
+        (
+            True,
+            "and a thread cannot be killed; it is left behind. Let the handler call "
+            "trio.from_thread.check_cancelled() now and then",
+        ),
+        (
+            False,
+            "because it shields itself, so the app waits for it. Give its shielded scope a deadline",
+        ),
+    ],
+)
+def test_a_handler_that_does_not_end_is_complained_of_with_advice(
+    caplog: pytest.LogCaptureFixture, in_thread: bool, advice: str
+) -> None:
+    stuck = lease(1)
+    _complain(stuck, in_thread=in_thread)
+    assert caplog.record_tuples == [
+        (
+            "trio_gusto",
+            logging.ERROR,
+            f"job {to_uuid(stuck.claimed.request.id)} (work) did not end within 5 s of its "
+            f"cancellation, {advice}",
+        )
+    ]
+
+
+@pytest.mark.parametrize("left", [0, 3])
+def test_jobs_that_are_lost_with_the_process_are_told_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    tree = Tree("node", MemoryStorage(), Probe(), StillClock(), Options(), None)
+    monkeypatch.setattr(tree.desk, "left_in_memory", lambda: left)
+    tree._complain_of_what_is_left()
+    expected = (
+        "3 jobs that are not durable have not ended, and are lost with this process unless "
+        "the app runs again in it"
+    )
+    assert caplog.record_tuples == ([("trio_gusto", logging.WARNING, expected)] if left else [])

@@ -38,7 +38,7 @@ def write_down(record: logging.LogRecord, note: Note) -> None:
         text = record.getMessage()
     except Exception as error:  # noqa: BLE001 - a record's arguments may break in any way
         text = f"{record.msg!r} (its arguments do not fit: {type(error).__name__})"
-    if record.exc_info and record.exc_info[0] is not None:
+    if record.exc_info and any(record.exc_info):
         # Not `Formatter.format`, which leaves what it made to the formatters of others.
         text = f"{text}\n{_formatter.formatException(record.exc_info)}"
     note(record.levelname.lower(), text)

@@ -184,8 +184,8 @@ class Poller:
 
     def _ask(self) -> None:
         """Tell the storekeeper to claim, if that is wanted."""
-        busy = self._claim is not None or self._is_stuck or self._has_failed or self._taken
-        if self._hungry and not busy and self._supply.room():
+        is_free = self._claim is None and not self._taken
+        if self._hungry and is_free and self._supply.room():
             self._claim = ClaimLetter(self)
             self._desk.tell_last(self._claim)
             if self.idle.is_set():  # not for the asker's sake: others take this claim for theirs
@@ -303,8 +303,6 @@ class Poller:
         if patience > 0 and await self._roster.changed.wait(self._clock.monotonic() + patience):
             return
         self._hungry = True
-        if patience <= 0:
-            await trio.lowlevel.checkpoint()
 
 
 def _unhindered(leases: list[Lease]) -> list[Lease]:

@@ -196,7 +196,6 @@ class Settler:
         retried by hand.
         """
         reason = f"what it enqueued was refused: {error}"
-        lease.children = None
         self.settle(lease, AttemptFailed(error, final=True, reason=reason), now=now)
 
     def _let_go(self, lease: Lease) -> None:
