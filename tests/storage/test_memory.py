@@ -13,6 +13,7 @@ from trio_gusto.storage.finding_messages import Find, Tally
 from trio_gusto.storage.lease_messages import Renew, RequestCancel, Stranded
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Insert, Write
+from trio_gusto.storage.pause_messages import LiftPauses, PutPause
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.testing.storage_contract import Subject, check_storage
 from trio_gusto.testing.storage_contract.subject import LEASE, NOW, success, successes
@@ -232,6 +233,20 @@ async def test_an_overdue_job_is_in_its_lane_once_when_the_clock_has_stepped_bac
         await storage.read(Stranded("one", now, 9))
     await storage.apply([Commit(request.id, 0, Cancelled(NOW + 9, "no"), 0)])
     assert list((await subject.claim(NOW + 9)).jobs) == []
+
+
+async def test_claims_go_on_when_a_job_of_a_paused_tenant_was_put_back_where_it_was() -> None:
+    """It stood with the jobs of its tenant and with all others, and the two could not be compared."""
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    request = await subject.enqueue(tenant="acme", expire_on=NOW + 10)
+    await storage.apply([PutPause(None, "acme", "not now", NOW)])
+    assert list((await subject.claim()).jobs) == []
+    for now in (NOW + 10, NOW):  # the clock steps back
+        await storage.read(Stranded("one", now, 9))
+    await storage.apply([LiftPauses(None, "acme")])
+    assert (await subject.claim_one()).request.id == request.id
+    assert list((await subject.claim()).jobs) == []
 
 
 async def test_true_and_one_are_different_metadata() -> None:

@@ -162,18 +162,22 @@ def take_in_one_order(agendas: Sequence[Agenda], most: int, until: int) -> list[
     if len(agendas) == 1:
         return agendas[0].take_up_to(most, until)
     taken: list[StoredJob] = []
-    heads = [(first, agenda) for agenda in agendas if (first := agenda.first()) is not None]
+    heads = [
+        (first, number, agenda)  # a job may be written down in two of them
+        for number, agenda in enumerate(agendas)
+        if (first := agenda.first()) is not None
+    ]
     heapify(heads)
     while heads and len(taken) < most:
-        agenda = heads[0][1]
+        _, number, agenda = heads[0]
         job = agenda.take(until)
         if job is None:
             break
-        if not taken or taken[-1] is not job:  # it may be written down in two of them
+        if not taken or taken[-1] is not job:
             taken.append(job)
         first = agenda.first()
         if first is None:
             heappop(heads)
         else:
-            heapreplace(heads, (first, agenda))
+            heapreplace(heads, (first, number, agenda))
     return taken
