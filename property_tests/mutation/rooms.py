@@ -42,6 +42,11 @@ _CONTRACT_AT_ONCE = (
     "tests/storage/test_contract.py::test_sqlite_without_a_file",
     "tests/storage/test_memory.py::test_it_keeps_the_message_contract",
 )
+_MEMORY_WITH_ITSELF = (
+    "tests/storage/test_contract.py::test_a_storage_may_leave_gaps",
+    "tests/storage/test_contract.py::test_a_play_is_recorded",
+    "tests/storage/test_contract.py::test_plays_",
+)
 _ABOUT_PROCESSES = (
     "tests/storage/sqlite/test_sharing.py::test_two_processes_take",
     "tests/storage/sqlite/test_presence.py::test_a_killed_process",
@@ -108,8 +113,13 @@ _ROOMS = (
     Room(
         "memory",
         parts={"memory": ("trio_gusto.storage.memory.*",)},
-        judges=("tests/storage/test_contract.py", "tests/storage/test_memory.py"),
-        but_not=(*_contract_of("sqlite"), *_CONTRACT_AT_ONCE),
+        judges=(
+            "tests/storage/test_contract.py",
+            "tests/storage/test_memory.py",
+            "tests/storage/test_memory_agenda.py",
+            "tests/storage/test_beside.py",
+        ),
+        but_not=(*_contract_of("sqlite"), *_CONTRACT_AT_ONCE, *_MEMORY_WITH_ITSELF),
     ),
     Room(
         "sqlite",
