@@ -8,7 +8,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import Details, JobRequest
-from trio_gusto.model.states import Cancelled, Ready, Scheduled
+from trio_gusto.model.rates import RateLimit
+from trio_gusto.model.retention import Selection
+from trio_gusto.model.states import Cancelled, Ready, Scheduled, Waiting
 from trio_gusto.storage.finding_messages import Find, Tally
 from trio_gusto.storage.lease_messages import Renew, RequestCancel, Stranded
 from trio_gusto.storage.memory import MemoryStorage, agenda
@@ -16,7 +18,7 @@ from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Insert, Wr
 from trio_gusto.storage.pause_messages import LiftPauses, PutPause
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.testing.storage_contract import Subject, check_storage
-from trio_gusto.testing.storage_contract.subject import LEASE, NOW, success, successes
+from trio_gusto.testing.storage_contract.subject import LEASE, NOW, SECOND, ids, success, successes
 
 
 @pytest.fixture
@@ -127,6 +129,14 @@ async def test_what_happens_between_two_waits_is_not_missed() -> None:
         await storage.wait_changed("two")
 
 
+async def test_a_node_that_has_heard_waits_for_what_comes_next() -> None:
+    storage = await two_nodes()
+    await storage.apply([insertion(Subject(storage, "one"))])
+    await storage.wait_changed("one")
+    assert not await wakes(storage)
+    assert await wakes(storage, insertion(Subject(storage, "one")))
+
+
 async def test_the_others_hear_when_a_node_leaves() -> None:
     storage = await two_nodes()
     subject = Subject(storage, "one")
@@ -219,6 +229,55 @@ async def test_a_job_put_back_in_its_place_many_times_is_listed_once(few: int) -
         await storage.apply([Commit(request.id, n, state, 0)])
     assert len((await subject.claim(NOW + 6)).jobs) == 1
     assert list((await subject.claim(NOW + 6)).jobs) == []
+
+
+async def test_buckets_are_kept_until_they_are_full_again() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+
+    async def start(key: str, now: int) -> None:
+        limit = Details(rate_key=key, rate_limit=RateLimit(2, per=2))
+        await subject.enqueue(details=limit)
+        await subject.claim_one(now)
+
+    await start("a", NOW)
+    await start("a", NOW)
+    await start("b", NOW)
+    await start("c", NOW + SECOND)  # where the bucket of "b" is full, and that of "a" is not
+    assert [*storage._rates._buckets] == ["key a", "key c"]
+    await start("d", NOW + 9 * SECOND)
+    assert [*storage._rates._buckets] == ["key d"]
+
+
+@pytest.mark.parametrize(("limit", "more"), [(0, False), (1, True), (2, True), (3, False)])
+async def test_there_may_be_more_old_jobs_where_the_limit_was_met(limit: int, more: bool) -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    await subject.insert(subject.request(), subject.request())
+    await subject.complete_all(successes(*(await subject.claim()).jobs))
+    reply = await storage.apply([Prune(NOW + 1, limit)])
+    assert reply == [Pruned(min(limit, 2), more=more)]
+
+
+async def test_old_jobs_go_while_others_are_waited_for() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    old = await subject.enqueue()
+    await subject.complete(await subject.claim_one())
+    parent = await subject.enqueue()
+    child = subject.request(details=Details(parents=(parent.id,)))
+    await subject.insert(child, states=[Waiting((parent.id,))])
+    assert await storage.apply([Prune(NOW + 1, 9)]) == [Pruned(1)]
+    assert old.id not in ids(await subject.everything())
+
+
+async def test_what_ended_at_the_instant_itself_is_not_old_whatever_selects_it() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    await subject.enqueue()
+    await subject.complete(await subject.claim_one())
+    for now, count in ((NOW, 0), (NOW + 1, 1)):
+        assert await storage.apply([Prune(now, 9, only=Selection())]) == [Pruned(count)]
 
 
 async def test_deadlines_lie_ahead_again_when_the_clock_steps_back() -> None:
