@@ -118,6 +118,7 @@ _ROOMS = (
             "tests/storage/test_memory.py",
             "tests/storage/test_memory_agenda.py",
             "tests/storage/test_memory_batches.py",
+            "tests/storage/test_memory_turns.py",
             "tests/storage/test_beside.py",
         ),
         but_not=(*_contract_of("sqlite"), *_CONTRACT_AT_ONCE, *_MEMORY_WITH_ITSELF),

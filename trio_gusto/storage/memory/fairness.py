@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from heapq import heapify, heappop, heapreplace
 
 from ...model.admission import Admission
@@ -77,7 +77,7 @@ class FairShares:
         """As `selection.take_selected`; ``name`` is that of the queue, or of all."""
         taken: list[StoredJob] = []
         passed_over: list[StoredJob] = []
-        ranks = sorted({key[0] for key in agendas})
+        ranks: Collection[int] = {key[0] for key in agendas}
 
         def is_wanted(request: JobRequest) -> bool:
             return request.name not in self._skip and not pauses.cover(
@@ -98,7 +98,7 @@ class FairShares:
         closed = len(admission.closed_queues)
         while len(taken) < limit and len(admission.closed_queues) == closed:
             head = first_in_lanes()
-            at_hand = [*ranks[:1], *([] if head is None else [head[0][0]])]
+            at_hand = ranks if head is None else [*ranks, head[0][0]]
             if not at_hand:
                 break
             rank = min(at_hand)

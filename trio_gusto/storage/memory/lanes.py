@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Collection
 from heapq import heappop, heappush, heapreplace
 from itertools import count
-from operator import itemgetter
 
 from ...model.job import StoredJob
 from ...model.lanes import Lanes, Occupancy, can_be_full, room_of
@@ -37,30 +36,24 @@ class Line:
 
     def first(self, until: int | None = None) -> tuple[Place, StoredJob] | None:
         """Its first job, of those due by ``until``, and where that stands."""
-        agendas = self.agendas
         if self.ageing is not None:
             return self._first_aged(self.ageing, until)
-        for rank in agendas if len(agendas) == 1 else sorted(agendas):
-            first = agendas[rank].first()
+        for rank in sorted(self.agendas):
+            first = self.agendas[rank].first()
             if first is None:
-                if len(agendas) > 1:
-                    del agendas[rank]
+                del self.agendas[rank]
             elif until is None or first[0] <= until:
                 return (rank, first[0], first[1]), first[2]
         return None
 
     def _first_aged(self, ageing: int, until: int | None) -> tuple[Place, StoredJob] | None:
         """The first job in the order of ageing."""
-        for rank in [rank for rank, agenda in self.agendas.items() if agenda.first() is None]:
-            if len(self.agendas) > 1:
-                del self.agendas[rank]
         return min(
             (
                 (place(rank, first[0], first[1], ageing), first[2])
                 for rank, agenda in self.agendas.items()
                 if (first := agenda.first()) is not None and (until is None or first[0] <= until)
             ),
-            key=itemgetter(0),
             default=None,
         )
 
