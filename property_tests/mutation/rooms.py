@@ -42,7 +42,8 @@ _CONTRACT_AT_ONCE = (
     "tests/storage/test_contract.py::test_sqlite_without_a_file",
     "tests/storage/test_memory.py::test_it_keeps_the_message_contract",
 )
-_MEMORY_WITH_ITSELF = (
+_MEMORY_WITH_ITSELF = (  # and so with the same mutant
+    "tests/storage/test_contract.py::test_in_storages_of_every_way_to_work[memory",
     "tests/storage/test_contract.py::test_a_storage_may_leave_gaps",
     "tests/storage/test_contract.py::test_a_play_is_recorded",
     "tests/storage/test_contract.py::test_plays_",

@@ -59,6 +59,13 @@ async def test_turns_of_one_queue_are_none_of_another(tenants: Tenants) -> None:
     assert await tenants.next(1) == "b"
 
 
+async def test_a_queue_that_gets_more_than_its_share_goes_on_with_its_turns(
+    tenants: Tenants,
+) -> None:
+    await tenants.put("aabb", queue="mail")
+    assert await tenants.next(queues=[("mail", 1)]) == "abab"
+
+
 async def test_a_tenant_has_one_turn_whatever_queue_it_is_served_of(tenants: Tenants) -> None:
     await tenants.put("aa", queue="mail")
     await tenants.put("aa", queue="prints")

@@ -65,8 +65,9 @@ class ScheduleShelf:
     def is_newest(self, job: StoredJob) -> bool:
         """Whether ``job`` is the newest of its schedule."""
         details = job.request.details
-        name = None if details is None else details.schedule_name
-        schedule = None if name is None else self._schedules.get(name)
+        if details is None or details.schedule_name is None:
+            return False
+        schedule = self._schedules.get(details.schedule_name)
         return schedule is not None and schedule.last_job_id == job.request.id
 
     # --- looking ---
