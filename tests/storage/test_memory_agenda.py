@@ -10,7 +10,7 @@ from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import JobRequest, StoredJob
 from trio_gusto.model.states import Cancelled, Ready, Scheduled
 from trio_gusto.storage.memory import agenda as module
-from trio_gusto.storage.memory.agenda import Agenda, take_in_one_order
+from trio_gusto.storage.memory.agenda import Agenda, ready_since, take_in_one_order
 
 LATE = 1_000
 
@@ -18,10 +18,6 @@ LATE = 1_000
 @pytest.fixture(autouse=True)
 def few_strays_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FEW", 3)
-
-
-def ready_since(job: StoredJob) -> int | None:
-    return job.state.due if isinstance(job.state, Ready) else None
 
 
 def make_job(sequence: int, due: int) -> StoredJob:

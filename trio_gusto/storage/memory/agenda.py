@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 
 from ...model.job import StoredJob
+from ...model.states import Ready
 
 Entry = tuple[int, int, StoredJob]
 """The instant, the job's sequence, and the job."""
@@ -181,3 +182,9 @@ def take_in_one_order(agendas: Sequence[Agenda], most: int, until: int) -> list[
         else:
             heapreplace(heads, (first, number, agenda))
     return taken
+
+
+def ready_since(job: StoredJob) -> int | None:
+    """Where a job stands in an agenda of ready ones; ``None`` when it belongs there no more."""
+    state = job.state
+    return state.due if type(state) is Ready else None

@@ -22,7 +22,7 @@ from ...model.states import (
     Scheduled,
     Skipped,
 )
-from .agenda import Agenda, take_in_one_order
+from .agenda import Agenda, ready_since, take_in_one_order
 from .fairness import FairShares, TurnShelf
 from .lanes import Heads, LaneShelf
 from .pauses import PauseShelf
@@ -303,7 +303,7 @@ class Index:
         key = (-job.request.priority, job.request.queue, None)
         agenda = self._plain.get(key)
         if agenda is None:
-            agenda = self._plain[key] = Agenda(_ready_since)
+            agenda = self._plain[key] = Agenda(ready_since)
         return agenda
 
     def _agenda_of_tenant(self, agendas: dict[PlainKey, Agenda], job: StoredJob) -> Agenda:
@@ -311,7 +311,7 @@ class Index:
         key = (-request.priority, request.queue, request.tenant)
         agenda = agendas.get(key)
         if agenda is None:
-            agenda = agendas[key] = Agenda(_ready_since)
+            agenda = agendas[key] = Agenda(ready_since)
         return agenda
 
     def _lose_plain(self, job: StoredJob) -> None:
@@ -349,11 +349,6 @@ def lease_of(job: StoredJob) -> Processing:
 
 
 # Where a job stands in each agenda; ``None`` when it belongs there no more.
-
-
-def _ready_since(job: StoredJob) -> int | None:
-    state = job.state
-    return state.due if type(state) is Ready else None
 
 
 def _scheduled_for(job: StoredJob) -> int | None:

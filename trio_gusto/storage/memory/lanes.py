@@ -14,8 +14,7 @@ from itertools import count
 from ...model.job import StoredJob
 from ...model.lanes import Lanes, Occupancy, can_be_full, room_of
 from ...model.order import Place, place
-from ...model.states import Ready
-from .agenda import Agenda
+from .agenda import Agenda, ready_since
 
 Entry = tuple[int, int, int, int, "Line"]
 """A place, a number that makes it unique, and the line."""
@@ -114,7 +113,7 @@ class LaneShelf:
                 self._split.add(lane)
         agenda = line.agendas.get(-request.priority)
         if agenda is None:
-            agenda = line.agendas[-request.priority] = Agenda(_ready_since)
+            agenda = line.agendas[-request.priority] = Agenda(ready_since)
         agenda.add(job, due)
         at = place(-request.priority, due, job.sequence, self._ageing)
         if line.entry is None:
@@ -299,8 +298,3 @@ class Heads:
         """The claim is filled: see to the lines that were left out, or are empty."""
         for line in self._early:
             self._shelf.restore(line)
-
-
-def _ready_since(job: StoredJob) -> int | None:
-    state = job.state
-    return state.due if type(state) is Ready else None

@@ -1,0 +1,302 @@
+"""Claims of `MemoryStorage` that look further than at what is ready: jobs in lanes, and those that rise with age."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from trio_gusto.model.job import ClaimedJob, Details
+from trio_gusto.model.outcomes import AttemptOutcome
+from trio_gusto.model.rates import RateLimit
+from trio_gusto.model.states import Cancelled, Ready
+from trio_gusto.storage.lease_messages import Stranded
+from trio_gusto.storage.memory import MemoryStorage, agenda
+from trio_gusto.storage.messages import Commit, Committed
+from trio_gusto.storage.pause_messages import LiftPauses, PutPause
+from trio_gusto.testing.storage_contract import Subject
+from trio_gusto.testing.storage_contract.subject import NOW, SECOND, put_back, success
+
+HOUR = 3_600 * SECOND
+
+
+class Line(Subject):
+    """A storage to which jobs come that are named by a letter."""
+
+    async def put(self, names: str, lane: str | None = None, room: int = 1, **parts: Any) -> None:
+        """A job for each letter, in this order; ``lane`` is their concurrency key."""
+        details = None
+        if lane is not None:
+            details = Details(concurrency_key=lane, concurrency_limit=room)
+        for name in names:
+            await self.enqueue(name=name, details=details, **parts)
+
+    async def put_ready(self, name: str, due: int, lane: str | None, **parts: Any) -> None:
+        """A job that is ready, and yet not due: the clock stepped back."""
+        details = None if lane is None else Details(concurrency_key=lane, concurrency_limit=9)
+        request = self.request(name=name, details=details, **parts)
+        await self.insert(request, states=[Ready(due)])
+
+    async def take(self, limit: int = 99, now: int = NOW, **claim: Any) -> list[ClaimedJob]:
+        return list((await self.claim(now, limit=limit, **claim)).jobs)
+
+    async def names(self, limit: int = 99, now: int = NOW, **claim: Any) -> str:
+        return "".join(job.request.name for job in await self.take(limit, now, **claim))
+
+    async def end(self, *jobs: ClaimedJob) -> None:
+        for job in jobs:
+            await self.expect(Committed, success(job))
+
+    async def call_off(self, name: str) -> None:
+        (job,) = [job for job in await self.everything() if job.request.name == name]
+        write = Commit(job.request.id, job.version, Cancelled(NOW, "no"), 0)
+        await self.expect(Committed, write)
+
+
+@pytest.fixture
+async def line() -> Line:
+    storage = MemoryStorage()
+    await storage.attach("one")
+    return Line(storage, "one")
+
+
+# --- in lanes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "left"), [("a", "bc"), ("b", "ac"), ("c", "ab")])
+async def test_a_job_in_a_lane_that_was_called_off_is_not_claimed(
+    line: Line, name: str, left: str
+) -> None:
+    await line.put("abc", "key", 9)
+    await line.call_off(name)
+    assert await line.names() == left
+
+
+async def test_the_last_job_of_a_lane_may_be_called_off(line: Line) -> None:
+    await line.put("a", "key", priority=3)
+    await line.call_off("a")
+    reply = await line.claim()
+    assert (list(reply.jobs), reply.held) == ([], False)
+    await line.put("b", "key", priority=3)
+    assert await line.names() == "b"
+
+
+async def test_an_expired_job_may_be_called_off_when_its_lane_is_gone(line: Line) -> None:
+    await line.put("a", "key", expire_on=NOW + 1)
+    await line.put("b", "key")
+    assert await line.names(now=NOW + 1) == "b"
+    await line.call_off("a")
+    assert (await line.claim(NOW + 1)).held is False
+
+
+async def test_jobs_called_off_in_a_lane_leave_no_trace(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agenda, "FEW", 3)
+    await line.put("z", "key")
+    for _ in range(20):
+        await line.put("a", "key", priority=2)
+        job = (await line.everything())[0]
+        await line.expect(Committed, Commit(job.request.id, 0, Cancelled(NOW, "no"), 0))
+    assert isinstance(line.storage, MemoryStorage)
+    assert line.storage._index.count_ready() <= 5
+    assert await line.names() == "z"
+
+
+async def test_a_line_stands_where_its_first_job_does(line: Line) -> None:
+    """Whatever comes before it, and whatever of it is called off."""
+    await line.put("b", "key", 9, created_at=NOW - 5)
+    await line.put("d")
+    await line.put("c", created_at=NOW - 1)
+    await line.put("a", "key", 9, created_at=NOW - 9)
+    await line.put("e", "key", 9)
+    assert await line.names(2) == "ab"
+    await line.put("f", created_at=NOW + 1)
+    await line.put("x", "key", 9, created_at=NOW - 99)
+    await line.call_off("x")
+    assert await line.names(now=NOW + 1) == "cdef"
+
+
+async def test_priorities_of_a_line_stand_above_its_instants(line: Line) -> None:
+    for name, priority in (("d", -1), ("c", 0), ("a", 5), ("b", 0)):
+        due = NOW - 9 if name == "b" else NOW
+        await line.put(name, "key", 9, priority=priority, created_at=due)
+    assert await line.names() == "abcd"
+
+
+@pytest.mark.parametrize("ageing", [None, HOUR])
+@pytest.mark.parametrize("lane", [None, "key"])
+async def test_nothing_is_claimed_before_it_is_due(
+    line: Line, lane: str | None, ageing: int | None
+) -> None:
+    for name, due in (("c", 5), ("a", 0), ("b", 2)):
+        await line.put_ready(name, NOW + due, lane)
+    found = [await line.names(now=NOW + number, ageing=ageing) for number in (-1, 0, 1, 2, 4, 5)]
+    assert found == ["", "a", "", "b", "", "c"]
+
+
+async def test_a_lease_that_ends_makes_room_for_one(line: Line) -> None:
+    await line.put("abcd", "key", 2)
+    (first,) = await line.take(1)
+    (second,) = await line.take(node="other")
+    assert await line.names() == ""
+    await line.end(first)
+    assert await line.names() == "c", "the lease of the other node is there still"
+    await line.end(second)
+    assert await line.names() == "d"
+
+
+async def test_jobs_of_other_rooms_count_too(line: Line) -> None:
+    await line.put("a", "key", 3)
+    await line.put("b", "key", 2)
+    await line.put("cd", "key", 3)
+    first, second, third = await line.take()
+    assert [job.request.name for job in (first, second, third)] == ["a", "b", "c"]
+    await line.end(first)
+    assert await line.names() == "d"
+    await line.end(second, third)
+
+
+async def test_a_node_that_has_ended_its_row_begins_another(line: Line) -> None:
+    await line.put("ab", "x")
+    await line.put("c", "y")
+    first, second, third = await line.take(depth=2)
+    await line.end(first, second)
+    await line.put("d", "x")
+    await line.put("e", "y")
+    assert await line.names(depth=2) == "de"
+    await line.end(third)
+
+
+async def test_a_row_may_grow_when_another_of_the_node_has_ended(line: Line) -> None:
+    await line.put("ab", "x")
+    await line.put("cd", "y")
+    first, _ = await line.take()
+    assert await line.names() == ""
+    await line.end(first)
+    assert await line.names(depth=2) == "bd"
+
+
+async def test_a_row_is_no_longer_than_its_node_may_hold(line: Line) -> None:
+    await line.put("abcde", "x")
+    assert await line.names(depth=2) == "ab"
+    assert await line.names(depth=2) == ""
+    assert await line.names(depth=3) == "c"
+    assert await line.names(depth=9, node="other") == ""
+
+
+async def test_a_lane_of_several_queues_is_met_by_claims_of_each(line: Line) -> None:
+    await line.put("a", "key", 9, queue="one")
+    await line.put("b", "key", 9, queue="two")
+    await line.put("c", "key", 9, queue="one")
+    assert await line.names(queues=[("three", 9)]) == ""
+    assert await line.names(queues=[("two", 9)]) == "b"
+    assert await line.names() == "ac"
+
+
+async def test_a_job_that_waits_in_one_queue_waits_in_all_that_a_claim_is_for(line: Line) -> None:
+    await line.put("a", "key", 2, queue="one")
+    await line.put("b", "key", 1, queue="one")  # it has to be alone
+    await line.put("c", "key", 2, queue="two")
+    (first,) = await line.take(queues=[("one", 9), ("two", 9)])
+    assert await line.names(queues=[("two", 9)]) == "c"
+    await line.end(first)
+    assert await line.names() == ""
+
+
+async def test_lanes_at_work_elsewhere_are_closed_until_they_are_not(line: Line) -> None:
+    await line.put("a", "x")
+    await line.put("b", "y")
+    assert await line.names(closed_lanes=["key x", "key y"]) == ""
+    assert await line.names(closed_lanes=["key x"]) == "b"
+    assert await line.names() == "a"
+
+
+async def test_a_lane_closed_elsewhere_does_not_keep_plain_jobs(line: Line) -> None:
+    await line.put("a", "x", priority=5)
+    await line.put("b")
+    assert await line.names(closed_lanes=["key x"]) == "b"
+
+
+async def test_jobs_in_lanes_are_held_only_where_leases_are_what_they_wait_for(line: Line) -> None:
+    await line.put("a", "x")
+    await line.put("b", "x", expire_on=NOW + 5)
+    reply = await line.claim()
+    assert (len(reply.jobs), reply.held, reply.in_lanes) == (1, True, True)
+    reply = await line.claim(NOW + 4)
+    assert (len(reply.jobs), reply.held, reply.in_lanes) == (0, True, False)
+    reply = await line.claim(NOW + 5)
+    assert (len(reply.jobs), reply.held) == (0, False)
+    limit = Details(rate_key="api", rate_limit=RateLimit(1, per=60))
+    for name in "cd":
+        await line.enqueue(name=name, details=limit)
+    reply = await line.claim(NOW + 5)
+    assert (len(reply.jobs), reply.held) == (1, False), "the other waits for a token"
+
+
+async def test_an_expired_job_in_a_lane_is_claimed_again_at_an_earlier_instant(line: Line) -> None:
+    await line.put("a", "key", expire_on=NOW + 5)
+    assert await line.names(now=NOW + 5) == ""
+    stranded = await line.storage.read(Stranded("one", NOW + 5, 9))
+    assert len(stranded.overdue) == 1
+    assert await line.names() == "a"
+
+
+async def test_what_was_given_back_stands_where_it_was(line: Line) -> None:
+    await line.put("abc", "key", 9, max_attempts=9)
+    first, second, _ = await line.take()
+    for job in (second, first):
+        again = attrs.evolve(put_back(job, Ready(job.due), AttemptOutcome.RELEASED), attempt=0)
+        await line.expect(Committed, again)
+    await line.put("d", "key", 9)
+    assert await line.names() == "abd"
+
+
+# --- with age -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lanes", ["", "abcd", "ac", "bd"], ids=lambda each: each or "none")
+@pytest.mark.parametrize("limit", [1, 2, 9])
+async def test_whoever_waits_rises(line: Line, lanes: str, limit: int) -> None:
+    for name, priority, age in (("d", 2, 0), ("a", 0, 5), ("c", 1, 2), ("b", 2, 2)):
+        due = NOW - age * SECOND
+        lane = "key" if name in lanes else None
+        await line.put(name, lane, 9, priority=priority, created_at=due)
+    found = ""
+    while names := await line.names(limit, ageing=SECOND):
+        found += names
+    assert found == "abcd"
+
+
+@pytest.mark.parametrize("lane", [None, "key"])
+async def test_of_jobs_that_stand_at_one_place_the_first_one_comes_first(
+    line: Line, lane: str | None
+) -> None:
+    await line.put("a", lane, 9, priority=1)
+    await line.put("b", lane, 9, created_at=NOW - SECOND)
+    await line.put("c", lane, 9, priority=1)
+    await line.put("d", lane, 9, priority=2, created_at=NOW + SECOND)
+    assert await line.names(now=NOW + SECOND, ageing=SECOND) == "abcd"
+
+
+async def test_the_order_changes_with_the_claim(line: Line) -> None:
+    for lane in ("x", "y"):
+        await line.put("l", lane, 9, created_at=NOW - HOUR)
+        await line.put("h", lane, 9, priority=1)
+    assert await line.names(1, ageing=SECOND) == "l"
+    assert await line.names(1) == "h"
+    assert await line.names(1, ageing=SECOND) == "l"
+    assert await line.names(1, ageing=2 * HOUR) == "h"
+
+
+async def test_a_job_put_back_where_it_was_rises_once(line: Line) -> None:
+    """It stands with the jobs of its tenant, and with all others."""
+    await line.put("a", tenant="acme", expire_on=NOW + HOUR)
+    await line.expect(Committed, PutPause(None, "acme", "", NOW))
+    assert await line.names() == ""
+    for now in (NOW + HOUR, NOW):  # the clock steps back
+        await line.storage.read(Stranded("one", now, 9))
+    await line.expect(Committed, LiftPauses())
+    await line.put("b")
+    assert await line.names(ageing=SECOND) == "ab"
