@@ -120,6 +120,7 @@ _ROOMS = (
             "tests/storage/test_memory_agenda.py",
             "tests/storage/test_memory_batches.py",
             "tests/storage/test_memory_lanes.py",
+            "tests/storage/test_memory_nodes.py",
             "tests/storage/test_memory_schedules.py",
             "tests/storage/test_memory_turns.py",
             "tests/storage/test_beside.py",

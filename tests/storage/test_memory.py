@@ -1,24 +1,36 @@
-"""What `MemoryStorage` promises beyond the message contract: sharing, waking, and staying lean."""
+"""What `MemoryStorage` promises beyond the message contract: order, and staying lean."""
 
 from __future__ import annotations
 
+import attrs
 import pytest
-import trio
-from trio.testing import wait_all_tasks_blocked
 
+from trio_gusto.model.errors import DuplicateJob
 from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import Details, JobRequest
+from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.rates import RateLimit
 from trio_gusto.model.retention import Selection
-from trio_gusto.model.states import Cancelled, Ready, Scheduled, Waiting
+from trio_gusto.model.states import Cancelled, Failed, JobState, Ready, Scheduled, Waiting
+from trio_gusto.model.uniqueness import OnConflict
 from trio_gusto.storage.finding_messages import Find, Tally
-from trio_gusto.storage.lease_messages import Renew, RequestCancel, Stranded
+from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.memory import MemoryStorage, agenda
-from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Insert, Write
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Conflict, Insert
 from trio_gusto.storage.pause_messages import LiftPauses, PutPause
 from trio_gusto.storage.retention_messages import Prune, Pruned
+from trio_gusto.storage.schedule_messages import PutSchedule
 from trio_gusto.testing.storage_contract import Subject, check_storage
-from trio_gusto.testing.storage_contract.subject import LEASE, NOW, SECOND, ids, success, successes
+from trio_gusto.testing.storage_contract.scheduling import MINUTE, firing, schedule
+from trio_gusto.testing.storage_contract.subject import (
+    LEASE,
+    NOW,
+    SECOND,
+    ids,
+    put_back,
+    successes,
+)
+from trio_gusto.testing.storage_contract.uniqueness import keyed
 
 
 @pytest.fixture
@@ -35,128 +47,12 @@ async def two_nodes() -> MemoryStorage:
     return storage
 
 
-def insertion(subject: Subject) -> Insert:
-    return Insert([subject.request()], [Ready(NOW)])
-
-
-async def wakes(storage: MemoryStorage, *writes: Write, node: str = "one") -> bool:
-    """Whether applying the writes wakes a node that waits for changes."""
-    woken = False
-
-    async def listen() -> None:
-        nonlocal woken
-        await storage.wait_changed(node)
-        woken = True
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(listen)
-        await wait_all_tasks_blocked()
-        await storage.apply(writes)
-        await wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
-    return woken
+def insertion_of(request: JobRequest) -> Insert:
+    return Insert([request], [Ready(NOW)])
 
 
 async def test_it_keeps_the_message_contract_and_its_jobs_when_detached() -> None:
     await check_storage(MemoryStorage, reopen=lambda storage: storage)
-
-
-async def test_apply_performs_its_group_without_a_checkpoint() -> None:
-    storage = await two_nodes()
-    subject = Subject(storage, "one")
-    applying = storage.apply([insertion(subject)])
-    with pytest.raises(StopIteration) as finished:
-        applying.send(None)
-    assert len(finished.value.value) == 1
-
-
-async def test_another_node_is_woken_by_new_jobs_outcomes_and_cancellations() -> None:
-    storage = await two_nodes()
-    subject = Subject(storage, "one")
-    assert await wakes(storage, insertion(subject))
-    job = await subject.claim_one()
-    assert await wakes(storage, RequestCancel(job.request.id, job.token, "no"))
-    assert await wakes(storage, success(job))
-    await subject.insert(subject.request(), subject.request())
-    jobs = (await subject.claim()).jobs
-    assert await wakes(storage, successes(*jobs))
-
-
-async def test_nobody_is_woken_by_claims_and_renewals() -> None:
-    storage = await two_nodes()
-    claim = ClaimDue("one", NOW, NOW + LEASE, 9, 9)
-    assert not await wakes(storage, claim, Renew("one", NOW, NOW + LEASE, []))
-
-
-async def test_a_lone_node_is_not_woken_by_its_own_writes() -> None:
-    storage = MemoryStorage()
-    await storage.attach("one")
-    assert not await wakes(storage, insertion(Subject(storage, "one")))
-
-
-async def test_every_waiting_node_is_woken() -> None:
-    storage = await two_nodes()
-    with trio.fail_after(5):
-        async with trio.open_nursery() as nursery:
-            for node in ("one", "two"):
-                nursery.start_soon(storage.wait_changed, node)
-            await wait_all_tasks_blocked()
-            await storage.apply([insertion(Subject(storage, "one"))])
-
-
-async def test_a_node_that_is_detached_while_it_waits_does_not_come_back() -> None:
-    storage = await two_nodes()
-    subject = Subject(storage, "one")
-    await subject.enqueue()
-    await subject.claim_one()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(storage.wait_changed, "one")
-        await wait_all_tasks_blocked()
-        await storage.apply([insertion(subject)])  # news for both, and before they are heard
-        await storage.detach("one")
-        await wait_all_tasks_blocked()
-        nursery.start_soon(storage.wait_changed, "one")
-        await wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
-    stranded = await storage.read(Stranded("two", NOW, 10))
-    assert len(stranded.lost) == 1
-
-
-async def test_what_happens_between_two_waits_is_not_missed() -> None:
-    storage = await two_nodes()
-    await storage.apply([insertion(Subject(storage, "one"))])
-    with trio.fail_after(5):
-        await storage.wait_changed("two")
-
-
-async def test_a_node_that_has_heard_waits_for_what_comes_next() -> None:
-    storage = await two_nodes()
-    await storage.apply([insertion(Subject(storage, "one"))])
-    await storage.wait_changed("one")
-    assert not await wakes(storage)
-    assert await wakes(storage, insertion(Subject(storage, "one")))
-
-
-async def test_the_others_hear_when_a_node_leaves() -> None:
-    storage = await two_nodes()
-    subject = Subject(storage, "one")
-    await subject.enqueue()
-    job = await subject.claim_one()
-    with trio.fail_after(5):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(storage.wait_changed, "two")
-            await wait_all_tasks_blocked()
-            await storage.detach("one")
-    stranded = await storage.read(Stranded("two", NOW, 9))
-    assert [lost.request.id for lost in stranded.lost] == [job.request.id]
-
-
-async def test_detach_is_safe_in_a_cancelled_scope() -> None:
-    storage = await two_nodes()
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await storage.detach("one")
-    assert set(storage._nodes) == {"two"}
 
 
 async def test_priorities_stand_above_queues_when_all_are_asked() -> None:
@@ -313,6 +209,53 @@ async def test_claims_go_on_when_a_job_of_a_paused_tenant_was_put_back_where_it_
     await storage.apply([LiftPauses(None, "acme")])
     assert (await subject.claim_one()).request.id == request.id
     assert list((await subject.claim()).jobs) == []
+
+
+async def test_the_oldest_ready_job_is_told_wherever_it_stands() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    for age in (1, 3, 2):
+        await subject.enqueue(created_at=NOW - age)
+    assert (await storage.read(Tally())).oldest_ready == NOW - 3
+
+
+async def test_a_job_that_is_replaced_keeps_its_attempts() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    old = keyed(subject)
+    await subject.insert(old)
+    job = await subject.claim_one()
+    later = put_back(job, Scheduled(NOW + SECOND), AttemptOutcome.FAILED)
+    new = keyed(subject, on_conflict=OnConflict.REPLACE)
+    await storage.apply([later, insertion_of(new)])
+    kept = await subject.get(old.id)
+    assert (kept.attempt, kept.state.word) == (1, JobState.CANCELLED)
+
+
+async def test_a_job_that_has_ended_has_no_key_to_let_go_of() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    old, new = keyed(subject), keyed(subject)
+    await subject.insert(old)
+    await storage.apply([Commit(old.id, 0, Cancelled(NOW, "no"), 0)])
+    again = Commit(old.id, 1, Failed(NOW, "no"), 0, children=Insert((), ()))
+    assert not isinstance((await storage.apply([again]))[0], Conflict)
+    await subject.insert(new)
+    await storage.apply([attrs.evolve(again, version=2)])
+    (reply,) = await storage.apply([insertion_of(keyed(subject))])
+    assert isinstance(reply, DuplicateJob)
+
+
+async def test_a_firing_that_lacks_a_state_is_a_mistake_and_stores_nothing() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    before = schedule()
+    await storage.apply([PutSchedule("ledger", None, before)])
+    fire = firing(before, NOW + MINUTE, NOW + 2 * MINUTE)
+    for states in (fire.states[:1], [*fire.states, Ready(NOW)]):
+        with pytest.raises(ValueError, match="zip"):
+            storage.perform(attrs.evolve(fire, states=states))
+    assert await subject.everything() == []
 
 
 async def test_true_and_one_are_different_metadata() -> None:

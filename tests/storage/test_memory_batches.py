@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
 import pytest
 
 from trio_gusto.model.batch import BatchRequest
-from trio_gusto.model.ids import uuid7
+from trio_gusto.model.errors import BatchError
+from trio_gusto.model.ids import JobId, to_uuid, uuid7
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.lifecycle import admit
 from trio_gusto.model.states import Failed, JobState, Ready, Waiting
-from trio_gusto.storage.batch_messages import Batches, InsertBatch
+from trio_gusto.storage.batch_messages import Batches, Discard, Discarded, InsertBatch
 from trio_gusto.storage.dependency_messages import Dependents
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import Commit, Insert, Inserted
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.testing.storage_contract import Subject
+from trio_gusto.testing.storage_contract.callbacks import calling_back
+from trio_gusto.testing.storage_contract.staging import STAGE, stage, staging
 from trio_gusto.testing.storage_contract.subject import NOW, ids
 
 COMPLETED, FAILED, READY = JobState.COMPLETED, JobState.FAILED, JobState.READY
 BATCH = BatchRequest(uuid7(NOW * 1000, 5_000), NOW)
 OF_BATCH = Details(batch=BATCH.id)
-AFTER_BATCH = Details(parents=(BATCH.id,))
 
 
 @pytest.fixture
@@ -30,7 +36,7 @@ async def subject() -> Subject:
     return Subject(storage, "node")
 
 
-async def store(subject: Subject, *jobs: JobRequest, **how: bool) -> None:
+async def store(subject: Subject, *jobs: JobRequest, **how: Any) -> None:
     write = InsertBatch(BATCH, Insert(jobs, [admit(job) for job in jobs]), **how)
     await subject.expect(Inserted, write)
 
@@ -49,6 +55,18 @@ async def counts(subject: Subject) -> list[dict[JobState, int]]:
     return [dict(batch.counts) for batch in found.batches]
 
 
+async def wait_for(subject: Subject, *parents: JobId) -> JobRequest:
+    """A job that waits for the success of these."""
+    child = subject.request(details=Details(parents=parents))
+    await subject.insert(child, states=[Waiting(parents)])
+    return child
+
+
+async def decidable(subject: Subject, parents: Sequence[JobId] | None = None) -> list[JobId]:
+    found = await subject.storage.read(Dependents(9, parents=parents))
+    return ids([each.job for each in found.jobs])
+
+
 async def test_a_failed_job_that_was_deleted_does_not_fail_what_waits_for_its_batch(
     subject: Subject,
 ) -> None:
@@ -58,15 +76,101 @@ async def test_a_failed_job_that_was_deleted_does_not_fail_what_waits_for_its_ba
     await fail(subject, second, NOW + 5)
     assert await prune(subject, NOW + 1) == 1
     await subject.apply([Commit(second.id, 1, Ready(NOW), 0)])
-    child = subject.request(details=AFTER_BATCH)
-    await subject.insert(child, states=[Waiting((BATCH.id,))])
-    assert list((await subject.storage.read(Dependents(9))).jobs) == []
+    await wait_for(subject, BATCH.id)
+    assert await decidable(subject) == []
     await subject.complete(await subject.claim_one())
     await store(subject, more, is_new=False, reopen=True)
-    assert list((await subject.storage.read(Dependents(9))).jobs) == []
+    assert await decidable(subject) == []
     await subject.complete(await subject.claim_one())
     (dependent,) = (await subject.storage.read(Dependents(9))).jobs
     assert dependent.parents == {COMPLETED: 2}
+
+
+async def test_a_batch_that_has_failed_stays_failed_while_others_of_it_complete(
+    subject: Subject,
+) -> None:
+    jobs = [subject.request(details=OF_BATCH) for _ in range(3)]
+    await store(subject, *jobs)
+    child = await wait_for(subject, BATCH.id)
+    await fail(subject, jobs[0])
+    assert await decidable(subject) == [child.id]
+    await subject.complete((await subject.claim(limit=1)).jobs[0])
+    assert await decidable(subject) == [child.id]
+
+
+async def test_a_batch_has_failed_while_one_failed_job_of_it_is_left(subject: Subject) -> None:
+    first, second, more = (subject.request(details=OF_BATCH) for _ in range(3))
+    await store(subject, first, second)
+    await fail(subject, first)
+    await fail(subject, second, NOW + 5)
+    assert await prune(subject, NOW + 1) == 1
+    await store(subject, more, is_new=False, reopen=True)
+    child = await wait_for(subject, BATCH.id)
+    assert await decidable(subject) == [child.id]
+
+
+async def test_who_waits_for_one_job_twice_waits_once(subject: Subject) -> None:
+    parent = await subject.enqueue()
+    twice = await wait_for(subject, parent.id, parent.id)
+    other = await wait_for(subject, parent.id)
+    await subject.complete(await subject.claim_one())
+    assert await decidable(subject) == [twice.id, other.id]
+    await subject.apply([Commit(twice.id, 0, Ready(NOW), 0)])
+    assert await decidable(subject) == [other.id]
+    await subject.apply([Commit(other.id, 0, Ready(NOW), 0)])
+    assert await decidable(subject) == []
+
+
+async def test_nobody_is_decidable_for_a_parent_that_nobody_waits_for(subject: Subject) -> None:
+    lone = await subject.enqueue()
+    await subject.complete(await subject.claim_one())
+    parent = await subject.enqueue()
+    await subject.complete(await subject.claim_one())
+    child = await wait_for(subject, parent.id)
+    assert await decidable(subject, [lone.id]) == []
+    assert await decidable(subject, [lone.id, parent.id]) == [child.id]
+
+
+async def test_who_waits_for_a_callback_is_told_of_without_its_history(subject: Subject) -> None:
+    job, callback = await calling_back(subject)
+    await subject.complete(await subject.claim_one())
+    (found,) = (await subject.storage.read(Dependents(9, parents=[callback.id]))).jobs
+    assert (found.job.request.id, found.job.history) == (job.request.id, ())
+    assert len((await subject.get(job.request.id)).history) == 1
+
+
+@pytest.mark.parametrize(
+    ("thrown_away", "staged", "found"), [(0, 3, 2), (1, 2, 0), (2, 2, 0), (0, 1, 2)]
+)
+async def test_a_batch_of_which_not_all_is_staged_says_how_much_there_is(
+    subject: Subject, thrown_away: int, staged: int, found: int
+) -> None:
+    jobs = [subject.request(details=OF_BATCH) for _ in range(2)]
+    await stage(subject, BATCH, 0, *jobs)
+    if thrown_away:
+        await subject.expect(Discarded, Discard(STAGE, thrown_away))
+    write = InsertBatch(BATCH, Insert((), ()), stage=STAGE, staged=staged)
+    reply = await subject.tell(write)
+    assert str(reply) == str(BatchError.unstaged(to_uuid(BATCH.id), staged, found))
+    assert isinstance(reply, BatchError)
+    assert reply.batch_id == to_uuid(BATCH.id)
+
+
+async def test_a_stage_that_was_thrown_away_in_part_takes_no_more(subject: Subject) -> None:
+    await stage(subject, BATCH, 0, *[subject.request(details=OF_BATCH) for _ in range(2)])
+    await subject.expect(Discarded, Discard(STAGE, 1))
+    for position in (0, 1, 2):
+        reply = await subject.tell(staging(subject, BATCH, position, subject.request()))
+        assert str(reply) == str(BatchError.unstaged(to_uuid(BATCH.id), position, 0))
+
+
+async def test_a_refused_batch_is_named(subject: Subject) -> None:
+    named = to_uuid(BATCH.id)
+    more = InsertBatch(BATCH, Insert((), ()), is_new=False)
+    assert str(await subject.tell(more)) == str(BatchError.unknown(named))
+    await store(subject)
+    assert str(await subject.tell(more)) == str(BatchError.finished(named))
+    assert str(await subject.tell(attrs.evolve(more, is_new=True))) == str(BatchError.exists(named))
 
 
 async def test_a_job_that_only_names_a_batch_is_none_of_it(subject: Subject) -> None:
@@ -79,9 +183,8 @@ async def test_a_job_that_only_names_a_batch_is_none_of_it(subject: Subject) -> 
     assert await prune(subject, NOW + 1) == 1
     assert ids(await subject.everything()) == [own.id]
     assert await counts(subject) == [{READY: 1}]
-    child = subject.request(details=AFTER_BATCH)
-    await subject.insert(child, states=[Waiting((BATCH.id,))])
-    assert list((await subject.storage.read(Dependents(9))).jobs) == []
+    await wait_for(subject, BATCH.id)
+    assert await decidable(subject) == []
 
 
 async def test_a_job_may_name_a_batch_that_there_is_not(subject: Subject) -> None:
@@ -114,7 +217,6 @@ async def test_a_batch_goes_when_it_is_old_and_empty_and_nobody_waits_for_it(
 ) -> None:
     await store(subject, *([] if is_empty else [subject.request(details=OF_BATCH)]))
     if is_awaited:
-        child = subject.request(details=AFTER_BATCH)
-        await subject.insert(child, states=[Waiting((BATCH.id,))])
+        await wait_for(subject, BATCH.id)
     await prune(subject, before)
     assert len(await counts(subject)) == is_kept

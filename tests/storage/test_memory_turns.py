@@ -9,9 +9,9 @@ import pytest
 
 from trio_gusto.model.job import Details
 from trio_gusto.model.rates import RateLimit
-from trio_gusto.model.states import Ready
+from trio_gusto.model.states import Cancelled, Ready
 from trio_gusto.storage.memory import MemoryStorage
-from trio_gusto.storage.messages import Committed
+from trio_gusto.storage.messages import Commit, Committed
 from trio_gusto.storage.pause_messages import LiftPauses, PutPause
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import NOW
@@ -171,3 +171,38 @@ async def test_a_queue_without_tokens_is_passed_over(tenants: Tenants, worker: s
 async def test_weights_count_by_tenant(tenants: Tenants) -> None:
     await tenants.put("aaaabbbb")
     assert await tenants.next(6, tenant_weights={"a": 2}) == "abaaba"
+
+
+@pytest.mark.parametrize(
+    ("queue", "tenant", "left"), [("mail", None, ""), (None, "a", "b"), ("mail", "a", "b")]
+)
+async def test_what_is_paused_as_a_whole_is_not_looked_at(
+    tenants: Tenants, queue: str | None, tenant: str | None, left: str
+) -> None:
+    """Or each claim would begin with many jobs that it must put back."""
+    assert await tenants.next() == ""  # from now on each tenant's jobs stand apart
+    await tenants.put("ab", queue="mail")
+    await tenants.expect(Committed, PutPause(queue, tenant, "", NOW))
+    assert await tenants.next(tenant_weights=None) == left
+    assert isinstance(tenants.storage, MemoryStorage)
+    assert not tenants.storage._index._parked
+
+
+async def test_a_paused_queue_is_not_looked_at(tenants: Tenants) -> None:
+    await tenants.put("ab", queue="mail")
+    await tenants.expect(Committed, PutPause("mail", None, "", NOW))
+    assert await tenants.next(tenant_weights=None) == ""
+    assert isinstance(tenants.storage, MemoryStorage)
+    assert not tenants.storage._index._parked
+    await tenants.expect(Committed, LiftPauses("mail", None))
+    assert await tenants.next(tenant_weights=None) == "ab"
+
+
+@pytest.mark.parametrize("is_in_turn", [False, True], ids=["in one line", "in turns"])
+async def test_a_job_that_was_called_off_is_not_claimed(tenants: Tenants, is_in_turn: bool) -> None:
+    if is_in_turn:
+        await tenants.next()
+    await tenants.put("abc", priority=4)
+    job = (await tenants.everything())[1]
+    await tenants.expect(Committed, Commit(job.request.id, 0, Cancelled(NOW, "no"), 0))
+    assert await tenants.next(tenant_weights=None) == "ac"

@@ -46,7 +46,7 @@ class Index:
         # then of tenants that are paused, as far as a claim has met them.
         self._plain: dict[PlainKey, Agenda] = {}
         self._parked: dict[PlainKey, Agenda] = {}
-        self._lifted = 0
+        self._lifted: object = None
         self._is_by_tenant = False
         self.turns = TurnShelf()
         self.lanes = LaneShelf()
@@ -214,8 +214,6 @@ class Index:
     def _is_closed(key: PlainKey, pauses: PauseShelf) -> bool:
         """Whether none of the jobs there may be claimed."""
         _, queue, tenant = key
-        if tenant is None:
-            return queue in pauses.closed_queues()
         return pauses.cover(queue, tenant)
 
     def _see_to(self, passed_over: Collection[StoredJob], pauses: PauseShelf | None) -> None:
@@ -229,7 +227,7 @@ class Index:
 
     def bring_back(self, pauses: PauseShelf) -> None:
         """Let claims meet the jobs of tenants that are not paused any more."""
-        if not self._parked or self._lifted == pauses.lifted:
+        if not self._parked or self._lifted is pauses.lifted:
             return
         self._lifted = pauses.lifted
         for key in tuple(self._parked):
