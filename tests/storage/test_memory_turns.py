@@ -97,6 +97,13 @@ async def test_jobs_in_lanes_take_their_turns_among_themselves(tenants: Tenants)
     assert await tenants.next() == "ababb"
 
 
+async def test_jobs_in_lanes_keep_their_place_before_those_in_none(tenants: Tenants) -> None:
+    for worker, tenant in (("u", "a"), ("v", "b")):
+        await tenants.put(tenant, worker)
+    await tenants.put("cc")
+    assert await tenants.next() == "abcc"
+
+
 async def test_a_lane_that_is_full_is_passed_over(tenants: Tenants) -> None:
     await tenants.put("ab", "smtp")
     await tenants.put("cd")
@@ -198,11 +205,14 @@ async def test_a_paused_queue_is_not_looked_at(tenants: Tenants) -> None:
     assert await tenants.next(tenant_weights=None) == "ab"
 
 
-@pytest.mark.parametrize("is_in_turn", [False, True], ids=["in one line", "in turns"])
-async def test_a_job_that_was_called_off_is_not_claimed(tenants: Tenants, is_in_turn: bool) -> None:
-    if is_in_turn:
+@pytest.mark.parametrize("was_in_turn", [False, True], ids=["in one line", "in turns"])
+@pytest.mark.parametrize("weights", [None, {}], ids=["in order", "by turns"])
+async def test_a_job_that_was_called_off_is_not_claimed(
+    tenants: Tenants, was_in_turn: bool, weights: dict[str, int] | None
+) -> None:
+    if was_in_turn:
         await tenants.next()
     await tenants.put("abc", priority=4)
     job = (await tenants.everything())[1]
     await tenants.expect(Committed, Commit(job.request.id, 0, Cancelled(NOW, "no"), 0))
-    assert await tenants.next(tenant_weights=None) == "ac"
+    assert await tenants.next(tenant_weights=weights) == "ac"
