@@ -138,13 +138,11 @@ def test_a_job_that_was_called_off_is_not_met(order: tuple[int, ...]) -> None:
 def test_a_few_strays_are_put_up_with_and_again_once_it_was_tidied_up() -> None:
     agenda = agenda_of()
     for _ in range(2):
-        gone = [make_job(number, 1) for number in range(4)]
-        for job in gone:
-            agenda.add(job, 1)
-        call_off(agenda, *gone[:3])
-        assert len(agenda) == 4
-        call_off(agenda, gone[3])
-        assert len(agenda) == 0
+        for left in (1, 2, 3, 0):
+            job = make_job(left, left)
+            agenda.add(job, left)
+            call_off(agenda, job)
+            assert len(agenda) == left
 
 
 def test_it_is_tidied_up_when_more_than_three_quarters_are_strays() -> None:

@@ -17,12 +17,12 @@ from trio_gusto.model.states import Failed, JobState, Ready, Waiting
 from trio_gusto.storage.batch_messages import Batches, Discard, Discarded, InsertBatch
 from trio_gusto.storage.dependency_messages import Dependents
 from trio_gusto.storage.memory import MemoryStorage
-from trio_gusto.storage.messages import Commit, Insert, Inserted
+from trio_gusto.storage.messages import Commit, Completions, Insert, Inserted
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.callbacks import calling_back
 from trio_gusto.testing.storage_contract.staging import STAGE, stage, staging
-from trio_gusto.testing.storage_contract.subject import NOW, ids
+from trio_gusto.testing.storage_contract.subject import NOW, ids, successes
 
 COMPLETED, FAILED, READY = JobState.COMPLETED, JobState.FAILED, JobState.READY
 BATCH = BatchRequest(uuid7(NOW * 1000, 5_000), NOW)
@@ -119,6 +119,15 @@ async def test_who_waits_for_one_job_twice_waits_once(subject: Subject) -> None:
     assert await decidable(subject) == [other.id]
     await subject.apply([Commit(other.id, 0, Ready(NOW), 0)])
     assert await decidable(subject) == []
+
+
+async def test_nothing_is_refused_of_successes_that_somebody_waits_for(subject: Subject) -> None:
+    parent, other = await subject.enqueue(), await subject.enqueue()
+    await wait_for(subject, parent.id)
+    jobs = (await subject.claim()).jobs
+    assert ids(jobs) == ids([parent, other])
+    reply = await subject.expect(Completions, successes(*jobs))
+    assert (dict(reply.refused), list(reply.awaited)) == ({}, [parent.id])
 
 
 async def test_nobody_is_decidable_for_a_parent_that_nobody_waits_for(subject: Subject) -> None:

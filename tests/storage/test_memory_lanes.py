@@ -104,6 +104,28 @@ async def test_jobs_called_off_in_a_lane_leave_no_trace(
     assert await line.names() == "z"
 
 
+async def test_a_lane_that_is_empty_is_forgotten(line: Line) -> None:
+    await line.put("ab", "x", queue="one")
+    await line.put("c", "x", queue="two")
+    await line.put("de", "y", 2)
+    while jobs := await line.take(depth=2):
+        await line.end(*jobs)
+    assert isinstance(line.storage, MemoryStorage)
+    lanes = line.storage._index.lanes
+    assert not lanes
+    assert not (lanes._leases or lanes._held or lanes._split)
+
+
+async def test_a_job_that_is_not_due_yet_keeps_its_place_in_its_lane(line: Line) -> None:
+    """Of a higher priority than one that is: the clock stepped back."""
+    await line.put_ready("b", NOW + 5, "key", priority=3)
+    await line.put_ready("a", NOW, "key")
+    await line.put_ready("c", NOW, "key")
+    assert await line.names(1) == "a"
+    assert await line.names(1, NOW + 5) == "b"
+    assert await line.names(1, NOW + 5) == "c"
+
+
 async def test_a_line_stands_where_its_first_job_does(line: Line) -> None:
     """Whatever comes before it, and whatever of it is called off."""
     await line.put("b", "key", 9, created_at=NOW - 5)
@@ -205,6 +227,16 @@ async def test_a_job_that_waits_in_one_queue_waits_in_all_that_a_claim_is_for(li
     assert await line.names() == ""
 
 
+async def test_a_lane_of_three_queues_is_one_of_two_when_one_is_empty(line: Line) -> None:
+    await line.put("a", "key", 2, queue="one")
+    await line.put("b", "key", 1, queue="one")  # it has to be alone
+    await line.put("c", "key", 2, queue="two")
+    await line.put("d", "key", 2, queue="three", priority=9)
+    await line.end(*await line.take(1))
+    assert await line.names(queues=[("one", 9), ("two", 9)]) == "a"
+    assert await line.names(queues=[("two", 9)]) == "c"
+
+
 async def test_lanes_at_work_elsewhere_are_closed_until_they_are_not(line: Line) -> None:
     await line.put("a", "x")
     await line.put("b", "y")
@@ -221,7 +253,8 @@ async def test_a_lane_closed_elsewhere_does_not_keep_plain_jobs(line: Line) -> N
 
 async def test_jobs_in_lanes_are_held_only_where_leases_are_what_they_wait_for(line: Line) -> None:
     await line.put("a", "x")
-    await line.put("b", "x", expire_on=NOW + 5)
+    await line.put("b", "x", expire_on=NOW + 5, priority=-2)
+    await line.put_ready("z", NOW + 99, "x")
     reply = await line.claim()
     assert (len(reply.jobs), reply.held, reply.in_lanes) == (1, True, True)
     reply = await line.claim(NOW + 4)
@@ -251,6 +284,37 @@ async def test_what_was_given_back_stands_where_it_was(line: Line) -> None:
         await line.expect(Committed, again)
     await line.put("d", "key", 9)
     assert await line.names() == "abd"
+
+
+# --- beside them ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ageing", [None, HOUR])
+async def test_an_expired_job_is_not_claimed_beside_one_in_a_lane(
+    line: Line, ageing: int | None
+) -> None:
+    await line.put("a", expire_on=NOW + 1)
+    await line.put("b", "key")
+    await line.put("c", expire_on=NOW + 2)
+    assert await line.names(now=NOW + 1, ageing=ageing) == "bc"
+
+
+async def test_a_queue_without_tokens_is_passed_over(line: Line) -> None:
+    rates = {"slow": RateLimit(1, per=60)}
+    await line.put("ac", queue="slow")
+    await line.put("b", queue="fast")
+    assert await line.names(queue_rates=rates) == "ab"
+    assert await line.names(now=NOW + 60 * SECOND, queue_rates=rates) == "c"
+
+
+@pytest.mark.parametrize("lane", [None, "key"])
+async def test_names_that_a_node_does_not_know_wait_for_another(
+    line: Line, lane: str | None
+) -> None:
+    await line.put("xay", lane, 9)
+    await line.put("b", "other")
+    assert await line.names(skip_names=["x", "y"]) == "ab"
+    assert await line.names() == "xy"
 
 
 # --- with age -----------------------------------------------------------------------------------------

@@ -195,6 +195,17 @@ async def test_what_is_paused_as_a_whole_is_not_looked_at(
     assert not tenants.storage._index._parked
 
 
+@pytest.mark.parametrize("ageing", [None, 9])
+async def test_jobs_of_a_paused_tenant_are_met_by_one_claim_only(
+    tenants: Tenants, ageing: int | None
+) -> None:
+    await tenants.put("ab")
+    await tenants.expect(Committed, PutPause(None, "a", "", NOW))
+    assert await tenants.next(tenant_weights=None, ageing=ageing) == "b"
+    assert isinstance(tenants.storage, MemoryStorage)
+    assert tenants.storage._index._parked
+
+
 async def test_a_paused_queue_is_not_looked_at(tenants: Tenants) -> None:
     await tenants.put("ab", queue="mail")
     await tenants.expect(Committed, PutPause("mail", None, "", NOW))
@@ -206,13 +217,15 @@ async def test_a_paused_queue_is_not_looked_at(tenants: Tenants) -> None:
 
 
 @pytest.mark.parametrize("was_in_turn", [False, True], ids=["in one line", "in turns"])
-@pytest.mark.parametrize("weights", [None, {}], ids=["in order", "by turns"])
+@pytest.mark.parametrize(
+    "claim", [{"tenant_weights": None}, {"tenant_weights": None, "ageing": 9}, {}], ids=str
+)
 async def test_a_job_that_was_called_off_is_not_claimed(
-    tenants: Tenants, was_in_turn: bool, weights: dict[str, int] | None
+    tenants: Tenants, was_in_turn: bool, claim: dict[str, Any]
 ) -> None:
     if was_in_turn:
         await tenants.next()
     await tenants.put("abc", priority=4)
     job = (await tenants.everything())[1]
     await tenants.expect(Committed, Commit(job.request.id, 0, Cancelled(NOW, "no"), 0))
-    assert await tenants.next(tenant_weights=weights) == "ac"
+    assert await tenants.next(**claim) == "ac"

@@ -191,7 +191,8 @@ class Index:
         self._sort_by_tenant()
         among, heads = self._among(queue, shares.now, pauses, admission)
         taken, passed_over = shares.take(queue or "", among, heads, limit, admission, pauses)
-        self._see_to(passed_over, pauses)
+        for job in passed_over:
+            self.put_back(job)
         self._forget_empty_agendas(among)
         return taken
 

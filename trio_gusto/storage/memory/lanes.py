@@ -225,7 +225,6 @@ class LaneShelf:
             return
         lines = self._lines.get(line.lane, {})
         if lines.get(line.queue) is line:
-            line.entry = None
             del lines[line.queue]
             if len(lines) < 2:
                 self._split.discard(line.lane)
