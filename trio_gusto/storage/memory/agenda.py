@@ -119,9 +119,12 @@ class Agenda:
 
     def jobs(self) -> Sequence[StoredJob]:
         """All that are in it."""
-        entries = zip(self._instants, self._jobs, strict=True)
-        early = ((instant, job) for instant, _, job in self._early)
-        return [job for instant, job in (*entries, *early) if self._instant_of(job) == instant]
+        return [job for instant, _, job in self._entries() if self._instant_of(job) == instant]
+
+    def _entries(self) -> list[Entry]:
+        """All of them, in no order, and strays too."""
+        line = zip(self._instants, self._jobs, strict=True)
+        return [*((instant, job.sequence, job) for instant, job in line), *self._early]
 
     def _drop_twin(self, job: StoredJob) -> None:
         while (twin := self._head()) is not None and twin[2] is job:
@@ -143,11 +146,9 @@ class Agenda:
             self._jobs.popleft()
 
     def _tidy_up(self, lost: StoredJob) -> None:
-        line = zip(self._instants, self._jobs, strict=True)
-        entries = [*((instant, job.sequence, job) for instant, job in line), *self._early]
         by_sequence = {
             entry[1]: entry
-            for entry in entries
+            for entry in self._entries()
             if entry[2] is not lost and self._instant_of(entry[2]) == entry[0]
         }
         in_order = sorted(by_sequence.values())
