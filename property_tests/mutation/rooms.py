@@ -149,6 +149,8 @@ _ROOMS = (
         judges=(
             "tests/storage/test_contract.py",
             "tests/storage/test_beside.py",
+            "tests/storage/test_beside_messages.py",
+            "tests/storage/test_beside_queries.py",
             "tests/storage/test_provider.py",
             "tests/storage/test_provider_outcomes.py",
             "tests/storage/test_provider_queries.py",
