@@ -16,7 +16,7 @@ from trio_gusto.model.uniqueness import OnConflict
 from trio_gusto.storage.finding_messages import Find, Tally
 from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.memory import MemoryStorage, agenda
-from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Conflict, Insert
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Committed, Conflict, Insert
 from trio_gusto.storage.pause_messages import LiftPauses, PutPause
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.schedule_messages import PutSchedule
@@ -232,6 +232,19 @@ async def test_a_job_that_is_replaced_keeps_its_attempts() -> None:
     assert (kept.attempt, kept.state.word) == (1, JobState.CANCELLED)
 
 
+@pytest.mark.parametrize("attempts", [0, 1, 2, 3])
+async def test_of_many_attempts_the_last_one_is_found_with_the_job(attempts: int) -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    request = await subject.enqueue(max_attempts=9)
+    for _ in range(attempts):
+        job = await subject.claim_one()
+        await storage.apply([put_back(job, Ready(NOW), AttemptOutcome.FAILED)])
+    (found,) = (await storage.read(Find(9))).jobs
+    whole = (await subject.get(request.id)).history
+    assert (len(whole), list(found.history)) == (attempts, list(whole[-1:]))
+
+
 async def test_a_job_that_has_ended_has_no_key_to_let_go_of() -> None:
     storage = await two_nodes()
     subject = Subject(storage, "one")
@@ -241,9 +254,8 @@ async def test_a_job_that_has_ended_has_no_key_to_let_go_of() -> None:
     again = Commit(old.id, 1, Failed(NOW, "no"), 0, children=Insert((), ()))
     assert not isinstance((await storage.apply([again]))[0], Conflict)
     await subject.insert(new)
-    await storage.apply([attrs.evolve(again, version=2)])
-    (reply,) = await storage.apply([insertion_of(keyed(subject))])
-    assert isinstance(reply, DuplicateJob)
+    replies = await storage.apply([attrs.evolve(again, version=2), insertion_of(keyed(subject))])
+    assert [type(reply) for reply in replies] == [Committed, DuplicateJob]
 
 
 async def test_a_firing_that_lacks_a_state_is_a_mistake_and_stores_nothing() -> None:

@@ -141,6 +141,15 @@ async def test_a_line_stands_where_its_first_job_does(line: Line) -> None:
     assert await line.names(now=NOW + 1) == "cdef"
 
 
+async def test_a_line_that_waits_stands_where_its_first_job_does(line: Line) -> None:
+    await line.put("ab", "key")
+    (first,) = await line.take()
+    await line.put("c")
+    await line.put("d", "key")
+    await line.end(first)
+    assert await line.names(1) == "b"
+
+
 async def test_priorities_of_a_line_stand_above_its_instants(line: Line) -> None:
     for name, priority in (("d", -1), ("c", 0), ("a", 5), ("b", 0)):
         due = NOW - 9 if name == "b" else NOW
@@ -305,7 +314,27 @@ async def test_a_queue_without_tokens_is_passed_over(line: Line) -> None:
     await line.put("ac", queue="slow")
     await line.put("b", queue="fast")
     assert await line.names(queue_rates=rates) == "ab"
+    await line.put("d", queue="fast", priority=-1)
+    assert await line.names(queue_rates=rates) == "d"
     assert await line.names(now=NOW + 60 * SECOND, queue_rates=rates) == "c"
+
+
+async def test_the_next_job_may_be_due_before_a_token_is_there(line: Line) -> None:
+    limit = Details(rate_key="api", rate_limit=RateLimit(1, per=60))
+    for name in "ab":
+        await line.enqueue(name=name, details=limit)
+    assert (await line.claim()).next_due == NOW + 60 * SECOND
+    await line.put("c", execute_after=NOW + 5)
+    assert (await line.claim()).next_due == NOW + 5
+
+
+async def test_jobs_of_a_paused_tenant_stay_in_their_lane(line: Line) -> None:
+    await line.put("ab", "key", tenant="acme")
+    await line.expect(Committed, PutPause(None, "acme", "", NOW))
+    assert await line.names() == ""
+    await line.expect(Committed, LiftPauses())
+    assert await line.names() == "a"
+    assert await line.names() == ""
 
 
 @pytest.mark.parametrize("lane", [None, "key"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from trio_gusto.model.job import Details
 from trio_gusto.model.schedule import StoredSchedule
 from trio_gusto.model.states import Cancelled
 from trio_gusto.storage.memory import MemoryStorage
@@ -27,6 +28,8 @@ async def fired(subject: Subject, *instants: int) -> StoredSchedule:
     """A schedule that has made a ready job for each of these instants."""
     before = schedule()
     await subject.expect(Committed, PutSchedule("ledger", None, before))
+    if not instants:
+        return before
     fire = firing(before, *instants)
     await subject.expect(Committed, fire)
     return fire.schedule
@@ -66,3 +69,9 @@ async def test_a_schedule_is_not_changed_by_whoever_has_found_it(subject: Subjec
     before = attrs.evolve((await kept(subject)).schedule)
     (await kept(subject)).schedule.paused = True
     assert (await kept(subject)).schedule == before
+
+
+async def test_a_job_started_by_hand_is_none_of_the_unfinished(subject: Subject) -> None:
+    await fired(subject)
+    await subject.enqueue(details=Details(schedule_name="ledger"))
+    assert (await kept(subject)).unfinished == ()

@@ -29,7 +29,7 @@ class ScheduleShelf:
     def add(self, job: StoredJob) -> None:
         """A job is stored, or has changed. Only those that a schedule made for an instant count."""
         details = job.request.details
-        if details is None or details.schedule_name is None or details.fire_time is None:
+        if details is None or details.fire_time is None or details.schedule_name is None:
             return
         self._live.setdefault(details.schedule_name, {})[job.request.id] = job
 
