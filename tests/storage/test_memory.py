@@ -99,7 +99,23 @@ async def test_many_jobs_run_again_are_not_pruned(few: int) -> None:
     for request in requests[:-1]:
         await storage.apply([Commit(request.id, 1, Ready(NOW), 0)])
     assert await storage.apply([Prune(NOW + 1, 2_000)]) == [Pruned(1)]
-    assert len((await subject.claim()).jobs) == 2 * few - 1
+    jobs = (await subject.claim()).jobs
+    assert len(jobs) == 2 * few - 1
+    await subject.complete_all(successes(*jobs, now=NOW + 9))
+    assert await storage.apply([Prune(NOW + 9, 2_000)]) == [Pruned(0)]
+
+
+async def test_many_jobs_that_have_ended_are_not_overdue(few: int) -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    for count in (1, 2 * few):
+        requests = [subject.request(expire_on=NOW + 5) for _ in range(count)]
+        await subject.insert(*requests)
+        for request in requests:
+            await storage.apply([Commit(request.id, 0, Cancelled(NOW, "no"), 0)])
+        for now in (NOW, NOW + 5, NOW):  # the clock may step back
+            stranded = await storage.read(Stranded("one", now, 99))
+            assert (list(stranded.overdue), stranded.next_at) == ([], None)
 
 
 async def test_jobs_completed_and_pruned_in_many_messages_leave_no_trace(few: int) -> None:
