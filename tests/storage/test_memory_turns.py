@@ -122,6 +122,7 @@ async def test_names_that_a_node_does_not_know_wait_for_another(
     assert await tenants.next(depth=2) == "a"
 
 
+@pytest.mark.parametrize("claim", [{}, {"tenant_weights": None}], ids=["by turns", "in order"])
 @pytest.mark.parametrize("worker", [None, "smtp"])
 @pytest.mark.parametrize(
     ("queue", "tenant", "left"),
@@ -134,14 +135,19 @@ async def test_names_that_a_node_does_not_know_wait_for_another(
     ],
 )
 async def test_what_is_paused_waits_until_it_is_resumed(
-    tenants: Tenants, queue: str | None, tenant: str | None, left: str, worker: str | None
+    tenants: Tenants,
+    queue: str | None,
+    tenant: str | None,
+    left: str,
+    worker: str | None,
+    claim: dict[str, Any],
 ) -> None:
     await tenants.put("ab", worker, queue="mail")
     await tenants.put("a", worker, queue="prints")
     await tenants.expect(Committed, PutPause(queue, tenant, "", NOW))
-    assert sorted(await tenants.next(depth=9)) == sorted(left)
+    assert sorted(await tenants.next(depth=9, **claim)) == sorted(left)
     await tenants.expect(Committed, LiftPauses())
-    assert sorted(left + await tenants.next(depth=9)) == sorted("aab")
+    assert sorted(left + await tenants.next(depth=9, **claim)) == sorted("aab")
 
 
 @pytest.mark.parametrize("worker", [None, "smtp"])

@@ -128,10 +128,9 @@ class Index:
         keys: Collection[PlainKey] = [
             key for key in self._plain if queue is None or key[1] == queue
         ]
-        paused: Collection[str] = ()
+        paused: Collection[str] = () if pauses is None else pauses.tenants
         if pauses is not None:
             keys = [key for key in keys if not self._is_closed(key, pauses)]
-            paused = pauses.tenants
         for priority in sorted({key[0] for key in keys}):
             agendas = [self._plain[key] for key in keys if key[0] == priority]
             while len(taken) < limit:
