@@ -147,6 +147,13 @@ async def test_detach_is_safe_in_a_cancelled_scope() -> None:
     assert set(storage._nodes) == {"two"}
 
 
+async def test_detaching_a_node_that_has_left_does_no_harm() -> None:
+    storage = await two_nodes()
+    for _ in range(2):
+        await storage.detach("one")
+    assert set(storage._nodes) == {"two"}
+
+
 async def test_a_node_that_has_heard_of_nothing_has_heard_of_no_pause() -> None:
     """As when a pause was lifted before it could be told."""
     storage = await two_nodes()
