@@ -132,6 +132,29 @@ async def test_jobs_completed_and_pruned_in_many_messages_leave_no_trace(few: in
     assert len(index.expiring) <= few + 1
 
 
+async def test_many_jobs_that_run_are_not_overdue(few: int) -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    await subject.insert(*[subject.request(expire_on=NOW + 5) for _ in range(2 * few)])
+    for _ in range(2 * few):
+        await subject.claim(limit=1)
+    stranded = await storage.read(Stranded("one", NOW + 5, 99))
+    assert (list(stranded.overdue), stranded.next_at) == ([], NOW + LEASE)
+
+
+async def test_a_version_counts_what_became_of_a_job() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    request = await subject.enqueue(execute_after=NOW + 1)
+    versions = [(await subject.get(request.id)).version]
+    for _ in range(2):
+        job = await subject.claim_one(NOW + 1)
+        versions.append(job.token)
+        await storage.apply([put_back(job, Ready(NOW), AttemptOutcome.RELEASED)])
+        versions.append((await subject.get(request.id)).version)
+    assert versions == [0, 2, 3, 4, 5], "two for the first claim, since the job fell due before"
+
+
 async def test_a_job_put_back_in_its_place_many_times_is_listed_once(few: int) -> None:
     storage = await two_nodes()
     subject = Subject(storage, "one")
