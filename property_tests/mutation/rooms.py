@@ -117,6 +117,7 @@ _ROOMS = (
         judges=(
             "tests/storage/test_contract.py",
             "tests/storage/test_memory.py",
+            "tests/storage/test_memory_ageing.py",
             "tests/storage/test_memory_agenda.py",
             "tests/storage/test_memory_batches.py",
             "tests/storage/test_memory_lanes.py",

@@ -155,22 +155,22 @@ def test_it_is_tidied_up_when_more_than_three_quarters_are_strays() -> None:
     assert agenda.first() == (7, 7, jobs[7])
 
 
-def test_strays_that_were_dropped_count_no_more() -> None:
-    jobs = [make_job(number, number) for number in range(9)]
+@pytest.mark.parametrize("is_taken", [False, True], ids=["looked at", "taken"])
+def test_strays_that_were_dropped_count_no_more(is_taken: bool) -> None:
+    jobs = [make_job(number, number) for number in range(20)]
     agenda = agenda_of(*jobs)
-    for dropped in (jobs[:2], jobs[2:4]):
-        call_off(agenda, *dropped)
-        assert agenda.first() is not None
-    assert len(agenda) == 5
-    call_off(agenda, *jobs[4:7])
-    assert len(agenda) == 5, "three are few"
-    assert sequences(agenda.take_up_to(1, LATE)) == [7]
-    assert len(agenda) == 1
-    more = [make_job(number, number) for number in range(10, 13)]
-    for job in more:
-        agenda.add(job, due(job))
-    call_off(agenda, *more)
+    for job in jobs[0:16:2]:
+        call_off(agenda, job)
+        if is_taken:
+            assert agenda.take(LATE) is not None
+        else:
+            assert agenda.first() is not None
+            agenda.drop_first()
     assert len(agenda) == 4
+    call_off(agenda, *jobs[17:19])
+    assert len(agenda) == 4, "two are few"
+    assert sequences(agenda.take_up_to(2, LATE)) == [16, 19]
+    assert len(agenda) == 0
 
 
 @pytest.mark.parametrize("backwards", [False, True], ids=["in order", "backwards"])

@@ -1,13 +1,12 @@
-"""Claims of `MemoryStorage` that look further than at what is ready: jobs in lanes, and those that rise with age."""
+"""Claims of `MemoryStorage` that meet jobs in lanes, or queues with a rate."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import attrs
 import pytest
 
-from trio_gusto.model.job import ClaimedJob, Details
+from tests.storage.lettered import Line
+from trio_gusto.model.job import Details
 from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.rates import RateLimit
 from trio_gusto.model.states import Cancelled, Ready
@@ -15,43 +14,9 @@ from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.memory import MemoryStorage, agenda
 from trio_gusto.storage.messages import Commit, Committed
 from trio_gusto.storage.pause_messages import LiftPauses, PutPause
-from trio_gusto.testing.storage_contract import Subject
-from trio_gusto.testing.storage_contract.subject import NOW, SECOND, put_back, success
+from trio_gusto.testing.storage_contract.subject import NOW, SECOND, put_back
 
 HOUR = 3_600 * SECOND
-
-
-class Line(Subject):
-    """A storage to which jobs come that are named by a letter."""
-
-    async def put(self, names: str, lane: str | None = None, room: int = 1, **parts: Any) -> None:
-        """A job for each letter, in this order; ``lane`` is their concurrency key."""
-        details = None
-        if lane is not None:
-            details = Details(concurrency_key=lane, concurrency_limit=room)
-        for name in names:
-            await self.enqueue(name=name, details=details, **parts)
-
-    async def put_ready(self, name: str, due: int, lane: str | None, **parts: Any) -> None:
-        """A job that is ready, and yet not due: the clock stepped back."""
-        details = None if lane is None else Details(concurrency_key=lane, concurrency_limit=9)
-        request = self.request(name=name, details=details, **parts)
-        await self.insert(request, states=[Ready(due)])
-
-    async def take(self, limit: int = 99, now: int = NOW, **claim: Any) -> list[ClaimedJob]:
-        return list((await self.claim(now, limit=limit, **claim)).jobs)
-
-    async def names(self, limit: int = 99, now: int = NOW, **claim: Any) -> str:
-        return "".join(job.request.name for job in await self.take(limit, now, **claim))
-
-    async def end(self, *jobs: ClaimedJob) -> None:
-        for job in jobs:
-            await self.expect(Committed, success(job))
-
-    async def call_off(self, name: str) -> None:
-        (job,) = [job for job in await self.everything() if job.request.name == name]
-        write = Commit(job.request.id, job.version, Cancelled(NOW, "no"), 0)
-        await self.expect(Committed, write)
 
 
 @pytest.fixture
@@ -319,6 +284,14 @@ async def test_a_queue_without_tokens_is_passed_over(line: Line) -> None:
     assert await line.names(now=NOW + 60 * SECOND, queue_rates=rates) == "c"
 
 
+async def test_a_queue_that_is_not_served_is_no_reason_to_come_back(line: Line) -> None:
+    rates = {"slow": RateLimit(1, per=60)}
+    await line.put("ab", queue="slow")
+    assert (await line.claim(queue_rates=rates)).next_due == NOW + 60 * SECOND
+    reply = await line.claim(queues=[("fast", 9)], queue_rates=rates)
+    assert (reply.next_due, reply.held, reply.in_lanes) == (None, False, False)
+
+
 async def test_the_next_job_may_be_due_before_a_token_is_there(line: Line) -> None:
     limit = Details(rate_key="api", rate_limit=RateLimit(1, per=60))
     for name in "ab":
@@ -345,52 +318,3 @@ async def test_names_that_a_node_does_not_know_wait_for_another(
     await line.put("b", "other")
     assert await line.names(skip_names=["x", "y"]) == "ab"
     assert await line.names() == "xy"
-
-
-# --- with age -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("lanes", ["", "abcd", "ac", "bd"], ids=lambda each: each or "none")
-@pytest.mark.parametrize("limit", [1, 2, 9])
-async def test_whoever_waits_rises(line: Line, lanes: str, limit: int) -> None:
-    for name, priority, age in (("d", 2, 0), ("a", 0, 5), ("c", 1, 2), ("b", 2, 2)):
-        due = NOW - age * SECOND
-        lane = "key" if name in lanes else None
-        await line.put(name, lane, 9, priority=priority, created_at=due)
-    found = ""
-    while names := await line.names(limit, ageing=SECOND):
-        found += names
-    assert found == "abcd"
-
-
-@pytest.mark.parametrize("lane", [None, "key"])
-async def test_of_jobs_that_stand_at_one_place_the_first_one_comes_first(
-    line: Line, lane: str | None
-) -> None:
-    await line.put("a", lane, 9, priority=1)
-    await line.put("b", lane, 9, created_at=NOW - SECOND)
-    await line.put("c", lane, 9, priority=1)
-    await line.put("d", lane, 9, priority=2, created_at=NOW + SECOND)
-    assert await line.names(now=NOW + SECOND, ageing=SECOND) == "abcd"
-
-
-async def test_the_order_changes_with_the_claim(line: Line) -> None:
-    for lane in ("x", "y"):
-        await line.put("l", lane, 9, created_at=NOW - HOUR)
-        await line.put("h", lane, 9, priority=1)
-    assert await line.names(1, ageing=SECOND) == "l"
-    assert await line.names(1) == "h"
-    assert await line.names(1, ageing=SECOND) == "l"
-    assert await line.names(1, ageing=2 * HOUR) == "h"
-
-
-async def test_a_job_put_back_where_it_was_rises_once(line: Line) -> None:
-    """It stands with the jobs of its tenant, and with all others."""
-    await line.put("a", tenant="acme", expire_on=NOW + HOUR)
-    await line.expect(Committed, PutPause(None, "acme", "", NOW))
-    assert await line.names() == ""
-    for now in (NOW + HOUR, NOW):  # the clock steps back
-        await line.storage.read(Stranded("one", now, 9))
-    await line.expect(Committed, LiftPauses())
-    await line.put("b")
-    assert await line.names(ageing=SECOND) == "ab"

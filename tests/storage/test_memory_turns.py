@@ -235,3 +235,29 @@ async def test_a_job_that_was_called_off_is_not_claimed(
     job = (await tenants.everything())[1]
     await tenants.expect(Committed, Commit(job.request.id, 0, Cancelled(NOW, "no"), 0))
     assert await tenants.next(**claim) == "ac"
+
+
+async def test_of_two_paused_tenants_the_one_that_is_resumed_goes_on(tenants: Tenants) -> None:
+    await tenants.put("abc")
+    for tenant in "ab":
+        await tenants.expect(Committed, PutPause(None, tenant, "", NOW))
+    in_order: dict[str, Any] = {"tenant_weights": None}
+    assert await tenants.next(**in_order) == "c"
+    await tenants.expect(Committed, LiftPauses(None, "b"))
+    assert await tenants.next(**in_order) == "b"
+    await tenants.expect(Committed, LiftPauses(None, "a"))
+    assert await tenants.next(**in_order) == "a"
+
+
+async def test_a_resumed_tenant_has_its_old_jobs_and_its_new_ones_in_order(
+    tenants: Tenants,
+) -> None:
+    await tenants.put("aa", created_at=NOW - 2)
+    await tenants.expect(Committed, PutPause(None, "a", "", NOW))
+    assert await tenants.next(tenant_weights=None) == ""
+    assert await tenants.next() == ""  # from now on each tenant's jobs stand apart
+    await tenants.put("a", created_at=NOW - 9)
+    await tenants.put("a")
+    await tenants.expect(Committed, LiftPauses(None, "a"))
+    due = [job.due for job in (await tenants.claim(tenant_weights={})).jobs]
+    assert due == [NOW - 9, NOW - 2, NOW - 2, NOW]

@@ -88,7 +88,7 @@ class Agenda:
         else:
             self._instants.popleft()
             job = self._jobs.popleft()
-        if self._jobs or self._early:
+        if self._jobs:
             self._drop_twin(job)
 
     def take_up_to(self, most: int, until: int) -> list[StoredJob]:
@@ -133,7 +133,7 @@ class Agenda:
     def _head(self) -> Entry | None:
         early = self._early
         if not self._jobs:
-            return early[0] if early else None
+            return None  # those that came early stood before the end of the line, and have gone before it
         job = self._jobs[0]
         entry = (self._instants[0], job.sequence, job)
         return early[0] if early and early[0] < entry else entry

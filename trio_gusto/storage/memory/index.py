@@ -231,8 +231,7 @@ class Index:
             return
         self._lifted = pauses.lifted
         for key in tuple(self._parked):
-            _, queue, tenant = key
-            if tenant is None or pauses.cover(queue, tenant):
+            if self._is_closed(key, pauses):
                 continue
             agenda = self._parked.pop(key)
             if key not in self._plain:
@@ -295,13 +294,11 @@ class Index:
             self.lanes.add(job, lane, due)
 
     def _agenda(self, job: StoredJob) -> Agenda:
-        """Where it is put down when it is ready and in no lane."""
+        """Where it is put down when it is the first there that is ready and in no lane."""
         if self._is_by_tenant:
             return self._agenda_of_tenant(self._plain, job)
         key = (-job.request.priority, job.request.queue, None)
-        agenda = self._plain.get(key)
-        if agenda is None:
-            agenda = self._plain[key] = Agenda(ready_since)
+        agenda = self._plain[key] = Agenda(ready_since)
         return agenda
 
     def _agenda_of_tenant(self, agendas: dict[PlainKey, Agenda], job: StoredJob) -> Agenda:
