@@ -11,7 +11,15 @@ from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.rates import RateLimit
 from trio_gusto.model.retention import Selection
-from trio_gusto.model.states import Cancelled, Failed, JobState, Ready, Scheduled, Waiting
+from trio_gusto.model.states import (
+    Cancelled,
+    Failed,
+    JobState,
+    Processing,
+    Ready,
+    Scheduled,
+    Waiting,
+)
 from trio_gusto.model.uniqueness import OnConflict
 from trio_gusto.storage.finding_messages import Find, Tally
 from trio_gusto.storage.lease_messages import Stranded
@@ -140,6 +148,17 @@ async def test_many_jobs_that_run_are_not_overdue(few: int) -> None:
         await subject.claim(limit=1)
     stranded = await storage.read(Stranded("one", NOW + 5, 99))
     assert (list(stranded.overdue), stranded.next_at) == ([], NOW + LEASE)
+
+
+async def test_it_knows_no_lifecycle() -> None:
+    """Whoever has a lease by another message than a claim has one."""
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    request = await subject.enqueue(expire_on=NOW + 5)
+    await storage.apply([Commit(request.id, 0, Processing("two", NOW, NOW + 9), 1)])
+    stranded = await storage.read(Stranded("one", NOW + 5, 9))
+    assert (list(stranded.overdue), stranded.next_at, stranded.foreign) == ([], NOW + 9, True)
+    assert ids((await storage.read(Stranded("one", NOW + 9, 9))).lost) == [request.id]
 
 
 async def test_a_version_counts_what_became_of_a_job() -> None:
