@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from trio_gusto.model.batch import BatchRequest
-from trio_gusto.model.errors import BatchError
+from trio_gusto.model.errors import BatchError, DuplicateJob
 from trio_gusto.model.ids import JobId, to_uuid, uuid7
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.lifecycle import admit
@@ -229,3 +229,21 @@ async def test_a_batch_goes_when_it_is_old_and_empty_and_nobody_waits_for_it(
         await wait_for(subject, BATCH.id)
     await prune(subject, before)
     assert len(await counts(subject)) == is_kept
+
+
+async def test_a_waiting_job_that_is_there_already_is_refused(subject: Subject) -> None:
+    parent = await subject.enqueue()
+    child = await wait_for(subject, parent.id)
+    reply = await subject.tell(Insert([child], [Waiting((parent.id,))]))
+    assert isinstance(reply, DuplicateJob)
+    assert (reply.key, reply.value) == ("id", to_uuid(child.id))
+    assert len(await subject.everything()) == 2
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_jobs_and_states_that_do_not_go_together_are_a_mistake(
+    subject: Subject, count: int
+) -> None:
+    requests = [subject.request(), subject.request()]
+    with pytest.raises(ValueError, match="zip"):
+        await subject.tell(Insert(requests, [Ready(NOW)] * count))
