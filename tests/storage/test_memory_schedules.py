@@ -75,3 +75,7 @@ async def test_a_job_started_by_hand_is_none_of_the_unfinished(subject: Subject)
     await fired(subject)
     await subject.enqueue(details=Details(schedule_name="ledger"))
     assert (await kept(subject)).unfinished == ()
+
+
+async def test_a_schedule_that_is_not_there_may_be_removed(subject: Subject) -> None:
+    await subject.expect(Committed, PutSchedule("ledger", None, None))

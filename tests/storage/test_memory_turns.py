@@ -111,6 +111,15 @@ async def test_a_lane_that_is_full_is_passed_over(tenants: Tenants) -> None:
     assert await tenants.next() == ""
 
 
+async def test_a_lane_that_becomes_full_is_passed_over(tenants: Tenants) -> None:
+    key = Details(concurrency_key="key", concurrency_limit=2)
+    for tenant in "abc":
+        await tenants.enqueue(tenant=tenant, details=key)
+    await tenants.put("dd")
+    assert await tenants.next() == "abdd"
+    assert await tenants.next() == ""
+
+
 @pytest.mark.parametrize("worker", [None, "smtp"])
 async def test_names_that_a_node_does_not_know_wait_for_another(
     tenants: Tenants, worker: str | None

@@ -287,7 +287,7 @@ class Heads:
         if following is None:
             self._early.append(line)
 
-    def park(self, line: Line, *, is_for_now: bool = False) -> None:
+    def park(self, line: Line, *, is_for_now: bool) -> None:
         """Leave the line alone until something changes in its lane; or until the claim is filled."""
         self._shelf.replace(self._heap, line, None)
         if is_for_now:
