@@ -14,10 +14,8 @@ from trio_gusto.model.errors import DuplicateJob, GustoError, StorageBusy
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest, Progress
 from trio_gusto.model.joblog import LogLine
 from trio_gusto.model.states import JobState, Ready, Waiting
-from trio_gusto.storage.beside import Beside, Transient
 from trio_gusto.storage.finding_messages import Get
 from trio_gusto.storage.lease_messages import CancelRequests, Renew, Renewed, RequestCancel
-from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import (
     Commit,
     Committed,
@@ -67,13 +65,6 @@ async def test_what_others_change_in_the_storage_is_heard(pair: Pair) -> None:
             await wait_all_tasks_blocked()
             request = pair.request()
             await pair.main.apply([Insert([request], [Ready(NOW)])])
-
-
-def test_it_promises_what_the_storage_does() -> None:
-    main = MemoryStorage()
-    main.keeps_rates = main.keeps_children = False
-    beside = Beside(main, Transient())
-    assert (beside.keeps_rates, beside.keeps_children, beside.keeps_reports) == (False, False, True)
 
 
 # --- writes -------------------------------------------------------------------------------------------
