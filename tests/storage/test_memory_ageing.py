@@ -23,7 +23,12 @@ async def line() -> Line:
 
 @pytest.mark.parametrize("lanes", ["", "abcd", "ac", "bd"], ids=lambda each: each or "none")
 @pytest.mark.parametrize("limit", [1, 2, 9])
-async def test_whoever_waits_rises(line: Line, lanes: str, limit: int) -> None:
+@pytest.mark.parametrize("from_the_first", [True, False], ids=["from the first", "later"])
+async def test_whoever_waits_rises(
+    line: Line, lanes: str, limit: int, from_the_first: bool
+) -> None:
+    if from_the_first:
+        assert await line.names(ageing=SECOND) == ""
     for name, priority, age in (("d", 2, 0), ("a", 0, 5), ("c", 1, 2), ("b", 2, 2)):
         due = NOW - age * SECOND
         lane = "key" if name in lanes else None

@@ -86,10 +86,10 @@ async def test_a_job_that_is_not_due_yet_keeps_its_place_in_its_lane(line: Line)
     """Of a higher priority than one that is: the clock stepped back."""
     await line.put_ready("b", NOW + 5, "key", priority=3)
     await line.put_ready("a", NOW, "key")
-    await line.put_ready("c", NOW, "key")
+    await line.put_ready("d", NOW, "key")
+    await line.put_ready("c", NOW + 5, "other", priority=1)
     assert await line.names(1) == "a"
-    assert await line.names(1, NOW + 5) == "b"
-    assert await line.names(1, NOW + 5) == "c"
+    assert [await line.names(1, NOW + 5) for _ in range(3)] == ["b", "c", "d"]
 
 
 async def test_a_line_stands_where_its_first_job_does(line: Line) -> None:
@@ -109,10 +109,17 @@ async def test_a_line_stands_where_its_first_job_does(line: Line) -> None:
 async def test_a_line_that_waits_stands_where_its_first_job_does(line: Line) -> None:
     await line.put("ab", "key")
     (first,) = await line.take()
-    await line.put("c")
+    await line.put("c", "other")
     await line.put("d", "key")
     await line.end(first)
     assert await line.names(1) == "b"
+
+
+async def test_a_lane_that_is_empty_is_in_no_other_lanes_way(line: Line) -> None:
+    await line.put("a", "x")
+    await line.put("b", "y")
+    await line.call_off("a")
+    assert await line.names() == "b"
 
 
 async def test_priorities_of_a_line_stand_above_its_instants(line: Line) -> None:
