@@ -13,10 +13,12 @@ from trio_gusto.model.errors import BatchError, DuplicateJob
 from trio_gusto.model.ids import JobId, to_uuid, uuid7
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.lifecycle import admit
+from trio_gusto.model.retention import Selection
 from trio_gusto.model.states import Failed, JobState, Ready, Waiting
 from trio_gusto.storage.batch_messages import Batches, Discard, Discarded, InsertBatch
 from trio_gusto.storage.dependency_messages import Dependents
-from trio_gusto.storage.memory import MemoryStorage
+from trio_gusto.storage.lease_messages import Stranded
+from trio_gusto.storage.memory import MemoryStorage, agenda
 from trio_gusto.storage.messages import Commit, Completions, Insert, Inserted
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.testing.storage_contract import Subject
@@ -200,6 +202,24 @@ async def test_a_job_may_name_a_batch_that_there_is_not(subject: Subject) -> Non
     stranger = await subject.enqueue(details=OF_BATCH)
     await fail(subject, stranger)
     assert await prune(subject, NOW + 1) == 1
+
+
+async def test_a_deleted_job_of_a_batch_that_is_awaited_later_does_not_come_back(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It did as a job that runs, of which the lease was lost."""
+    monkeypatch.setattr(agenda, "FEW", 3)
+    tagged = attrs.evolve(OF_BATCH, tags=("old",))
+    jobs = [subject.request(details=tagged) for _ in range(20)]
+    await store(subject, *jobs, subject.request(details=OF_BATCH))
+    for job in await subject.everything():
+        await fail(subject, job.request)
+    selected = Prune(NOW + 1, 99, only=Selection(tags=frozenset({"old"})))
+    assert (await subject.expect(Pruned, selected)).count == 20
+    await wait_for(subject, BATCH.id)
+    assert await prune(subject, NOW + 1) == 0
+    stranded = await subject.storage.read(Stranded("node", NOW, 99))
+    assert (list(stranded.lost), stranded.foreign) == ([], False)
 
 
 async def test_jobs_of_a_batch_stay_until_all_have_ended(subject: Subject) -> None:
