@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -124,40 +125,40 @@ Do = Callable[[Mine], Awaitable[object]]
 
 
 @pytest.mark.parametrize(
-    ("provider", "do", "error", "logged"),
+    ("make", "do", "error", "logged"),
     [
         (
-            FaultyShelf(store_job=1),
+            partial(FaultyShelf, store_job=1),
             _store,
             left("store a job: ConnectionError: store_job has no connection"),
             f"record {FIRST} could not be stored",
         ),
         (
-            FaultyShelf(get_batch=1),
+            partial(FaultyShelf, get_batch=1),
             _search,
             left("answer get_batch: ConnectionError: get_batch has no connection", "(none yet)"),
             "get_batch failed",
         ),
         (
-            UnwillingShelf(tracking_id(1)),
+            partial(UnwillingShelf, tracking_id(1)),
             _complete,
             left(f"perform mark_job_as_complete: ConnectionError: no connection for {FIRST}"),
             f"mark_job_as_complete failed for record {FIRST}",
         ),
         (
-            FaultyShelf(cancel_job=3),
+            partial(FaultyShelf, cancel_job=3),
             _cancel_itself,
             left("perform cancel_job: ConnectionError: cancel_job has no connection"),
             f"cancel_job failed for record {FIRST}",
         ),
         (
-            FaultyShelf(cancel_job=1),
+            partial(FaultyShelf, cancel_job=1),
             _cancel_ready,
             left("cancel a job: ConnectionError: cancel_job has no connection"),
             f"cancel_job failed for record {FIRST}",
         ),
         (
-            FaultyShelf(on_handler_execution_failure=1),
+            partial(FaultyShelf, on_handler_execution_failure=1),
             _fail,
             left(
                 "handle a failed attempt: ConnectionError: on_handler_execution_failure has no "
@@ -165,19 +166,19 @@ Do = Callable[[Mine], Awaitable[object]]
             ),
             f"on_handler_execution_failure failed for record {FIRST}",
         ),
-        (Gone(), _renew, left("renew leases: ConnectionError: gone"), "renew_leases failed"),
+        (Gone, _renew, left("renew leases: ConnectionError: gone"), "renew_leases failed"),
     ],
-    ids=lambda each: getattr(each, "__name__", ""),
+    ids=lambda each: getattr(each, "__name__", "").strip("_"),
 )
 async def test_an_error_of_the_provider_is_told_and_logged(
-    provider: Shelf,
+    make: Callable[[], Shelf],
     do: Do,
     error: str,
     logged: str,
     caplog: pytest.LogCaptureFixture,
     autojump_clock: MockClock,
 ) -> None:
-    reply = await do(ProviderStorage(provider, MyRecord))
+    reply = await do(ProviderStorage(make(), MyRecord))
     assert isinstance(reply, StorageError)
     assert str(reply) == error
     assert isinstance(reply.__cause__, ConnectionError)
