@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -62,6 +63,22 @@ async def test_a_provider_with_queries_tells_of_the_jobs_of_others() -> None:
     shelf.records[tracking_id(2)] = done
     jobs = (await storage.read(Get([job_id(2), job_id(1), job_id(3)]))).jobs
     assert [job.state.word for job in jobs] == [JobState.COMPLETED, JobState.READY]
+
+
+async def test_a_provider_with_queries_is_asked_for_a_ref_id() -> None:
+    @attrs.define
+    class Referred(MyRecord):
+        ref_id: str | None = None
+
+    shelf = FullShelf()
+    shelf.records[tracking_id(1)] = record(1)  # which has no such field
+    for number, ref_id in ((2, "order-7"), (3, "order-7"), (4, "order-8")):
+        others = attrs.asdict(record(number), recurse=False)
+        shelf.records[tracking_id(number)] = Referred(**others, ref_id=ref_id)
+    storage = ProviderStorage(shelf, MyRecord)
+    (job,) = (await storage.read(Get(ref_id="order-7"))).jobs
+    assert (job.request.id, job.state) == (job_id(3), Ready(START))
+    assert list((await storage.read(Get(ref_id="order-9"))).jobs) == []
 
 
 async def test_searches_are_newest_first_and_go_on_where_they_ended() -> None:

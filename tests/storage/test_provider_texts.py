@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -216,6 +217,17 @@ async def test_a_lease_that_cannot_be_released_is_logged(caplog: pytest.LogCaptu
     assert caplog.messages == [f"the lease on record {FIRST} could not be released"]
 
 
+async def test_a_wait_that_fails_is_logged(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    class Deaf(FullShelf):
+        async def wait_for_jobs(self) -> None:
+            raise ConnectionError("gone")
+
+    await ProviderStorage(Deaf(), MyRecord).wait_changed(NODE)
+    assert caplog.messages == ["wait_for_jobs failed"]
+
+
 # --- what a provider answers --------------------------------------------------------------------------
 
 ALONE = f"record {FIRST} is left alone: "
@@ -288,6 +300,15 @@ RATES = unsupported("rate limits", "leave them out, or use another storage for t
 BATCHES = unsupported("batches", implement("SupportsBatches"))
 
 
+PROTOCOLS = {SCHEDULES: "SupportsSchedules", PAUSES: "SupportsPauses"}
+
+
+def protocol_of(text: str) -> str:
+    """The one that a refusal names, also where its text says to do something else."""
+    named = re.search(r"implement (\w+) in", text)
+    return PROTOCOLS.get(text, "" if named is None else named[1])
+
+
 def inserting(details: Details | None = None, state: State | None = None) -> Insert:
     return Insert([request(details=details)], [Ready(START) if state is None else state])
 
@@ -337,7 +358,7 @@ async def test_a_write_that_a_provider_cannot_keep_is_refused(write: Write, text
     shelf = Shelf()
     (reply,) = await ProviderStorage(shelf, MyRecord).apply([write])
     assert isinstance(reply, NotSupported)
-    assert str(reply) == text
+    assert (str(reply), reply.protocol) == (text, protocol_of(text))
     assert not shelf.records
 
 
@@ -384,4 +405,4 @@ QUERIES = "SupportsQueries"
 async def test_a_query_that_a_provider_cannot_answer_is_refused(query: Any, text: str) -> None:
     with pytest.raises(NotSupported) as refused:
         await ProviderStorage(Shelf(), MyRecord).read(query)
-    assert str(refused.value) == text
+    assert (str(refused.value), refused.value.protocol) == (text, protocol_of(text))
