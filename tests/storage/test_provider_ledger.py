@@ -79,6 +79,9 @@ def test_the_longest_unchanged_is_forgotten_first(ledger: Ledger[MyRecord]) -> N
     ledger.remember(request(3), Ready(START))
     known = [number for number in (1, 2, 3) if ledger.find(job_id(number)) is not None]
     assert known == [1, 3]
+    changed = ledger.find(job_id(1))
+    assert changed is not None
+    assert changed.state == Cancelled(START, "no")
 
 
 def test_jobs_in_flight_are_never_forgotten(ledger: Ledger[MyRecord]) -> None:

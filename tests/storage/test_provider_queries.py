@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 import pytest
 import trio
@@ -27,10 +29,11 @@ from tests.storage.own_providers import (
 from trio_gusto.model.errors import NotSupported, StorageError
 from trio_gusto.model.job import Details
 from trio_gusto.model.states import Completed, Expired, JobState, Ready
-from trio_gusto.provider import ProviderStorage
+from trio_gusto.provider import JobFindParams, ProviderStorage
 from trio_gusto.storage.finding_messages import Find, Get, Tally
 from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.messages import Commit, Committed
+from trio_gusto.storage.provider import queries
 from trio_gusto.storage.provider.ledger import Ledger
 from trio_gusto.storage.retention_messages import Prune, Pruned
 
@@ -93,6 +96,9 @@ async def test_searches_are_newest_first_and_go_on_where_they_ended() -> None:
     assert [job.request.id for job in (await storage.read(query)).jobs] == [job_id(1)]
 
 
+METADATA = {"size": 3, "box": {"height": 1, "width": 2}}
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -105,13 +111,14 @@ async def test_searches_are_newest_first_and_go_on_where_they_ended() -> None:
         (Find(9, user_id="u2"), False),
         (Find(9, metadata={"size": 3}), True),
         (Find(9, metadata={"colour": None}), False),
+        (Find(9, metadata={"box": {"width": 2, "height": 1}}), True),
         (Find(9, created_after=START), True),
         (Find(9, created_before=START), False),
     ],
 )
 async def test_every_criterion_counts(query: Find, found: bool) -> None:
     storage = ProviderStorage(FullShelf(), MyRecord)
-    details = Details(tags=("a",), created_by="ann", user_id="u1", metadata={"size": 3})
+    details = Details(tags=("a",), created_by="ann", user_id="u1", metadata=METADATA)
     await insert(storage, request(details=details))
     assert bool((await storage.read(query)).jobs) is found
 
@@ -126,6 +133,24 @@ async def test_jobs_are_counted_by_state_queue_and_tenant() -> None:
         (JobState.SCHEDULED, "default", ""): 1,
     }
     assert tallied.oldest_ready == START
+
+
+async def test_jobs_are_counted_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    class Paged(FullShelf):
+        async def find_jobs(self, params: JobFindParams[MyRecord]) -> Sequence[MyRecord]:
+            asked.append(params.limit)
+            return await super().find_jobs(params)
+
+    monkeypatch.setattr(queries, "PAGE", 3)
+    storage = ProviderStorage(Paged(), MyRecord)
+    empty = await storage.read(Tally())
+    assert (dict(empty.counts), empty.oldest_ready) == ({}, None)
+    for number in range(1, 8):
+        await insert(storage, request(number))
+    assert (await storage.read(Tally())).counts == {(JobState.READY, "default", ""): 7}
+    assert asked == [3, 3, 3, 3, 3]
 
 
 async def test_an_error_in_a_query_is_a_storage_error() -> None:
