@@ -70,3 +70,12 @@ async def test_a_job_put_back_where_it_was_rises_once(line: Line) -> None:
     await line.expect(Committed, LiftPauses())
     await line.put("b")
     assert await line.names(ageing=SECOND) == "ab"
+
+
+async def test_a_lane_that_comes_late_stands_where_its_job_does(line: Line) -> None:
+    """Also where instants are shorter than the span of ageing: at the beginning of time."""
+    await line.put("bc", "y", 9, priority=1, created_at=0)
+    assert await line.names(1, 0, ageing=SECOND) == "b"
+    await line.put("a", "x", 9, priority=2, created_at=0)
+    assert await line.names(1, 0, ageing=SECOND) == "a"
+    assert await line.names(1, 0, ageing=SECOND) == "c"
