@@ -154,6 +154,7 @@ _ROOMS = (
             "tests/storage/test_beside_queries.py",
             "tests/storage/test_provider.py",
             "tests/storage/test_provider_ledger.py",
+            "tests/storage/test_provider_leases.py",
             "tests/storage/test_provider_outcomes.py",
             "tests/storage/test_provider_queries.py",
             "tests/storage/test_provider_records.py",

@@ -14,7 +14,7 @@ from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.lanes import lane_of_worker
 from trio_gusto.model.rates import RateLimit
 from trio_gusto.model.states import Ready
-from trio_gusto.storage.beside import Beside, Transient
+from trio_gusto.storage.beside import Beside, Transient, beside
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import ClaimDue, ClaimReply, Insert
 from trio_gusto.storage.pause_messages import LiftPauses, Pauses, PutPause
@@ -258,3 +258,14 @@ async def test_the_lanes_of_the_storage_are_asked_for_only_where_it_matters(pair
     assert await claimed(pair) == "m"
     await pair.put(False, details=ALONE)
     assert pair.memory.has_lanes()
+
+
+async def test_so_many_leases_of_the_storage_are_looked_through(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "MOST_LEASES", 1)
+    await pair.put(True, details=ALONE)
+    await pair.put(True)
+    assert await claimed(pair) == "dd"
+    await pair.put(False, details=ALONE)
+    assert await claimed(pair) == "m", "the newest lease is in no lane"

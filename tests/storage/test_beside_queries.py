@@ -17,6 +17,8 @@ from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import Commit
 from trio_gusto.storage.retention_messages import Prune, Pruned
+from trio_gusto.testing.storage_contract.batching import members, new_batch
+from trio_gusto.testing.storage_contract.staging import STAGE, stage
 from trio_gusto.testing.storage_contract.subject import LEASE, NOW, SECOND, ids, put_back, success
 
 
@@ -121,6 +123,15 @@ async def test_the_next_to_be_stranded_may_be_in_either(pair: Pair, durable: boo
     await pair.put(not durable, expire_on=NOW + SECOND)
     found = await pair.storage.read(Stranded("node", NOW, 9))
     assert found.next_at == NOW + SECOND
+
+
+async def test_what_was_staged_by_a_node_that_left_is_told(pair: Pair) -> None:
+    await pair.main.attach("other")
+    batch = new_batch()
+    await stage(pair, batch, 0, *members(pair, batch, 1), node="other")
+    assert list((await pair.storage.read(Stranded("node", NOW, 9))).stages) == []
+    await pair.main.detach("other")
+    assert list((await pair.storage.read(Stranded("node", NOW, 9))).stages) == [STAGE]
 
 
 async def test_leases_of_others_are_foreign(pair: Pair) -> None:

@@ -128,5 +128,9 @@ def test_a_search_can_be_called_and_read() -> None:
         "expire_on",
         "queue",
     ]
-    assert str(params.match.criteria[0]) == "is_complete == False"
-    assert str(params.match.criteria[1]) == f"(execute_after is None or execute_after <= {now!r})"
+    assert str(params.match) == (
+        "is_complete == False"
+        f" and (execute_after is None or execute_after <= {now!r})"
+        f" and (expire_on is None or expire_on > {now!r})"
+        " and queue in ('mail',)"
+    )

@@ -373,9 +373,10 @@ async def test_an_ended_job_is_not_run_again() -> None:
     await _complete(storage)
     (job,) = (await storage.read(Get([job_id(1)]))).jobs
     (reply,) = await storage.apply([Commit(job_id(1), job.version, Ready(START), 0)])
-    assert str(reply) == unsupported(
-        "running an ended job again", "reset its record in the provider's own store"
-    )
+    assert isinstance(reply, NotSupported)
+    then = "reset its record in the provider's own store"
+    assert str(reply) == unsupported("running an ended job again", then)
+    assert reply.protocol == ""
 
 
 QUERIES = "SupportsQueries"
