@@ -292,6 +292,7 @@ async def test_children_of_a_job_in_memory_are_in_the_storage(pair: Pair) -> Non
     child = pair.request()
     assert await pair.tell(with_child(job, child)) == Committed((), Inserted())
     assert [*pair.main._jobs] == [child.id]
+    assert len(pair.memory) == 1
     assert await pair.state(job) is JobState.COMPLETED
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from tests.storage.own_providers import (
@@ -14,14 +16,16 @@ from tests.storage.own_providers import (
     claim,
     claim_one,
     end,
+    fail,
     insert,
     job_id,
     record,
     request,
     tracking_id,
 )
+from trio_gusto.model.instants import to_datetime
 from trio_gusto.model.outcomes import Snoozed
-from trio_gusto.model.states import Cancelled, Ready, Scheduled, State
+from trio_gusto.model.states import Cancelled, Failed, Ready, Scheduled, State
 from trio_gusto.provider import ProviderStorage
 from trio_gusto.storage.finding_messages import Get
 from trio_gusto.storage.lease_messages import CancelRequests, Renew, Renewed, RequestCancel
@@ -140,3 +144,34 @@ async def test_a_search_of_a_provider_with_leases_leaves_out_what_runs(
     await end(storage, (await claim(storage, limit=1)).jobs[0], Snoozed(SECOND))
     await claim(storage, limit=5)
     assert [search.limit for search in shelf.searches] == [2, 1, 6]
+
+
+FAILED_AT = START + SECOND
+
+
+@pytest.mark.parametrize(
+    ("is_complete", "execute_after", "state"),
+    [
+        (True, None, Failed(FAILED_AT, "its provider allows no more attempts")),
+        (False, None, Ready(FAILED_AT)),
+        (False, to_datetime(FAILED_AT - 1), Ready(FAILED_AT)),
+        (False, to_datetime(FAILED_AT), Ready(FAILED_AT)),
+        (False, to_datetime(FAILED_AT + 1), Scheduled(FAILED_AT + 1)),
+        (False, to_datetime(FAILED_AT + 1).replace(tzinfo=None), Ready(FAILED_AT)),
+    ],
+    ids=["given up", "at once", "earlier", "now", "later", "without a time zone"],
+)
+async def test_what_a_provider_makes_of_a_failure_is_known(
+    is_complete: bool, execute_after: datetime | None, state: State
+) -> None:
+    class Deciding(Shelf):
+        async def on_handler_execution_failure(
+            self, record: MyRecord, error: BaseException
+        ) -> None:
+            record.is_complete = is_complete
+            record.execute_after = execute_after
+
+    storage = ProviderStorage(Deciding(), MyRecord)
+    await insert(storage, request())
+    assert await fail(storage, await claim_one(storage)) == Committed()
+    assert await state_of(storage) == state

@@ -27,7 +27,7 @@ from tests.storage.own_providers import (
     tracking_id,
 )
 from trio_gusto.model.errors import NotSupported, StorageError
-from trio_gusto.model.job import Details
+from trio_gusto.model.job import Details, StoredJob
 from trio_gusto.model.states import Completed, Expired, JobState, Ready
 from trio_gusto.provider import JobFindParams, ProviderStorage
 from trio_gusto.storage.finding_messages import Find, Get, Tally
@@ -35,6 +35,7 @@ from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.messages import Commit, Committed
 from trio_gusto.storage.provider import queries
 from trio_gusto.storage.provider.ledger import Ledger
+from trio_gusto.storage.provider.record import request_of
 from trio_gusto.storage.retention_messages import Prune, Pruned
 
 
@@ -65,7 +66,11 @@ async def test_a_provider_with_queries_tells_of_the_jobs_of_others() -> None:
     done.is_complete = True
     shelf.records[tracking_id(2)] = done
     jobs = (await storage.read(Get([job_id(2), job_id(1), job_id(3)]))).jobs
-    assert [job.state.word for job in jobs] == [JobState.COMPLETED, JobState.READY]
+    states = [Completed(START, START, START, ""), Ready(START)]
+    assert list(jobs) == [
+        StoredJob(request_of(record(number)), tracking_id(number).int, state)
+        for number, state in zip((2, 1), states, strict=True)
+    ]
 
 
 async def test_a_provider_with_queries_is_asked_for_a_ref_id() -> None:
