@@ -23,8 +23,10 @@ from tests.storage.own_providers import (
     request,
     tracking_id,
 )
+from trio_gusto.model.failure import JobError
 from trio_gusto.model.instants import to_datetime
-from trio_gusto.model.outcomes import Snoozed
+from trio_gusto.model.job import AttemptRecord
+from trio_gusto.model.outcomes import AttemptOutcome, Snoozed
 from trio_gusto.model.states import Cancelled, Failed, Ready, Scheduled, State
 from trio_gusto.provider import ProviderStorage
 from trio_gusto.storage.finding_messages import Get
@@ -175,3 +177,28 @@ async def test_what_a_provider_makes_of_a_failure_is_known(
     await insert(storage, request())
     assert await fail(storage, await claim_one(storage)) == Committed()
     assert await state_of(storage) == state
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "kind", "text"),
+    [
+        (AttemptOutcome.LOST, None, RuntimeError, "the attempt failed"),
+        (AttemptOutcome.FAILED, "no such address", RuntimeError, "no such address"),
+        (AttemptOutcome.TIMED_OUT, "took too long", TimeoutError, "took too long"),
+        (AttemptOutcome.TIMED_OUT, None, TimeoutError, "the attempt failed"),
+    ],
+)
+async def test_a_failure_without_an_exception_has_one_that_stands_for_it(
+    outcome: AttemptOutcome, error: str | None, kind: type[Exception], text: str
+) -> None:
+    """As that of a job that was lost with its process."""
+    shelf = Shelf()
+    storage = ProviderStorage(shelf, MyRecord)
+    await insert(storage, request())
+    job = await claim_one(storage)
+    told = None if error is None else JobError("Error", error, "")
+    attempt = AttemptRecord(1, job.token, NODE, START, START, FAILED_AT, outcome, told)
+    commit = Commit(job_id(1), job.token, Ready(FAILED_AT), 1, attempt)
+    assert await storage.apply([commit]) == [Committed()]
+    ((_, raised),) = shelf.failures
+    assert (type(raised), str(raised), raised.__cause__) == (kind, text, None)

@@ -28,7 +28,7 @@ from tests.storage.own_providers import (
 )
 from trio_gusto.model.errors import NotSupported, StorageError
 from trio_gusto.model.job import Details, StoredJob
-from trio_gusto.model.states import Completed, Expired, JobState, Ready
+from trio_gusto.model.states import Completed, Expired, JobState, Ready, State
 from trio_gusto.provider import JobFindParams, ProviderStorage
 from trio_gusto.storage.finding_messages import Find, Get, Tally
 from trio_gusto.storage.lease_messages import Stranded
@@ -66,7 +66,7 @@ async def test_a_provider_with_queries_tells_of_the_jobs_of_others() -> None:
     done.is_complete = True
     shelf.records[tracking_id(2)] = done
     jobs = (await storage.read(Get([job_id(2), job_id(1), job_id(3)]))).jobs
-    states = [Completed(START, START, START, ""), Ready(START)]
+    states: list[State] = [Completed(START, START, START, ""), Ready(START)]
     assert list(jobs) == [
         StoredJob(request_of(record(number)), tracking_id(number).int, state)
         for number, state in zip((2, 1), states, strict=True)
