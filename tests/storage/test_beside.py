@@ -16,7 +16,7 @@ from trio_gusto.model.rates import RateLimit
 from trio_gusto.model.states import Ready
 from trio_gusto.storage.beside import Beside, Transient, beside
 from trio_gusto.storage.memory import MemoryStorage
-from trio_gusto.storage.messages import ClaimDue, ClaimReply, Insert
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Insert, Write
 from trio_gusto.storage.pause_messages import LiftPauses, Pauses, PutPause
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import LEASE, NOW, SECOND, ids, success
@@ -153,6 +153,35 @@ async def test_a_claim_that_the_storage_refuses_takes_nothing_in_memory(pair: Pa
     assert await pair.tell(claim) is pair.main.refusal
     pair.main.refusal = None
     assert await claimed(pair) == "m"
+
+
+async def test_the_storage_is_asked_once_more_only_where_there_is_room_left(pair: Pair) -> None:
+    await pair.put(True, True, False, False, False)
+    asked: list[int] = []
+    perform = pair.main.perform
+
+    def note(write: Write) -> Any:
+        if isinstance(write, ClaimDue):
+            asked.append(write.limit)
+        return perform(write)
+
+    pair.main.perform = note  # type: ignore[method-assign]
+    assert await claimed(pair, 2) == "dm"
+    assert await claimed(pair, 9) == "dmm"
+    assert asked == [1, 7, 6]
+    await pair.put(False, tenant="acme")
+    await pair.tell(PutPause(None, "acme", "", NOW))
+    asked.clear()
+    assert [await claimed(pair, 1) for _ in range(4)] == [""] * 4
+    assert asked == [0, 1, 1, 0, 1, 1], "not again where it has had its turn"
+
+
+async def test_nothing_is_claimed_ahead_beside_what_takes_a_token_of_its_queue(pair: Pair) -> None:
+    await pair.put(True, queue="slow")
+    await pair.put(False, False)
+    rates = {"slow": RateLimit(9, per=1)}
+    assert await claimed(pair, 4, free=1, queue_rates=rates) == "d"
+    assert await claimed(pair, 4, free=1, queue_rates=rates) == "mm"
 
 
 # --- pauses -------------------------------------------------------------------------------------------
