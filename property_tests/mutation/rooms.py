@@ -153,6 +153,7 @@ _ROOMS = (
             "tests/storage/test_beside_messages.py",
             "tests/storage/test_beside_queries.py",
             "tests/storage/test_provider.py",
+            "tests/storage/test_provider_answers.py",
             "tests/storage/test_provider_ledger.py",
             "tests/storage/test_provider_leases.py",
             "tests/storage/test_provider_outcomes.py",
