@@ -13,6 +13,7 @@ from tests.storage.beside_pair import Pair
 from trio_gusto.model.errors import DuplicateJob, GustoError, StorageBusy
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest, Progress
 from trio_gusto.model.joblog import LogLine
+from trio_gusto.model.retention import Selection
 from trio_gusto.model.states import JobState, Ready, Waiting
 from trio_gusto.storage.finding_messages import Get
 from trio_gusto.storage.lease_messages import CancelRequests, Renew, Renewed, RequestCancel
@@ -171,6 +172,12 @@ async def test_each_success_is_kept_with_its_own_result(pair: Pair) -> None:
     assert kept == states
 
 
+async def test_successes_and_states_that_do_not_go_together_are_a_mistake(pair: Pair) -> None:
+    jobs = await pair.running(True, True)
+    with pytest.raises(ValueError, match="zip"):
+        await pair.tell(Complete(jobs, [completed(jobs[0])]))
+
+
 async def test_a_storage_that_refuses_successes_refuses_all(pair: Pair) -> None:
     jobs = await pair.running(True, False)
     pair.main.refusal = GustoError("not now")
@@ -266,6 +273,13 @@ async def test_old_jobs_of_both_go(
     reply = await pair.expect(Pruned, Prune(NOW + 1, limit))
     assert (reply.count, reply.more) == (len(jobs), more)
     assert await pair.everything() == []
+
+
+async def test_the_mark_of_the_storage_means_nothing_in_memory(pair: Pair) -> None:
+    jobs = await pair.running(False)
+    await pair.tell(successes(*jobs))
+    reply = await pair.expect(Pruned, Prune(NOW + 1, 9, only=Selection(), mark=(99,)))
+    assert reply.count == 1
 
 
 async def test_a_storage_that_refuses_to_delete_says_so(pair: Pair) -> None:
