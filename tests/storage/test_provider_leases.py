@@ -10,6 +10,7 @@ from tests.storage.own_providers import (
     NODE,
     SECOND,
     START,
+    CopyingShelf,
     FullShelf,
     MyRecord,
     Shelf,
@@ -23,6 +24,7 @@ from tests.storage.own_providers import (
     request,
     tracking_id,
 )
+from trio_gusto.model.errors import StorageError
 from trio_gusto.model.failure import JobError
 from trio_gusto.model.instants import to_datetime
 from trio_gusto.model.job import AttemptRecord
@@ -202,3 +204,31 @@ async def test_a_failure_without_an_exception_has_one_that_stands_for_it(
     assert await storage.apply([commit]) == [Committed()]
     ((_, raised),) = shelf.failures
     assert (type(raised), str(raised), raised.__cause__) == (kind, text, None)
+
+
+async def test_a_record_that_is_marked_says_that_it_is_complete() -> None:
+    class Watching(CopyingShelf):
+        marked: MyRecord
+
+        async def mark_job_as_complete(self, record: MyRecord) -> None:
+            self.marked = record
+
+    shelf = Watching()
+    storage = ProviderStorage(shelf, MyRecord)
+    await insert(storage, request())
+    await end(storage, await claim_one(storage))
+    assert shelf.marked.is_complete is True
+
+
+async def test_the_lease_of_a_job_whose_failure_cannot_be_told_is_released() -> None:
+    class Deaf(FullShelf):
+        async def on_handler_execution_failure(
+            self, record: MyRecord, error: BaseException
+        ) -> None:
+            raise ConnectionError("gone")
+
+    shelf = Deaf()
+    storage = ProviderStorage(shelf, MyRecord)
+    await insert(storage, request())
+    assert isinstance(await fail(storage, await claim_one(storage)), StorageError)
+    assert not shelf.leased

@@ -143,6 +143,13 @@ def test_what_was_looked_for_is_not_awaited(ledger: Ledger[MyRecord]) -> None:
     assert ledger.next_due() is None
 
 
+def test_an_end_without_a_record_leaves_no_attempt(ledger: Ledger[MyRecord]) -> None:
+    land(ledger)
+    job = ledger.find(job_id(1))
+    assert job is not None
+    assert (job.state, job.history) == (DONE, ())
+
+
 def test_every_change_gives_a_version_never_used_before(ledger: Ledger[MyRecord]) -> None:
     versions = [ledger.remember(request(1), Ready(START)).version]
 

@@ -30,13 +30,16 @@ from trio_gusto.model.errors import NotSupported, StorageError
 from trio_gusto.model.job import Details, StoredJob
 from trio_gusto.model.states import Completed, Expired, JobState, Ready, State
 from trio_gusto.provider import JobFindParams, ProviderStorage
+from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
 from trio_gusto.storage.finding_messages import Find, Get, Tally
 from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.messages import Commit, Committed
 from trio_gusto.storage.provider import queries
 from trio_gusto.storage.provider.ledger import Ledger
 from trio_gusto.storage.provider.record import request_of
+from trio_gusto.storage.report_messages import DossiersFound, ReadDossiers
 from trio_gusto.storage.retention_messages import Prune, Pruned
+from trio_gusto.storage.run_messages import PastRuns, RunsFound
 
 
 @pytest.mark.parametrize("query", [Get([job_id(9)]), Get(ref_id="x"), Find(10), Tally()])
@@ -177,6 +180,22 @@ async def test_a_pending_job_known_here_is_seen_to_expire() -> None:
     expired = Commit(job.request.id, job.version, Expired(START + SECOND, "late"), 0)
     assert await storage.apply([expired]) == [Committed()]
     assert not (await storage.read(Stranded(NODE, START + SECOND, 10))).overdue
+
+
+async def test_overdue_jobs_come_in_slices_and_nothing_else_is_stranded() -> None:
+    storage = ProviderStorage(Shelf(), MyRecord)
+    for number in (1, 2):
+        await insert(storage, request(number, expire_on=START + SECOND))
+    found = await storage.read(Stranded(NODE, START + SECOND, 1))
+    assert [job.request.id for job in found.overdue] == [job_id(1)]
+    assert (found.lost, found.next_at, found.foreign) == ((), None, False)
+
+
+async def test_what_needs_more_than_records_is_not_there() -> None:
+    storage = ProviderStorage(Shelf(), MyRecord)
+    assert await storage.read(Dependents(9)) == DependentJobs(())
+    assert await storage.read(PastRuns("send", None, 9, 9)) == RunsFound(())
+    assert await storage.read(ReadDossiers(job_id(1))) == DossiersFound({})
 
 
 async def test_retention_is_left_to_the_provider() -> None:
