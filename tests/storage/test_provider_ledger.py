@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from tests.storage.own_providers import NODE, SECOND, START, MyRecord, job_id, record, request
+from tests.storage.own_providers import (
+    NODE,
+    SECOND,
+    START,
+    MyRecord,
+    job_id,
+    record,
+    request,
+    tracking_id,
+)
 from trio_gusto.model.errors import DuplicateJob
-from trio_gusto.model.job import AttemptRecord, ClaimedJob, Details
+from trio_gusto.model.job import AttemptRecord, ClaimedJob, Details, StoredJob
 from trio_gusto.model.outcomes import AttemptOutcome
-from trio_gusto.model.states import Cancelled, Completed, Ready, Scheduled, State
+from trio_gusto.model.states import Cancelled, Completed, Processing, Ready, Scheduled, State
 from trio_gusto.storage.messages import ClaimDue, Commit
 from trio_gusto.storage.provider.ledger import HISTORY, Flight, Ledger
 
@@ -141,6 +150,26 @@ def test_what_was_looked_for_is_not_awaited(ledger: Ledger[MyRecord]) -> None:
     ledger.remember(request(1), Ready(START))
     ledger.looked_for([job_id(9), job_id(1)])
     assert ledger.next_due() is None
+
+
+@pytest.mark.parametrize("execute_after", [None, START - 5])
+def test_a_job_that_is_taken_is_leased(ledger: Ledger[MyRecord], execute_after: int | None) -> None:
+    asked = request(1, execute_after=execute_after)
+    claim = ClaimDue(NODE, START + 7, START + 60 * SECOND, 9, 9)
+    claimed = ledger.take(asked, record(1), claim)
+    due = START if execute_after is None else execute_after
+    assert claimed == ClaimedJob(asked, 1, claimed.token, due, NODE, START + 7)
+    lease = Processing(NODE, START + 7, START + 60 * SECOND)
+    wanted = StoredJob(asked, tracking_id(1).int, lease, 1, claimed.token)
+    flight = ledger.in_flight[job_id(1)]
+    assert (flight.job, flight.record, flight.due) == (wanted, record(1), due)
+    assert ledger.find(job_id(1)) is flight.job
+
+
+def test_a_job_that_is_remembered_has_its_place(ledger: Ledger[MyRecord]) -> None:
+    job = ledger.remember(request(1), Ready(START))
+    assert job == StoredJob(request(1), tracking_id(1).int, Ready(START), version=job.version)
+    assert ledger.find(job_id(1)) is job
 
 
 def test_an_end_without_a_record_leaves_no_attempt(ledger: Ledger[MyRecord]) -> None:
