@@ -168,13 +168,22 @@ async def test_a_job_without_a_handler_here_is_left_to_other_processes() -> None
     assert tracking_id(1) not in shelf.leased
 
 
+async def test_a_job_without_a_handler_here_is_left_alone_for_half_a_minute() -> None:
+    storage = ProviderStorage(Shelf(), MyRecord)
+    await insert(storage, request())
+    reply = await claim(storage, skip_names=["shop.mail.send"])
+    assert (list(reply.jobs), reply.next_due) == ([], START + 30 * SECOND)
+    assert not (await claim(storage, at=START + 30 * SECOND - 1)).jobs
+    assert len((await claim(storage, at=START + 30 * SECOND)).jobs) == 1
+
+
 async def test_a_claim_of_nothing_says_that_there_may_be_more_and_asks_nobody() -> None:
     """There was room when it was told, and none when it went."""
     shelf = Shelf()
     storage = ProviderStorage(shelf, MyRecord)
     await insert(storage, request(1))
     reply = await claim(storage, limit=0)
-    assert (list(reply.jobs), reply.more) == ([], True)
+    assert (list(reply.jobs), reply.more, reply.next_due) == ([], True, START)
     assert shelf.searches == []
     assert numbers(await claim(storage)) == ["[1]"]
 
