@@ -166,6 +166,15 @@ def test_a_job_that_is_taken_is_leased(ledger: Ledger[MyRecord], execute_after: 
     assert ledger.find(job_id(1)) is flight.job
 
 
+def test_a_job_that_has_ended_is_not_due_and_does_not_expire(ledger: Ledger[MyRecord]) -> None:
+    job = ledger.remember(request(1, expire_on=START + SECOND), Ready(START))
+    other = ledger.remember(request(2), Ready(START))
+    assert job.version != other.version
+    ledger.change(job, Cancelled(START, "no"))
+    assert list(ledger.due_by(START)) == [job_id(2)]
+    assert list(ledger.overdue(START + SECOND, 9)) == []
+
+
 def test_a_job_that_is_remembered_has_its_place(ledger: Ledger[MyRecord]) -> None:
     job = ledger.remember(request(1), Ready(START))
     assert job == StoredJob(request(1), tracking_id(1).int, Ready(START), version=job.version)

@@ -216,10 +216,13 @@ async def test_a_provider_that_can_wake_is_waited_for() -> None:
     assert shelf.news == 1
 
 
-async def test_a_provider_that_cannot_wake_never_does(nursery: trio.Nursery) -> None:
+async def test_a_provider_that_cannot_wake_never_does(
+    nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
     nursery.start_soon(ProviderStorage(Shelf(), MyRecord).wait_changed, "node")
     await wait_all_tasks_blocked()
     assert len(nursery.child_tasks) == 1
+    assert not caplog.records
     nursery.cancel_scope.cancel()
 
 

@@ -71,6 +71,34 @@ def test_the_handlers_name_survives_whatever_it_is(
     assert request_of(kept).name == name
 
 
+def test_a_handlers_function_may_have_a_name_with_points() -> None:
+    asked = attrs.evolve(request(), job_type="shop", method_name="mail.send")
+    kept = record_of(asked, MyRecord, None)
+    assert (kept.job_type, kept.method_name) == ("shop", "mail.send")
+
+
+@pytest.mark.parametrize(
+    ("execute_after", "expire_on"), [(None, None), (START + 1, None), (None, START + 9)]
+)
+def test_instants_make_the_round_trip(execute_after: int | None, expire_on: int | None) -> None:
+    asked = request(execute_after=execute_after, expire_on=expire_on)
+    kept = record_of(asked, RichRecord, None)
+    assert kept.timeout is None
+    back = request_of(kept)
+    assert (back.execute_after, back.expire_on) == (execute_after, expire_on)
+
+
+def test_tags_may_be_a_list() -> None:
+    @attrs.define
+    class Listed(JobStorageRecord):
+        tags: list[str] = attrs.field(factory=list)
+
+    kept = record_of(request(), Listed, lambda _: {"tags": ["b", "a"]})
+    details = request_of(kept).details
+    assert details is not None
+    assert details.tags == ("b", "a")
+
+
 def test_fill_gives_the_values_of_other_fields_and_wins() -> None:
     def fill(asked: JobRequest) -> Mapping[str, object]:
         return {"tenant": asked.name, "failures": 7}
@@ -104,6 +132,8 @@ def test_a_field_that_nothing_fills_is_refused() -> None:
     with pytest.raises(OptionsError, match="'region' a default"):
         check_record_type(Demanding, None)
     check_record_type(Demanding, lambda _: {"region": "eu"})
+    shelf: Any = Shelf()
+    ProviderStorage(shelf, Demanding, fill=lambda _: {"region": "eu"})
 
 
 def test_a_record_class_without_attrs_define_is_refused() -> None:
