@@ -6,9 +6,13 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from trio_gusto.model.ids import JobId
+from trio_gusto.model.job import ClaimedJob, JobRequest
+from trio_gusto.model.states import Completed
 from trio_gusto.storage.beside import Beside, Transient
 from trio_gusto.storage.lease_messages import Renew
 from trio_gusto.storage.memory import MemoryStorage
+from trio_gusto.storage.messages import Committed, Complete, Completions, Conflict
 from trio_gusto.storage.retention_messages import Prune
 from trio_gusto.storage.storage import Storage
 
@@ -53,3 +57,20 @@ def test_a_storage_beside_another_promises_the_same(promise: str, kept: bool) ->
     main = MemoryStorage()
     setattr(main, promise, kept)
     assert getattr(Beside(main, Transient()), promise) is kept
+
+
+ONE, TWO = JobId(bytes(16)), JobId(bytes([1] * 16))
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_successes_and_states_that_do_not_go_together_are_a_mistake(count: int) -> None:
+    claimed = ClaimedJob(JobRequest(ONE, "f", "[]", 0, 1), 1, 1, 0, "node", 0)
+    state = Completed(0, 0, 0, "node")
+    assert len(Complete([claimed], [state]).commits()) == 1
+    with pytest.raises(ValueError, match="zip"):
+        Complete([claimed], [state] * count).commits()
+
+
+def test_replies_to_successes_are_told_together() -> None:
+    replies = [Committed((ONE, TWO)), Conflict(), Committed(), Committed((TWO,))]
+    assert Completions.of(replies) == Completions({1: Conflict()}, (ONE, TWO))
