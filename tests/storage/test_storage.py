@@ -72,5 +72,5 @@ def test_successes_and_states_that_do_not_go_together_are_a_mistake(count: int) 
 
 
 def test_replies_to_successes_are_told_together() -> None:
-    replies = [Committed((ONE, TWO)), Conflict(), Committed(), Committed((TWO,))]
-    assert Completions.of(replies) == Completions({1: Conflict()}, (ONE, TWO))
+    told = Completions.of([Committed((ONE, TWO)), Conflict(), Committed(), Committed((TWO,))])
+    assert told == Completions({1: Conflict()}, (ONE, TWO))
