@@ -114,7 +114,7 @@ class StoresWhatIsStagedLast(MemoryStorage):
 class LosesWhatIsStagedWhenItIsRefused(MemoryStorage):
     def _insert_batch(self, write: InsertBatch) -> Inserted | GustoError:
         reply = super()._insert_batch(write)
-        if isinstance(reply, GustoError):
+        if isinstance(reply, GustoError) and write.stage in self._staging._piles:
             self._staging.drop(write.stage)
         return reply
 

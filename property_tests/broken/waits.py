@@ -68,7 +68,7 @@ class SeesWaitsOverTooEarly(MemoryStorage):
         if not isinstance(query, Dependents):
             return await super().read(query)
         waiting = [job for job in self._jobs.values() if isinstance(job.state, Waiting)]
-        return DependentJobs([self._awaited._dependent(job) for job in waiting])
+        return DependentJobs([self._awaited._dependent(job, {}) for job in waiting])
 
 
 class ForgetsTheCondition(MemoryStorage):

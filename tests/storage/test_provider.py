@@ -30,7 +30,9 @@ from trio_gusto.model.instants import to_datetime
 from trio_gusto.model.job import Details
 from trio_gusto.model.lifecycle import admit
 from trio_gusto.provider import ProviderStorage
+from trio_gusto.storage.finding_messages import Get
 from trio_gusto.storage.messages import ClaimDue, ClaimReply, Insert, Inserted
+from trio_gusto.storage.provider.record import UNLIMITED_ATTEMPTS
 
 
 def numbers(reply: ClaimReply) -> list[str]:
@@ -88,6 +90,29 @@ async def test_several_jobs_at_once_need_a_provider_that_stores_them_at_once() -
     full = FullShelf()
     assert await insert(ProviderStorage(full, MyRecord), request(1), request(2)) == Inserted()
     assert len(full.records) == 2
+
+
+async def test_attempts_of_a_stored_job_have_no_end_here() -> None:
+    storage = ProviderStorage(Shelf(), MyRecord)
+    await insert(storage, request())
+    (job,) = (await storage.read(Get([job_id(1)]))).jobs
+    assert job.request.max_attempts == UNLIMITED_ATTEMPTS
+
+
+async def test_what_fill_gives_is_stored() -> None:
+    shelf = Shelf()
+    storage = ProviderStorage(shelf, MyRecord, fill=lambda asked: {"tenant": asked.name})
+    await insert(storage, request())
+    assert shelf.records[tracking_id(1)].tenant == "shop.mail.send"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_jobs_and_states_that_do_not_go_together_are_a_mistake(count: int) -> None:
+    wanted = [request(1), request(2)]
+    with pytest.raises(ValueError, match="zip"):
+        await ProviderStorage(FullShelf(), MyRecord).apply(
+            [Insert(wanted, [admit(wanted[0])] * count)]
+        )
 
 
 # --- claiming -------------------------------------------------------------------------------------
@@ -168,13 +193,22 @@ async def test_a_job_without_a_handler_here_is_left_to_other_processes() -> None
     assert tracking_id(1) not in shelf.leased
 
 
+async def test_a_job_without_a_handler_here_is_left_alone_for_half_a_minute() -> None:
+    storage = ProviderStorage(Shelf(), MyRecord)
+    await insert(storage, request())
+    reply = await claim(storage, skip_names=["shop.mail.send"])
+    assert (list(reply.jobs), reply.next_due) == ([], START + 30 * SECOND)
+    assert not (await claim(storage, at=START + 30 * SECOND - 1)).jobs
+    assert len((await claim(storage, at=START + 30 * SECOND)).jobs) == 1
+
+
 async def test_a_claim_of_nothing_says_that_there_may_be_more_and_asks_nobody() -> None:
     """There was room when it was told, and none when it went."""
     shelf = Shelf()
     storage = ProviderStorage(shelf, MyRecord)
     await insert(storage, request(1))
     reply = await claim(storage, limit=0)
-    assert (list(reply.jobs), reply.more) == ([], True)
+    assert (list(reply.jobs), reply.more, reply.next_due) == ([], True, START)
     assert shelf.searches == []
     assert numbers(await claim(storage)) == ["[1]"]
 
@@ -220,6 +254,15 @@ async def test_records_beyond_the_limit_are_skipped_with_a_warning(
     assert numbers(await claim(storage, limit=2)) == ["[1]", "[2]"]
     assert "3 records for a limit of 2" in caplog.text
     assert str(tracking_id(3)) in caplog.text
+
+
+async def test_no_more_is_taken_than_there_is_room_for() -> None:
+    """More is asked for, since what runs may be returned first."""
+    shelf = AnsweringShelf(record(1))
+    storage = ProviderStorage(shelf, MyRecord)
+    assert numbers(await claim(storage, limit=1)) == ["[1]"]
+    shelf.answer = [record(2), record(3)]
+    assert numbers(await claim(storage, limit=1)) == ["[2]"]
 
 
 async def test_something_else_than_records_is_skipped_with_a_warning(

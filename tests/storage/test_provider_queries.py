@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -24,14 +27,19 @@ from tests.storage.own_providers import (
     tracking_id,
 )
 from trio_gusto.model.errors import NotSupported, StorageError
-from trio_gusto.model.job import Details
-from trio_gusto.model.states import Completed, Expired, JobState, Ready
-from trio_gusto.provider import ProviderStorage
+from trio_gusto.model.job import Details, StoredJob
+from trio_gusto.model.states import Completed, Expired, JobState, Ready, State
+from trio_gusto.provider import JobFindParams, ProviderStorage
+from trio_gusto.storage.dependency_messages import DependentJobs, Dependents
 from trio_gusto.storage.finding_messages import Find, Get, Tally
 from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.messages import Commit, Committed
+from trio_gusto.storage.provider import queries
 from trio_gusto.storage.provider.ledger import Ledger
+from trio_gusto.storage.provider.record import request_of
+from trio_gusto.storage.report_messages import DossiersFound, ReadDossiers
 from trio_gusto.storage.retention_messages import Prune, Pruned
+from trio_gusto.storage.run_messages import PastRuns, RunsFound
 
 
 @pytest.mark.parametrize("query", [Get([job_id(9)]), Get(ref_id="x"), Find(10), Tally()])
@@ -61,7 +69,27 @@ async def test_a_provider_with_queries_tells_of_the_jobs_of_others() -> None:
     done.is_complete = True
     shelf.records[tracking_id(2)] = done
     jobs = (await storage.read(Get([job_id(2), job_id(1), job_id(3)]))).jobs
-    assert [job.state.word for job in jobs] == [JobState.COMPLETED, JobState.READY]
+    states: list[State] = [Completed(START, START, START, ""), Ready(START)]
+    assert list(jobs) == [
+        StoredJob(request_of(record(number)), tracking_id(number).int, state)
+        for number, state in zip((2, 1), states, strict=True)
+    ]
+
+
+async def test_a_provider_with_queries_is_asked_for_a_ref_id() -> None:
+    @attrs.define
+    class Referred(MyRecord):
+        ref_id: str | None = None
+
+    shelf = FullShelf()
+    shelf.records[tracking_id(1)] = record(1)  # which has no such field
+    for number, ref_id in ((2, "order-7"), (3, "order-7"), (4, "order-8")):
+        others = attrs.asdict(record(number), recurse=False)
+        shelf.records[tracking_id(number)] = Referred(**others, ref_id=ref_id)
+    storage = ProviderStorage(shelf, MyRecord)
+    (job,) = (await storage.read(Get(ref_id="order-7"))).jobs
+    assert (job.request.id, job.state) == (job_id(3), Ready(START))
+    assert list((await storage.read(Get(ref_id="order-9"))).jobs) == []
 
 
 async def test_searches_are_newest_first_and_go_on_where_they_ended() -> None:
@@ -76,6 +104,9 @@ async def test_searches_are_newest_first_and_go_on_where_they_ended() -> None:
     assert [job.request.id for job in (await storage.read(query)).jobs] == [job_id(1)]
 
 
+METADATA = {"size": 3, "box": {"height": 1, "width": 2}}
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -88,13 +119,14 @@ async def test_searches_are_newest_first_and_go_on_where_they_ended() -> None:
         (Find(9, user_id="u2"), False),
         (Find(9, metadata={"size": 3}), True),
         (Find(9, metadata={"colour": None}), False),
+        (Find(9, metadata={"box": {"width": 2, "height": 1}}), True),
         (Find(9, created_after=START), True),
         (Find(9, created_before=START), False),
     ],
 )
 async def test_every_criterion_counts(query: Find, found: bool) -> None:
     storage = ProviderStorage(FullShelf(), MyRecord)
-    details = Details(tags=("a",), created_by="ann", user_id="u1", metadata={"size": 3})
+    details = Details(tags=("a",), created_by="ann", user_id="u1", metadata=METADATA)
     await insert(storage, request(details=details))
     assert bool((await storage.read(query)).jobs) is found
 
@@ -109,6 +141,24 @@ async def test_jobs_are_counted_by_state_queue_and_tenant() -> None:
         (JobState.SCHEDULED, "default", ""): 1,
     }
     assert tallied.oldest_ready == START
+
+
+async def test_jobs_are_counted_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    class Paged(FullShelf):
+        async def find_jobs(self, params: JobFindParams[MyRecord]) -> Sequence[MyRecord]:
+            asked.append(params.limit)
+            return await super().find_jobs(params)
+
+    monkeypatch.setattr(queries, "PAGE", 3)
+    storage = ProviderStorage(Paged(), MyRecord)
+    empty = await storage.read(Tally())
+    assert (dict(empty.counts), empty.oldest_ready) == ({}, None)
+    for number in range(1, 8):
+        await insert(storage, request(number))
+    assert (await storage.read(Tally())).counts == {(JobState.READY, "default", ""): 7}
+    assert asked == [3, 3, 3, 3, 3]
 
 
 async def test_an_error_in_a_query_is_a_storage_error() -> None:
@@ -132,6 +182,22 @@ async def test_a_pending_job_known_here_is_seen_to_expire() -> None:
     assert not (await storage.read(Stranded(NODE, START + SECOND, 10))).overdue
 
 
+async def test_overdue_jobs_come_in_slices_and_nothing_else_is_stranded() -> None:
+    storage = ProviderStorage(Shelf(), MyRecord)
+    for number in (1, 2):
+        await insert(storage, request(number, expire_on=START + SECOND))
+    found = await storage.read(Stranded(NODE, START + SECOND, 1))
+    assert [job.request.id for job in found.overdue] == [job_id(1)]
+    assert (found.lost, found.next_at, found.foreign) == ((), None, False)
+
+
+async def test_what_needs_more_than_records_is_not_there() -> None:
+    storage = ProviderStorage(Shelf(), MyRecord)
+    assert await storage.read(Dependents(9)) == DependentJobs(())
+    assert await storage.read(PastRuns("send", None, 9, 9)) == RunsFound(())
+    assert await storage.read(ReadDossiers(job_id(1))) == DossiersFound({})
+
+
 async def test_retention_is_left_to_the_provider() -> None:
     assert await ProviderStorage(Shelf(), MyRecord).apply([Prune(START, 10)]) == [Pruned(0)]
 
@@ -150,10 +216,13 @@ async def test_a_provider_that_can_wake_is_waited_for() -> None:
     assert shelf.news == 1
 
 
-async def test_a_provider_that_cannot_wake_never_does(nursery: trio.Nursery) -> None:
+async def test_a_provider_that_cannot_wake_never_does(
+    nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
     nursery.start_soon(ProviderStorage(Shelf(), MyRecord).wait_changed, "node")
     await wait_all_tasks_blocked()
     assert len(nursery.child_tasks) == 1
+    assert not caplog.records
     nursery.cancel_scope.cancel()
 
 

@@ -71,6 +71,34 @@ def test_the_handlers_name_survives_whatever_it_is(
     assert request_of(kept).name == name
 
 
+def test_a_handlers_function_may_have_a_name_with_points() -> None:
+    asked = attrs.evolve(request(), job_type="shop", method_name="mail.send")
+    kept = record_of(asked, MyRecord, None)
+    assert (kept.job_type, kept.method_name) == ("shop", "mail.send")
+
+
+@pytest.mark.parametrize(
+    ("execute_after", "expire_on"), [(None, None), (START + 1, None), (None, START + 9)]
+)
+def test_instants_make_the_round_trip(execute_after: int | None, expire_on: int | None) -> None:
+    asked = request(execute_after=execute_after, expire_on=expire_on)
+    kept = record_of(asked, RichRecord, None)
+    assert kept.timeout is None
+    back = request_of(kept)
+    assert (back.execute_after, back.expire_on) == (execute_after, expire_on)
+
+
+def test_tags_may_be_a_list() -> None:
+    @attrs.define
+    class Listed(JobStorageRecord):
+        tags: list[str] = attrs.field(factory=list)
+
+    kept = record_of(request(), Listed, lambda _: {"tags": ["b", "a"]})
+    details = request_of(kept).details
+    assert details is not None
+    assert details.tags == ("b", "a")
+
+
 def test_fill_gives_the_values_of_other_fields_and_wins() -> None:
     def fill(asked: JobRequest) -> Mapping[str, object]:
         return {"tenant": asked.name, "failures": 7}
@@ -96,14 +124,22 @@ def test_what_a_record_does_not_carry_comes_from_the_job_enqueued_here() -> None
     assert (back.timeout, back.queue, back.details) == (SECOND, "mail", details)
 
 
+def refused_is(record_type: Any, why: str) -> None:
+    with pytest.raises(OptionsError) as refused:
+        ProviderStorage(Shelf(), record_type)
+    assert (refused.value.key, refused.value.value) == ("record_type", record_type)
+    assert str(refused.value) == str(OptionsError("record_type", record_type, why))
+
+
 def test_a_field_that_nothing_fills_is_refused() -> None:
     @attrs.define
     class Demanding(JobStorageRecord):
         region: str = attrs.field(kw_only=True)
 
-    with pytest.raises(OptionsError, match="'region' a default"):
-        check_record_type(Demanding, None)
+    refused_is(Demanding, "give its field 'region' a default, or pass fill=...")
     check_record_type(Demanding, lambda _: {"region": "eu"})
+    shelf: Any = Shelf()
+    ProviderStorage(shelf, Demanding, fill=lambda _: {"region": "eu"})
 
 
 def test_a_record_class_without_attrs_define_is_refused() -> None:
@@ -111,11 +147,11 @@ def test_a_record_class_without_attrs_define_is_refused() -> None:
         kind: ClassVar[str] = "row"
         tenant: str = ""
 
-    with pytest.raises(OptionsError, match=r"'tenant' is lost without @attrs\.define"):
-        check_record_type(Forgotten, None)
+    refused_is(Forgotten, "its field 'tenant' is lost without @attrs.define")
     no_record: Any = dict
-    with pytest.raises(OptionsError, match="JobStorageRecord"):
-        ProviderStorage(Shelf(), no_record)
+    refused_is(no_record, "give a subclass of JobStorageRecord")
+    no_class: Any = 3
+    refused_is(no_class, "give a subclass of JobStorageRecord")
 
 
 def test_a_search_can_be_called_and_read() -> None:
@@ -128,5 +164,9 @@ def test_a_search_can_be_called_and_read() -> None:
         "expire_on",
         "queue",
     ]
-    assert str(params.match.criteria[0]) == "is_complete == False"
-    assert str(params.match.criteria[1]) == f"(execute_after is None or execute_after <= {now!r})"
+    assert str(params.match) == (
+        "is_complete == False"
+        f" and (execute_after is None or execute_after <= {now!r})"
+        f" and (expire_on is None or expire_on > {now!r})"
+        " and queue in ('mail',)"
+    )

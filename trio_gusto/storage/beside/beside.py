@@ -104,7 +104,7 @@ class Beside(Storage):
         theirs = [
             attrs.evolve(
                 cast("ClaimDue", write),
-                limit=claims[position].main,
+                limit=claims[position],
                 closed_lanes=self.memory.leased_lanes(),
             )
             if position in claims
@@ -201,16 +201,13 @@ class Beside(Storage):
 
     # --- claims -----------------------------------------------------------------------------------
 
-    def _reserve(self, claim: ClaimDue) -> Share:
-        """How the limit is divided while both may have something to do."""
+    def _reserve(self, claim: ClaimDue) -> int:
+        """How much of the limit goes to the storage, while both may have something to do."""
         ready = self.memory.ready(claim.now)
-        if not ready or claim.limit <= 0:
-            return Share(claim.limit, 0)
-        if claim.limit == 1:
+        if ready and claim.limit == 1:
             self._memory_first = not self._memory_first
-            return Share(0, 1) if self._memory_first else Share(1, 0)
-        mine = min(ready, claim.limit // 2)
-        return Share(claim.limit - mine, mine)
+            return 0 if self._memory_first else 1
+        return claim.limit - min(ready, claim.limit // 2)
 
     async def _claim(self, claim: ClaimDue, their: ClaimDue, answer: Reply | None) -> Reply:
         """What the storage gave, then what there is in memory, then what is left in the storage."""
@@ -239,7 +236,7 @@ class Beside(Storage):
                 parts.append(rest)
         return ClaimReply(
             jobs,
-            more=mine.more or (last.more and (last is not answer or their.limit > 0)),
+            more=mine.more or last.more,
             next_due=min(
                 (due for part in parts if (due := part.next_due) is not None), default=None
             ),
@@ -334,11 +331,3 @@ class Beside(Storage):
 
     def _has(self, job_id: JobId) -> bool:
         return self.memory.has(job_id)
-
-
-@attrs.define
-class Share:
-    """Of a claim's limit, what goes to the storage, and what to memory."""
-
-    main: int
-    memory: int

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 
 from ...model.job import StoredJob
+from ...model.states import Ready
 
 Entry = tuple[int, int, StoredJob]
 """The instant, the job's sequence, and the job."""
@@ -87,7 +88,7 @@ class Agenda:
         else:
             self._instants.popleft()
             job = self._jobs.popleft()
-        if self._jobs or self._early:
+        if self._jobs:
             self._drop_twin(job)
 
     def take_up_to(self, most: int, until: int) -> list[StoredJob]:
@@ -118,9 +119,12 @@ class Agenda:
 
     def jobs(self) -> Sequence[StoredJob]:
         """All that are in it."""
-        entries = zip(self._instants, self._jobs, strict=True)
-        early = ((instant, job) for instant, _, job in self._early)
-        return [job for instant, job in (*entries, *early) if self._instant_of(job) == instant]
+        return [job for instant, _, job in self._entries() if self._instant_of(job) == instant]
+
+    def _entries(self) -> list[Entry]:
+        """All of them, in no order, and strays too."""
+        line = zip(self._instants, self._jobs, strict=True)
+        return [*((instant, job.sequence, job) for instant, job in line), *self._early]
 
     def _drop_twin(self, job: StoredJob) -> None:
         while (twin := self._head()) is not None and twin[2] is job:
@@ -129,7 +133,7 @@ class Agenda:
     def _head(self) -> Entry | None:
         early = self._early
         if not self._jobs:
-            return early[0] if early else None
+            return None  # those that came early stood before the end of the line, and have gone before it
         job = self._jobs[0]
         entry = (self._instants[0], job.sequence, job)
         return early[0] if early and early[0] < entry else entry
@@ -142,11 +146,9 @@ class Agenda:
             self._jobs.popleft()
 
     def _tidy_up(self, lost: StoredJob) -> None:
-        line = zip(self._instants, self._jobs, strict=True)
-        entries = [*((instant, job.sequence, job) for instant, job in line), *self._early]
         by_sequence = {
             entry[1]: entry
-            for entry in entries
+            for entry in self._entries()
             if entry[2] is not lost and self._instant_of(entry[2]) == entry[0]
         }
         in_order = sorted(by_sequence.values())
@@ -162,18 +164,28 @@ def take_in_one_order(agendas: Sequence[Agenda], most: int, until: int) -> list[
     if len(agendas) == 1:
         return agendas[0].take_up_to(most, until)
     taken: list[StoredJob] = []
-    heads = [(first, agenda) for agenda in agendas if (first := agenda.first()) is not None]
+    heads = [
+        (first, number, agenda)  # a job may be written down in two of them
+        for number, agenda in enumerate(agendas)
+        if (first := agenda.first()) is not None
+    ]
     heapify(heads)
     while heads and len(taken) < most:
-        agenda = heads[0][1]
+        _, number, agenda = heads[0]
         job = agenda.take(until)
         if job is None:
             break
-        if not taken or taken[-1] is not job:  # it may be written down in two of them
+        if not taken or taken[-1] is not job:
             taken.append(job)
         first = agenda.first()
         if first is None:
             heappop(heads)
         else:
-            heapreplace(heads, (first, agenda))
+            heapreplace(heads, (first, number, agenda))
     return taken
+
+
+def ready_since(job: StoredJob) -> int | None:
+    """Where a job stands in an agenda of ready ones; ``None`` when it belongs there no more."""
+    state = job.state
+    return state.due if type(state) is Ready else None

@@ -71,25 +71,30 @@ class Shelf:
 
     def change(self, job: StoredJob, state: State) -> None:
         """``job`` is about to get another state, and may belong to a batch."""
-        details = job.request.details
-        batch = None if details is None or details.batch is None else self.kept.get(details.batch)
-        if batch is not None and job.request.id in batch.members:
+        batch = self._batch_of(job)
+        if batch is not None:
             batch.count(job.state, -1)
             batch.count(state, 1)
 
     def leave(self, job: StoredJob) -> None:
         """``job`` is deleted."""
-        details = job.request.details
-        if details is not None and details.batch is not None and details.batch in self.kept:
-            batch = self.kept[details.batch]
-            if batch.members.pop(job.request.id, None) is not None:
-                batch.count(job.state, -1)
+        batch = self._batch_of(job)
+        if batch is not None:
+            del batch.members[job.request.id]
+            batch.count(job.state, -1)
 
     def is_live(self, job: StoredJob) -> bool:
         """Whether ``job`` belongs to a batch that has a job that has not ended."""
-        details = job.request.details
-        batch = None if details is None or details.batch is None else self.kept.get(details.batch)
+        batch = self._batch_of(job)
         return batch is not None and batch.live > 0
+
+    def _batch_of(self, job: StoredJob) -> Kept | None:
+        """The batch that counts ``job``; one that a job only names need not be there."""
+        details = job.request.details
+        if details is None or details.batch is None:
+            return None
+        batch = self.kept.get(details.batch)
+        return None if batch is None or job.request.id not in batch.members else batch
 
     def find(self, query: Batches) -> list[StoredBatch]:
         """Batches, newest first."""

@@ -104,11 +104,8 @@ class Awaited:
         # Parents mostly end in their order, so one that is live is found at once from the end.
         return all(map(self._has_ended, reversed(state.parents)))
 
-    def _dependent(
-        self, job: StoredJob, counted: dict[JobId, Counter[JobState]] | None = None
-    ) -> Dependent:
+    def _dependent(self, job: StoredJob, counted: dict[JobId, Counter[JobState]]) -> Dependent:
         """``counted`` has the batches that were counted before, for other jobs."""
-        counted = {} if counted is None else counted
         assert isinstance(job.state, Waiting | AwaitingCallback)
         parents: Sequence[JobId] = tuple(dict.fromkeys(job.state.parents))
         words: Counter[JobState] = Counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from heapq import heapify, heappop, heapreplace
 
 from ...model.admission import Admission
@@ -19,9 +19,9 @@ from .selection import PlainKey, admits, is_over
 Scope = tuple[str, int]
 """A queue (an empty name stands for all) and a negated priority."""
 
-Entry = tuple[int, int, int, int, str, "Agenda | None"]
-"""The pass of a tenant, the due instant and sequence of its first job, a number, its name, and where that
-job stands: ``None`` stands for the line of all jobs in lanes."""
+Entry = tuple[int, int, int, str, "Agenda | None"]
+"""The pass of a tenant, the due instant and sequence of its first job, its name, and where that job stands:
+``None`` stands for the line of all jobs in lanes."""
 
 
 Head = tuple[Place, StoredJob, Line]
@@ -77,7 +77,7 @@ class FairShares:
         """As `selection.take_selected`; ``name`` is that of the queue, or of all."""
         taken: list[StoredJob] = []
         passed_over: list[StoredJob] = []
-        ranks = sorted({key[0] for key in agendas})
+        ranks: Collection[int] = {key[0] for key in agendas}
 
         def is_wanted(request: JobRequest) -> bool:
             return request.name not in self._skip and not pauses.cover(
@@ -98,7 +98,7 @@ class FairShares:
         closed = len(admission.closed_queues)
         while len(taken) < limit and len(admission.closed_queues) == closed:
             head = first_in_lanes()
-            at_hand = [*ranks[:1], *([] if head is None else [head[0][0]])]
+            at_hand = ranks if head is None else [*ranks, head[0][0]]
             if not at_hand:
                 break
             rank = min(at_hand)
@@ -159,13 +159,12 @@ class _Rank:
         self._first_in_lanes = first_in_lanes
         self._now = now
         self._heap: list[Entry] = []
-        for number, (key, agenda) in enumerate(agendas.items(), 1):
+        for key, agenda in agendas.items():
             tenant = key[2]
             if key[0] == rank and tenant is not None:
                 first = agenda.first()
-                if first is not None and first[0] <= now:
-                    place = turns.place(tenant)
-                    self._heap.append((place, first[0], first[1], number, tenant, agenda))
+                if first is not None:
+                    self._heap.append((turns.place(tenant), first[0], first[1], tenant, agenda))
         in_lanes = self._in_lanes()
         if in_lanes is not None:
             self._heap.append(in_lanes)
@@ -175,14 +174,14 @@ class _Rank:
         """Whose turn it is, and what of his is first."""
         while self._heap:
             entry = self._heap[0]
-            if entry[0] == self._turns.place(entry[4]):
+            if entry[0] == self._turns.place(entry[3]):
                 return entry
             self.correct()  # its tenant was served out of another queue meanwhile
         return None
 
     def correct(self) -> None:
         """The first has changed."""
-        _, _, _, number, tenant, agenda = self._heap[0]
+        *_, tenant, agenda = self._heap[0]
         entry: Entry | None = None
         if agenda is None:
             entry = self._in_lanes()
@@ -190,7 +189,7 @@ class _Rank:
             first = agenda.first()
             if first is not None and first[0] <= self._now:
                 place = self._turns.place(tenant)
-                entry = (place, first[0], first[1], number, tenant, agenda)
+                entry = (place, first[0], first[1], tenant, agenda)
         if entry is None:
             heappop(self._heap)
         else:
@@ -202,4 +201,4 @@ class _Rank:
             return None
         (_, due, sequence), job, _ = found
         tenant = job.request.tenant
-        return self._turns.place(tenant), due, sequence, 0, tenant, None
+        return self._turns.place(tenant), due, sequence, tenant, None

@@ -22,7 +22,7 @@ from ...model.states import (
     Scheduled,
     Skipped,
 )
-from .agenda import Agenda, take_in_one_order
+from .agenda import Agenda, ready_since, take_in_one_order
 from .fairness import FairShares, TurnShelf
 from .lanes import Heads, LaneShelf
 from .pauses import PauseShelf
@@ -46,7 +46,7 @@ class Index:
         # then of tenants that are paused, as far as a claim has met them.
         self._plain: dict[PlainKey, Agenda] = {}
         self._parked: dict[PlainKey, Agenda] = {}
-        self._lifted = 0
+        self._lifted: object = None
         self._is_by_tenant = False
         self.turns = TurnShelf()
         self.lanes = LaneShelf()
@@ -128,10 +128,9 @@ class Index:
         keys: Collection[PlainKey] = [
             key for key in self._plain if queue is None or key[1] == queue
         ]
-        paused: Collection[str] = ()
+        paused: Collection[str] = () if pauses is None else pauses.tenants
         if pauses is not None:
             keys = [key for key in keys if not self._is_closed(key, pauses)]
-            paused = pauses.tenants
         for priority in sorted({key[0] for key in keys}):
             agendas = [self._plain[key] for key in keys if key[0] == priority]
             while len(taken) < limit:
@@ -191,7 +190,8 @@ class Index:
         self._sort_by_tenant()
         among, heads = self._among(queue, shares.now, pauses, admission)
         taken, passed_over = shares.take(queue or "", among, heads, limit, admission, pauses)
-        self._see_to(passed_over, pauses)
+        for job in passed_over:
+            self.put_back(job)
         self._forget_empty_agendas(among)
         return taken
 
@@ -214,8 +214,6 @@ class Index:
     def _is_closed(key: PlainKey, pauses: PauseShelf) -> bool:
         """Whether none of the jobs there may be claimed."""
         _, queue, tenant = key
-        if tenant is None:
-            return queue in pauses.closed_queues()
         return pauses.cover(queue, tenant)
 
     def _see_to(self, passed_over: Collection[StoredJob], pauses: PauseShelf | None) -> None:
@@ -229,12 +227,11 @@ class Index:
 
     def bring_back(self, pauses: PauseShelf) -> None:
         """Let claims meet the jobs of tenants that are not paused any more."""
-        if not self._parked or self._lifted == pauses.lifted:
+        if not self._parked or self._lifted is pauses.lifted:
             return
         self._lifted = pauses.lifted
         for key in tuple(self._parked):
-            _, queue, tenant = key
-            if tenant is None or pauses.cover(queue, tenant):
+            if self._is_closed(key, pauses):
                 continue
             agenda = self._parked.pop(key)
             if key not in self._plain:
@@ -297,13 +294,11 @@ class Index:
             self.lanes.add(job, lane, due)
 
     def _agenda(self, job: StoredJob) -> Agenda:
-        """Where it is put down when it is ready and in no lane."""
+        """Where it is put down when it is the first there that is ready and in no lane."""
         if self._is_by_tenant:
             return self._agenda_of_tenant(self._plain, job)
         key = (-job.request.priority, job.request.queue, None)
-        agenda = self._plain.get(key)
-        if agenda is None:
-            agenda = self._plain[key] = Agenda(_ready_since)
+        agenda = self._plain[key] = Agenda(ready_since)
         return agenda
 
     def _agenda_of_tenant(self, agendas: dict[PlainKey, Agenda], job: StoredJob) -> Agenda:
@@ -311,7 +306,7 @@ class Index:
         key = (-request.priority, request.queue, request.tenant)
         agenda = agendas.get(key)
         if agenda is None:
-            agenda = agendas[key] = Agenda(_ready_since)
+            agenda = agendas[key] = Agenda(ready_since)
         return agenda
 
     def _lose_plain(self, job: StoredJob) -> None:
@@ -349,11 +344,6 @@ def lease_of(job: StoredJob) -> Processing:
 
 
 # Where a job stands in each agenda; ``None`` when it belongs there no more.
-
-
-def _ready_since(job: StoredJob) -> int | None:
-    state = job.state
-    return state.due if type(state) is Ready else None
 
 
 def _scheduled_for(job: StoredJob) -> int | None:

@@ -10,13 +10,11 @@ from collections import defaultdict
 from collections.abc import Collection
 from heapq import heappop, heappush, heapreplace
 from itertools import count
-from operator import itemgetter
 
 from ...model.job import StoredJob
 from ...model.lanes import Lanes, Occupancy, can_be_full, room_of
 from ...model.order import Place, place
-from ...model.states import Ready
-from .agenda import Agenda
+from .agenda import Agenda, ready_since
 
 Entry = tuple[int, int, int, int, "Line"]
 """A place, a number that makes it unique, and the line."""
@@ -37,30 +35,24 @@ class Line:
 
     def first(self, until: int | None = None) -> tuple[Place, StoredJob] | None:
         """Its first job, of those due by ``until``, and where that stands."""
-        agendas = self.agendas
         if self.ageing is not None:
             return self._first_aged(self.ageing, until)
-        for rank in agendas if len(agendas) == 1 else sorted(agendas):
-            first = agendas[rank].first()
+        for rank in sorted(self.agendas):
+            first = self.agendas[rank].first()
             if first is None:
-                if len(agendas) > 1:
-                    del agendas[rank]
+                del self.agendas[rank]
             elif until is None or first[0] <= until:
                 return (rank, first[0], first[1]), first[2]
         return None
 
     def _first_aged(self, ageing: int, until: int | None) -> tuple[Place, StoredJob] | None:
         """The first job in the order of ageing."""
-        for rank in [rank for rank, agenda in self.agendas.items() if agenda.first() is None]:
-            if len(self.agendas) > 1:
-                del self.agendas[rank]
         return min(
             (
                 (place(rank, first[0], first[1], ageing), first[2])
                 for rank, agenda in self.agendas.items()
                 if (first := agenda.first()) is not None and (until is None or first[0] <= until)
             ),
-            key=itemgetter(0),
             default=None,
         )
 
@@ -121,7 +113,7 @@ class LaneShelf:
                 self._split.add(lane)
         agenda = line.agendas.get(-request.priority)
         if agenda is None:
-            agenda = line.agendas[-request.priority] = Agenda(_ready_since)
+            agenda = line.agendas[-request.priority] = Agenda(ready_since)
         agenda.add(job, due)
         at = place(-request.priority, due, job.sequence, self._ageing)
         if line.entry is None:
@@ -233,7 +225,6 @@ class LaneShelf:
             return
         lines = self._lines.get(line.lane, {})
         if lines.get(line.queue) is line:
-            line.entry = None
             del lines[line.queue]
             if len(lines) < 2:
                 self._split.discard(line.lane)
@@ -296,7 +287,7 @@ class Heads:
         if following is None:
             self._early.append(line)
 
-    def park(self, line: Line, *, is_for_now: bool = False) -> None:
+    def park(self, line: Line, *, is_for_now: bool) -> None:
         """Leave the line alone until something changes in its lane; or until the claim is filled."""
         self._shelf.replace(self._heap, line, None)
         if is_for_now:
@@ -306,8 +297,3 @@ class Heads:
         """The claim is filled: see to the lines that were left out, or are empty."""
         for line in self._early:
             self._shelf.restore(line)
-
-
-def _ready_since(job: StoredJob) -> int | None:
-    state = job.state
-    return state.due if type(state) is Ready else None

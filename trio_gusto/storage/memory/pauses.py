@@ -24,8 +24,8 @@ class PauseShelf:
         self._number = 0
         self.tenants: frozenset[str] = frozenset()
         """Those that are paused in some queue, or in all."""
-        self.lifted = 0
-        """How often some were lifted."""
+        self.lifted: object = None
+        """Another one whenever some were lifted."""
 
     def __bool__(self) -> bool:
         return bool(self._pauses)
@@ -41,7 +41,7 @@ class PauseShelf:
 
     def lift(self, lift: LiftPauses) -> Committed:
         """Forget a pause, or all of them."""
-        self.lifted += 1
+        self.lifted = object()
         if lift.queue is None and lift.tenant is None:
             self._pauses.clear()
         else:
@@ -57,16 +57,16 @@ class PauseShelf:
     def take_over(self, pauses: Iterable[StoredPause]) -> None:
         """Keep these pauses, which another storage keeps, and no others."""
         pauses_now = {(pause.queue, pause.tenant): pause for pause in pauses}
-        if not self._pauses.keys() <= pauses_now.keys():
-            self.lifted += 1
+        if self._pauses.keys() != pauses_now.keys():
+            self.lifted = object()
         self._pauses = pauses_now
         self._note_tenants()
 
     def _note_tenants(self) -> None:
         self.tenants = frozenset(tenant for _, tenant in self._pauses if tenant is not None)
 
-    def cover(self, queue: str, tenant: str) -> bool:
-        """Whether no job of this tenant in this queue is to be claimed."""
+    def cover(self, queue: str, tenant: str | None) -> bool:
+        """Whether no job of this tenant in this queue is to be claimed; ``None``: of any tenant."""
         found = self._pauses  # there may be many, and this is asked of each job
         return (
             (None, tenant) in found

@@ -9,8 +9,6 @@ from ...model.job import StoredJob
 from ...model.joblog import LogTail
 from ..report_messages import DossiersFound, LogFound, ReadDossiers, ReadLog, Report, Reported
 
-_REPORTED = Reported()
-
 
 class ReportShelf:
     """Logs and dossiers, by job; those that have none are not in it. ``processing`` are the jobs under a
@@ -47,7 +45,7 @@ class ReportShelf:
                 dossiers[saying.token] = saying.dossier
                 while len(dossiers) > report.most_dossiers:
                     del dossiers[min(dossiers)]
-        return Reported(tuple(refused)) if refused else _REPORTED
+        return Reported(tuple(refused))
 
     def log_of(self, query: ReadLog) -> LogFound:
         """The log of one job."""

@@ -31,9 +31,11 @@ def _oldest(prune: Prune, index: Index, is_needed: IsNeeded) -> tuple[Sequence[S
         job = index.ended.take(prune.ended_before - 1)
         if job is None:
             break
+        if not isinstance(job.state, ENDED):
+            continue  # an agenda may name one that is gone
         if is_needed(job):
             kept.append(job)
-        elif isinstance(job.state, ENDED):  # an agenda may name one that is gone
+        else:
             old[job.request.id] = job
     for job in kept:
         index.enter(job)

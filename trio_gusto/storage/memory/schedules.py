@@ -29,7 +29,7 @@ class ScheduleShelf:
     def add(self, job: StoredJob) -> None:
         """A job is stored, or has changed. Only those that a schedule made for an instant count."""
         details = job.request.details
-        if details is None or details.schedule_name is None or details.fire_time is None:
+        if details is None or details.fire_time is None or details.schedule_name is None:
             return
         self._live.setdefault(details.schedule_name, {})[job.request.id] = job
 
@@ -65,8 +65,9 @@ class ScheduleShelf:
     def is_newest(self, job: StoredJob) -> bool:
         """Whether ``job`` is the newest of its schedule."""
         details = job.request.details
-        name = None if details is None else details.schedule_name
-        schedule = None if name is None else self._schedules.get(name)
+        if details is None or details.schedule_name is None:
+            return False
+        schedule = self._schedules.get(details.schedule_name)
         return schedule is not None and schedule.last_job_id == job.request.id
 
     # --- looking ---
@@ -74,12 +75,16 @@ class ScheduleShelf:
     def find(self, query: FindSchedules) -> Schedules:
         """Answer a query."""
         schedules, due_by = self._schedules.values(), query.due_by
-        if query.name is None and query.after is None and due_by is not None:
-            # Asked for again and again, mostly for nothing.
-            found = [one for one in schedules if one.next_at is not None and one.next_at <= due_by]
-        else:
+        if due_by is None:
             found = [one for one in schedules if _is_wanted(one, query)]
-        found.sort(key=lambda one: ((one.next_at or 0) if due_by is not None else 0, _key(one)))
+            found.sort(key=lambda one: one.request.name)
+        else:  # asked for again and again, mostly for nothing
+            due = sorted(
+                (one.next_at, one.request.name, one)
+                for one in schedules
+                if one.next_at is not None and one.next_at <= due_by and _is_wanted(one, query)
+            )
+            found = [one for _, _, one in due]
         ahead = [
             one.next_at
             for one in schedules
@@ -97,7 +102,7 @@ class ScheduleShelf:
         return KeptSchedule(attrs.evolve(schedule), unfinished, ended_at)
 
     def _held(self) -> Iterator[HeldJob]:
-        for name in sorted(self._live, key=str.encode):
+        for name in sorted(self._live):
             behind: list[JobId] = []
             for job in self._unfinished(name):
                 if isinstance(job.state, Waiting):
@@ -113,16 +118,8 @@ class ScheduleShelf:
 
 
 def _is_wanted(schedule: StoredSchedule, query: FindSchedules) -> bool:
-    name, next_at = schedule.request.name, schedule.next_at
-    return (
-        (query.name is None or name == query.name)
-        and (query.after is None or name.encode() > query.after.encode())
-        and (query.due_by is None or (next_at is not None and next_at <= query.due_by))
-    )
-
-
-def _key(schedule: StoredSchedule) -> bytes:
-    return schedule.request.name.encode()
+    name = schedule.request.name
+    return query.name in (None, name) and (query.after is None or name > query.after)
 
 
 def _fire_time(job: StoredJob) -> int:

@@ -88,7 +88,7 @@ def is_over(job: StoredJob, now: int) -> bool:
 
 
 class Fronts:
-    """The first jobs of agendas, in claim order, as far as they are due."""
+    """The first jobs of agendas, in claim order; one that is not due is met, and not taken."""
 
     def __init__(
         self, agendas: Mapping[PlainKey, Agenda], now: int, ageing: int | None = None
@@ -99,7 +99,7 @@ class Fronts:
         self._heap = [
             (place(key[0], first[0], first[1], ageing), number, key[0], agenda)
             for number, (key, agenda) in enumerate(agendas.items())
-            if (first := agenda.first()) is not None and first[0] <= now
+            if (first := agenda.first()) is not None
         ]
         heapify(self._heap)
 
@@ -108,7 +108,7 @@ class Fronts:
         return self._heap[0][0] if self._heap else None
 
     def take(self) -> StoredJob | None:
-        """That job; ``None`` if it was written down twice, and has been taken."""
+        """That job; ``None`` if it is not due, or was written down twice, and has been taken."""
         _, number, rank, agenda = self._heap[0]
         job = agenda.take(self._now)
         first = agenda.first()

@@ -74,7 +74,7 @@ class Staging:
     def drop(self, stage: JobId | None) -> None:
         """What was staged are jobs now."""
         if stage is not None:
-            self._piles.pop(stage, None)
+            del self._piles[stage]
 
     def left_behind(self, present: Collection[str]) -> list[JobId]:
         """The piles of nodes that are not there."""

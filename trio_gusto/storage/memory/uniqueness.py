@@ -29,9 +29,11 @@ class Keys:
 
     def taken(self, insert: Insert) -> DuplicateJob | None:
         """The refusal of new jobs that give way to nobody."""
-        keys = keys_of(insert.requests, insert.states)
-        holders = {key: job.request.id for key, job in self._held.items()} if keys else {}
-        return taken(keys, holders.get)
+        return taken(keys_of(insert.requests, insert.states), self._holder)
+
+    def _holder(self, key: str) -> JobId | None:
+        job = self._held.get(key)
+        return None if job is None else job.request.id
 
     def refusal(self, job: StoredJob, state: State) -> DuplicateJob | None:
         """Why ``job`` cannot be in this ``state``: another one has its key."""

@@ -232,4 +232,5 @@ def _after_failure(record: JobStorageRecord, state: State, now: int) -> State:
 def _instant_of(commit: Commit) -> int:
     if commit.record is not None:
         return commit.record.ended_at
-    return commit.state.ended_at if isinstance(commit.state, Completed | Cancelled) else 0
+    assert isinstance(commit.state, Completed | Cancelled)
+    return commit.state.ended_at
