@@ -1,0 +1,143 @@
+"""Of many jobs of every kind SQLite claims those that memory claims, in whatever order they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+import pytest
+
+from trio_gusto.model.job import Details, JobRequest
+from trio_gusto.model.lifecycle import admit
+from trio_gusto.model.outcomes import AttemptOutcome
+from trio_gusto.model.rates import RateLimit
+from trio_gusto.model.states import Ready
+from trio_gusto.storage.memory import MemoryStorage
+from trio_gusto.storage.messages import ClaimReply, Committed
+from trio_gusto.storage.pause_messages import LiftPauses, PutPause
+from trio_gusto.storage.sqlite import SqliteStorage, walking
+from trio_gusto.storage.storage import Storage
+from trio_gusto.testing.storage_contract import Subject
+from trio_gusto.testing.storage_contract.subject import NOW, SECOND, put_back, success
+
+IN_TWO_QUEUES = [("b", 2), ("a", 1)]
+RATES = {"a": RateLimit(2, per=1), "c": RateLimit(1, per=3)}
+
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "in order": {},
+    "queue by queue": {"queues": IN_TWO_QUEUES},
+    "but for some handlers": {"skip_names": ["say_goodbye"]},
+    "in a row": {"depth": 3},
+    "in a row, queue by queue": {"depth": 2, "queues": IN_TWO_QUEUES},
+    "but for some lanes": {"closed_lanes": ["worker:smtp", "key:acme"]},
+    "ageing": {"ageing": 2 * SECOND},
+    "ageing, queue by queue": {"ageing": 2 * SECOND, "queues": IN_TWO_QUEUES},
+    "ageing, but for some handlers": {"ageing": SECOND, "skip_names": ["say_hello"], "depth": 2},
+    "in turn": {"tenant_weights": {"x": 2}},
+    "in turn, queue by queue": {"tenant_weights": {"y": 3}, "queues": IN_TWO_QUEUES},
+    "in turn, but for some handlers": {"tenant_weights": {}, "skip_names": ["say_goodbye"]},
+    "at a rate": {"queue_rates": RATES},
+    "at a rate, queue by queue": {"queue_rates": RATES, "queues": IN_TWO_QUEUES},
+    "at a rate, ageing": {"queue_rates": RATES, "ageing": SECOND},
+    "at a rate, in turn": {"queue_rates": RATES, "tenant_weights": {"z": 2}},
+}
+
+PAUSES: Mapping[str, list[tuple[str | None, str | None]]] = {
+    "none": [],
+    "of a queue": [("a", None)],
+    "of tenants": [(None, "x"), ("b", "y")],
+}
+
+DETAILS: list[Mapping[str, Any]] = [
+    {},
+    {},
+    {"metadata": {"rate_key": "none of its own"}},
+    {"worker": "smtp"},
+    {"worker": "smtp", "metadata": {"rate_key": "none of its own"}},
+    {"concurrency_key": "acme", "concurrency_limit": 3},
+    {"concurrency_key": "acme"},
+    {"rate_key": "api", "rate_limit": RateLimit(1, per=2, burst=2)},
+    {"rate_key": "api", "rate_limit": RateLimit(3, per=2), "worker": "printer"},
+]
+
+
+def some_jobs(subject: Subject, draw: Random, count: int) -> list[JobRequest]:
+    requests: list[JobRequest] = []
+    for _ in range(count):
+        details = draw.choice(DETAILS)
+        requests.append(
+            subject.request(
+                name=draw.choice(["say_hello", "say_hello", "say_goodbye"]),
+                queue=draw.choice("aabc"),
+                priority=draw.choice([0, 0, 0, 1, 5]),
+                tenant=draw.choice(["", "x", "x", "x", "y", "z"]),
+                created_at=NOW + draw.randrange(3),
+                execute_after=draw.choice([None, None, None, NOW + 2 * SECOND]),
+                expire_on=draw.choice([None, None, None, NOW + 5 * SECOND]),
+                max_attempts=draw.choice([1, 2, 9]),
+                details=Details(**details) if details else None,
+            )
+        )
+    return requests
+
+
+async def claimed(
+    storage: Storage, pauses: list[tuple[str | None, str | None]], way: Mapping[str, Any]
+) -> list[ClaimReply]:
+    """What claim after claim takes, while some of it ends, some begins again and new jobs come."""
+    subject, draw = Subject(storage, "node"), Random(1)
+    await storage.attach("node")
+    await storage.attach("another")
+    for queue, tenant in pauses:
+        await subject.expect(Committed, PutPause(queue, tenant, "", NOW))
+    replies: list[ClaimReply] = []
+    now = NOW
+    for turn in range(12):
+        if turn < 8:
+            requests = some_jobs(subject, draw, 12)
+            await subject.insert(*requests, states=[admit(request) for request in requests])
+        if turn == 6:
+            await subject.expect(Committed, LiftPauses())
+        now += draw.choice([0, SECOND // 2, SECOND])
+        limit, node = draw.randrange(1, 9), draw.choice(["node", "another"])
+        reply = await subject.claim(now, limit=limit, free=draw.randrange(1, 9), node=node, **way)
+        replies.append(reply)
+        for job in reply.jobs:
+            match draw.randrange(4):
+                case 0:
+                    pass  # it goes on
+                case 1 if job.attempt < job.request.max_attempts:
+                    again = put_back(job, Ready(now), AttemptOutcome.FAILED, now)
+                    await subject.expect(Committed, again)
+                case _:
+                    await subject.expect(Committed, success(job, now))
+    await storage.detach("another")
+    await storage.detach("node")
+    return replies
+
+
+async def check(way: str, pauses: str = "none") -> None:
+    wanted = await claimed(MemoryStorage(), PAUSES[pauses], WAYS[way])
+    found = await claimed(SqliteStorage(":memory:", inline=True), PAUSES[pauses], WAYS[way])
+    assert found == wanted
+    assert sum(len(reply.jobs) for reply in found) > 20
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_it_claims_what_memory_claims(way: str) -> None:
+    await check(way)
+
+
+@pytest.mark.parametrize("pauses", ["of a queue", "of tenants"])
+@pytest.mark.parametrize("way", ["in order", "queue by queue", "ageing", "in turn", "at a rate"])
+async def test_it_claims_what_memory_claims_beside_pauses(way: str, pauses: str) -> None:
+    await check(way, pauses)
+
+
+@pytest.mark.parametrize("way", ["in order", "queue by queue", "in a row", "but for some lanes"])
+async def test_it_steps_over_full_lanes_and_claims_what_memory_claims(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "FIRST", 1)
+    await check(way)
