@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 _SQL = re.compile(
-    r"\b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|AND|OR|ORDER BY|VALUES|SET|CREATE|PRAGMA|BEGIN|JOIN)\b"
+    r"\b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|AND|OR|NOT|TRUE|NULL|ORDER BY|VALUES|SET|CREATE|DROP|PRAGMA|BEGIN"
+    r"|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|JOIN)\b"
 )
 _QUOTED = re.compile(r"'(?:[^']|'')*'")
 

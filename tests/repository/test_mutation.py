@@ -199,6 +199,8 @@ MATCH = "match a:\n    case 1: b()\n"
         ("run('SELECT a FROM b')", "run('select a from b')"),
         ("run(\" WHERE a = 'Ab' AND b\")", "run(\" where A = 'Ab' and B\")"),
         ("run(f'SELECT {a} FROM b')", "run(f'select {a} from b')"),
+        ("run('RELEASE step')", "run('RELEASE STEP')"),
+        ("run('NOT ' + a)", "run('not ' + a)"),
         (f"{MATCH}    case _: assert_never(a)", f"{MATCH}    case _: assert_never(None)"),
         (f"{MATCH}    case _: assert_never(a)", MATCH),
     ],
