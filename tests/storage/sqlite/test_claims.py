@@ -159,3 +159,16 @@ async def test_in_a_lane_that_is_full_nobody_keeps_others_from_their_turn(kind: 
     plain = await subject.enqueue(tenant="y")
     assert ids((await subject.claim(tenant_weights={})).jobs) == ids([in_lane, plain])
     await storage.detach("node")
+
+
+@pytest.mark.parametrize(("attempts", "in_a_row"), [(1, 1), (2, 3)])
+async def test_of_jobs_that_are_alike_no_last_attempt_stands_in_line(
+    attempts: int, in_a_row: int
+) -> None:
+    storage = SqliteStorage(":memory:", inline=True)
+    await storage.attach("node")
+    subject, smtp = Subject(storage, "node"), Details(worker="smtp")
+    jobs = [subject.request(max_attempts=attempts, details=smtp) for _ in range(4)]
+    await subject.insert(*jobs)
+    assert ids((await subject.claim(depth=3)).jobs) == ids(jobs[:in_a_row])
+    await storage.detach("node")
