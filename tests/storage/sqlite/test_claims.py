@@ -170,5 +170,24 @@ async def test_of_jobs_that_are_alike_no_last_attempt_stands_in_line(
     subject, smtp = Subject(storage, "node"), Details(worker="smtp")
     jobs = [subject.request(max_attempts=attempts, details=smtp) for _ in range(4)]
     await subject.insert(*jobs)
-    assert ids((await subject.claim(depth=3)).jobs) == ids(jobs[:in_a_row])
+    for shares in (None, [("default", 1)]):
+        reply = await subject.claim(depth=3, queues=shares)
+        assert ids(reply.jobs) == ids(jobs[:in_a_row])
+        again = [put_back(job, Ready(NOW), AttemptOutcome.RELEASED) for job in reply.jobs]
+        for commit in again:
+            commit.attempt -= 1
+            await subject.expect(Committed, commit)
+    await storage.detach("node")
+
+
+async def test_a_queue_that_is_not_served_says_nothing_of_when_its_jobs_may_start() -> None:
+    storage, rates = SqliteStorage(":memory:", inline=True), {"slow": RateLimit(1, per=60)}
+    await storage.attach("node")
+    subject = Subject(storage, "node")
+    for queue in ("slow", "slow", "quick"):
+        await subject.enqueue(queue=queue)
+    reply = await subject.claim(queue_rates=rates, queues=[("slow", 2)])
+    assert (len(reply.jobs), reply.next_due) == (1, NOW + 60 * SECOND)
+    reply = await subject.claim(queue_rates=rates, queues=[("quick", 2)])
+    assert (len(reply.jobs), reply.next_due) == (1, None)
     await storage.detach("node")
