@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
         "only", nargs="*", help="modules, if not the whole room: trio_gusto.model.rates"
     )
     parser.add_argument(
-        "--again", action="store_true", help="keep what was killed, and ask again about the rest"
+        "--again", action="store_true", help="keep what was noticed, and ask again about the rest"
     )
     parser.add_argument(
         "--report", action="store_true", help="run nothing; tell again what the last run has found"

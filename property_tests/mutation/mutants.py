@@ -104,7 +104,7 @@ def verdict_of(exit_code: int | None) -> Verdict:
 
 
 def forget_verdicts(mutated: Path) -> int:
-    """Let the next run ask again about all that were not killed; returns how many.
+    """Let the next run ask again about all that were not noticed; returns how many.
 
     Which tests come by which function is forgotten too, since tests may have changed.
     """
@@ -113,7 +113,7 @@ def forget_verdicts(mutated: Path) -> int:
         told: dict[str, Any] = json.loads(meta.read_text("utf-8"))
         codes: dict[str, int | None] = told["exit_code_by_key"]
         for name, code in codes.items():
-            if verdict_of(code) is not Verdict.KILLED:
+            if verdict_of(code) not in (Verdict.KILLED, Verdict.TIMEOUT):
                 codes[name] = None
                 forgotten += 1
         meta.write_text(json.dumps(told, indent=4), "utf-8")

@@ -1,17 +1,38 @@
+<<<<<<< HEAD
 """A pytest plugin for the processes that judge mutants: the quickest test comes first, there is less to clean up, and
 nothing is remembered of the code as it was."""
+=======
+"""A pytest plugin for the processes that judge mutants.
+
+The quickest test comes first, a test that hangs is not waited for, and there is less to clean up.
+"""
+>>>>>>> main
 
 from __future__ import annotations
 
 import gc
 import json
+<<<<<<< HEAD
 import sys
+=======
+import os
+import signal
+from collections.abc import Generator
+>>>>>>> main
 from pathlib import Path
 
 import pytest
 
 _TIMES = Path("mutmut-stats.json")
 """The times that mutmut has taken, in the folder where it runs the tests; there after the first run."""
+
+_SECONDS, _TIMES_AS_LONG = 5.0, 20
+"""When a test hangs: after so many seconds more than so many times as long as it takes."""
+
+HANGS = 36
+"""The exit code by which mutmut knows a mutant that ran into its time."""
+
+_seconds = pytest.StashKey[float]()
 
 
 def pytest_sessionstart() -> None:
@@ -27,7 +48,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Called by pytest."""
     if _TIMES.exists():
         seconds = json.loads(_TIMES.read_text("utf-8"))["duration_by_test"]
-        items.sort(key=lambda item: seconds.get(item.nodeid, 0.0))
+        for item in items:
+            item.stash[_seconds] = seconds.get(item.nodeid, 0.0)
+        items.sort(key=lambda item: item.stash[_seconds])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Called by pytest. The time that mutmut has for all tests of a mutant would be minutes for one that hangs."""
+    if "__mutmut_" in os.environ.get("MUTANT_UNDER_TEST", ""):
+        limit = _SECONDS + _TIMES_AS_LONG * item.stash.get(_seconds, 0.0)
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(HANGS))
+        signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 def pytest_unconfigure() -> None:

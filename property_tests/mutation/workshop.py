@@ -71,7 +71,7 @@ class Workshop:
         Args:
             only: patterns of modules (``trio_gusto.model.rates``); none for the whole room. A run that
                 is made again is about what the last one was about.
-            again: judge those anew that were not killed, since tests have changed.
+            again: judge those anew that were not noticed, since tests have changed.
             processes: how many judge at once.
         """
         if again:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -115,11 +118,47 @@ def test_what_says_nothing_is_no_kill(code: int | None, verdict: Verdict) -> Non
     assert verdict_of(code) is verdict
 
 
-def test_only_what_was_killed_is_not_asked_again(mutated: Path) -> None:
-    assert forget_verdicts(mutated) == 2
+def test_only_what_was_noticed_is_not_asked_again(mutated: Path) -> None:
+    assert forget_verdicts(mutated) == 1
     verdicts = [mutant.verdict for mutant in read_mutants(mutated)]
-    assert verdicts == [Verdict.NOT_ASKED, Verdict.KILLED, Verdict.NOT_ASKED]
+    assert verdicts == [Verdict.NOT_ASKED, Verdict.KILLED, Verdict.TIMEOUT]
     assert not (mutated / "mutmut-stats.json").exists()
+
+
+JUDGE = """
+from property_tests.mutation import quickest_first
+
+quickest_first._SECONDS = 0.1
+
+
+def test_it_ends():
+    while {hangs}:
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("hangs", "mutant", "verdict"),
+    [
+        (True, "trio_gusto.x_start__mutmut_1", Verdict.TIMEOUT),
+        (False, "trio_gusto.x_start__mutmut_1", Verdict.SURVIVED),
+        (False, "stats", Verdict.SURVIVED),
+    ],
+)
+def test_a_test_that_hangs_is_not_waited_for(
+    hangs: bool, mutant: str, verdict: Verdict, tmp_path: Path
+) -> None:
+    (tmp_path / "test_judge.py").write_text(JUDGE.format(hangs=hangs), "utf-8")
+    plugin = "property_tests.mutation.quickest_first"
+    judged = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", plugin, "-p", "no:cacheprovider", "."],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MUTANT_UNDER_TEST": mutant},
+        check=False,
+        capture_output=True,
+        timeout=60,
+    )
+    assert verdict_of(judged.returncode) is verdict
 
 
 # --- the report -----------------------------------------------------------------------------------

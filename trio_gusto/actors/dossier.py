@@ -143,6 +143,13 @@ def _driven(task: trio.lowlevel.Task) -> object:
     return None
 
 
+def frames_of_users(task: trio.lowlevel.Task) -> list[FrameType]:
+    """The frames of a task that are neither ours nor Trio's, from the outermost in; of an executor's, its handler's."""
+    driven = _driven(task)
+    frames = _awaited(task.coro if driven is None else driven)
+    return [frame for frame in frames if not (_is_ours(frame) or _is_trios(frame))]
+
+
 def _awaited(coroutine: Any) -> Iterator[FrameType]:
     """The frames of what is awaited, from the outermost in."""
     while coroutine is not None:
@@ -192,6 +199,10 @@ def _of_thread(slot: Slot) -> Iterator[str]:
 
 def _is_ours(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__", "")).startswith(OURS)
+
+
+def _is_trios(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith("trio.")
 
 
 def _of_frames(frames: Sequence[FrameType], margin: str) -> Iterator[str]:

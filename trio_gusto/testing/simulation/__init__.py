@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from .failures import KillPointNotReached, NodeDied, NothingHappened, SimulationFailed, Violation
+from .failures import (
+    GoesOnForEver,
+    KillPointNotReached,
+    NodeDied,
+    NothingHappened,
+    SimulationFailed,
+    Violation,
+)
 from .happenings import (
     ClockChanged,
     NodeCrashed,
@@ -23,6 +30,7 @@ __all__ = [
     "KILL_POINTS",
     "ClockChanged",
     "Entry",
+    "GoesOnForEver",
     "History",
     "KillPointNotReached",
     "NodeCrashed",

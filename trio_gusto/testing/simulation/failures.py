@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from ...model.facts import Fact
@@ -47,6 +48,18 @@ class KillPointNotReached(AssertionError):
         super().__init__(
             f"{node} has never come to {point}, so nothing was tried; "
             "let the scenario go on until it does, or leave the kill point out"
+        )
+
+
+class GoesOnForEver(AssertionError):
+    """Somebody is busy at one instant and never waits, or does not end at the end. ``places``: where."""
+
+    def __init__(self, places: Sequence[str]) -> None:
+        self.places = tuple(places)
+        super().__init__(
+            f"the simulation does not come to an end: {'; '.join(self.places)}. Time stands still while somebody "
+            "is busy, and at the end everything is cancelled; "
+            "let handlers sleep while they wait, and let trio.Cancelled through"
         )
 
 

@@ -67,6 +67,8 @@ class Line(Storage):
         stages = stages_of(writes)
         await self._pass(stages, "before_commit")
         failure = await self._weather.before(self._node, "apply", stages)
+        if self.is_cut:  # it has crashed while the storage was slow
+            await trio.sleep_forever()
         replies = await self._perform(writes)
         await self._pass(stages, "after_commit")
         self._weather.after(failure, self._node, stages)

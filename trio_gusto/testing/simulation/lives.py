@@ -7,7 +7,7 @@ become of its leases meanwhile it does not know.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import attrs
@@ -74,6 +74,7 @@ class Life:
         self.ended = trio.Event()
         self.scope = trio.CancelScope()
         self._leave = trio.Event()
+        self._task: trio.lowlevel.Task | None = None
         self._around = around
         self.line = Line(around.storage, name, around.weather, around.exchange, self._reach)
         self._app = around.replica(self.line, name, number, clock)
@@ -82,6 +83,7 @@ class Life:
         """Live."""
         scheduler, task = self._around.scheduler, trio.lowlevel.current_task()
         scheduler.own(task, self)
+        self._task = task
         try:
             with self.scope:
                 async with self._app.running() as self.queue:
@@ -94,6 +96,14 @@ class Life:
             self.decided.set()
             self.ended.set()
             scheduler.disown(task)
+
+    def tasks(self) -> Iterator[trio.lowlevel.Task]:
+        """All tasks of it that have not ended."""
+        unseen = [self._task] if self._task is not None and not self.ended.is_set() else []
+        while unseen:
+            task = unseen.pop()
+            yield task
+            unseen += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
 
     async def drain(self) -> None:
         """Let it stop in an orderly way."""
@@ -130,6 +140,8 @@ class Life:
 
     def bury(self) -> None:
         """At the end of a simulation: let its tasks come to their end, which nobody sees."""
+        self.fates.clear()
+        self.line.armed.clear()  # or they would stand still once more, at a kill point, and for ever
         self._around.scheduler.release(self)
         self.scope.cancel()
 

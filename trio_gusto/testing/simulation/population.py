@@ -10,6 +10,7 @@ from ...app import Gusto
 from ...model.errors import ArgumentError
 from ...model.facts import Fact
 from ...storage.storage import Storage
+from .burial import bury
 from .chronicle import Chronicle
 from .clocks import NodeClock
 from .exchange import Exchange
@@ -131,10 +132,9 @@ class Population:
             if life.fates and not life.is_over:
                 raise KillPointNotReached(life.name, next(iter(life.fates)))
 
-    def bury(self) -> None:
+    async def bury(self) -> None:
         """At the end of a simulation: let all tasks come to their end, which nobody sees."""
-        for life in self._all:
-            life.bury()
+        await bury(self._all, self.around.scheduler)
 
     # --- what is heard of them ---
 

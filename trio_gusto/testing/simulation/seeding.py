@@ -10,14 +10,16 @@ from __future__ import annotations
 import gc
 import random
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import trio
 
+from ...actors.dossier import frames_of_users
 from ..clock import standing_still
+from .failures import GoesOnForEver
 
 _trio: Any = import_module("trio._core._run")
 """Trio's loop. The hook has no public name, so a Trio without it is found out by tests."""
@@ -25,8 +27,15 @@ _trio: Any = import_module("trio._core._run")
 BUSY = -1
 """The rank of whoever has something to do."""
 
+MOST_PASSES = 10_000_000
+"""How many passes of Trio's loop there may be at one instant: some hundred thousand jobs at once need fewer."""
+
 Owner = object
 """Whose tasks stand still together: one life of a node."""
+
+
+class StoppedRun(Exception):
+    """Ends Trio's loop."""
 
 
 class Scheduler:
@@ -46,12 +55,22 @@ class Scheduler:
         self._ranks: dict[trio.lowlevel.Task, int] = {}
         self.of_the_run: set[trio.lowlevel.Task] = set()
         """The main task, and what else is started directly under Trio's root."""
+        self.most_passes = MOST_PASSES
+        """How many passes of the loop there may be at one instant."""
+        self.failure: BaseException | None = None
+        """Why it has failed; the first reason counts."""
+        self._is_given_up = False
+        self._passes = 0
+        self._last_seen: float = -1.0
 
     def shuffle(self, batch: list[trio.lowlevel.Task]) -> None:
         """What Trio calls in every pass of its loop."""
         if threading.get_ident() != self._thread:
             return  # another run, in another thread
         self._batch = batch
+        self._passes += 1
+        if self._passes > self.most_passes:
+            self._see_whether_time_goes_on(batch)
         if self._held:
             self._take_out(batch)
         if self._in_threads:
@@ -66,6 +85,21 @@ class Scheduler:
             batch += entrances
         elif len(batch) > 1:
             self._random.shuffle(batch)
+
+    def _see_whether_time_goes_on(self, batch: Sequence[trio.lowlevel.Task]) -> None:
+        now = trio.current_time()
+        if now == self._last_seen:
+            self.give_up(batch)
+        if self._is_given_up:
+            # Out of Trio's loop, whatever the tasks in it think of that.
+            raise StoppedRun
+        self._passes, self._last_seen = 0, now
+
+    def give_up(self, busy: Iterable[trio.lowlevel.Task]) -> None:
+        """End the run in the next pass, with no regard to its tasks. ``busy`` are those that do not end."""
+        self._is_given_up, self.most_passes = True, 0
+        if self.failure is None:
+            self.failure = GoesOnForEver([_place_of(task) for task in busy])
 
     random = property(lambda self: self._random.random)
     uniform = property(lambda self: self._random.uniform)
@@ -180,6 +214,15 @@ class Scheduler:
             and task.name != ENTRANCE
             and task not in self.of_the_run
         )
+
+
+def _place_of(task: trio.lowlevel.Task) -> str:
+    """Where a task is, in the code of whoever uses us."""
+    frames = frames_of_users(task)
+    if not frames:
+        return task.name
+    code = frames[-1].f_code
+    return f"{code.co_name} ({code.co_filename}:{frames[-1].f_lineno})"
 
 
 ENTRANCE = "<TrioToken.run_sync_soon task>"

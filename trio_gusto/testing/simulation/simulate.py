@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
@@ -81,10 +83,7 @@ def simulate(
     if isinstance(nodes, bool) or not 0 <= nodes <= MOST_NODES:
         raise OptionsError("nodes", nodes, f"give 0 to {MOST_NODES}")
     history = History(seed, nodes, start)
-    clock = MockClock(autojump_threshold=0)
-    with seeded(seed) as scheduler:
-        world = World(app, make_storage(), scheduler, clock, history)
-        error = trio.run(world.run, scenario, clock=clock)
+    error = _play(scenario, app, history, make_storage)
     if error is None:
         return history
     failed = SimulationFailed(error, history, _replay(scenario, app, history))
@@ -92,6 +91,35 @@ def simulate(
         raise failed from error
     error.add_note(str(failed))  # pytest's own, or an exit: it has to come out as it is
     raise error
+
+
+def _play(
+    scenario: Scenario, app: Gusto, history: History, make_storage: Callable[[], Storage]
+) -> BaseException | None:
+    """Returns why it has failed, if it has."""
+    clock = MockClock(autojump_threshold=0)
+    with seeded(history.seed) as scheduler:
+        world = World(app, make_storage(), scheduler, clock, history)
+        try:
+            return trio.run(world.run, scenario, clock=clock)
+        except trio.TrioInternalError:
+            failure = scheduler.failure
+            if failure is None:
+                raise
+    del world, scheduler
+    _forget_tasks(failure)
+    return failure
+
+
+def _forget_tasks(failure: BaseException) -> None:
+    """Forget those of a run that was given up: what they complain of would hide what is to be said."""
+    traceback.clear_frames(failure.__traceback__)
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = before
 
 
 def _replay(scenario: Scenario, app: Gusto, history: History) -> str:

@@ -307,8 +307,11 @@ class World:
             except Exception as error:  # noqa: BLE001 - it is returned
                 chronicle.fail(NodeDied(CLIENT, error))
                 chronicle.is_sealed = True
-            self._nodes.bury()
+            self._scheduler.failure = chronicle.failure
             self._nursery.cancel_scope.cancel()
+            # It has an end of its own, and nobody else is there to be cancelled.
+            with trio.CancelScope(shield=True):
+                await self._nodes.bury()
         return chronicle.failure
 
     async def _play(self, scenario: Callable[[World], Awaitable[object]]) -> None:
