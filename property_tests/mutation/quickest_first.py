@@ -1,24 +1,17 @@
-<<<<<<< HEAD
-"""A pytest plugin for the processes that judge mutants: the quickest test comes first, there is less to clean up, and
-nothing is remembered of the code as it was."""
-=======
 """A pytest plugin for the processes that judge mutants.
 
-The quickest test comes first, a test that hangs is not waited for, and there is less to clean up.
+The quickest test comes first, a test that hangs is not waited for, there is less to clean up, and nothing is remembered
+of the code as it was.
 """
->>>>>>> main
 
 from __future__ import annotations
 
 import gc
 import json
-<<<<<<< HEAD
-import sys
-=======
 import os
 import signal
+import sys
 from collections.abc import Generator
->>>>>>> main
 from pathlib import Path
 
 import pytest
