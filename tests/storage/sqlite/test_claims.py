@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from tests.storage.sqlite.moving import rows
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.lifecycle import admit
 from trio_gusto.model.outcomes import AttemptOutcome
-from trio_gusto.model.rates import RateLimit
+from trio_gusto.model.rates import RateLimit, of_queue
 from trio_gusto.model.states import Ready
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import ClaimReply, Committed
@@ -190,4 +192,15 @@ async def test_a_queue_that_is_not_served_says_nothing_of_when_its_jobs_may_star
     assert (len(reply.jobs), reply.next_due) == (1, NOW + 60 * SECOND)
     reply = await subject.claim(queue_rates=rates, queues=[("quick", 2)])
     assert (len(reply.jobs), reply.next_due) == (1, None)
+    await storage.detach("node")
+
+
+async def test_a_bucket_that_is_full_again_is_forgotten(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "jobs.db", inline=True)
+    await storage.attach("node")
+    subject, rates = Subject(storage, "node"), {"a": RateLimit(1, per=1), "b": RateLimit(1, per=60)}
+    for now, queue in ((NOW, "a"), (NOW + SECOND, "b")):
+        await subject.enqueue(queue=queue)
+        assert len((await subject.claim(now, queue_rates=rates)).jobs) == 1
+    assert rows(tmp_path / "jobs.db", "SELECT name FROM bucket") == [(of_queue("b"),)]
     await storage.detach("node")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from tests.storage.sqlite.moving import DECEMBER, fill, opened
 from trio_gusto.model.retention import Selection
-from trio_gusto.model.states import Failed
+from trio_gusto.model.states import Failed, JobState
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import NOW
 
+FAILED = Selection(states=frozenset({JobState.FAILED}))
 ACME = Selection(tenants=frozenset({"acme"}))
 
 
@@ -52,3 +55,17 @@ async def test_the_very_first_job_is_looked_at_when_it_has_become_old(subject: S
     assert early == Pruned(0), "it ended at that instant, and not before"
     late = Prune(NOW + 1, 9, ACME, mark=early.mark)
     assert await subject.expect(Pruned, late) == Pruned(1)
+
+
+async def test_a_month_that_is_left_alone_keeps_no_other_where_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = tmp_path / "jobs-2026-10.db"
+    broken.write_bytes(b"no database at all" * 100)
+    async with opened(tmp_path) as subject:
+        await fill(subject)
+        first = await subject.expect(Pruned, Prune(DECEMBER + 1000, 2, FAILED))
+        assert (first.count, first.more) == (0, True), "these are of October"
+        rest = await subject.expect(Pruned, Prune(DECEMBER + 1000, 99, FAILED))
+        assert rest.count == 4
+    assert caplog.messages == [f"{broken}: file is not a database; its jobs stay where they are"]
