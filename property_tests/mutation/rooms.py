@@ -116,7 +116,12 @@ _ROOMS = (
     Room(
         "audit",
         parts={"audit": ("trio_gusto.model.audit.*",)},
-        judges=("tests/model/test_audit_rules.py", "tests/storage/sqlite/test_auditing.py"),
+        judges=(
+            "tests/model/test_audit_rules.py",
+            "tests/model/test_audit_at_the_limits.py",
+            "tests/model/test_audit_of_schedules_and_waits.py",
+            "tests/storage/sqlite/test_auditing.py",
+        ),
     ),
     Room(
         "memory",
