@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -146,12 +146,19 @@ async def test_it_steps_over_full_lanes_and_claims_what_memory_claims(
     await check(way)
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
-async def test_in_a_lane_that_is_full_nobody_keeps_others_from_their_turn(kind: str) -> None:
-    """In memory, a job of another queue did so when its tenant had had more than the others."""
-    storage = MemoryStorage() if kind == "memory" else SqliteStorage(":memory:", inline=True)
+@pytest.fixture(params=["memory", "sqlite"])
+async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    """A storage of either kind."""
+    is_memory = request.param == "memory"
+    storage = MemoryStorage() if is_memory else SqliteStorage(":memory:", inline=True)
     await storage.attach("node")
-    subject, smtp = Subject(storage, "node"), Details(worker="smtp")
+    yield Subject(storage, "node")
+    await storage.detach("node")
+
+
+async def test_in_a_lane_that_is_full_nobody_keeps_others_from_their_turn(subject: Subject) -> None:
+    """In memory, a job of another queue did so when its tenant had had more than the others."""
+    smtp = Details(worker="smtp")
     for details, priority in ((smtp, 5), (None, 0)):
         await subject.enqueue(tenant="big", priority=priority, details=details)
     await subject.claim(tenant_weights={})
@@ -160,16 +167,13 @@ async def test_in_a_lane_that_is_full_nobody_keeps_others_from_their_turn(kind: 
     in_lane = await subject.enqueue(tenant="x", details=Details(concurrency_key="acme"))
     plain = await subject.enqueue(tenant="y")
     assert ids((await subject.claim(tenant_weights={})).jobs) == ids([in_lane, plain])
-    await storage.detach("node")
 
 
 @pytest.mark.parametrize(("attempts", "in_a_row"), [(1, 1), (2, 3)])
 async def test_of_jobs_that_are_alike_no_last_attempt_stands_in_line(
-    attempts: int, in_a_row: int
+    subject: Subject, attempts: int, in_a_row: int
 ) -> None:
-    storage = SqliteStorage(":memory:", inline=True)
-    await storage.attach("node")
-    subject, smtp = Subject(storage, "node"), Details(worker="smtp")
+    smtp = Details(worker="smtp")
     jobs = [subject.request(max_attempts=attempts, details=smtp) for _ in range(4)]
     await subject.insert(*jobs)
     for shares in (None, [("default", 1)]):
@@ -179,20 +183,18 @@ async def test_of_jobs_that_are_alike_no_last_attempt_stands_in_line(
         for commit in again:
             commit.attempt -= 1
             await subject.expect(Committed, commit)
-    await storage.detach("node")
 
 
-async def test_a_queue_that_is_not_served_says_nothing_of_when_its_jobs_may_start() -> None:
-    storage, rates = SqliteStorage(":memory:", inline=True), {"slow": RateLimit(1, per=60)}
-    await storage.attach("node")
-    subject = Subject(storage, "node")
+async def test_a_queue_that_is_not_served_says_nothing_of_when_its_jobs_may_start(
+    subject: Subject,
+) -> None:
+    rates = {"slow": RateLimit(1, per=60)}
     for queue in ("slow", "slow", "quick"):
         await subject.enqueue(queue=queue)
     reply = await subject.claim(queue_rates=rates, queues=[("slow", 2)])
     assert (len(reply.jobs), reply.next_due) == (1, NOW + 60 * SECOND)
     reply = await subject.claim(queue_rates=rates, queues=[("quick", 2)])
     assert (len(reply.jobs), reply.next_due) == (1, None)
-    await storage.detach("node")
 
 
 async def test_a_bucket_that_is_full_again_is_forgotten(tmp_path: Path) -> None:
@@ -204,3 +206,28 @@ async def test_a_bucket_that_is_full_again_is_forgotten(tmp_path: Path) -> None:
         assert len((await subject.claim(now, queue_rates=rates)).jobs) == 1
     assert rows(tmp_path / "jobs.db", "SELECT name FROM bucket") == [(of_queue("b"),)]
     await storage.detach("node")
+
+
+async def test_who_wants_nothing_has_had_all_that_he_wanted(subject: Subject) -> None:
+    assert (await subject.claim(limit=0)).more
+    await subject.enqueue()
+    assert (await subject.claim(limit=0)).more
+
+
+async def test_of_two_that_are_alike_one_is_taken_where_one_is_wanted(subject: Subject) -> None:
+    jobs = [subject.request(details=Details(worker="smtp")) for _ in range(2)]
+    await subject.insert(*jobs)
+    assert ids((await subject.claim(depth=3, limit=1)).jobs) == ids(jobs[:1])
+
+
+@pytest.mark.parametrize("skipped", [(), ("say_goodbye",)])
+async def test_from_several_queues_some_are_passed_over(
+    subject: Subject, skipped: tuple[str, ...]
+) -> None:
+    jobs = [
+        await subject.enqueue(name=name, queue=queue)
+        for queue in ("a", "b")
+        for name in ("say_hello", "say_goodbye")
+    ]
+    wanted = [job for job in jobs if job.name not in skipped]
+    assert ids((await subject.claim(skip_names=skipped)).jobs) == ids(wanted)

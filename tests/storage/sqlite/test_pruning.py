@@ -69,3 +69,9 @@ async def test_a_month_that_is_left_alone_keeps_no_other_where_it_is(
         rest = await subject.expect(Pruned, Prune(DECEMBER + 1000, 99, FAILED))
         assert rest.count == 4
     assert caplog.messages == [f"{broken}: file is not a database; its jobs stay where they are"]
+
+
+async def test_one_at_a_time_there_may_be_more_until_none_is_found(subject: Subject) -> None:
+    await ended(subject, NOW, NOW + 1)
+    replies = [await subject.expect(Pruned, Prune(NOW + 9, 1)) for _ in range(3)]
+    assert replies == [Pruned(1, more=True), Pruned(1, more=True), Pruned(0)]
