@@ -208,6 +208,21 @@ async def test_a_bucket_that_is_full_again_is_forgotten(tmp_path: Path) -> None:
     await storage.detach("node")
 
 
+async def test_behind_full_lanes_a_job_that_comes_back_to_its_empty_one_is_found(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "FIRST", 1)
+    smtp, printer = Details(worker="smtp"), Details(worker="printer")
+    await subject.enqueue(details=smtp)
+    page = await subject.enqueue(details=printer)
+    _, lease = (await subject.claim()).jobs
+    for _ in range(3):
+        await subject.enqueue(details=smtp, priority=9)
+    assert (await subject.claim()).jobs == []
+    await subject.expect(Committed, put_back(lease, Ready(NOW), AttemptOutcome.FAILED))
+    assert ids((await subject.claim()).jobs) == [page.id]
+
+
 async def test_who_wants_nothing_has_had_all_that_he_wanted(subject: Subject) -> None:
     assert (await subject.claim(limit=0)).more
     await subject.enqueue()
