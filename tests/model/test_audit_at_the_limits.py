@@ -76,6 +76,7 @@ LATER = NOW + 2 * SECOND
         ),
         ([], leased(1, 2, NOW), {"execute_after": NOW, "created_at": NOW - 1}),
         ([], leased(1, 4, NOW - 1), {"execute_after": NOW, "created_at": NOW - 9}),
+        ([], leased(1, 3, NOW - 1), {"execute_after": NOW, "created_at": NOW - 9}),
         ([], leased(1, 1, NOW), {"expire_on": NOW + 1}),
         ([], leased(1, 1, NOW), {"max_attempts": 1}),
         ([FAILED], ENDED | {"ended_at": LATER}, {"max_attempts": 1}),
@@ -141,6 +142,13 @@ def test_what_is_just_legal_is_not_told(
             leased(2, 3, LATER),
             {"max_attempts": 1},
             "attempts: it has an attempt 2 (token 3); it may have 1 at most",
+        ),
+        (
+            [attempt(1, 1, AttemptOutcome.CANCELLED)],
+            leased(2, 3, LATER),
+            {},
+            "transitions: its attempt 2 (token 3) was claimed, 0 changes after it was cancelled; "
+            "only a ready job is claimed, and by the table it is cancelled then",
         ),
         (
             [],

@@ -246,3 +246,26 @@ async def test_from_several_queues_some_are_passed_over(
     ]
     wanted = [job for job in jobs if job.name not in skipped]
     assert ids((await subject.claim(skip_names=skipped)).jobs) == ids(wanted)
+
+
+async def test_what_is_scheduled_is_told_where_queues_have_rates(subject: Subject) -> None:
+    await subject.enqueue(execute_after=NOW + SECOND)
+    reply = await subject.claim(queue_rates={"slow": RateLimit(1, per=60)})
+    assert (reply.jobs, reply.next_due) == ([], NOW + SECOND)
+
+
+@pytest.mark.parametrize("part", ["metadata", "context"])
+async def test_what_is_mutable_each_job_has_for_itself(subject: Subject, part: str) -> None:
+    for _ in range(2):
+        parts: dict[str, Any] = {part: {"colour": "red"}}
+        await subject.enqueue(details=Details(**parts))
+    one, other = (getattr(job.request.details, part) for job in (await subject.claim()).jobs)
+    assert one == other == {"colour": "red"}
+    assert one is not other
+
+
+async def test_jobs_that_differ_in_their_ref_ids_alone_keep_them(subject: Subject) -> None:
+    for ref_id in (None, "order-1", None, "order-2"):
+        await subject.enqueue(details=Details(ref_id=ref_id, tags=("red",)))
+    found = [job.request.details for job in (await subject.claim()).jobs]
+    assert [details and details.ref_id for details in found] == [None, "order-1", None, "order-2"]
