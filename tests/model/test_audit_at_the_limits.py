@@ -213,6 +213,34 @@ def test_what_is_just_illegal_is_told(
     assert said_of(attempts, row, asked) == f"job {to_uuid(JOB)} breaks {words}"
 
 
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({}, None),
+        (
+            {"state": JobState.READY, "attempt": 0, "version": 0, "ended_at": None, "reason": None},
+            "it is ready in the archive of 2023-11; only jobs that have ended are moved there",
+        ),
+        (
+            {"is_of_month": False},
+            "it is in the archive of 2023-11; a job lies in the month in which it was made",
+        ),
+        (
+            {"is_looked_for": False},
+            "its sequence 1 is beyond what the archive of 2023-11 is searched for; "
+            "the table archive has the lowest and the highest sequence of each month",
+        ),
+    ],
+)
+def test_an_archive_has_ended_jobs_of_its_month_where_they_are_looked_for(
+    row: Mapping[str, Any], words: str | None
+) -> None:
+    archived = ENDED | {"ended_at": LATER, "month": "2023-11"} | dict(row)
+    attempts = [] if archived["state"] is JobState.READY else [FAILED]
+    wanted = None if words is None else f"job {to_uuid(JOB)} breaks archive: {words}"
+    assert said_of(attempts, archived, {"max_attempts": 1}) == wanted
+
+
 def test_counts_are_told_where_they_differ() -> None:
     told = {(JobState.READY, "mail", "acme"): 1, (JobState.FAILED, "mail", ""): 1}
     found = {(JobState.READY, "mail", "acme"): 2, (JobState.READY, "other", ""): 3}
