@@ -355,6 +355,11 @@ def test_nothing_is_remembered_of_what_has_ended_in_several_messages(watched: Wa
     assert not watched.writer._leases
 
 
+def test_where_nothing_is_refused_nothing_is_saved_to_be_undone(watched: Watched) -> None:
+    watched.apply(inserting(request(1)), inserting(request(2)))
+    assert not any("SAVEPOINT" in statement for statement in watched.statements)
+
+
 def test_nothing_is_remembered_of_leases_that_are_lost(watched: Watched) -> None:
     known = request(9)
     watched.apply(inserting(known), claim())
