@@ -356,7 +356,8 @@ def test_nothing_is_remembered_of_what_has_ended_in_several_messages(watched: Wa
 
 
 def test_where_nothing_is_refused_nothing_is_saved_to_be_undone(watched: Watched) -> None:
-    watched.apply(inserting(request(1)), inserting(request(2)))
+    pause = PutPause("other", None, "", NOW)
+    watched.apply(inserting(request(1)), inserting(request(2)), pause, inserting(request(3)))
     assert not any("SAVEPOINT" in statement for statement in watched.statements)
 
 

@@ -75,3 +75,4 @@ async def test_one_at_a_time_there_may_be_more_until_none_is_found(subject: Subj
     await ended(subject, NOW, NOW + 1)
     replies = [await subject.expect(Pruned, Prune(NOW + 9, 1)) for _ in range(3)]
     assert replies == [Pruned(1, more=True), Pruned(1, more=True), Pruned(0)]
+    assert await subject.expect(Pruned, Prune(NOW + 9, 0)) == Pruned(0), "nothing was asked for"
