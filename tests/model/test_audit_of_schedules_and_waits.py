@@ -120,6 +120,11 @@ def test_an_instant_is_believed_where_the_trigger_may_have_been_another(
     assert sentence(of_instant(instant), attrs.evolve(schedule, since=at("12:00"))) is None
 
 
+def test_of_a_job_that_was_started_by_hand_no_instant_is_wanted() -> None:
+    job = recorded(JobState.READY, Details(schedule_name="ledger"), schedule="ledger")
+    assert sentence(job, kept()) is None
+
+
 def test_an_instant_that_the_trigger_has_not_is_told_with_the_trigger() -> None:
     job = of_instant(at("09:17"))
     assert sentence(job, attrs.evolve(kept(), since=at("12:00"))) == (
