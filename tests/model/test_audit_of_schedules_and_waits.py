@@ -209,6 +209,13 @@ def test_a_version_has_room_for_a_retry_by_hand_or_not(
     assert not is_of_first_life(parent(state, version + 2, **row))
 
 
+def test_what_somebody_called_off_was_not_given_up() -> None:
+    row = {"version": 1, "ended_at": NOW + SECOND, "reason": "not wanted"}
+    its = Details(parents=(PARENTS[0],))
+    completed = parent(JobState.COMPLETED, 2, ended_at=NOW)
+    assert sentence(recorded(JobState.CANCELLED, its, parents=[completed], **row)) is None
+
+
 @pytest.mark.parametrize(
     ("of_parent", "is_told"),
     [
