@@ -10,13 +10,14 @@ import attrs
 import pytest
 
 from trio_gusto.model.audit.jobs import audit_job
-from trio_gusto.model.audit.records import RecordedJob, RecordedParent
+from trio_gusto.model.audit.records import RecordedAttempt, RecordedJob, RecordedParent
 from trio_gusto.model.audit.schedules import audit_schedule
 from trio_gusto.model.audit.waits import is_of_first_life
 from trio_gusto.model.dependencies import PARENTS_FAILED
 from trio_gusto.model.ids import JobId, to_uuid, uuid7
 from trio_gusto.model.job import Details
 from trio_gusto.model.occurrence import job_id_of
+from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.rehearsing import KnownSchedule
 from trio_gusto.model.schedule import StoredSchedule
 from trio_gusto.model.states import JobState
@@ -207,6 +208,33 @@ def test_a_version_has_room_for_a_retry_by_hand_or_not(
 ) -> None:
     assert is_of_first_life(parent(state, version, **row))
     assert not is_of_first_life(parent(state, version + 2, **row))
+
+
+LEASE = {"node": "node-0", "claimed_at": NOW, "lease_until": NOW + SECOND}
+FAILED = RecordedAttempt(
+    number=1,
+    token=3,
+    node="node-0",
+    claimed_at=NOW,
+    started_at=NOW,
+    ended_at=NOW,
+    outcome=AttemptOutcome.FAILED,
+)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"state": JobState.READY, "version": 1},
+        {"state": JobState.PROCESSING, "version": 3, "attempt": 1, **LEASE},
+        {"state": JobState.SCHEDULED, "version": 4, "attempt": 1, "attempts": [FAILED]},
+    ],
+    ids=["released", "claimed after a retry", "failed after a retry"],
+)
+def test_of_what_may_have_been_retried_by_hand_no_parents_are_asked(row: dict[str, Any]) -> None:
+    later = parent(JobState.COMPLETED, 2, ended_at=NOW + 1)
+    state = row.pop("state")
+    assert sentence(recorded(state, Details(parents=(PARENTS[0],)), parents=[later], **row)) is None
 
 
 def test_what_somebody_called_off_was_not_given_up() -> None:
