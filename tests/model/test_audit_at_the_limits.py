@@ -80,6 +80,13 @@ LATER = NOW + 2 * SECOND
         ([], leased(1, 1, NOW), {"expire_on": NOW + 1}),
         ([], leased(1, 1, NOW), {"max_attempts": 1}),
         ([FAILED], ENDED | {"ended_at": LATER}, {"max_attempts": 1}),
+        (
+            [attempt(1, 1, AttemptOutcome.SUCCEEDED)],
+            leased(1, 2, NOW)
+            | {"state": JobState.WAITING, "callback": JOB, "started_at": NOW, "reason": "finish"}
+            | {"lease_until": None},
+            {},
+        ),
         ([FAILED], {"state": JobState.READY, "attempt": 1, "version": 2}, {"max_attempts": 2}),
         (
             [FAILED],
@@ -162,6 +169,18 @@ def test_what_is_just_legal_is_not_told(
             {"max_attempts": 1},
             "attempts: it is ready with 1 of 1 attempts spent; "
             "a job whose attempts are all spent has ended",
+        ),
+        (
+            [LOST],
+            {"state": JobState.READY, "attempt": 1, "version": 1},
+            {},
+            "versions: its version is 1, and it was 2 after its attempt 1; a version only grows",
+        ),
+        (
+            [LOST],
+            {"state": JobState.READY, "attempt": 2, "version": 3},
+            {},
+            "attempts: 2 of its attempts are spent; 0 or 1 are, by its attempts",
         ),
         (
             [FAILED],
