@@ -1,6 +1,7 @@
 """A pytest plugin for the processes that judge mutants.
 
-The quickest test comes first, a test that hangs is not waited for, and there is less to clean up.
+The quickest test comes first, a test that hangs is not waited for, there is less to clean up, and nothing is remembered
+of the code as it was.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import gc
 import json
 import os
 import signal
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -24,6 +26,15 @@ HANGS = 36
 """The exit code by which mutmut knows a mutant that ran into its time."""
 
 _seconds = pytest.StashKey[float]()
+
+
+def pytest_sessionstart() -> None:
+    """Called by pytest. What a cached function calls would not be called again, and could be anything."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "trio_gusto":
+            for value in vars(module).values():
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -51,7 +51,20 @@ _MEMORY_WITH_ITSELF = (  # and so with the same mutant
 _ABOUT_PROCESSES = (
     "tests/storage/sqlite/test_sharing.py::test_two_processes_take",
     "tests/storage/sqlite/test_presence.py::test_a_killed_process",
+    "tests/storage/sqlite/test_schema.py::test_processes_that_make_the_file",
 )
+_LONG_IN_SQLITE = (
+    "tests/storage/test_contract.py::test_in_storages_of_every_way_to_work",
+    "tests/storage/test_contract.py::test_a_storage_may_leave_gaps",
+    "tests/storage/sqlite/test_archive.py::test_a_storage_with_an_archive_promises_that",
+    "tests/storage/sqlite/test_clocks_that_differ.py",
+    "tests/storage/sqlite/test_full_disk.py::test_what_is_acknowledged_is_kept",
+    "tests/storage/sqlite/test_locked_for_long.py::test_a_lease_that_cannot_be_renewed",
+    "tests/storage/sqlite/test_locked_for_long.py::test_schedules_and_reports_wait",
+    "tests/storage/sqlite/test_sharing.py::test_nodes_of_one_storage_hear",
+    "tests/storage/sqlite/test_sharing.py::test_what_another_storage_commits",
+)
+"""Half a minute for each survivor, nearly all of it spent on what single promises ask already."""
 
 
 def _contract_of(storage: str) -> tuple[str, ...]:
@@ -109,7 +122,12 @@ _ROOMS = (
     Room(
         "audit",
         parts={"audit": ("trio_gusto.model.audit.*",)},
-        judges=("tests/model/test_audit_rules.py", "tests/storage/sqlite/test_auditing.py"),
+        judges=(
+            "tests/model/test_audit_rules.py",
+            "tests/model/test_audit_at_the_limits.py",
+            "tests/model/test_audit_of_schedules_and_waits.py",
+            "tests/storage/sqlite/test_auditing.py",
+        ),
     ),
     Room(
         "memory",
@@ -138,6 +156,7 @@ _ROOMS = (
             *_contract_of("sqlite without"),
             *_CONTRACT_AT_ONCE,
             *_ABOUT_PROCESSES,
+            *_LONG_IN_SQLITE,
         ),
     ),
     Room(

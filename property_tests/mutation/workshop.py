@@ -17,7 +17,14 @@ from .rooms import Room
 
 ROOT = Path(__file__).parents[2]
 
-_COPIED = ("trio_gusto", "tests", "property_tests", "docs/console.py", "conftest.py")
+_COPIED = (
+    "trio_gusto",
+    "tests",
+    "property_tests",
+    "docs/console.py",
+    "docs/reference/sqlite-schema.md",
+    "conftest.py",
+)
 
 _SETTINGS = """
 [tool.mutmut]

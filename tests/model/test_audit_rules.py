@@ -20,15 +20,15 @@ from trio_gusto.model.audit.records import (
     RecordedParent,
     RecordedStage,
 )
-from trio_gusto.model.audit.replay import MOST_STEPS, Beginning, after
+from trio_gusto.model.audit.replay import MOST_STEPS, Beginning, after, names_of
 from trio_gusto.model.audit.schedules import audit_schedule
-from trio_gusto.model.ids import uuid7
+from trio_gusto.model.ids import to_uuid, uuid7
 from trio_gusto.model.job import Details
 from trio_gusto.model.occurrence import job_id_of
 from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.rehearsing import KnownSchedule
 from trio_gusto.model.schedule import StoredSchedule
-from trio_gusto.model.states import JobState
+from trio_gusto.model.states import AwaitingCallback, Cancelled, JobState, Ready
 from trio_gusto.model.triggers import every_after
 
 from .jobs import NOW, SECOND, request
@@ -118,6 +118,26 @@ def test_what_is_tried_again_is_due_after_the_end_of_its_attempt() -> None:
     assert fault[0] is Invariant.IN_TIME
 
 
+BATCH = uuid7(NOW * 1000, 8)
+
+
+@pytest.mark.parametrize(
+    ("details", "column", "words"),
+    [
+        (None, BATCH, f"it is counted in the batch {to_uuid(BATCH)}; it belongs to none"),
+        (Details(batch=BATCH), None, f"it is counted in no batch; it belongs to {to_uuid(BATCH)}"),
+        (Details(batch=BATCH), BATCH, None),
+    ],
+)
+def test_a_job_is_counted_in_its_batch(
+    details: Details | None, column: bytes | None, words: str | None
+) -> None:
+    row = {"batch": column, "is_in_batch": True}
+    finding = audit_job(recorded(JobState.READY, asked={"details": details}, **row), {})
+    wanted = None if words is None else f"job {to_uuid(request().id)} breaks copies: {words}"
+    assert (None if finding is None else finding.sentence) == wanted
+
+
 def test_a_live_job_lies_in_no_archive() -> None:
     assert found(recorded(JobState.READY, month="2023-11")) == (
         Invariant.ARCHIVE,
@@ -129,6 +149,17 @@ def test_after_many_changes_ways_only_go_round() -> None:
     beginning = Beginning(waits=False, is_due=True, may_be_skipped=False).positions
     assert after(beginning, MOST_STEPS) == after(beginning, 1000 * MOST_STEPS)
     assert after(beginning, MOST_STEPS + 1) == after(beginning, 1000 * MOST_STEPS + 1)
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        ([Ready, AwaitingCallback, Cancelled], "cancelled or ready or waiting for its callback"),
+        ([], "nowhere"),
+    ],
+)
+def test_where_a_job_may_be_is_told_in_words(states: Sequence[type], words: str) -> None:
+    assert names_of(frozenset((state, 0) for state in states)) == words
 
 
 def test_an_instant_that_no_calendar_has_is_told_in_microseconds() -> None:
@@ -226,10 +257,19 @@ def test_the_last_instant_of_a_schedule_is_not_after_its_mark_and_has_its_job(
     ("leases", "words"),
     [
         ([("a", 1, 3)], None),
-        ([("a", 1, 2), ("b", 1, 1)], "3 of its jobs are leased, to a, b"),
-        ([("a", 1, 2), ("a", 5, 1)], "3 of its jobs are leased, to a"),
+        (
+            [("a", 1, 2), ("b", 1, 1)],
+            "3 of its jobs are leased, to a, b; 3 of them run alone, so all are leased to one node and none "
+            "beside them",
+        ),
+        (
+            [("a", 1, 2), ("a", 5, 1)],
+            "3 of its jobs are leased, to a; 2 of them run alone, so all are leased to one node and none "
+            "beside them",
+        ),
+        ([("a", 1, 1), ("b", 5, 2)], None),
         ([("a", 2, 1), ("b", 2, 1)], None),
-        ([("a", 2, 2), ("b", 2, 1)], "3 of its jobs are leased at once"),
+        ([("a", 2, 2), ("b", 2, 1)], "3 of its jobs are leased at once; they allow 2 at most"),
         ([], None),
     ],
 )
@@ -237,7 +277,8 @@ def test_a_lane_has_room_for_what_is_leased(
     leases: Sequence[tuple[str, int, int]], words: str | None
 ) -> None:
     finding = audit_lane(RecordedLane("key press", leases))
-    assert (None if finding is None else finding.found) == words
+    wanted = None if words is None else f"lane 'key press' breaks lanes: {words}"
+    assert (None if finding is None else finding.sentence) == wanted
 
 
 def test_one_live_job_may_have_a_key() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from croniter import croniter
 
 from trio_gusto.model.cron.days import LastDay, LastWeekday, MonthShape, NearestWorkday, shape_of
 from trio_gusto.model.triggers import cron
@@ -99,6 +101,29 @@ def test_a_fraction_of_a_second_is_later_than_its_second() -> None:
     assert (
         trigger.next_after(at_two) == trigger.next_after(just_after) == at_two + timedelta(days=1)
     )
+
+
+def test_a_fraction_of_a_second_counts_for_nothing_in_far_off_years() -> None:
+    """There, floating point numbers tell microseconds no more."""
+    after = at("9000-01-01 00:00:00.999999")
+    assert cron("* * * * * *").next_after(after) == at("9000-01-01 00:00:01")
+
+
+def test_days_that_a_rule_leaves_out_are_passed_over_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not second by second: the last workday of February 2027 is the 26th, of May the 31st."""
+    looks: list[datetime] = []
+    look = croniter.get_next
+
+    def counted(search: croniter, *asked: Any) -> datetime:
+        looks.append(look(search, *asked))
+        assert len(looks) < 9, "it goes on second by second"
+        return looks[-1]
+
+    monkeypatch.setattr(croniter, "get_next", counted)
+    assert next_of("* * * LW * *", "2027-05-02 00:00:00") == at("2027-05-31 00:00:00")
+    assert [f"{each:%d %H:%M:%S}" for each in looks] == ["26 00:00:00", "31 00:00:00"]
 
 
 def test_nothing_happens_after_the_last_year() -> None:

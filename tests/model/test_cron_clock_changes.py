@@ -126,6 +126,12 @@ def test_a_frequent_expression_happens_in_both_passes(expression: str) -> None:
     ]  # fmt: skip
 
 
+def test_asked_in_the_second_pass_the_next_year_begins_with_its_first() -> None:
+    after = datetime.fromisoformat("2026-11-01T01:40-05:00")
+    expected = datetime.fromisoformat("2027-11-07T01:00-04:00")
+    assert cron("*/30 1 * 11 SUN#1").next_after(after, NEW_YORK) == expected
+
+
 def test_seconds_happen_in_both_passes_too() -> None:
     assert in_autumn("*/30 0 1 * * *") == [
         "01 01:00 -0400", "01 01:00 -0400", "01 01:00 -0500", "01 01:00 -0500",

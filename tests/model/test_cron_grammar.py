@@ -170,6 +170,17 @@ def test_h_spreads_schedules_over_all_values() -> None:
     assert drawn == set(range(24))
 
 
+def test_h_with_a_step_past_the_end_is_drawn_from_all_values() -> None:
+    drawn = {parse("0 0 1 H/12 *", f"schedule-{n}").months for n in range(200)}
+    assert drawn == {(month,) for month in range(1, 13)}
+
+
+def test_without_a_name_h_is_all_that_it_might_stand_for() -> None:
+    assert parse("0 H H * *").hours == tuple(range(24))
+    assert parse("0 H H * *").days == tuple(range(1, 29))
+    assert parse("H/15 H H * *").minutes == tuple(range(60))
+
+
 @pytest.mark.parametrize("name", [f"schedule-{n}" for n in range(20)])
 def test_a_day_drawn_is_one_that_every_month_has(name: str) -> None:
     assert parse("0 0 H * *", name).days[0] <= 28
@@ -268,6 +279,7 @@ def test_an_unknown_macro_is_refused(text: str) -> None:
     [
         ("60 * * * *", "minute", 0, "60 is out of range; give a number between 0 and 59"),
         ("0 0  5,99 * *", "day of month", 7, "99 is out of range"),
+        ("0 0 1,15,99 * *", "day of month", 9, "99 is out of range"),
         ("0 9-x * * *", "hour", 4, "'x' is nothing that this field takes"),
         ("0 9~17 * * *", "hour", 2, "'9~17' is nothing that this field takes"),
         ("0 9-25 * * *", "hour", 4, "25 is out of range"),

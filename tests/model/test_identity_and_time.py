@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
+from typing import Any
 
 import pytest
 
+from trio_gusto.model.errors import ArgumentError
 from trio_gusto.model.ids import RANDOM_BITS, IdSource, to_job_id, to_uuid, uuid7
 from trio_gusto.model.instants import (
     to_datetime,
@@ -39,6 +41,13 @@ def test_an_id_is_the_same_in_both_forms() -> None:
     made = uuid7(NOW, 5)
     assert to_job_id(to_uuid(made)) == made
     assert len(made) == 16
+
+
+@pytest.mark.parametrize("value", ["00000000-0000-0000-0000-000000000001", 1, None, b"id"])
+def test_what_is_no_uuid_is_no_id(value: Any) -> None:
+    with pytest.raises(ArgumentError) as refused:
+        to_job_id(value)
+    assert str(refused.value) == f"{value!r} is no id; ids are UUIDs, so give uuid.UUID(...)"
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,9 @@ def test_a_start_that_could_not_come_in_time_is_not_waited_for(
 
 def test_a_job_never_started_expires_and_one_that_was_fails() -> None:
     assert advance(stored(Ready(NOW)), Overdue(END)).state == Expired(END, "not started in time")
-    assert advance(stored(Ready(NOW), attempt=1), Overdue(END)).state == Failed(END, "expired")
+    assert advance(stored(Ready(NOW), attempt=1), Overdue(END)) == Settlement(
+        Failed(END, "expired"), 1
+    )
 
 
 # --- by hand --------------------------------------------------------------------------------------
@@ -268,6 +270,16 @@ def test_a_lease_read_back_settles_under_the_same_token() -> None:
     again = claimed_again(job)
     assert (again.attempt, again.token, again.node) == (2, 7, "node-0")
     assert settled(again, Lost(), started=False).state == Ready(job.request.created_at)
+
+
+@pytest.mark.parametrize(("execute_after", "due"), [(NOW - 5, NOW - 5), (NOW + 5, NOW)])
+def test_a_lease_read_back_was_due_when_it_was_to_be_executed_or_was_claimed(
+    execute_after: int, due: int
+) -> None:
+    job = stored(
+        Processing("node-0", NOW, END), created_at=NOW - 9, execute_after=execute_after, attempt=1
+    )
+    assert claimed_again(job).due == due
 
 
 def test_each_attempt_has_the_token_of_its_lease() -> None:

@@ -80,6 +80,15 @@ def test_an_interval_that_outlasts_the_calendar_never_fires() -> None:
     assert kept(timedelta(days=365 * 9000)).next_at is None
 
 
+def test_the_last_instant_of_the_calendar_fires() -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    assert kept(every(HOUR, anchor=last), start=last).next_at == to_instant(last)
+
+
+def test_a_schedule_registered_anew_is_not_taken_for_the_one_before() -> None:
+    assert kept(now="08:30").version < kept(now="08:31").version
+
+
 # --- registered again -----------------------------------------------------------------------------
 
 

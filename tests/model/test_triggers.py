@@ -89,6 +89,7 @@ def test_nothing_happens_after_the_last_year() -> None:
     last = datetime.max.replace(tzinfo=UTC)
     assert every(HOUR, anchor=NOON).next_after(last) is None
     assert every_after(HOUR).next_after(last) is None
+    assert every(HOUR, anchor=last).next_after(last - HOUR) == last, "it is the last there is"
 
 
 @pytest.mark.parametrize("make", [every, every_after], ids=["every", "every_after"])
@@ -180,6 +181,7 @@ def test_code_is_not_stored() -> None:
     with pytest.raises(ScheduleError, match="code is not stored") as refused:
         to_wire(Own())
     assert refused.value.field == "trigger"
+    assert str(refused.value).endswith("; use what cron, every or every_after return")
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,8 @@ def test_code_without_tests_is_as_good_as_a_survivor() -> None:
 
 # --- the rules ------------------------------------------------------------------------------------
 
+MATCH = "match a:\n    case 1: b()\n"
+
 
 @pytest.mark.parametrize(
     ("original", "mutated"),
@@ -236,6 +238,10 @@ def test_code_without_tests_is_as_good_as_a_survivor() -> None:
         ("run('SELECT a FROM b')", "run('select a from b')"),
         ("run(\" WHERE a = 'Ab' AND b\")", "run(\" where A = 'Ab' and B\")"),
         ("run(f'SELECT {a} FROM b')", "run(f'select {a} from b')"),
+        ("run('RELEASE step')", "run('RELEASE STEP')"),
+        ("run('NOT ' + a)", "run('not ' + a)"),
+        (f"{MATCH}    case _: assert_never(a)", f"{MATCH}    case _: assert_never(None)"),
+        (f"{MATCH}    case _: assert_never(a)", MATCH),
     ],
 )
 def test_these_mean_the_same(original: str, mutated: str) -> None:
@@ -256,6 +262,11 @@ def test_these_mean_the_same(original: str, mutated: str) -> None:
         ("f(x=a)", "f(y=a)"),
         ("a = 1", "a = 2"),
         ("a = 1", "a += 1"),
+        (f"{MATCH}    case _: assert_never(a)", f"{MATCH}    case _: pass"),
+        (f"{MATCH}    case _: f(a)", f"{MATCH}    case _: f(None)"),
+        (f"{MATCH}    case _: f(a)", MATCH),
+        (f"{MATCH}    case 2: assert_never(a)", MATCH),
+        (f"{MATCH}    case _ if b: assert_never(a)", MATCH),
     ],
 )
 def test_these_do_not(original: str, mutated: str) -> None:

@@ -84,6 +84,11 @@ async def test_old_jobs_move_to_the_months_in_which_they_were_made(
         "jobs.db",
     ]
     assert rows(tmp_path / "jobs.db") == [(1,)]
+    assert rows(tmp_path / "jobs.db", "SELECT * FROM archive") == [
+        ("2026-10", 1, 2),
+        ("2026-11", 3, 4),
+        ("2026-12", 5, 6),
+    ]
     assert rows(tmp_path / "jobs-2026-11.db", "SELECT state, ref_id FROM jobs") == [
         ("failed", f"{NOVEMBER}-0"),
         ("failed", f"{NOVEMBER}-1"),

@@ -11,13 +11,13 @@ from typing import Any
 import attrs
 import pytest
 
-from trio_gusto.model.states import Cancelled, JobState, Ready, State
+from trio_gusto.model.states import Cancelled, JobState, Ready, Scheduled, State
 from trio_gusto.storage.finding_messages import Tallied, Tally
-from trio_gusto.storage.messages import Insert
+from trio_gusto.storage.messages import Commit, Committed, Insert
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.sqlite.counts import Counted, count_jobs
 from trio_gusto.storage.sqlite.pieces import ENOUGH, SIZE, SLICE, Piece
-from trio_gusto.testing.storage_contract.subject import NOW, Subject
+from trio_gusto.testing.storage_contract.subject import NOW, Subject, completed
 
 MANY = (ENOUGH + 1) * SIZE
 
@@ -153,3 +153,23 @@ def test_many_counts_are_written_a_part_at_a_time() -> None:
 
     assert [len(part) for part in slices] == [2, 2, 1]
     assert [piece for part in slices for piece in part] == pieces
+
+
+async def test_a_piece_is_marked_by_all_that_no_attempt_has_done(file: File) -> None:
+    """What an attempt does is seen in what is processing, and marks would cost each job something."""
+    subject = file.subject
+    request = await subject.enqueue()
+    marks: list[int] = []
+
+    async def marked(version: int, state: State) -> None:
+        await subject.expect(Committed, Commit(request.id, version, state, 0))
+        marks.append(file.ask("SELECT coalesce(sum(changes), 0) FROM piece_mark")[0][0])
+
+    await marked(0, Cancelled(NOW, "not wanted"))
+    await marked(1, Scheduled(NOW))
+    await marked(2, Scheduled(NOW + 1))
+    lease = await subject.claim_one(NOW + 1)
+    await marked(lease.token, completed(lease))
+    assert marks == [1, 2, 2, 3], (
+        "the last but one changes nothing that is counted, and claims mark"
+    )

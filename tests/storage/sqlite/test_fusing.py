@@ -13,6 +13,7 @@ from trio_gusto.model.errors import DuplicateJob
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest
 from trio_gusto.model.states import Completed, Ready, Scheduled, State
+from trio_gusto.storage.lease_messages import Renew, Renewed
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -343,6 +344,30 @@ def test_what_is_claimed_at_once_can_be_committed_one_by_one(watched: Watched) -
     assert {type(reply) for reply in replies} == {Committed}
     assert not watched.writer._leases
     assert [row[11] for row in watched.table()] == [4] * 20
+
+
+def test_nothing_is_remembered_of_what_has_ended_in_several_messages(watched: Watched) -> None:
+    requests = [request(number) for number in range(4)]
+    watched.apply(inserting(*requests), claim())
+    assert (
+        watched.apply(completing(*requests[:2]), completing(*requests[2:])) == [Completions()] * 2
+    )
+    assert not watched.writer._leases
+
+
+def test_where_nothing_is_refused_nothing_is_saved_to_be_undone(watched: Watched) -> None:
+    pause = PutPause("other", None, "", NOW)
+    watched.apply(inserting(request(1)), inserting(request(2)), pause, inserting(request(3)))
+    assert not any("SAVEPOINT" in statement for statement in watched.statements)
+
+
+def test_nothing_is_remembered_of_leases_that_are_lost(watched: Watched) -> None:
+    known = request(9)
+    watched.apply(inserting(known), claim())
+    watched.writer.connection.execute("UPDATE job SET version = 2")  # as another process would
+    renew = Renew("node", NOW, NOW + 120, [(known.id, 1)])
+    assert watched.apply(renew) == [Renewed([known.id], [])]
+    assert not watched.writer._leases
 
 
 def test_what_a_caller_does_to_his_details_is_not_seen_by_the_handler(watched: Watched) -> None:

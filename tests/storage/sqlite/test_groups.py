@@ -102,6 +102,14 @@ async def test_what_sqlite_cannot_keep_is_refused_alone(
     assert ids((await subject.claim()).jobs) == ids([good, other])
 
 
+async def test_successes_without_results_keep_why_they_have_none(subject: Subject) -> None:
+    await subject.insert(*(subject.request() for _ in range(3)))
+    jobs = (await subject.claim()).jobs
+    ended = [completed(job, result=None, error="it is too large") for job in jobs]
+    assert await subject.complete_all(Complete(jobs, ended)) == {}
+    assert [(await subject.get(job.request.id)).state for job in jobs] == ended
+
+
 async def test_a_stale_commit_among_many_successes_is_the_only_conflict(subject: Subject) -> None:
     await subject.insert(*(subject.request() for _ in range(5)))
     commits = [success(job) for job in (await subject.claim()).jobs]

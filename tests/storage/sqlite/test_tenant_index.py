@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from trio_gusto.model.job import Details
 from trio_gusto.storage.messages import ClaimDue
 from trio_gusto.storage.pause_messages import LiftPauses, PutPause
 from trio_gusto.storage.sqlite import SqliteStorage
@@ -26,6 +27,9 @@ async def test_it_comes_with_the_first_pause_of_a_tenant_and_goes_with_the_last(
     storage = SqliteStorage(path, inline=True, synchronous="NORMAL")
     await storage.attach("node")
     subject = Subject(storage, "node")
+    await subject.enqueue(tenant="a", details=Details(worker="smtp"))
+    await subject.claim()
+    assert not has_index(path)
     await subject.enqueue(tenant="a")
     await subject.tell(PutPause("mail", None, "", NOW))
     await subject.claim()

@@ -85,7 +85,8 @@ def _released_claim(job: RecordedJob) -> int | None:
 
 def _then(parent: RecordedParent) -> str:
     if parent.ended_at is None:
-        return f"is {'' if parent.state is None else parent.state.value}"
+        assert parent.state is not None
+        return f"is {parent.state.value}"
     return f"ended at {moment(parent.ended_at)}"
 
 

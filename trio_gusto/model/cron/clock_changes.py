@@ -74,7 +74,7 @@ def change_around(wall: datetime, zone: ZoneInfo) -> ClockChange | None:
             late = middle
         else:
             early = middle
-    return ClockChange(late.replace(fold=0), old, new)
+    return ClockChange(late, old, new)
 
 
 def _offset(wall: datetime, zone: ZoneInfo) -> timedelta:

@@ -13,7 +13,7 @@ import re
 import attrs
 
 from ..errors import ScheduleError
-from .days import ALL_DAYS, DayRule, ever_match
+from .days import DayRule, ever_match
 from .fields import DAY_OF_MONTH, FIELDS, MACROS
 from .reading import FieldReader
 
@@ -48,21 +48,17 @@ def parse(text: str, name: str | None = None) -> Expression:
     Raises:
         ScheduleError: it is malformed, or there is no day in any year that it matches.
     """
-    days = ALL_DAYS
-    lists: list[tuple[int, ...]] = []
-    rules: list[DayRule] = []
-    is_interval = is_hashed = False
-    for field, (word, position) in zip(FIELDS, _split(text), strict=True):
-        reading = FieldReader(field, word, position, text, name).read()
-        lists.append(tuple(sorted(set(reading.values))))
-        days &= reading.days
-        if reading.rule is not None:
-            rules.append(reading.rule)
-        is_interval = is_interval or (reading.says_how_often and field.tells_time)
-        is_hashed = is_hashed or reading.is_hashed
-    seconds, minutes, hours, days_of_month, months, weekdays = lists
-    matching = tuple(day for day in days_of_month if day in days)
-    if not ever_match(months, matching, weekdays, rules):
+    readings = [
+        FieldReader(field, word, position, text, name).read()
+        for field, (word, position) in zip(FIELDS, _split(text), strict=True)
+    ]
+    second, minute, hour, _, _, weekday = readings
+    seconds, minutes, hours, days, months, weekdays = (
+        tuple(sorted(set(reading.values))) for reading in readings
+    )
+    days = tuple(day for day in days if day in weekday.days)
+    rules = tuple(reading.rule for reading in readings if reading.rule is not None)
+    if not ever_match(months, days, weekdays, rules):
         raise ScheduleError(
             "no year has a day that matches its day of month, its month and its day of week",
             "remember that all three must match, and how long the months are",
@@ -70,7 +66,15 @@ def parse(text: str, name: str | None = None) -> Expression:
             expression=text,
         )
     return Expression(
-        seconds, minutes, hours, matching, months, weekdays, tuple(rules), is_interval, is_hashed
+        seconds,
+        minutes,
+        hours,
+        days,
+        months,
+        weekdays,
+        rules,
+        is_interval=any(reading.says_how_often for reading in (second, minute, hour)),
+        is_hashed=any(reading.is_hashed for reading in readings),
     )
 
 

@@ -16,7 +16,7 @@ class Field:
 
     ``span`` is the number of values before they begin again, which a range that wraps needs: days
     of the week go up to 7, but 7 is Sunday once more. ``hash_high`` is the highest value that ``H``
-    may stand for. ``tells_time``: it is a field of the time of day.
+    may stand for.
     """
 
     name: str
@@ -25,12 +25,11 @@ class Field:
     span: int
     hash_high: int
     names: Mapping[str, int] = attrs.field(factory=dict[str, int], hash=False)
-    tells_time: bool = False
 
 
-SECOND = Field("second", 0, 59, 60, 59, tells_time=True)
-MINUTE = Field("minute", 0, 59, 60, 59, tells_time=True)
-HOUR = Field("hour", 0, 23, 24, 23, tells_time=True)
+SECOND = Field("second", 0, 59, 60, 59)
+MINUTE = Field("minute", 0, 59, 60, 59)
+HOUR = Field("hour", 0, 23, 24, 23)
 # No later than the 28th, which every month has: what is hashed runs every month.
 DAY_OF_MONTH = Field("day of month", 1, 31, 31, 28)
 MONTH = Field("month", 1, 12, 12, 12, dict(zip(_MONTHS, range(1, 13), strict=True)))

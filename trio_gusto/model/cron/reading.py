@@ -94,7 +94,6 @@ class FieldReader:
 
     def _list(self) -> Reading:
         values: set[int] = set()
-        says_how_often = False
         offset = 0
         for item in self.text.split(","):
             found = _RANGE.fullmatch(item)
@@ -102,18 +101,14 @@ class FieldReader:
                 self._refuse_unreadable(item, offset)
             first, last, step_text = found.groups()
             low = self._value(first, offset)
-            if last is None and step_text is None:
-                values.update(self._spread(low, low, 1))
-            else:
-                says_how_often = True
-                high = self.field.high
-                if last is not None:
-                    high = self._value(last, offset + found.start(2))
-                step = 1 if step_text is None else self._step(step_text, offset + found.start(3))
-                wrapped = high + self.field.span if high < low else high
-                values.update(self._spread(low, wrapped, step))
+            high = low if step_text is None else self.field.high
+            if last is not None:
+                high = self._value(last, offset + found.start(2))
+            step = 1 if step_text is None else self._step(step_text, offset + found.start(3))
+            wrapped = high + self.field.span if high < low else high
+            values.update(self._spread(low, wrapped, step))
             offset += len(item) + 1
-        return Reading(values, says_how_often=says_how_often)
+        return Reading(values, says_how_often="-" in self.text or "/" in self.text)
 
     def _spread(self, low: int, high: int, step: int) -> list[int]:
         """The values from low to high. Those past the last begin again at the first."""

@@ -88,6 +88,9 @@ class FairShares:
             """What cannot be taken stands before nobody: it would be there in its tenant's turn."""
             while (found := heads.first()) is not None:
                 _, job, line = found
+                if line.lane in admission.lanes.closed:
+                    heads.park(line, is_for_now=line.lane in admission.waiting_lanes)
+                    continue
                 if not is_over(job, self.now):
                     if is_wanted(job.request):
                         return found

@@ -62,16 +62,13 @@ _ANYTHING_IN = (
 _PROMOTE = "UPDATE job SET state = 2, version = version + 1 WHERE state = 1 AND due <= ?"
 
 
-def _top(condition: str) -> str:
-    # A subquery that gives whole rows would copy each of their columns once more.
-    return (
-        f"SELECT json_group_array({ROW}) FROM job WHERE seq IN (SELECT seq FROM job WHERE {condition} "
-        "AND queue = ?2 ORDER BY priority DESC, due, seq LIMIT ?3 OFFSET ?4)"
-    )
-
-
-_TOP = _top(_CLAIMABLE)
-_TOP_NOT_SKIPPED = _top(f"{_CLAIMABLE} AND {NOT_SKIPPED}")
+# A subquery that gives whole rows would copy each of their columns once more.
+_TOP_THAT = (
+    f"SELECT json_group_array({ROW}) FROM job WHERE seq IN (SELECT seq FROM job WHERE {{}} "
+    "AND queue = ?2 ORDER BY priority DESC, due, seq LIMIT ?3 OFFSET ?4)"
+)
+_TOP = _TOP_THAT.format(_CLAIMABLE)
+_TOP_NOT_SKIPPED = _TOP_THAT.format(f"{_CLAIMABLE} AND {NOT_SKIPPED}")
 
 # The same from several queues at once: the first of each, and of those the first.
 _TOP_OF_QUEUES = f"""

@@ -32,6 +32,9 @@ _ADVANCE = f"UPDATE schedule SET ({_MARKS}) = ({', '.join('?' * 7)}) WHERE name 
 _EXISTS = "SELECT 1 FROM job WHERE id = ?"
 
 _WHOLE = f"SELECT {_MARKS}, name, request FROM schedule"
+_NAMED, _BEHIND_NAME = "name = ?", "name > ?"
+_DUE_BY = "next_at IS NOT NULL AND next_at <= ?"
+_BY_NAME, _BY_INSTANT = "name", "next_at, name"
 _UNFINISHED = (
     "SELECT id FROM job WHERE schedule = ? AND fire_time IS NOT NULL AND state < 4 "
     "ORDER BY fire_time"
@@ -113,17 +116,17 @@ def _marks(schedule: StoredSchedule) -> tuple[object, ...]:
 
 def find_schedules(connection: sqlite3.Connection, query: FindSchedules) -> Schedules:
     """Answer a query."""
-    conditions, values, order = ["TRUE"], list[object](), "name"
+    conditions, values, order = ["TRUE"], list[object](), _BY_NAME
     if query.name is not None:
-        conditions.append("name = ?")
+        conditions.append(_NAMED)
         values.append(query.name)
     if query.after is not None:
-        conditions.append("name > ?")
+        conditions.append(_BEHIND_NAME)
         values.append(query.after)
     if query.due_by is not None:
-        conditions.append("next_at IS NOT NULL AND next_at <= ?")
+        conditions.append(_DUE_BY)
         values.append(query.due_by)
-        order = "next_at, name"
+        order = _BY_INSTANT
     where = " AND ".join(conditions)
     rows = connection.execute(
         f"{_WHOLE} WHERE {where} ORDER BY {order} LIMIT ?", [*values, query.limit]

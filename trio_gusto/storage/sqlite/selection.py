@@ -242,9 +242,11 @@ class Selection:
 
     def _open(self, queue: str | None, ready_queues: str) -> list[str]:
         """The queues to look into: those that are not paused, and have tokens."""
-        names: list[str] = [] if queue is None else [queue]
-        if queue is None:
-            names = orjson.loads(self._connection.execute(ready_queues).fetchone()[0])
+        names: list[str] = (
+            orjson.loads(self._connection.execute(ready_queues).fetchone()[0])
+            if queue is None
+            else [queue]
+        )
         closed = self._paused | self._admission.closed_queues
         return [name for name in names if name not in closed]
 

@@ -41,6 +41,7 @@ _RENEW = (
 _REQUEST_CANCEL = (
     "UPDATE job SET reason = coalesce(reason, ?) WHERE id = ? AND version = ? AND state = 3"
 )
+_NOT_HELD = (None, 0, None)
 COMMITTED = Committed()
 CONFLICT = Conflict()
 
@@ -135,7 +136,7 @@ def renew(connection: sqlite3.Connection, leases: Leases, ask: Renew) -> Renewed
     lost: list[JobId] = []
     cancels: list[tuple[JobId, str]] = []
     for job_id, token in ask.leases:
-        version, seq, reason = held.get(job_id, (None, 0, None))
+        version, seq, reason = held.get(job_id, _NOT_HELD)
         if version != token:
             lost.append(job_id)
             leases.drop(job_id)

@@ -1,0 +1,78 @@
+"""Old jobs that are selected: each is looked at once, and none is passed over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.storage.sqlite.moving import DECEMBER, fill, opened
+from trio_gusto.model.retention import Selection
+from trio_gusto.model.states import Failed, JobState
+from trio_gusto.storage.retention_messages import Prune, Pruned
+from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.testing.storage_contract import Subject
+from trio_gusto.testing.storage_contract.subject import NOW
+
+FAILED = Selection(states=frozenset({JobState.FAILED}))
+ACME = Selection(tenants=frozenset({"acme"}))
+
+
+@pytest.fixture
+async def subject() -> AsyncIterator[Subject]:
+    storage = SqliteStorage(":memory:", inline=True)
+    await storage.attach("node")
+    yield Subject(storage, "node")
+    await storage.detach("node")
+
+
+async def ended(subject: Subject, *instants: int, tenant: str = "") -> None:
+    requests = [subject.request(tenant=tenant) for _ in instants]
+    await subject.insert(*requests, states=[Failed(instant, "") for instant in instants])
+
+
+async def test_what_is_kept_is_looked_at_once(subject: Subject) -> None:
+    await ended(subject, *range(NOW, NOW + 5))
+    ask = Prune(NOW + 9, 3, ACME)
+    replies: list[Pruned] = []
+    while not replies or replies[-1].more:
+        replies.append(await subject.expect(Pruned, ask))
+        ask.mark = replies[-1].mark
+    assert replies == [Pruned(0, more=True), Pruned(0)]
+
+
+async def test_what_was_looked_at_is_not_looked_at_in_a_later_round(subject: Subject) -> None:
+    await ended(subject, NOW)
+    first = await subject.expect(Pruned, Prune(NOW + 1, 9, ACME))
+    again = Prune(NOW + 2, 9, but=[ACME], mark=first.mark)
+    assert await subject.expect(Pruned, again) == Pruned(0)
+
+
+async def test_the_very_first_job_is_looked_at_when_it_has_become_old(subject: Subject) -> None:
+    await ended(subject, NOW, tenant="acme")
+    early = await subject.expect(Pruned, Prune(NOW, 9, ACME))
+    assert early == Pruned(0), "it ended at that instant, and not before"
+    late = Prune(NOW + 1, 9, ACME, mark=early.mark)
+    assert await subject.expect(Pruned, late) == Pruned(1)
+
+
+async def test_a_month_that_is_left_alone_keeps_no_other_where_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = tmp_path / "jobs-2026-10.db"
+    broken.write_bytes(b"no database at all" * 100)
+    async with opened(tmp_path) as subject:
+        await fill(subject)
+        first = await subject.expect(Pruned, Prune(DECEMBER + 1000, 2, FAILED))
+        assert (first.count, first.more) == (0, True), "these are of October"
+        rest = await subject.expect(Pruned, Prune(DECEMBER + 1000, 99, FAILED))
+        assert rest.count == 4
+    assert caplog.messages == [f"{broken}: file is not a database; its jobs stay where they are"]
+
+
+async def test_one_at_a_time_there_may_be_more_until_none_is_found(subject: Subject) -> None:
+    await ended(subject, NOW, NOW + 1)
+    replies = [await subject.expect(Pruned, Prune(NOW + 9, 1)) for _ in range(3)]
+    assert replies == [Pruned(1, more=True), Pruned(1, more=True), Pruned(0)]
+    assert await subject.expect(Pruned, Prune(NOW + 9, 0)) == Pruned(0), "nothing was asked for"
