@@ -233,8 +233,8 @@ FAILED = RecordedAttempt(
 )
 def test_of_what_may_have_been_retried_by_hand_no_parents_are_asked(row: dict[str, Any]) -> None:
     later = parent(JobState.COMPLETED, 2, ended_at=NOW + 1)
-    state = row.pop("state")
-    assert sentence(recorded(state, Details(parents=(PARENTS[0],)), parents=[later], **row)) is None
+    its = Details(parents=(PARENTS[0],))
+    assert sentence(recorded(details=its, parents=[later], **row)) is None
 
 
 def test_what_somebody_called_off_was_not_given_up() -> None:

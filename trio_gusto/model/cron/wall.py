@@ -16,6 +16,7 @@ from croniter import croniter
 from .days import shape_of
 from .expression import Expression
 
+_ANY_TIME = datetime(2000, 1, 1)  # noqa: DTZ001 - a time on the wall has no zone
 _LENGTHS = (60, 60, 24, 31, 12, 7)
 
 
@@ -32,9 +33,12 @@ class WallSearch:
             expression.weekdays,
         )
         self._rules = expression.rules
-        # Where to begin, and what to answer with, it is told with each question.
+        # Where to begin it is told with each question; told nothing here, it would look at the clock.
         self._croniter = croniter(
-            " ".join(map(_field, lists, _LENGTHS)), day_or=False, second_at_beginning=True
+            " ".join(map(_field, lists, _LENGTHS)),
+            _ANY_TIME,
+            day_or=False,
+            second_at_beginning=True,
         )
 
     def after(self, wall: datetime, before: datetime | None = None) -> datetime | None:
