@@ -269,3 +269,18 @@ def test_counts_are_told_where_they_differ() -> None:
         "the count of ready jobs in queue 'other' breaks counts: stats tells 0; there are 3",
     ]
     assert list(audit_counts(told, told)) == []
+
+
+def test_what_a_state_lacks_is_all_told() -> None:
+    of_state = {"state": JobState.FAILED, "version": 1}
+    assert said_of([], of_state, {}) == (
+        f"job {to_uuid(JOB)} breaks state-data: it has no ended_at and no reason; a job that is failed has ended_at, reason"
+    )
+
+
+def test_a_job_that_waits_for_its_callback_has_what_it_had_when_it_ran() -> None:
+    row = {"state": JobState.WAITING, "attempt": 1, "version": 2, "callback": JOB, "node": "node-0"}
+    assert said_of([attempt(1, 1, AttemptOutcome.SUCCEEDED)], row, {}) == (
+        f"job {to_uuid(JOB)} breaks state-data: it has no claimed_at and no started_at and no reason; "
+        "a job that is waiting has node, claimed_at, started_at, reason"
+    )

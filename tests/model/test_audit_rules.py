@@ -148,7 +148,9 @@ def test_a_live_job_lies_in_no_archive() -> None:
 def test_after_many_changes_ways_only_go_round() -> None:
     beginning = Beginning(waits=False, is_due=True, may_be_skipped=False).positions
     assert after(beginning, MOST_STEPS) == after(beginning, 1000 * MOST_STEPS)
-    assert after(beginning, MOST_STEPS + 1) == after(beginning, 1000 * MOST_STEPS + 1)
+    for more in range(1, 1000, 2):
+        assert after(beginning, MOST_STEPS + more) == after(beginning, MOST_STEPS + 1)
+        assert after(beginning, MOST_STEPS + more) != after(beginning, MOST_STEPS + more + 1)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +222,18 @@ def test_instants_that_nobody_can_compute_again_are_believed() -> None:
     assert fault[0] is Invariant.FIRE_TIMES
     after_each = attrs.evolve(kept(every_after(timedelta(hours=1))), since=since)
     assert found(of_instant(at("09:17")), after_each) is None
+
+
+def test_only_what_a_schedule_made_for_an_instant_may_be_skipped_at_once() -> None:
+    job = attrs.evolve(
+        of_instant(at("09:17")), state=JobState.SKIPPED, ended_at=at("09:17"), reason="it overlaps"
+    )
+    assert found(job) is None
+    details = Details(schedule_name="ledger")
+    by_hand = attrs.evolve(job, fire_time=None, request=attrs.evolve(job.request, details=details))
+    fault = found(by_hand)
+    assert fault is not None
+    assert fault[0] is Invariant.TRANSITIONS
 
 
 MARKED = at("09:00")

@@ -60,7 +60,7 @@ _TARGETS: dict[tuple[type, type], tuple[type, ...]] = {
 _GIVEN_BACK = (Snoozed, Released)
 
 MOST_STEPS = 64
-"""Changes after which ways only go round: cancelled, retried, cancelled again."""
+"""Changes after which ways only go round: cancelled, retried, cancelled again. An even number."""
 
 
 @attrs.frozen
@@ -84,7 +84,7 @@ class Beginning:
 def after(positions: Positions, changes: int) -> Positions:
     """Where a job may be after so many changes, none of them a claim; as it was, if they are less than none."""
     if changes > MOST_STEPS:
-        changes = MOST_STEPS + (changes - MOST_STEPS) % 2
+        changes = MOST_STEPS + changes % 2
     for _ in range(changes):
         positions = _changed(positions)
     return positions
