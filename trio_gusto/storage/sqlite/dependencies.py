@@ -160,7 +160,7 @@ def dependents(connection: sqlite3.Connection, query: Dependents) -> DependentJo
     rows = connection.execute(
         f"{WHOLE_JOB} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq", (children,)
     ).fetchall()
-    return DependentJobs([Dependent(stored_job(row, ()), counts[row[0]]) for row in rows])
+    return DependentJobs([Dependent(stored_job(row, ()), counts.get(row[0], {})) for row in rows])
 
 
 def _count_batches(
