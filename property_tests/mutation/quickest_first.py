@@ -1,7 +1,7 @@
 """A pytest plugin for the processes that judge mutants.
 
-The quickest test comes first, a test that hangs is not waited for, there is less to clean up, and nothing is remembered
-of the code as it was.
+The quickest test comes first, the others are not collected before it has passed, a test that hangs is not waited for,
+there is less to clean up, and nothing is remembered of the code as it was.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ _SECONDS, _TIMES_AS_LONG = 5.0, 4
 HANGS = 36
 """The exit code by which mutmut knows a mutant that ran into its time."""
 
+_AT_FIRST = 20
+"""How many tests are collected and asked before all others. Most mutants are noticed by one of them, in less time than it
+takes to collect the rest."""
+
+_OTHERS = "--all-others"
+
 _seconds = pytest.StashKey[float]()
 
 
@@ -35,6 +41,27 @@ def pytest_sessionstart() -> None:
             for value in vars(module).values():
                 if hasattr(value, "cache_clear"):
                     value.cache_clear()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Called by pytest."""
+    parser.addoption(_OTHERS, action="store_true", help="the quickest have passed already")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int, int]:
+    """Called by pytest. Who passes the first tests, which mutmut names first, meets the others in a run of their own."""
+    first = config.args[:_AT_FIRST]
+    later = config.args[_AT_FIRST:]
+    if not later or not _judges_a_mutant() or config.getoption(_OTHERS):
+        return (yield)
+    config.args = first
+    code = yield
+    if code:
+        return code
+    named = set(first)
+    rest = [argument for argument in config.invocation_params.args if argument not in named]
+    return pytest.main([*rest, _OTHERS])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Called by pytest. The time that mutmut has for all tests of a mutant would be minutes for one that hangs."""
-    if "__mutmut_" in os.environ.get("MUTANT_UNDER_TEST", ""):
+    if _judges_a_mutant():
         limit = _SECONDS + _TIMES_AS_LONG * item.stash.get(_seconds, 0.0)
         signal.signal(signal.SIGALRM, lambda *_: os._exit(HANGS))
         signal.setitimer(signal.ITIMER_REAL, limit)
@@ -57,6 +84,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def _judges_a_mutant() -> bool:
+    return "__mutmut_" in os.environ.get("MUTANT_UNDER_TEST", "")
 
 
 def pytest_unconfigure() -> None:
