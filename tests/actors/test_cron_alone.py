@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, cast
 
 import attrs
@@ -444,9 +445,11 @@ async def test_many_jobs_go_in_several_transactions(
         await office.register(
             name, seconds=12 // missed, coalesce=Coalesce.ALL, overlap=Overlap.ALLOW
         )
+    office.probe.subscribe(office.facts.append)
     office.clock.step(12)
     async with office.open():
         pass
+    assert {fact.at for fact in office.facts} == {START + timedelta(seconds=12)}
     groups = [
         "".join(fire.schedule.request.name for fire in group) for group in office.storage.groups
     ]
