@@ -31,6 +31,9 @@ class Room:
     but_not: tuple[str, ...] = ()
     """Tests in them that are left out: they are slow, or are about the tests themselves."""
 
+    but_none_with: str = ""
+    """A word in the names of tests that are left out."""
+
 
 _ABOUT_LAWS = (
     "property_tests/test_lifecycle_laws.py::test_a_planted_fault",
@@ -80,6 +83,15 @@ _OF_CTRL_C = (
     "tests/actors/test_cron.py::test_a_ctrl_c",
     "tests/actors/test_waiting_for_nothing.py::test_a_ctrl_c",
     "tests/features/test_handlers_may_raise_anything.py::test_a_real_ctrl_c",
+)
+_LONG_IN_SERVICES = (
+    "tests/actors/test_sweeper.py::test_without_retention_everything_is_kept",
+    "tests/features/test_lanes_and_pauses.py::test_a_pause_outlives_all_processes",
+    "tests/features/test_lanes_and_pauses.py::test_after_a_pause_nothing_starts_until_it_is_lifted",
+    "tests/features/test_schedules.py::test_a_nightly_job",
+    "tests/features/test_stopping.py::test_a_hundred_starts_leave_nothing_behind",
+    "tests/features/test_what_goes_wrong_elsewhere.py::test_a_nightly_schedule",
+    "tests/features/test_what_goes_wrong_elsewhere.py::test_a_task_longer_than_any_lease",
 )
 _ABOUT_OTHER_ROOMS = tuple(
     f"tests/features/test_{name}.py"
@@ -189,7 +201,8 @@ _ROOMS = (
         "actors",
         parts={"actors": ("trio_gusto.actors.*",)},
         judges=("tests/actors", "tests/features"),
-        but_not=(*_OF_CTRL_C, *_ABOUT_OTHER_ROOMS),
+        but_not=(*_OF_CTRL_C, *_LONG_IN_SERVICES, *_ABOUT_OTHER_ROOMS),
+        but_none_with="sqlite",  # the same services on the slower storage
     ),
 )
 

@@ -102,6 +102,8 @@ class Workshop:
         for path in (self._place / "trio_gusto").rglob("*.py"):
             _lay_bare(path)
         arguments = [*_ARGUMENTS, *(f"--deselect={test}" for test in self._room.but_not)]
+        if self._room.but_none_with:
+            arguments += ["-k", f"not {self._room.but_none_with}"]
         settings = _SETTINGS.format(
             only=_strings(files),
             but_not=_strings(_files(self._room.not_mutated)),
