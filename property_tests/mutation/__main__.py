@@ -24,7 +24,9 @@ def main(arguments: Sequence[str]) -> int:
         "only", nargs="*", help="modules, if not the whole room: trio_gusto.model.rates"
     )
     parser.add_argument(
-        "--again", action="store_true", help="keep what was noticed, and ask again about the rest"
+        "--again",
+        action="store_true",
+        help="keep what was noticed or is explained, and ask again about the rest",
     )
     parser.add_argument(
         "--report", action="store_true", help="run nothing; tell again what the last run has found"
@@ -37,11 +39,16 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("--again is about the modules of the last run; name none")
     room = ROOMS[asked.room]
     workshop = Workshop(room)
-    if not asked.report:
-        code = workshop.run(asked.only, again=asked.again, processes=asked.processes)
-        if code:
-            return code
-    report = Report.of(room, read_mutants(workshop.mutated), read_record())
+    record = read_record()
+    code = 0
+    if asked.again:
+        left = Report.of(room, read_mutants(workshop.mutated), record).open
+        code = workshop.run_again({mutant.name for mutant in left}, processes=asked.processes)
+    elif not asked.report:
+        code = workshop.run(asked.only, processes=asked.processes)
+    if code:
+        return code
+    report = Report.of(room, read_mutants(workshop.mutated), record)
     sys.stdout.writelines(f"{line}\n" for line in report.lines())
     return 0 if report.is_explained else 1
 

@@ -10,7 +10,7 @@ import ast
 import difflib
 import enum
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -103,22 +103,17 @@ def verdict_of(exit_code: int | None) -> Verdict:
     return _VERDICTS.get(exit_code, Verdict.SUSPICIOUS)
 
 
-def forget_verdicts(mutated: Path) -> int:
-    """Let the next run ask again about all that were not noticed; returns how many.
+def forget_verdicts(mutated: Path, names: Collection[str]) -> None:
+    """Let the next run ask again about the mutants of these names.
 
     Which tests come by which function is forgotten too, since tests may have changed.
     """
-    forgotten = 0
     for meta in mutated.rglob("*.py.meta"):
         told: dict[str, Any] = json.loads(meta.read_text("utf-8"))
         codes: dict[str, int | None] = told["exit_code_by_key"]
-        for name, code in codes.items():
-            if verdict_of(code) not in (Verdict.KILLED, Verdict.TIMEOUT):
-                codes[name] = None
-                forgotten += 1
+        codes.update({name: None for name in codes if name in names})
         meta.write_text(json.dumps(told, indent=4), "utf-8")
     (mutated / "mutmut-stats.json").unlink(missing_ok=True)
-    return forgotten
 
 
 def _made(source: str, module: str) -> dict[str, tuple[Change, str, str]]:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from .mutants import forget_verdicts
@@ -65,22 +65,25 @@ class Workshop:
         """Where mutmut keeps its mutants and its verdicts."""
         return self._place / "mutants"
 
-    def run(self, only: Sequence[str], *, again: bool, processes: int) -> int:
-        """Make the mutants of the room and judge those that are not judged; returns mutmut's code.
+    def run(self, only: Sequence[str], *, processes: int) -> int:
+        """Make the mutants of the room anew and judge them; returns mutmut's code.
 
         Args:
-            only: patterns of modules (``trio_gusto.model.rates``); none for the whole room. A run that
-                is made again is about what the last one was about.
-            again: judge those anew that were not noticed, since tests have changed.
+            only: patterns of modules (``trio_gusto.model.rates``); none for the whole room.
             processes: how many judge at once.
         """
-        if again:
-            files = self._files_of_last_run()
-            forget_verdicts(self.mutated)
-        else:
-            files = _files(only or [each for part in self._room.parts.values() for each in part])
-            shutil.rmtree(self._place, ignore_errors=True)
+        shutil.rmtree(self._place, ignore_errors=True)
+        self._furnish(_files(only or [each for part in self._room.parts.values() for each in part]))
+        return self._judge(processes)
+
+    def run_again(self, about: Collection[str], *, processes: int) -> int:
+        """The same for what has changed since the last run, what it has not come to, and mutants of these names."""
+        files = self._files_of_last_run()
+        forget_verdicts(self.mutated, about)
         self._furnish(files)
+        return self._judge(processes)
+
+    def _judge(self, processes: int) -> int:
         return subprocess.run(
             [Path(sys.executable).with_name("mutmut"), "run", f"--max-children={processes}"],
             cwd=self._place,
