@@ -1,0 +1,109 @@
+"""What the main file and the months of the archive answer together, where a ref_id or an id tells two tales."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.storage.sqlite.moving import DECEMBER, NOVEMBER, OCTOBER, apart, fill, opened, rows
+from trio_gusto.model.ids import JobId, uuid7
+from trio_gusto.model.job import Details, JobRequest
+from trio_gusto.model.joblog import LogLine
+from trio_gusto.model.states import Failed, Ready
+from trio_gusto.storage.finding_messages import Get
+from trio_gusto.storage.messages import Commit, Committed
+from trio_gusto.storage.report_messages import (
+    DossiersFound,
+    LogFound,
+    ReadDossiers,
+    ReadLog,
+    Report,
+    Reported,
+    Saying,
+)
+from trio_gusto.testing.storage_contract import Subject
+
+
+async def archived(subject: Subject, created_at: int, count: int = 1) -> list[JobRequest]:
+    """Jobs that had one ref_id after another, each when the one before had been moved."""
+    made: list[JobRequest] = []
+    for number in range(count):
+        job = subject.request(created_at=created_at + number, details=Details(ref_id="order"))
+        await subject.insert(job, states=[Failed(created_at + 9, "")])
+        await subject.insert(subject.request(created_at=DECEMBER), states=[Ready(DECEMBER)])
+        assert (await apart(subject)).count == 1
+        made.append(job)
+    return made
+
+
+async def by_ref(subject: Subject) -> list[JobRequest]:
+    found = await subject.storage.read(Get(ref_id="order"))
+    return [job.request for job in found.jobs]
+
+
+async def test_of_jobs_that_had_a_ref_id_one_after_another_the_newest_has_it(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as subject:
+        _, second = await archived(subject, OCTOBER, 2)
+        assert rows(tmp_path / "jobs-2026-10.db") == [(2,)]
+        assert await by_ref(subject) == [second]
+        (third,) = await archived(subject, NOVEMBER)
+        assert await by_ref(subject) == [third]
+        fourth = await subject.enqueue(created_at=DECEMBER, details=Details(ref_id="order"))
+        assert await by_ref(subject) == [fourth]
+
+
+async def test_who_asks_for_ids_and_a_ref_id_gets_both(tmp_path: Path) -> None:
+    async with opened(tmp_path) as subject:
+        asked = await fill(subject)
+        for prune in (False, True):
+            if prune:
+                assert (await apart(subject)).count == 6
+            found = await subject.storage.read(Get([asked[3].id, asked[0].id], f"{OCTOBER}-1"))
+            assert [job.request for job in found.jobs] == [asked[3], asked[0], asked[1]]
+
+
+async def fail_with_words(subject: Subject, job_id: JobId) -> int:
+    job = await subject.claim_one(OCTOBER)
+    assert job.request.id == job_id
+    said = Saying(job_id, job.token, None, [LogLine(OCTOBER, "info", "begun")], dossier="it hangs")
+    await subject.expect(Reported, Report([said], 3, 1000))
+    await subject.expect(Committed, Commit(job_id, job.token, Failed(OCTOBER + 9, ""), 1))
+    return job.token
+
+
+@pytest.mark.parametrize("made_at", [OCTOBER, NOVEMBER, None], ids=["same", "other", "not told"])
+async def test_what_a_job_said_is_found_in_whichever_month_it_is(
+    tmp_path: Path, made_at: int | None
+) -> None:
+    """An id that the caller has made may tell of another month than that in which the job was."""
+    job_id = JobId(bytes(16)) if made_at is None else uuid7(made_at * 1000, 7)
+    async with opened(tmp_path) as subject:
+        await subject.enqueue(id=job_id, created_at=OCTOBER)
+        token = await fail_with_words(subject, job_id)
+        await fill(subject)
+        assert (await apart(subject)).count == 7
+        assert rows(tmp_path / "jobs-2026-10.db") == [(3,)]
+        log = await subject.storage.read(ReadLog(job_id))
+        assert log == LogFound((LogLine(OCTOBER, "info", "begun"),), 0)
+        dossiers = await subject.storage.read(ReadDossiers(job_id))
+        assert dossiers == DossiersFound({token: "it hangs"})
+
+
+async def test_a_month_without_the_table_of_dossiers_is_nothing_to_warn_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path) as subject:
+        (job,) = await archived(subject, OCTOBER)
+        month = tmp_path / "jobs-2026-10.db"
+        with closing(sqlite3.connect(month, isolation_level=None)) as connection:
+            connection.execute("DROP TABLE dossier")
+            connection.execute("PRAGMA user_version = 1")
+        with caplog.at_level(logging.WARNING):
+            assert await subject.storage.read(ReadDossiers(job.id)) == DossiersFound({})
+        assert caplog.messages == []
