@@ -9,12 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.sqlite.moving import DECEMBER, NOVEMBER, OCTOBER, apart, fill, opened, rows
+from tests.storage.sqlite.moving import (
+    DECEMBER,
+    NOVEMBER,
+    OCTOBER,
+    apart,
+    fill,
+    found,
+    ids,
+    opened,
+    rows,
+)
 from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.joblog import LogLine
-from trio_gusto.model.states import Failed, Ready
-from trio_gusto.storage.finding_messages import Get
+from trio_gusto.model.states import Failed, JobState, Ready, State
+from trio_gusto.storage.finding_messages import Find, Get
 from trio_gusto.storage.messages import Commit, Committed
 from trio_gusto.storage.report_messages import (
     DossiersFound,
@@ -41,8 +51,8 @@ async def archived(subject: Subject, created_at: int, count: int = 1) -> list[Jo
 
 
 async def by_ref(subject: Subject) -> list[JobRequest]:
-    found = await subject.storage.read(Get(ref_id="order"))
-    return [job.request for job in found.jobs]
+    having = await subject.storage.read(Get(ref_id="order"))
+    return [job.request for job in having.jobs]
 
 
 async def test_of_jobs_that_had_a_ref_id_one_after_another_the_newest_has_it(
@@ -64,8 +74,8 @@ async def test_who_asks_for_ids_and_a_ref_id_gets_both(tmp_path: Path) -> None:
         for prune in (False, True):
             if prune:
                 assert (await apart(subject)).count == 6
-            found = await subject.storage.read(Get([asked[3].id, asked[0].id], f"{OCTOBER}-1"))
-            assert [job.request for job in found.jobs] == [asked[3], asked[0], asked[1]]
+            both = await subject.storage.read(Get([asked[3].id, asked[0].id], f"{OCTOBER}-1"))
+            assert [job.request for job in both.jobs] == [asked[3], asked[0], asked[1]]
 
 
 async def fail_with_words(subject: Subject, job_id: JobId) -> int:
@@ -107,3 +117,38 @@ async def test_a_month_without_the_table_of_dossiers_is_nothing_to_warn_of(
         with caplog.at_level(logging.WARNING):
             assert await subject.storage.read(ReadDossiers(job.id)) == DossiersFound({})
         assert caplog.messages == []
+
+
+async def test_a_page_has_no_more_jobs_than_were_asked_for(tmp_path: Path) -> None:
+    async with opened(tmp_path) as subject:
+        asked = await fill(subject)
+        assert (await apart(subject)).count == 6
+        for limit in range(1, 8):
+            assert (await found(subject, Find(limit)))[1:] == ids(asked)[: limit - 1]
+
+
+async def test_what_is_in_the_main_file_alone_is_found_beside_an_archive(tmp_path: Path) -> None:
+    async with opened(tmp_path) as subject:
+        await fill(subject)
+        assert (await apart(subject)).count == 6
+        ready = await found(subject, Find(9, states=frozenset({JobState.READY})))
+        assert ready == (await found(subject, Find(1)))
+
+
+async def test_jobs_come_in_the_order_of_insertion_whatever_months_they_were_made_in(
+    tmp_path: Path,
+) -> None:
+    """As where a clock was put back; and an old job may be live while newer ones have been moved."""
+    async with opened(tmp_path) as subject:
+        made: list[tuple[int, State]] = [
+            (NOVEMBER, Failed(NOVEMBER, "")),
+            (NOVEMBER, Failed(NOVEMBER, "")),
+            (OCTOBER, Ready(DECEMBER)),
+            (OCTOBER, Failed(OCTOBER, "")),
+            (DECEMBER, Ready(DECEMBER)),
+        ]
+        inserted = [subject.request(created_at=created_at) for created_at, _ in made]
+        await subject.insert(*inserted, states=[state for _, state in made])
+        assert (await apart(subject)).count == 3
+        for limit in range(1, 6):
+            assert await found(subject, Find(limit)) == ids(inserted)[:limit]

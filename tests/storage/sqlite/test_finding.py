@@ -1,0 +1,31 @@
+"""Searching for jobs where SQLite compares texts of JSON."""
+
+from __future__ import annotations
+
+import pytest
+
+from trio_gusto.model.job import Details
+from trio_gusto.storage.finding_messages import Find
+from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.testing.storage_contract import Subject
+from trio_gusto.testing.storage_contract.subject import ids
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"street": "High Street", "number": 7},
+        {"number": 7, "street": "High Street"},
+    ],
+    ids=["as it was given", "in another order"],
+)
+async def test_metadata_is_found_in_whatever_order_its_keys_are(place: dict[str, object]) -> None:
+    storage = SqliteStorage(":memory:", inline=True)
+    await storage.attach("node")
+    subject = Subject(storage, "node")
+    given = {"street": "High Street", "number": 7}
+    wanted = await subject.enqueue(details=Details(metadata={"to": given, "by": "post"}))
+    await subject.enqueue(details=Details(metadata={"to": {"number": 8}}))
+    found = await storage.read(Find(9, metadata={"to": place}))
+    assert ids(found.jobs) == [wanted.id]
+    await storage.detach("node")
