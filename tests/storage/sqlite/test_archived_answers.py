@@ -20,12 +20,15 @@ from tests.storage.sqlite.moving import (
     opened,
     rows,
 )
+from trio_gusto.model.batch import BatchRequest
 from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.joblog import LogLine
-from trio_gusto.model.states import Failed, JobState, Ready, State
+from trio_gusto.model.states import Failed, JobState, Processing, Ready, State
+from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.finding_messages import Find, Get
-from trio_gusto.storage.messages import Commit, Committed
+from trio_gusto.storage.lease_messages import Stranded
+from trio_gusto.storage.messages import Commit, Committed, Insert, Inserted
 from trio_gusto.storage.report_messages import (
     DossiersFound,
     LogFound,
@@ -152,3 +155,53 @@ async def test_jobs_come_in_the_order_of_insertion_whatever_months_they_were_mad
         assert (await apart(subject)).count == 3
         for limit in range(1, 6):
             assert await found(subject, Find(limit)) == ids(inserted)[:limit]
+
+
+async def test_behind_jobs_that_have_come_back_the_next_ones_are_found(tmp_path: Path) -> None:
+    """What is in the month still is hidden by the main file, and does not count."""
+    async with opened(tmp_path) as subject:
+        old = [subject.request(created_at=OCTOBER) for _ in range(6)]
+        await subject.insert(*old, states=[Failed(OCTOBER, "")] * 6)
+        await subject.insert(subject.request(created_at=DECEMBER), states=[Ready(DECEMBER)])
+        assert (await apart(subject)).count == 6
+        for job in (old[5], old[4], old[1]):
+            version = (await subject.get(job.id)).version
+            await subject.expect(Committed, Commit(job.id, version, Ready(DECEMBER), 0))
+        failed = frozenset({JobState.FAILED})
+        for limit in (3, 4):
+            assert await found(subject, Find(limit, states=failed)) == ids([old[0], old[2], old[3]])
+
+
+async def test_jobs_of_a_batch_are_found_in_the_archive_too(tmp_path: Path) -> None:
+    batch_id = JobId(bytes(15) + b"\x01")
+    async with opened(tmp_path) as subject:
+        details = Details(batch=batch_id)
+        jobs = [subject.request(created_at=OCTOBER, details=details) for _ in range(2)]
+        batch = InsertBatch(
+            BatchRequest(batch_id, OCTOBER), Insert(jobs, [Failed(OCTOBER, "")] * 2)
+        )
+        await subject.expect(Inserted, batch)
+        await fill(subject)
+        assert (await apart(subject)).count == 8
+        assert await found(subject, Find(9, batch=batch_id)) == ids(jobs)
+
+
+async def test_ended_jobs_and_ready_ones_are_found_together(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path) as subject:
+        asked = await fill(subject)
+        (newest,) = await found(subject, Find(1))
+        assert (await apart(subject)).count == 6
+        states = frozenset({JobState.READY, JobState.FAILED})
+        assert await found(subject, Find(9, states=states)) == [newest, *ids(asked)]
+        assert caplog.messages == []
+
+
+async def test_jobs_of_a_process_that_is_gone_are_found_beside_an_archive(tmp_path: Path) -> None:
+    async with opened(tmp_path) as subject:
+        lost = subject.request(created_at=DECEMBER)
+        state = Processing("gone", DECEMBER, DECEMBER + 60_000_000)
+        await subject.insert(lost, states=[state])
+        stranded = await subject.storage.read(Stranded(subject.node, DECEMBER, 9))
+        assert [job.request for job in stranded.lost] == [lost]

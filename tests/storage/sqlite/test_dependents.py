@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import closing
 
 import pytest
 
 from trio_gusto.model.batch import BatchRequest
 from trio_gusto.model.ids import JobId
 from trio_gusto.model.job import Details
-from trio_gusto.model.states import Completed, Condition, Failed, JobState, State, Waiting
+from trio_gusto.model.states import (
+    Completed,
+    Condition,
+    Failed,
+    JobState,
+    Processing,
+    State,
+    Waiting,
+)
 from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.dependency_messages import Dependents
-from trio_gusto.storage.messages import Insert, Inserted
+from trio_gusto.storage.messages import Commit, Committed, Insert, Inserted
 from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer
+from trio_gusto.storage.sqlite.writes import Writer
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import NOW
 
@@ -58,3 +69,18 @@ async def test_parents_of_all_kinds_are_counted_together(subject: Subject) -> No
         {JobState.COMPLETED: 2, JobState.FAILED: 1},
         {},
     ]
+
+
+async def test_while_nobody_waits_a_group_asks_once_and_no_more() -> None:
+    with closing(open_writer(Location(MEMORY, "FULL", 1.0), wait=1.0)) as connection:
+        writer = Writer(connection)
+        subject = Subject(SqliteStorage(":memory:", inline=True), "node")
+        jobs = [subject.request() for _ in range(2)]
+        leased = [Processing("node", NOW, NOW + 60)] * 2
+        assert writer.apply([Insert(jobs, leased)]) == [Inserted()]
+        asked: list[str] = []
+        connection.set_trace_callback(asked.append)
+        commits = [Commit(job.id, 0, DONE, 1) for job in jobs]
+        assert writer.apply(commits) == [Committed()] * 2
+        about_waiting = [statement for statement in asked if "dependency" in statement]
+        assert about_waiting == ["SELECT EXISTS (SELECT 1 FROM dependency)"]

@@ -1,0 +1,45 @@
+"""Claims in the usual order, which most are, ask for no more than they need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from trio_gusto.storage.memory import MemoryStorage
+from trio_gusto.storage.sqlite import SqliteStorage, claiming
+from trio_gusto.storage.storage import Storage
+from trio_gusto.testing.storage_contract import Subject
+from trio_gusto.testing.storage_contract.subject import ids
+
+
+def in_memory() -> Storage:
+    return MemoryStorage()
+
+
+def in_sqlite() -> Storage:
+    return SqliteStorage(":memory:", inline=True)
+
+
+@pytest.mark.parametrize("make", [in_memory, in_sqlite])
+async def test_of_a_queue_that_is_named_twice_no_job_is_taken_twice(make: Any) -> None:
+    subject = Subject(make(), "node")
+    await subject.open()
+    jobs = [subject.request(queue=queue) for queue in ("a", "a", "a", "a", "b")]
+    await subject.insert(*jobs)
+    reply = await subject.claim(limit=5, queues=[("a", 1), ("b", 1), ("a", 1)])
+    assert sorted(ids(reply.jobs)) == sorted(ids(jobs))
+    await subject.close()
+
+
+@pytest.mark.parametrize("queues", [None, [("a", 1), ("b", 2)]], ids=["all", "some"])
+async def test_without_lanes_pauses_and_rules_nothing_has_to_be_chosen(
+    queues: Sequence[tuple[str, int]] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(claiming, "Selection")
+    subject = Subject(in_sqlite(), "node")
+    await subject.open()
+    jobs = [await subject.enqueue(queue=queue) for queue in ("a", "b")]
+    assert ids((await subject.claim(queues=queues)).jobs) == ids(jobs)
+    await subject.close()
