@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -33,13 +34,13 @@ IN_MEMORY, FULL, NORMAL = 2, 2, 1
 def test_a_writer_is_set_up_for_a_file_that_others_share(
     tmp_path: Path, synchronous: str, number: int
 ) -> None:
-    with closing(open_writer(location(tmp_path, synchronous=synchronous), wait=0.25)) as writer:
+    with closing(open_writer(location(tmp_path, synchronous=synchronous), wait=5.0)) as writer:
         assert pragma(writer, "journal_mode") == "wal"
         assert pragma(writer, "synchronous") == number
         assert pragma(writer, "temp_store") == IN_MEMORY
         assert pragma(writer, "cache_size") == -32 * 1024
         assert pragma(writer, "wal_autocheckpoint") == 10_000
-        assert pragma(writer, "busy_timeout") == 250
+        assert pragma(writer, "busy_timeout") == 5000
         assert writer.isolation_level is None
     assert not (tmp_path / "jobs.db-wal").exists(), "the last one has put it away"
 
@@ -47,6 +48,16 @@ def test_a_writer_is_set_up_for_a_file_that_others_share(
 def test_the_log_has_its_room_from_the_start(tmp_path: Path) -> None:
     with closing(open_writer(location(tmp_path), wait=0.25)):
         assert (tmp_path / "jobs.db-wal").stat().st_size > 16 << 20
+
+
+def test_room_and_tables_are_made_in_the_file_that_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    for name in ("make_room", "migrate"):
+        monkeypatch.setattr(connecting, name, lambda _, path: made.append(path))
+    with closing(open_writer(location(tmp_path), wait=0.25)):
+        assert made == [str(tmp_path / "jobs.db")] * 2
 
 
 def test_without_a_file_there_is_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,24 +185,32 @@ class Contended:
         return (self._mode,)
 
 
-def switch(file: Contended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a clock that goes on by a second at each look, for up to two and a half."""
+def switch(file: Contended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """With a clock that goes on by a second at each look, for up to two; and how it was waited."""
     now = 1000.0
+    waits: list[float] = []
 
     def monotonic() -> float:
         nonlocal now
         now += 1
         return now
 
+    class Event:
+        def wait(self, seconds: float) -> None:
+            waits.append(seconds)
+
     monkeypatch.setattr(connecting, "monotonic", monotonic)
-    connecting._switch_to_wal(cast(sqlite3.Connection, file), location(tmp_path))
+    monkeypatch.setattr(connecting, "threading", SimpleNamespace(Event=Event))
+    place = location(tmp_path, busy_timeout=2.0)
+    connecting._switch_to_wal(cast(sqlite3.Connection, file), place)
+    return waits
 
 
 def test_two_that_make_one_file_wait_for_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = Contended(2, sqlite3.SQLITE_BUSY)
-    switch(file, tmp_path, monkeypatch)
+    assert switch(file, tmp_path, monkeypatch) == [0.005, 0.005]
     assert file.asked == 3
 
 
