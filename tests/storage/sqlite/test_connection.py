@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from trio_gusto.model.errors import StorageBusy, StorageError, StorageReadOnly
+from trio_gusto.model.errors import NotOurDatabase, StorageBusy, StorageError, StorageReadOnly
 from trio_gusto.storage.sqlite import connection as connecting
 from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_reader, open_writer
 
@@ -97,6 +97,15 @@ def test_a_place_without_a_directory_is_named(tmp_path: Path) -> None:
             f"{place.path} cannot be opened (unable to open database file), so nothing was done; "
             "see that its directory exists and that this user may write there"
         )
+
+
+def test_a_file_of_another_program_is_named(tmp_path: Path) -> None:
+    place = location(tmp_path)
+    with closing(sqlite3.connect(place.path)) as other:
+        other.execute("PRAGMA application_id = 7")
+    with pytest.raises(NotOurDatabase, match="another program's SQLite database") as caught:
+        open_writer(place, wait=1.0)
+    assert str(caught.value).startswith(f"{place.path} is")
 
 
 @pytest.mark.parametrize("name", ["jobs.db", ""], ids=["the file", "its directory"])
