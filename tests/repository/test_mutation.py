@@ -276,6 +276,7 @@ MATCH = "match a:\n    case 1: b()\n"
         ("run(f'SELECT {a} FROM b')", "run(f'select {a} from b')"),
         ("run('RELEASE step')", "run('RELEASE STEP')"),
         ("run('NOT ' + a)", "run('not ' + a)"),
+        ("run(' UNION ALL '.join(a))", "run(' union all '.join(a))"),
         (f"{MATCH}    case _: assert_never(a)", f"{MATCH}    case _: assert_never(None)"),
         (f"{MATCH}    case _: assert_never(a)", MATCH),
     ],

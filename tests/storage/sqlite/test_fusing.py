@@ -129,6 +129,20 @@ FUSED: dict[str, list[Write]] = {
         inserting(request(1, max_attempts=1), request(2)),
         claim(free=1),
     ],
+    "second attempts for no executor yet": [
+        inserting(request(1, max_attempts=2), request(2, max_attempts=2)),
+        claim(free=1),
+    ],
+    "ageing": [
+        inserting(request(1, priority=1), request(2, priority=2)),
+        inserting(request(3), request(4, priority=2), state=Ready(NOW - 25)),
+        inserting(request(5, priority=2), request(6, priority=3)),
+        claim(ageing=10),
+    ],
+    "all handlers but for another": [
+        inserting(request(1), request(2)),
+        claim(skip_names=("other",)),
+    ],
 }
 
 

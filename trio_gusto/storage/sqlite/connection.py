@@ -123,16 +123,18 @@ def _check_writable(location: Location) -> None:
 def _switch_to_wal(connection: sqlite3.Connection, location: Location) -> None:
     """Two processes that make one file meet here, and SQLite does not wait for them by itself."""
     deadline = monotonic() + location.busy_timeout
-    mode = ""
-    while not mode:
+    while True:
         try:
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except sqlite3.OperationalError as error:
             if not is_busy(error) or monotonic() > deadline:
                 raise
             threading.Event().wait(0.005)
-    if mode != "wal":
-        raise StorageError(
-            f"SQLite keeps no write-ahead log for {location.path} (journal mode {mode}), as on a "
-            "network file system, and processes could not share it; put the file on a local disk"
-        )
+        else:
+            if mode != "wal":
+                raise StorageError(
+                    f"SQLite keeps no write-ahead log for {location.path} (journal mode {mode}), as "
+                    "on a network file system, and processes could not share it; put the file on a "
+                    "local disk"
+                )
+            return

@@ -117,13 +117,13 @@ def count_jobs(connection: sqlite3.Connection) -> Counted:
         counts.update(exactly)
         mark = marks.get(number & pieces.SLOT, 0)
         fresh.append(Piece(number, mark, last_of[number], processing.get(number, 0), piece))
-    newest = max(last_of, default=0)  # it is growing, and would have to be written time and again
+    newest = sorted(last_of)[-1:]  # it is growing, and would have to be written time and again
     return Counted(
         Tallied(
             {(WORDS[state], queue, tenant): n for (state, queue, tenant), n in counts.items() if n},
             oldest_ready(connection),
         ),
-        [piece for piece in fresh if piece.number != newest],
+        [piece for piece in fresh if piece.number not in newest],
     )
 
 
@@ -170,6 +170,6 @@ def _count(connection: sqlite3.Connection, number: int) -> tuple[Counter[Group],
     kept: Counter[Group] = Counter()
     values = (number << pieces.SHIFT, (number + 1) << pieces.SHIFT, ANY)
     for kept_as, state, queue, tenant, count in connection.execute(_COUNT, values):
-        exactly[state, queue, tenant] += count
+        exactly[state, queue, tenant] = count
         kept[kept_as, queue, tenant] += count
     return exactly, kept

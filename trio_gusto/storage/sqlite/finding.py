@@ -113,7 +113,7 @@ CRITERIA = (
 _NOT_GIVEN = (None, frozenset[str](), dict[str, object]())
 
 
-def find_rows(connection: sqlite3.Connection, find: Find, *, in_archive: bool = False) -> list[int]:
+def find_rows(connection: sqlite3.Connection, find: Find, *, in_archive: bool) -> list[int]:
     """The sequences of the jobs found, newest first."""
     given = [
         (criterion, value)

@@ -54,8 +54,7 @@ def stored_schedules(connection: sqlite3.Connection) -> Iterator[KnownSchedule]:
         except UNREADABLE as error:
             yield KnownSchedule(name, None, f"its request cannot be read ({error!r})")
             continue
-        job_id = None if last_id is None else JobId(last_id)
-        marks = (anchor, since, next_at, last_at, job_id, bool(paused), version)
+        marks = (anchor, since, next_at, last_at, last_id, bool(paused), version)
         yield KnownSchedule(name, StoredSchedule(asked, *marks))
 
 

@@ -1,0 +1,86 @@
+"""Jobs whose wait may be over are told with the states of all that they wait for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import closing
+
+import pytest
+
+from trio_gusto.model.batch import BatchRequest
+from trio_gusto.model.ids import JobId
+from trio_gusto.model.job import Details
+from trio_gusto.model.states import (
+    Completed,
+    Condition,
+    Failed,
+    JobState,
+    Processing,
+    State,
+    Waiting,
+)
+from trio_gusto.storage.batch_messages import InsertBatch
+from trio_gusto.storage.dependency_messages import Dependents
+from trio_gusto.storage.messages import Commit, Committed, Insert, Inserted
+from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer
+from trio_gusto.storage.sqlite.writes import Writer
+from trio_gusto.testing.storage_contract import Subject
+from trio_gusto.testing.storage_contract.subject import NOW
+
+DONE = Completed(NOW, NOW, NOW, "node", "7")
+
+
+@pytest.fixture
+async def subject() -> AsyncIterator[Subject]:
+    storage = SqliteStorage(":memory:", inline=True)
+    await storage.attach("node")
+    yield Subject(storage, "node")
+    await storage.detach("node")
+
+
+async def batch_of(subject: Subject, number: int, *states: State) -> JobId:
+    batch_id = JobId(number.to_bytes(16, "big"))
+    requests = [subject.request(details=Details(batch=batch_id)) for _ in states]
+    batch = BatchRequest(batch_id, NOW)
+    await subject.expect(Inserted, InsertBatch(batch, Insert(requests, states)))
+    return batch_id
+
+
+async def test_parents_of_all_kinds_are_counted_together(subject: Subject) -> None:
+    first = await batch_of(subject, 1, DONE, DONE, Failed(NOW, ""))
+    second = await batch_of(subject, 2, DONE)
+    empty = await batch_of(subject, 3)
+    jobs = [subject.request() for _ in range(3)]
+    await subject.insert(*jobs, states=[DONE, DONE, Failed(NOW, "")])
+    parents = [
+        (first, second, *(job.id for job in jobs)),
+        (first,),
+        (empty,),
+    ]
+    waits = [subject.request() for _ in parents]
+    states = [Waiting(each, Condition.FINISH) for each in parents]
+    await subject.insert(*waits, states=states)
+    found = (await subject.storage.read(Dependents(9))).jobs
+    assert [one.job.request for one in found] == waits
+    assert [one.job.history for one in found] == [()] * 3
+    assert [one.parents for one in found] == [
+        {JobState.COMPLETED: 5, JobState.FAILED: 2},
+        {JobState.COMPLETED: 2, JobState.FAILED: 1},
+        {},
+    ]
+
+
+async def test_while_nobody_waits_a_group_asks_once_and_no_more() -> None:
+    with closing(open_writer(Location(MEMORY, "FULL", 1.0), wait=1.0)) as connection:
+        writer = Writer(connection)
+        subject = Subject(SqliteStorage(":memory:", inline=True), "node")
+        jobs = [subject.request() for _ in range(2)]
+        leased = [Processing("node", NOW, NOW + 60)] * 2
+        assert writer.apply([Insert(jobs, leased)]) == [Inserted()]
+        asked: list[str] = []
+        connection.set_trace_callback(asked.append)
+        commits = [Commit(job.id, 0, DONE, 1) for job in jobs]
+        assert writer.apply(commits) == [Committed()] * 2
+        about_waiting = [statement for statement in asked if "dependency" in statement]
+        assert about_waiting == ["SELECT EXISTS (SELECT 1 FROM dependency)"]
