@@ -138,10 +138,10 @@ async def test_what_a_job_waits_for_is_recorded(tmp_path: Path) -> None:
         _, callback = await calling_back(subject)
         _, waiting, called_back, _ = recorded(tmp_path)[0]
         assert (waiting.callback, waiting.waits_for) == (None, (parent.id,))
-        assert (waiting.links, waiting.there) == ([parent.id], {parent.id})
+        assert list(waiting.links) == list(waiting.there) == [parent.id]
         assert waiting.parents == ()
         assert (called_back.callback, called_back.waits_for) == (callback.id, (callback.id,))
-        assert (called_back.links, called_back.there) == ([callback.id], {callback.id})
+        assert list(called_back.links) == list(called_back.there) == [callback.id]
     change(tmp_path, f"UPDATE job SET result = '[' WHERE seq = {waiting.sequence}")
     (broken,) = recorded(tmp_path, waiting.sequence - 1, 1)[0]
     assert broken.fault is not None
