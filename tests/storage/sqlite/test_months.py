@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,3 +155,26 @@ def test_a_month_of_a_newer_version_is_neither_read_nor_written_to(tmp_path: Pat
         with pytest.raises(SchemaTooNew) as caught, way:
             pass
         assert str(caught.value) == str(SchemaTooNew(VERSION + 1, VERSION))
+
+
+def test_a_lock_on_a_month_is_waited_for_as_long_as_one_wants(tmp_path: Path) -> None:
+    there = Months(str(tmp_path / "jobs.db"), 0.25)
+    with there.opened(MONTH) as connection:
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == (250,)
+
+
+def test_months_are_opened_by_sqlites_that_read_addresses_only_when_they_are_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It depends on how SQLite was built whether it does so always."""
+    connect = sqlite3.connect
+
+    def strictly(name: str, *, uri: bool = False, **how: Any) -> sqlite3.Connection:
+        if not uri:
+            raise sqlite3.OperationalError("unable to open database file")
+        opened: sqlite3.Connection = connect(name, uri=uri, **how)
+        return opened
+
+    monkeypatch.setattr(sqlite3, "connect", strictly)
+    with months(tmp_path).opened(MONTH) as connection:
+        assert versions(connection) == (APPLICATION_ID, VERSION)
