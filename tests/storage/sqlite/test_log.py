@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -66,9 +67,19 @@ def test_a_log_that_has_its_room_is_left_alone(tmp_path: Path) -> None:
     with closing(_opened(path)) as connection:
         make_room(connection, str(path))
         before = _log(path).stat()
+        assert before.st_size >= ROOM
         make_room(connection, str(path))
         after = _log(path).stat()
         assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+def test_a_log_that_has_just_its_room_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    with closing(_opened(path)) as connection:
+        connection.execute("CREATE TABLE theirs (number)")
+        os.truncate(_log(path), ROOM)
+        make_room(connection, str(path))
+        assert _log(path).stat().st_size == ROOM
 
 
 def test_while_somebody_else_writes_no_room_is_made(tmp_path: Path) -> None:

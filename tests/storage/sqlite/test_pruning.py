@@ -76,3 +76,25 @@ async def test_one_at_a_time_there_may_be_more_until_none_is_found(subject: Subj
     replies = [await subject.expect(Pruned, Prune(NOW + 9, 1)) for _ in range(3)]
     assert replies == [Pruned(1, more=True), Pruned(1, more=True), Pruned(0)]
     assert await subject.expect(Pruned, Prune(NOW + 9, 0)) == Pruned(0), "nothing was asked for"
+
+
+async def test_where_none_of_those_looked_at_is_moved_the_next_are_looked_at(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as subject:
+        await fill(subject)
+        ask = Prune(DECEMBER + 1000, 4, ACME)
+        replies: list[Pruned] = []
+        while not replies or replies[-1].more:
+            replies.append(await subject.expect(Pruned, ask))
+            ask.mark = replies[-1].mark
+        assert replies == [Pruned(0, more=True), Pruned(0)]
+
+
+async def test_behind_the_newest_job_which_stays_others_are_looked_at(tmp_path: Path) -> None:
+    async with opened(tmp_path) as subject:
+        await ended(subject, NOW + 2, NOW + 1)
+        first = await subject.expect(Pruned, Prune(NOW + 9, 1, FAILED))
+        assert first == Pruned(0, more=True), "it would be given the same sequence again"
+        rest = await subject.expect(Pruned, Prune(NOW + 9, 1, FAILED, mark=first.mark))
+        assert rest == Pruned(1, more=True)

@@ -131,7 +131,7 @@ class Heads:
                         met.add(lane)
                         line = [head]
                         if not head[_IS_TAKEABLE] or head[:3] <= after:
-                            line = self._behind(lane, max(head[:3], after))
+                            line = self._behind(lane, max(head, after))
                         if line:
                             heappush(lines, line)
                 if heads:

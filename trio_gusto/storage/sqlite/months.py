@@ -78,7 +78,7 @@ class Months:
         """The months that have a file, and first the one in which such an id was made."""
         months = self.there()
         if job_id[6] >> 4 == 7:  # an id of version 7 begins with its milliseconds
-            likely = month_of(min(int.from_bytes(job_id[:6], "big"), 253_402_300_799_999) * 1000)
+            likely = month_of(min(int.from_bytes(job_id[:6]), 253_402_300_799_999) * 1000)
             months.sort(key=lambda month: month != likely)
         return months
 

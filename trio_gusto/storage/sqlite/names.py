@@ -22,7 +22,7 @@ class Names:
         self._numbers: dict[Handler, int] = {}
         self._handlers: dict[int, Handler] = {}
         self._nodes: dict[str, int] = {}
-        self._batch: tuple[JobId | None, int] = (None, 0)
+        self._batch: dict[JobId, int] = {}
 
     def handler_number(self, handler: Handler) -> int:
         """The number of a handler; a new one gets one. To be called inside a transaction."""
@@ -64,16 +64,17 @@ class Names:
 
     def batch_number(self, batch: JobId) -> int:
         """The number of a batch that is stored; the last one asked for is remembered."""
-        if self._batch[0] != batch:
+        number = self._batch.get(batch)
+        if number is None:
             (number,) = self._connection.execute(
                 "SELECT number FROM batch WHERE id = ?", (batch,)
             ).fetchone()
-            self._batch = (batch, number)
-        return self._batch[1]
+            self._batch = {batch: number}
+        return int(number)
 
     def forget(self) -> None:
         """Something was rolled back."""
         self._numbers.clear()
         self._handlers.clear()
         self._nodes.clear()
-        self._batch = (None, 0)
+        self._batch.clear()

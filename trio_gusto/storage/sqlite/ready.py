@@ -4,8 +4,6 @@ Jobs in no lane and jobs in lanes stand in different indexes, whose conditions s
 in every question: only so does SQLite know that it may use them.
 """
 
-# ruff: noqa: S608 - every piece of SQL here is a constant of this package; values are bound
-
 from __future__ import annotations
 
 import sqlite3
@@ -69,27 +67,20 @@ READY_PRIORITIES = _PRIORITIES.format(PLAIN_READY, "job_ready")
 LANE_PRIORITIES = _PRIORITIES.format(LANE_READY, "job_lane_ready")
 
 
-def _first_of_each(lane: str, condition: str) -> str:
-    """The instants that come first in each lane and priority, each found by a step into the index."""
-    first = f"SELECT seq FROM job WHERE {condition}"
-    order = f"ORDER BY {lane}, priority DESC, due LIMIT 1"
-    return f"""
-WITH RECURSIVE ready(seq, lane, priority, due) AS (
-  SELECT seq, {lane}, priority, due FROM job WHERE seq = ({first} {order})
+# The instants that come first in each queue and priority, each found by a step into the index.
+_FIRST_OF_EACH = """
+WITH RECURSIVE ready(seq, queue, priority, due) AS (
+  SELECT seq, queue, priority, due FROM job WHERE seq = (SELECT seq FROM job WHERE {0} {1})
   UNION ALL
-  SELECT job.seq, {lane}, job.priority, job.due FROM ready JOIN job ON job.seq = coalesce(
-    ({first} AND {lane} = ready.lane AND job.priority < ready.priority {order}),
-    ({first} AND {lane} > ready.lane {order})
+  SELECT job.seq, job.queue, job.priority, job.due FROM ready JOIN job ON job.seq = coalesce(
+    (SELECT seq FROM job WHERE {0} AND queue = ready.queue AND job.priority < ready.priority {1}),
+    (SELECT seq FROM job WHERE {0} AND queue > ready.queue {1})
   )
 )
 SELECT min(due) FROM ready
 """
-
-
-_OLDEST = (
-    _first_of_each("queue", PLAIN_READY),
-    _first_of_each("queue", LANE_READY),
-)
+_IN_ORDER = "ORDER BY queue, priority DESC, due LIMIT 1"
+_OLDEST = tuple(_FIRST_OF_EACH.format(ready, _IN_ORDER) for ready in (PLAIN_READY, LANE_READY))
 
 # What orders the rows comes first, so that they can be sorted as they are.
 _COLUMNS = (

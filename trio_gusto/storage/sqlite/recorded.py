@@ -127,7 +127,7 @@ class PageReader:
             unique_key=unique_key,
             lane=lane,
             room=room,
-            batch=None if batch is None else JobId(batch),
+            batch=batch,
             is_in_batch=self._is_batch(request.details),
             month=self._month,
         )
@@ -150,7 +150,7 @@ class PageReader:
     def _add_links(self, jobs: dict[int, RecordedJob], these: Sequence[str]) -> None:
         links: dict[int, list[JobId | None]] = {}
         for child, parent in self._connection.execute(_LINKS, these):
-            links.setdefault(child, []).append(None if parent is None else JobId(parent))
+            links.setdefault(child, []).append(parent)
         for child, found in links.items():
             jobs[child].links = found
         for job in jobs.values():

@@ -55,8 +55,6 @@ _FORGET = (
     "DELETE FROM dossier WHERE seq IN (SELECT value FROM json_each(?))",
 )
 
-_REPORTED = Reported()
-
 
 def put_report(connection: sqlite3.Connection, report: Report) -> Reported:
     """Keep what is said under a valid lease."""
@@ -75,14 +73,16 @@ def put_report(connection: sqlite3.Connection, report: Report) -> Reported:
         if saying.dossier is not None:
             connection.execute(_PUT_DOSSIER, (seq, saying.token, saying.dossier))
             connection.execute(_CUT_DOSSIERS, (seq, report.most_dossiers))
-    return Reported(tuple(refused)) if refused else _REPORTED
+    return Reported(tuple(refused))
 
 
 def _put_lines(connection: sqlite3.Connection, seq: int, saying: Saying, report: Report) -> None:
-    last = connection.execute(_LAST, (seq,)).fetchone() or (0, 0, 0, 0)
-    number, end, last_teller, last_told = last
-    if is_told_again(last_teller, last_told, saying.token, saying.told):
-        return
+    number = end = 0
+    last = connection.execute(_LAST, (seq,)).fetchone()
+    if last is not None:
+        number, end, last_teller, last_told = last
+        if is_told_again(last_teller, last_told, saying.token, saying.told):
+            return
     told = saying.told + saying.dropped
     too_old = 0
     if saying.dropped:

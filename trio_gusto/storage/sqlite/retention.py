@@ -85,7 +85,7 @@ def delete_copied(
     archive.remember(connection, copied)
     jobs = [job for of_month in copied.values() for job in of_month]
     rows = (orjson.dumps(jobs).decode(),)
-    old = [seq for (seq,) in connection.execute(_UNCHANGED, rows)] if jobs else []
+    old = [seq for (seq,) in connection.execute(_UNCHANGED, rows)]
     return _delete(connection, old, pruned, ask)
 
 
