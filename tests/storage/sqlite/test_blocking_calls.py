@@ -36,8 +36,12 @@ async def test_what_has_not_begun_in_time_is_withdrawn(thread: DatabaseThread) -
     done: list[str] = []
     replies: list[str | None] = []
 
+    def work() -> str:
+        done.append("too late")
+        return "done"
+
     def ask() -> None:
-        replies.append(thread.run_blocking(lambda: done.append("too late") or "done", TIMEOUT))
+        replies.append(thread.run_blocking(work, TIMEOUT))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(thread.run, go_on.wait)
@@ -60,7 +64,7 @@ class Patience(queue.SimpleQueue[T]):
         self.waited: list[float | None] = []
         self._begun, self._go_on, self._times = begun, go_on, times
 
-    def get(self, block: bool = True, timeout: float | None = None) -> T:  # noqa: FBT001, FBT002 - as queues have it
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
         self.waited.append(timeout)
         assert self._begun.wait(5)
         if len(self.waited) <= self._times:

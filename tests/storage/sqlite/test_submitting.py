@@ -1,4 +1,4 @@
-"""A group that is begun without a task that waits for it, and a renewal while nobody's task can run."""
+"""A group that is begun without a task that waits for it, and a renewal while nobody's task can run; and what is said when they fail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from trio.testing import wait_all_tasks_blocked
 from trio_gusto.model.errors import GustoError, StorageBusy, StorageError
 from trio_gusto.storage.lease_messages import Renew
 from trio_gusto.storage.messages import Inserted, Write, WriteReply
+from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.sqlite.session import Session
 from trio_gusto.storage.sqlite.thread import DatabaseThread
 from trio_gusto.storage.sqlite.writes import Writer
 from trio_gusto.testing.storage_contract import Subject
@@ -158,3 +160,20 @@ async def test_a_renewal_that_fails_is_none(tmp_path: Path) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             assert subject.storage.renew_blocking(Renew("node", NOW, NOW + LEASE, [])) is None
+
+
+# --- moving old jobs ------------------------------------------------------------------------------
+
+
+async def test_what_fails_while_old_jobs_move_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_session: Session, _ask: Prune, _write: object) -> Pruned:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Session, "move_old", fail)
+    storage = SqliteStorage(tmp_path / "jobs.db", archive=True)
+    await storage.attach("node")
+    with pytest.raises(StorageError, match=r"failed on .*jobs\.db \(disk I/O error\)"):
+        await storage.prune_apart(Prune(NOW, 9))
+    await storage.detach("node")

@@ -11,7 +11,7 @@ import pytest
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.storage.messages import ClaimDue
 from trio_gusto.storage.sqlite import SqliteStorage, walking
-from trio_gusto.storage.sqlite.ready import SEQ, Candidate
+from trio_gusto.storage.sqlite.ready import QUEUE, SEQ, Candidate
 from trio_gusto.storage.sqlite.walking import walk, walk_lines
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import LEASE, NOW
@@ -83,12 +83,13 @@ async def test_many_jobs_in_lanes_come_in_claim_order_piece_by_piece(
     await enqueue(subject, "hijklmnop", priority=5, created_at=NOW + 3)
     await enqueue(subject, "qrstuv", priority=5, created_at=NOW + 2)
     await enqueue(subject, "wx", priority=3)
-    found = [*walk(connection, claim(), "default", None, set())]
+    found = [*walk(connection, claim(1), "default", None, set())]
     first, last = [17, 18, 19, 20, 21, 22], list(range(8, 17))
     wanted = [*first, *last, 23, 24, *range(1, 8)]
     assert [candidate[SEQ] for candidate in found] == wanted
     (other,) = await enqueue(subject, "y", queue="mail")
-    assert [*walk(connection, claim(), "mail", None, set())][0][13] == other.queue
+    (found_there,) = walk(connection, claim(), "mail", None, set())
+    assert found_there[QUEUE] == other.queue
 
 
 async def test_at_one_priority_nothing_else_is_found_and_nothing_stepped_over(
