@@ -50,6 +50,22 @@ async def test_for_one_who_waits_no_more_it_does_not_look_any_more(session: Sess
     assert (left, session.watch.wanted_by) == (1, 0)
 
 
+async def test_between_two_writes_it_does_what_its_watch_wants(tmp_path: Path) -> None:
+    session = Session(Location(str(tmp_path / "jobs.db"), "NORMAL", 1.0), inline=True, interval=60)
+    assert session._between(True) is None  # it is not open yet
+    await session.open()
+    assert session._between(True) is None
+    session.watch.wanted_by = 1
+    assert session._between(True) == pytest.approx(60)
+    session.watch.wanted_by = 0
+    for idle, wait in ((True, None), (False, pytest.approx(1))):
+        session.writer.wrote = True
+        assert session._between(idle) == wait, (
+            "the log is moved when nobody has written for a while"
+        )
+    await session.close()
+
+
 @both
 async def test_without_a_file_each_node_has_a_bell_of_its_own(inline: bool) -> None:
     session = Session(Location(MEMORY, "NORMAL", 1.0), inline=inline, interval=3600)
