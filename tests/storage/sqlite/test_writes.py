@@ -37,6 +37,7 @@ def test_only_a_group_in_which_something_is_refused_is_done_step_by_step(
     connection.set_trace_callback(asked.append)
     assert writer.apply([insertion(request(1)), insertion(request(2))]) == [Inserted()] * 2
     assert not any(statement.startswith("SAVEPOINT") for statement in asked)
+    assert sum(statement.startswith("INSERT INTO job ") for statement in asked) == 1
     new, known = writer.apply([insertion(request(3)), insertion(request(1))])
     assert (new, type(known)) == (Inserted(), DuplicateJob)
     assert any(statement.startswith("SAVEPOINT") for statement in asked)
