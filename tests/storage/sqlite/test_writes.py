@@ -11,11 +11,11 @@ import pytest
 from trio_gusto.model.errors import DuplicateJob
 from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import JobRequest
-from trio_gusto.storage.messages import ClaimDue, ClaimReply, Inserted
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Completions, Inserted
 from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer
 from trio_gusto.storage.sqlite.writes import Writer
 from trio_gusto.testing.storage_contract.inserting import insertion
-from trio_gusto.testing.storage_contract.subject import LEASE, NOW
+from trio_gusto.testing.storage_contract.subject import LEASE, NOW, successes
 
 CLAIM = ClaimDue("node", NOW, NOW + LEASE, 9, 9)
 
@@ -52,3 +52,14 @@ def test_it_remembers_that_it_wrote_and_finding_nothing_is_no_writing(
     assert writer.wrote is False
     writer.apply([insertion(request(1))])
     assert writer.wrote is True
+
+
+def test_where_inserts_and_successes_alternate_each_has_its_reply(
+    connection: sqlite3.Connection,
+) -> None:
+    writer = Writer(connection)
+    _, claimed = writer.apply([insertion(request(1), request(2)), CLAIM])
+    assert isinstance(claimed, ClaimReply)
+    first, second = claimed.jobs
+    group = [insertion(request(3)), successes(first), insertion(request(4)), successes(second)]
+    assert writer.apply(group) == [Inserted(), Completions(), Inserted(), Completions()]
