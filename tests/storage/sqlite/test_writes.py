@@ -11,7 +11,7 @@ import pytest
 from trio_gusto.model.errors import DuplicateJob
 from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import JobRequest
-from trio_gusto.storage.messages import ClaimDue, ClaimReply, Completions, Inserted
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Completions, Inserted, Write
 from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer
 from trio_gusto.storage.sqlite.writes import Writer
 from trio_gusto.testing.storage_contract.inserting import insertion
@@ -61,5 +61,10 @@ def test_where_inserts_and_successes_alternate_each_has_its_reply(
     _, claimed = writer.apply([insertion(request(1), request(2)), CLAIM])
     assert isinstance(claimed, ClaimReply)
     first, second = claimed.jobs
-    group = [insertion(request(3)), successes(first), insertion(request(4)), successes(second)]
+    group: list[Write] = [
+        insertion(request(3)),
+        successes(first),
+        insertion(request(4)),
+        successes(second),
+    ]
     assert writer.apply(group) == [Inserted(), Completions(), Inserted(), Completions()]
