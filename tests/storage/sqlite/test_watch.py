@@ -72,6 +72,35 @@ def test_a_busy_thread_looks_no_oftener_than_the_interval(watched: Watched, tmp_
     assert watched.told == 1
 
 
+def test_it_looks_again_when_the_interval_is_just_over(watched: Watched, tmp_path: Path) -> None:
+    watched.watch.wanted_by = 1
+    watched.watch.between(False)
+    commit_elsewhere(tmp_path)
+    watched.now += 0.1
+    watched.watch.between(False)
+    assert watched.told == 1
+
+
+def test_at_whatever_instant_a_clock_begins_it_looks_at_once(
+    watched: Watched, tmp_path: Path
+) -> None:
+    watched.now = 0.0
+    watched.watch.wanted_by = 1
+    commit_elsewhere(tmp_path)
+    watched.watch.between(True)
+    assert watched.told == 1
+
+
+def test_at_whatever_instant_a_clock_begins_it_is_a_second_until_the_log_is_moved(
+    watched: Watched,
+) -> None:
+    watched.now = 0.0
+    watched.writer.wrote = True
+    assert watched.watch.between(True) == pytest.approx(1.0)
+    watched.now = 1.0
+    assert watched.watch.between(True) is None
+
+
 def test_the_log_is_moved_into_the_file_once_writing_has_stopped(watched: Watched) -> None:
     moved = "PRAGMA wal_checkpoint"
     seen: list[str] = []
@@ -85,6 +114,7 @@ def test_the_log_is_moved_into_the_file_once_writing_has_stopped(watched: Watche
     watched.now += 1.0
     assert watched.watch.between(True) is None
     assert any(statement.startswith(moved) for statement in seen)
+    assert watched.writer.wrote is False
     seen.clear()
     assert watched.watch.between(True) is None
     assert seen == []

@@ -132,12 +132,12 @@ class Selection:
                 taken += admitted
                 if len(taken) == limit:
                     break  # a walk goes on only where it has to
-                line = line[len(part) :]
-                if len(admitted) < len(part):
-                    if part[0][QUEUE] in self._admission.closed_queues:
-                        break
-                    line = ()
-                line = line or next(in_lanes, None)
+                if len(admitted) == len(part):
+                    line = line[len(part) :] or next(in_lanes, None)
+                elif part[0][QUEUE] in self._admission.closed_queues:
+                    break
+                else:
+                    line = next(in_lanes, None)
             elif row is not None:
                 if not self._admits_plain(row):
                     break

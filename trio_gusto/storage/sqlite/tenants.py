@@ -14,6 +14,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge, nsmallest
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -162,8 +163,7 @@ class ByTenant:
 
     def in_order(self, queues: Sequence[str], limit: int) -> Iterator[Row]:
         """Up to ``limit`` of them in claim order."""
-        found = [self._first_of(queue, limit) for queue in queues]
-        return iter(found[0]) if len(found) == 1 else merge(*found)
+        return merge(*[self._first_of(queue, limit) for queue in queues])
 
     def ranks(self, queues: Iterable[str]) -> Sequence[int]:
         """The priorities at which something is ready, highest first."""
@@ -204,19 +204,17 @@ class ByTenant:
             if met < look or len(rows) >= want:
                 rows.sort()
                 return self._left(rows, limit)
-        found: list[Row] = []
+        return self._left(self._by_heads(queue, want), limit)
+
+    def _by_heads(self, queue: str, want: int) -> Iterator[Row]:
+        """At least the first ``want`` of one queue, if there are as many."""
         for rank in self.ranks([queue]):
             first = [tenant for *_, tenant in nsmallest(want, self.heads(queue, rank))]
-            for row in merge(*self.streams(queue, rank, first, want)):
-                if len(found) >= want:
-                    return self._left(found, limit)
-                found.append(row)
-        return self._left(found, limit)
+            yield from merge(*self.streams(queue, rank, first, want))
 
-    def _left(self, rows: list[Row], limit: int) -> list[Row]:
-        if self.taken:
-            rows = [row for row in rows if row[SEQ] not in self.taken]
-        return rows[:limit]
+    def _left(self, rows: Iterable[Row], limit: int) -> list[Row]:
+        """The first ``limit`` that were not taken for another share."""
+        return list(islice((row for row in rows if row[SEQ] not in self.taken), limit))
 
     def _list(self, statement: str, values: tuple[object, ...]) -> list[Any]:
         found: list[Any] = orjson.loads(self._connection.execute(statement, values).fetchone()[0])

@@ -28,12 +28,14 @@ _ADVANCE = (
 class InLanes:
     """Jobs in lanes, in claim order: one line for all tenants."""
 
+    tenant: str
+    """Whose the job is that `first` has found."""
+
     def __init__(
         self,
         candidates: Iterator[Candidate],
         admits: Callable[[Candidate], bool],
     ) -> None:
-        self.tenant = ""
         self._candidates = candidates
         self._admits = admits
         self._head = next(candidates, None)
@@ -86,7 +88,8 @@ class FairShares:
         taken: list[Row] = []
         closed = len(self._closed_queues)
         while len(taken) < limit and len(self._closed_queues) == closed:
-            at_hand = [*ranks[:1], *([] if (top := in_lanes.rank()) is None else [top])]
+            top = in_lanes.rank()
+            at_hand = ranks if top is None else [*ranks, top]
             if not at_hand:
                 break
             rank = max(at_hand)

@@ -97,7 +97,7 @@ def walk_lines(
             found.sort()
             rows.extend(found)
             if len(rows) == size:
-                break
+                return
 
     after = [_LEAST] if only is None else [-only, _LEAST, _LEAST]
     # What may stand in line is all wanted, unless lanes are closed.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ..messages import ClaimDue, Write
 from ..retention_messages import Prune, Pruned
@@ -69,8 +69,8 @@ class Writer:
         for write in writes:
             if type(write) is not ClaimDue:
                 return None
-        for claim in writes:
-            reply = nothing_due(self.connection, claim) if type(claim) is ClaimDue else None
+        for claim in cast(Sequence[ClaimDue], writes):
+            reply = nothing_due(self.connection, claim)
             if reply is None:
                 return None
             replies.append(reply)
