@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from trio_gusto.model.errors import (
-    OptionsError,
     StorageBusy,
     StorageError,
     StorageFull,
@@ -131,14 +130,3 @@ async def test_a_storage_that_nobody_is_attached_to_is_not_open(tmp_path: Path) 
         await storage.apply([])
     with pytest.raises(StorageError, match="call attach"):
         await storage.read(Find(1))
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"synchronous": "OFF"}, {"busy_timeout": -1}, {"watch_interval": 0}],
-    ids=lambda options: next(iter(options)),
-)
-def test_options_out_of_range_are_named(options: dict[str, object]) -> None:
-    with pytest.raises(OptionsError) as caught:
-        SqliteStorage("jobs.db", **options)  # type: ignore[arg-type]  # wrong on purpose
-    assert caught.value.key in options

@@ -58,9 +58,11 @@ def test_where_inserts_and_successes_alternate_each_has_its_reply(
     connection: sqlite3.Connection,
 ) -> None:
     writer = Writer(connection)
-    _, claimed = writer.apply([insertion(request(1), request(2)), CLAIM])
+    _, claimed = writer.apply([insertion(request(0), request(1), request(2)), CLAIM])
     assert isinstance(claimed, ClaimReply)
-    first, second = claimed.jobs
+    before, first, second = claimed.jobs
+    pair: list[Write] = [insertion(request(5)), successes(before)]
+    assert writer.apply(pair) == [Inserted(), Completions()]
     group: list[Write] = [
         insertion(request(3)),
         successes(first),
