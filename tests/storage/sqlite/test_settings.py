@@ -15,6 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_gusto.model.errors import OptionsError, StorageBusy, StorageError
 from trio_gusto.storage.finding_messages import Find
 from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.sqlite import storage as storage_module
 from trio_gusto.testing.storage_contract import Subject
 
 
@@ -52,7 +53,10 @@ def test_the_limits_themselves_are_taken(settings: Mapping[str, float]) -> None:
     SqliteStorage(":memory:", **settings)  # type: ignore[arg-type]  # each is a number
 
 
-async def test_a_lock_is_waited_for_five_seconds(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_lock_is_waited_for_five_seconds(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_module, "_RETRY", 0.5)
     path = tmp_path / "jobs.db"
     storage = SqliteStorage(path, inline=True, watch_interval=60)
     await storage.attach("node")
