@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -79,4 +81,32 @@ async def test_without_a_file_each_node_has_a_bell_of_its_own(inline: bool) -> N
     with trio.move_on_after(0) as scope:
         await session.changed("one")
     assert scope.cancelled_caught
+    await session.close()
+
+
+def pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+async def test_its_threads_are_known_by_their_names_and_wait_for_locks(tmp_path: Path) -> None:
+    location = Location(str(tmp_path / "jobs.db"), "NORMAL", 1.5, archive=True)
+    session = Session(location, inline=False, interval=3600)
+    await session.open()
+    threads = [session.writing, session._reading, session._copying]
+    names = [(await each.run(threading.current_thread)).name for each in threads]
+    assert names == ["gusto-sqlite-writer", "gusto-sqlite-reader", "gusto-sqlite-archive"]
+    assert (
+        await session.writing.run(lambda: pragma(session.writer.connection, "busy_timeout")) == 1500
+    )
+    assert session._months is not None
+    with session._months.opened("2026-11") as month:
+        assert pragma(month, "busy_timeout") == 250
+    await session.close()
+
+
+async def test_the_event_loop_is_held_up_by_locks_for_a_moment_only(tmp_path: Path) -> None:
+    location = Location(str(tmp_path / "jobs.db"), "NORMAL", 1.5)
+    session = Session(location, inline=True, interval=3600)
+    await session.open()
+    assert pragma(session.writer.connection, "busy_timeout") == 20
     await session.close()
