@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from trio_gusto.storage.finding_messages import Tallied
 from trio_gusto.storage.sqlite.connection import MEMORY, Location
+from trio_gusto.storage.sqlite.counts import Counted
+from trio_gusto.storage.sqlite.pieces import ENOUGH, Piece
 from trio_gusto.storage.sqlite.session import Session
+from trio_gusto.storage.sqlite.writes import Writer
 
 both = pytest.mark.parametrize("inline", [False, True], ids=["in a thread", "inline"])
 
@@ -110,3 +115,24 @@ async def test_the_event_loop_is_held_up_by_locks_for_a_moment_only(tmp_path: Pa
     await session.open()
     assert pragma(session.writer.connection, "busy_timeout") == 20
     await session.close()
+
+
+async def test_what_was_counted_is_not_kept_any_more_when_it_closes(tmp_path: Path) -> None:
+    location = Location(str(tmp_path / "jobs.db"), "NORMAL", 1.0)
+    session = Session(location, inline=True, interval=3600)
+    await session.open()
+    kept: list[int] = []
+
+    class Keeping:
+        def keep_counts(self, pieces: Sequence[Piece]) -> None:
+            kept.extend(piece.number for piece in pieces)
+
+    counted = Counted(Tallied({}, None), [Piece(n, 0, 0, 0, {}) for n in range(ENOUGH)])
+    opened, session._writer = session._writer, cast(Writer, Keeping())
+    await session._keep(counted)
+    assert kept == [*range(ENOUGH)]
+    session._writer = opened
+    await session.close()
+    session._writer = cast(Writer, Keeping())
+    await session._keep(counted)
+    assert kept == [*range(ENOUGH)]
