@@ -33,7 +33,8 @@ async def enqueue(subject: Subject, tenants: str, **changes: Any) -> None:
 
 async def claimed(subject: Subject, limit: int, **changes: Any) -> str:
     """Whose jobs a claim takes."""
-    reply = await subject.claim(limit=limit, **{"tenant_weights": {}, **changes})
+    changes.setdefault("tenant_weights", {})
+    reply = await subject.claim(limit=limit, **changes)
     return "".join(job.request.tenant for job in reply.jobs)
 
 
