@@ -19,7 +19,7 @@ from trio_gusto.model.schedule import Overlap, ScheduleRequest, StoredSchedule
 from trio_gusto.model.states import Failed, Processing, Ready, Waiting
 from trio_gusto.storage.finding_messages import Get
 from trio_gusto.storage.messages import Commit
-from trio_gusto.storage.schedule_messages import HeldJob, PutSchedule
+from trio_gusto.storage.schedule_messages import FindSchedules, HeldJob, PutSchedule
 from trio_gusto.testing import Asked, Fault, FaultyStorage
 from trio_gusto.testing.clock import START
 
@@ -216,8 +216,12 @@ async def test_while_the_storage_fails_a_job_is_held_and_that_is_said(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     is_broken = False
+    looked_for: set[tuple[int, str | None]] = set()
 
     def plan(asked: Asked) -> Fault | None:
+        for message in asked.messages:
+            if isinstance(message, FindSchedules):
+                looked_for.add((message.limit, message.name))
         return Fault() if is_broken and isinstance(asked.messages[0], Get) else None
 
     bench = Guarding(FaultyStorage(MemoryStorage(), plan))
@@ -235,3 +239,4 @@ async def test_while_the_storage_fails_a_job_is_held_and_that_is_said(
         nursery.cancel_scope.cancel()
     line = f"job {to_uuid(JOB)} is held longer: the storage is busy: a fault of this test"
     assert [record.getMessage() for record in caplog.records] == [line] * 3
+    assert looked_for == {(1, "ledger")}
