@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -17,7 +17,7 @@ from trio_gusto.actors.poller import Poller
 from trio_gusto.actors.probe import Probe, enqueued
 from trio_gusto.actors.supervisor import Supervisor
 from trio_gusto.actors.sweeper import Sweeper
-from trio_gusto.actors.tree import Tree, Workers, _complain
+from trio_gusto.actors.tree import Drain, Tree, Workers, _complain
 from trio_gusto.model.explanation import WorkersHere
 from trio_gusto.model.facts import Fact
 from trio_gusto.model.ids import JobId, to_uuid
@@ -100,6 +100,25 @@ def workers(probe: Probe | None = None, **options: Any) -> Workers:
     )
     assert tree.workers is not None
     return tree.workers
+
+
+class Stopping:
+    """A supervisor that is told whom to stop."""
+
+    def __init__(self) -> None:
+        self.stopped: list[tuple[str, ...]] = []
+
+    async def stop(self, *names: str) -> None:
+        self.stopped.append(names)
+
+
+async def test_who_supplies_is_started_last_and_stopped_first() -> None:
+    here, supervisor = workers(), Stopping()
+    names = [child.name for child in here.children()]
+    assert names == ["heart", "reporter", "executors", "sweeper", "cron", "poller"]
+    with trio.fail_after(5):
+        await here.come_down(cast(Supervisor, supervisor), Drain())
+    assert supervisor.stopped == [("poller", "cron", "sweeper"), ("executors", "reporter", "heart")]
 
 
 LIMIT = RateLimit(1, per=60)
