@@ -1,7 +1,7 @@
 """A pytest plugin for the processes that judge mutants.
 
-Quick tests that come by few functions are first, the others are not collected before it has passed, a test that hangs is not waited for,
-there is less to clean up, and nothing is remembered of the code as it was.
+Quick tests that come by few functions are first, the others are not collected before these have passed, a test that
+hangs is not waited for, there is less to clean up, and nothing is remembered of the code as it was.
 """
 
 from __future__ import annotations

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from trio_gusto.model.job import Details
 from trio_gusto.model.rates import RateLimit
 from trio_gusto.storage.pause_messages import PutPause
-from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import NOW, SECOND, ids
 
 SMTP = Details(worker="smtp")
 PRINTER = Details(worker="printer")
 ACME = Details(concurrency_key="acme", concurrency_limit=3)
-
-
-@pytest.fixture
-async def subject() -> AsyncIterator[Subject]:
-    storage = SqliteStorage(":memory:", inline=True)
-    await storage.attach("node")
-    yield Subject(storage, "node")
-    await storage.detach("node")
 
 
 async def test_between_jobs_of_a_lane_that_are_alike_those_in_no_lane_have_their_turn(

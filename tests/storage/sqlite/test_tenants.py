@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from trio_gusto.model.job import JobRequest
 from trio_gusto.storage.messages import ClaimDue
 from trio_gusto.storage.pause_messages import PutPause
-from trio_gusto.storage.sqlite import SqliteStorage, tenants
+from trio_gusto.storage.sqlite import tenants
 from trio_gusto.storage.sqlite.ready import SEQ, Row
 from trio_gusto.storage.sqlite.tenants import ByTenant, Stream, make_index
 from trio_gusto.testing.storage_contract import Subject
@@ -23,20 +23,7 @@ CLAIM = ClaimDue("node", NOW, NOW + LEASE, 99, 99)
 
 
 @pytest.fixture
-async def subject() -> AsyncIterator[Subject]:
-    storage = SqliteStorage(":memory:", inline=True)
-    await storage.attach("node")
-    yield Subject(storage, "node")
-    await storage.detach("node")
-
-
-@pytest.fixture
-def connection(subject: Subject) -> sqlite3.Connection:
-    """The one connection to what ``subject`` writes."""
-    storage = subject.storage
-    assert isinstance(storage, SqliteStorage)
-    assert storage._session is not None
-    connection = storage._session.writer.connection
+def connection(connection: sqlite3.Connection) -> sqlite3.Connection:
     make_index(connection)
     return connection
 

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
 
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.storage.messages import ClaimDue
-from trio_gusto.storage.sqlite import SqliteStorage, walking
+from trio_gusto.storage.sqlite import walking
 from trio_gusto.storage.sqlite.ready import QUEUE, SEQ, Candidate
 from trio_gusto.storage.sqlite.walking import walk, walk_lines
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import LEASE, NOW
-
-
-@pytest.fixture
-async def subject() -> AsyncIterator[Subject]:
-    storage = SqliteStorage(":memory:", inline=True)
-    await storage.attach("node")
-    yield Subject(storage, "node")
-    await storage.detach("node")
-
-
-@pytest.fixture
-def connection(subject: Subject) -> sqlite3.Connection:
-    """The one connection to what ``subject`` writes."""
-    storage = subject.storage
-    assert isinstance(storage, SqliteStorage)
-    assert storage._session is not None
-    return storage._session.writer.connection
 
 
 @pytest.fixture(autouse=True)
