@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ import trio
 from tests.actors.doubles import NOW, SECOND, Neighbours, StillClock
 from tests.actors.test_roster import lease
 from trio_gusto import Gusto, JobState, MemoryStorage, Options, RateLimit
+from trio_gusto.actors import tree as tree_module
+from trio_gusto.actors.lease import Lease
 from trio_gusto.actors.poller import Poller
 from trio_gusto.actors.probe import Probe, enqueued
 from trio_gusto.actors.supervisor import Supervisor
@@ -119,6 +122,16 @@ async def test_who_supplies_is_started_last_and_stopped_first() -> None:
     with trio.fail_after(5):
         await here.come_down(cast(Supervisor, supervisor), Drain())
     assert supervisor.stopped == [("poller", "cron", "sweeper"), ("executors", "reporter", "heart")]
+
+
+def test_who_works_here_is_given_what_belongs_to_this_node() -> None:
+    here = workers(priority_ageing=60)
+    canceller = here.cron._holder._canceller
+    assert here.roster.backlog.ageing == 60 * SECOND
+    assert (here.poller._knows("work"), here.poller._knows("other")) == (True, False)
+    assert (here.poller._node, here.sweeper._node) == ("node", "node")
+    assert canceller._waiters is here._waiters
+    assert canceller._clock is here.poller._clock
 
 
 LIMIT = RateLimit(1, per=60)
@@ -235,6 +248,27 @@ def test_a_handler_that_does_not_end_is_complained_of_with_advice(
             f"cancellation, {advice}",
         )
     ]
+
+
+@pytest.mark.parametrize("in_thread", [True, False])
+@pytest.mark.parametrize("was_found_late", [True, False])
+def test_who_is_left_behind_is_complained_of_and_described_if_nobody_has_done_so(
+    monkeypatch: pytest.MonkeyPatch, in_thread: bool, was_found_late: bool
+) -> None:
+    here, filed, complaints = workers(concurrency=2), list[object](), list[tuple[Lease, bool]]()
+    monkeypatch.setattr(here._dossiers, "file", filed.append)
+    monkeypatch.setattr(
+        tree_module, "_complain", lambda lease, *, in_thread: complaints.append((lease, in_thread))
+    )
+    taken, _free = here.roster.slots
+    taken.lease = lease(1)
+    taken.deadline = math.inf if was_found_late else 7.0
+    if in_thread:
+        taken.thread_wait = trio.CancelScope()
+    here._abandon_threads()
+    assert filed == ([] if was_found_late else [taken])
+    assert complaints == [(taken.lease, in_thread)]
+    assert taken.thread_wait is None or taken.thread_wait.cancel_called
 
 
 @pytest.mark.parametrize("left", [0, 3])
