@@ -72,6 +72,8 @@ docs: ## check the generated pages, then build the documentation into docs/_buil
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
 
 pytest: export TMPDIR ?= $(or $(SHM),/tmp)
+# Hundreds of processes of tests would each compile the package again.
+pytest: export PYTHONDONTWRITEBYTECODE :=
 pytest: ## tests, examples in docs and docstrings, property tests; ARGS="-k …" narrows them
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTED) $(ARGS)
 

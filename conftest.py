@@ -80,12 +80,29 @@ def leave(namespace: Namespace) -> None:
     _surroundings.pop(id(namespace)).close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def little_room_for_logs() -> Generator[None]:
+    """Thousands of files are opened, and filling 16 MiB for each would take longer than most of their tests."""
+    from trio_gusto.storage.sqlite import log  # noqa: PLC0415 - not before there is a test to run
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log, "ROOM", 64 << 10)
+        yield
+
+
 class PageByPage(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     """Shares tests out to processes: each goes by itself, but examples of one page build on each other."""
 
     def _split_scope(self, nodeid: str) -> str:
         page, _, place = nodeid.partition("::")
         return page if place.startswith("line:") else nodeid
+
+    def _pending_of(self, workload: dict[str, dict[str, bool]]) -> int:
+        """Forgets what is done: to count all of it again after each test would take a minute of ten thousand."""
+        for scope in [scope for scope, tests in workload.items() if all(tests.values())]:
+            del workload[scope]
+        pending: int = super()._pending_of(workload)
+        return pending
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -33,7 +33,8 @@ class Host:
 
     async def _main(self) -> None:
         async with trio.open_nursery() as self._nursery:
-            await trio.sleep_forever()
+            while True:  # never idle: an idle run waits in a thread, and each call would wake it
+                await trio.lowlevel.checkpoint()
 
     def call(self, function: Callable[[], Awaitable[T]]) -> T:
         """Run ``function`` to its end inside the run, and return what it returns."""

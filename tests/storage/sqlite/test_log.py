@@ -8,9 +8,17 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from trio_gusto import Gusto, JobState
-from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.sqlite import SqliteStorage, log
 from trio_gusto.storage.sqlite.log import ROOM, make_room
+
+
+@pytest.fixture(autouse=True)
+def whole_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much as users have; other tests do with less."""
+    monkeypatch.setattr(log, "ROOM", ROOM)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
