@@ -132,6 +132,27 @@ def test_who_works_here_is_given_what_belongs_to_this_node() -> None:
     assert (here.poller._node, here.sweeper._node) == ("node", "node")
     assert canceller._waiters is here._waiters
     assert canceller._clock is here.poller._clock
+    assert canceller._probe is here._probe
+    assert canceller._awaited == here._resolver.note
+
+
+@pytest.mark.parametrize("fault", [None, RuntimeError("broken")])
+async def test_a_tree_serves_until_it_is_asked_or_an_actor_dies_and_then_hurries(
+    monkeypatch: pytest.MonkeyPatch, fault: RuntimeError | None
+) -> None:
+    tree = Tree("node", MemoryStorage(), Probe(), StillClock(), Options(), None)
+    asked = list[bool]()
+    monkeypatch.setattr(tree.drain, "ask", lambda *, graceful: asked.append(graceful))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tree._serve)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(nursery.child_tasks) == 1
+        if fault is None:
+            tree.drain.asked.set()
+        else:
+            tree.supervisor.fault = fault
+            tree.supervisor.failed.set()
+    assert asked == ([] if fault is None else [False])
 
 
 LIMIT = RateLimit(1, per=60)
