@@ -18,7 +18,7 @@ from trio_gusto.actors import tree as tree_module
 from trio_gusto.actors.lease import Lease
 from trio_gusto.actors.poller import Poller
 from trio_gusto.actors.probe import Probe, enqueued
-from trio_gusto.actors.supervisor import Supervisor
+from trio_gusto.actors.supervisor import Child, Supervisor
 from trio_gusto.actors.sweeper import Sweeper
 from trio_gusto.actors.tree import Drain, Tree, Workers, _complain
 from trio_gusto.model.explanation import WorkersHere
@@ -134,6 +134,34 @@ def test_who_works_here_is_given_what_belongs_to_this_node() -> None:
     assert canceller._clock is here.poller._clock
     assert canceller._probe is here._probe
     assert canceller._awaited == here._resolver.note
+
+
+@pytest.mark.parametrize("has_workers", [False, True])
+def test_everybody_has_a_name_and_hears_of_changes_elsewhere(has_workers: bool) -> None:
+    workplace: Any = Knowing() if has_workers else None
+    beside = Child("dashboard", trio.sleep_forever)
+    tree = Tree(
+        *("node", MemoryStorage(), Probe(), StillClock(calm=0.3), Options(), workplace),
+        beside=[beside],
+    )
+    children = [*tree._roots(), *tree._branches()]
+    (listening,) = (child.run for child in children if child.name == "listener")
+    listener = cast(Any, listening).__self__
+    assert (listener._node, listener._storage, listener._calm) == ("node", tree.storage, 0.3)
+    supplied = ["storekeeper", "resolver"]
+    if tree.workers is None:
+        assert [child.name for child in children] == [*supplied, "listener"]
+        assert listener._hear == [tree.waiters.notify_all, tree.resolver.hear]
+        assert listener._act is None
+    else:
+        here = tree.workers
+        names = [child.name for child in here.children()]
+        assert [child.name for child in children] == [*supplied, *names, "listener", "dashboard"]
+        assert listener._hear == [
+            *(tree.waiters.notify_all, here.poller.wake, here.sweeper.news.ring),
+            *(here.cron.wake, tree.resolver.hear),
+        ]
+        assert listener._act == here.heart.look_for_requests
 
 
 @pytest.mark.parametrize("fault", [None, RuntimeError("broken")])
