@@ -25,6 +25,7 @@ from trio_gusto.model.explanation import WorkersHere
 from trio_gusto.model.facts import Fact
 from trio_gusto.model.ids import JobId, to_uuid
 from trio_gusto.model.states import Ready, Scheduled, State, Waiting
+from trio_gusto.storage.beside import Transient
 from trio_gusto.storage.messages import Insert, Inserted
 
 
@@ -134,6 +135,31 @@ def test_who_works_here_is_given_what_belongs_to_this_node() -> None:
     assert canceller._clock is here.poller._clock
     assert canceller._probe is here._probe
     assert canceller._awaited == here._resolver.note
+
+
+def test_a_tree_is_made_of_what_it_is_given() -> None:
+    storage, probe, clock, memory = MemoryStorage(), Probe(), StillClock(), Transient()
+    options = Options(restart_limit=2, restart_period=7)
+    given = (storage, probe, clock, options)
+    tree = Tree("node", *given, None, memory=memory)
+    assert tree.node == "node"
+    assert (tree.storage, tree.probe, tree.clock, tree.options) == given
+    assert (tree.desk.storage, tree.desk._memory) == (storage, memory)
+    assert not tree.up.is_set()
+    assert tree.workers is None
+    resolver, supervisor = tree.resolver, tree.supervisor
+    assert (resolver._desk, resolver._waiters) == (tree.desk, tree.waiters)
+    assert (resolver._probe, resolver._clock) == (probe, clock)
+    assert (supervisor._probe, supervisor._clock) == (probe, clock)
+    assert (supervisor._budget._restarts, supervisor._budget._seconds) == (2, 7)
+    workplace: Any = Knowing()
+    hired = tree.hire(workplace)
+    assert hired.workplace is workplace
+    assert resolver.on_due == hired.poller.note_due
+    assert (hired._probe, hired._options) == (probe, options)
+    assert (hired._waiters, hired._resolver) == (tree.waiters, resolver)
+    assert (hired.poller._node, hired.poller._desk) == ("node", tree.desk)
+    assert hired.poller._clock is clock
 
 
 @pytest.mark.parametrize("has_workers", [False, True])
