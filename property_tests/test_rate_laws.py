@@ -76,17 +76,17 @@ def test_a_start_is_allowed_as_soon_as_the_law_allows_it_and_not_before(
 
 class SqliteRates(RateAgreement):
     def make_storage(self, path: Path) -> Storage:
-        return SqliteStorage(path, synchronous="NORMAL")
+        return SqliteStorage(path, inline=True, synchronous="NORMAL")
 
 
 class SqliteAgeing(AgeingAgreement):
     def make_storage(self, path: Path) -> Storage:
-        return SqliteStorage(path, synchronous="NORMAL")
+        return SqliteStorage(path, inline=True, synchronous="NORMAL")
 
 
 class SqliteFairRates(FairRateAgreement):
     def make_storage(self, path: Path) -> Storage:
-        return SqliteStorage(path, synchronous="NORMAL")
+        return SqliteStorage(path, inline=True, synchronous="NORMAL")
 
 
 @pytest.mark.timeout(3600)
