@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import signal
+from collections.abc import Sequence
 from typing import Any, cast
 
 import attrs
 import pytest
 import trio
+from trio.testing import MockClock
 
 from tests.actors.doubles import NOW, SECOND, Neighbours, StillClock
 from tests.actors.test_roster import lease
@@ -20,13 +22,16 @@ from trio_gusto.actors.poller import Poller
 from trio_gusto.actors.probe import Probe, enqueued
 from trio_gusto.actors.supervisor import Child, Supervisor
 from trio_gusto.actors.sweeper import Sweeper
-from trio_gusto.actors.tree import Drain, Tree, Workers, _complain
+from trio_gusto.actors.tree import CLEANUP, Drain, Tree, Workers, _complain
+from trio_gusto.model.errors import GustoError
 from trio_gusto.model.explanation import WorkersHere
 from trio_gusto.model.facts import Fact
 from trio_gusto.model.ids import JobId, to_uuid
 from trio_gusto.model.states import Ready, Scheduled, State, Waiting
+from trio_gusto.storage.batch_messages import Discard
 from trio_gusto.storage.beside import Transient
-from trio_gusto.storage.messages import Insert, Inserted
+from trio_gusto.storage.messages import Insert, Inserted, Write, WriteReply
+from trio_gusto.testing import VirtualClock
 
 
 @pytest.mark.parametrize(
@@ -207,6 +212,56 @@ async def test_a_tree_serves_until_it_is_asked_or_an_actor_dies_and_then_hurries
             tree.supervisor.fault = fault
             tree.supervisor.failed.set()
     assert asked == ([] if fault is None else [False])
+
+
+class Stubborn(MemoryStorage):
+    """Goes on listening for 100 seconds, whoever calls it off; storing never ends, letting go may."""
+
+    def __init__(self, detaching: float) -> None:
+        super().__init__()
+        self.detaching = detaching
+        self.called_off: dict[str, float] = {}
+        self.let_go_at = math.nan
+
+    async def wait_changed(self, node: str) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(100)
+        await super().wait_changed(node)
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+        await self._last("apply", math.inf)
+        return await super().apply(writes)
+
+    async def detach(self, node: str) -> None:
+        self.let_go_at = trio.current_time()
+        await self._last("detach", self.detaching)
+        await super().detach(node)
+
+    async def _last(self, name: str, seconds: float) -> None:
+        try:
+            await trio.sleep(seconds)
+        except trio.Cancelled:
+            self.called_off[name] = trio.current_time()
+            raise
+
+
+@pytest.mark.parametrize(
+    ("detaching", "called_off"),
+    [(CLEANUP - 1, {}), (math.inf, {"detach": 100 + CLEANUP})],
+    ids=["lets go late", "never lets go"],
+)
+async def test_a_tree_that_cannot_come_down_in_time_still_lets_go_of_its_storage(
+    autojump_clock: MockClock, detaching: float, called_off: dict[str, float]
+) -> None:
+    storage = Stubborn(detaching)
+    tree = Tree("node", storage, Probe(), VirtualClock(), Options(drain_timeout=2), None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tree.run)
+        await tree.up.wait()
+        tree.desk.post(Discard(JobId(b"s" * 16), 1))
+        tree.drain.ask(graceful=True)
+    assert storage.let_go_at == 100
+    assert storage.called_off == {"apply": 2 + 5 * CLEANUP, **called_off}
 
 
 LIMIT = RateLimit(1, per=60)
