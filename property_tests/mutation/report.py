@@ -17,6 +17,8 @@ NOT_ASKED = "not asked"
 """What is to be said of a mutant: the tests have noticed it, it is explained, or neither; or the run was stopped
 before it."""
 
+_UNNOTICED = (RECORDED, TIMEOUT, NOT_ASKED)
+
 _COLUMNS = (KILLED, TIMEOUT, RECORDED, BY_RULE, OPEN, NOT_ASKED)
 
 
@@ -31,7 +33,8 @@ class Report:
     """Those that nobody has explained: survivors, and mutants whose verdict says nothing."""
 
     stale: tuple[Entry, ...]
-    """Entries of the record that match no survivor."""
+    """Entries of the record whose mutants a test has noticed, or that match none. Whose time has run out may survive
+    on another day."""
 
     @classmethod
     def of(cls, room: Room, mutants: Sequence[Mutant], record: Sequence[Entry]) -> Report:
@@ -48,7 +51,7 @@ class Report:
             tuple(
                 stale(
                     [entry for entry in record if _is_of(entry.change, modules)],
-                    [mutant.change for mutant, word in said if word in (RECORDED, NOT_ASKED)],
+                    [mutant.change for mutant, word in said if word in _UNNOTICED],
                 )
             ),
         )

@@ -238,6 +238,13 @@ def test_an_explanation_without_its_survivor_fails_the_report() -> None:
     assert lines[0] == f"recorded as equivalent, but it did not survive: {FULL.function}"
 
 
+def test_an_explanation_of_one_whose_time_ran_out_is_kept() -> None:
+    """A busy machine has noticed it, and no test."""
+    explained, lines = reported([mutant(FULL, Verdict.TIMEOUT)], WHY)
+    assert explained
+    assert len(lines) == 2
+
+
 def test_an_explanation_of_a_module_that_was_not_mutated_is_left_alone() -> None:
     elsewhere = Entry(Change("trio_gusto.storage.rates.f", "a", "b"), "it is elsewhere")
     assert reported([mutant(FULL, Verdict.KILLED)], elsewhere)[0]
