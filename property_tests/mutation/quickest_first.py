@@ -27,6 +27,10 @@ _SECONDS, _TIMES_AS_LONG = 5.0, 4
 HANGS = 36
 """The exit code by which mutmut knows a mutant that ran into its time."""
 
+UNJUDGED = 35
+"""The exit code when a test is not found, so that nobody has judged. mutmut takes pytest's own code for a test that
+has failed. pytest writes an id that is not in ASCII in another way in the second run of one process."""
+
 _AT_FIRST = 20
 """How many tests are collected and asked before all others. Most mutants are noticed by one of them, in less time than it
 takes to collect the rest."""
@@ -74,12 +78,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int, int]:
     """Called by pytest. Who passes the first tests meets the others in a run of their own."""
-    if len(config.args) <= _AT_FIRST or not _judges_a_mutant() or config.getoption(_OTHERS):
+    if not _judges_a_mutant():
         return (yield)
+    if len(config.args) <= _AT_FIRST or config.getoption(_OTHERS):
+        code = yield
+        return UNJUDGED if code == pytest.ExitCode.USAGE_ERROR else code
     first = config.args = sorted(config.args, key=_order())[:_AT_FIRST]
     code = yield
     if code:
-        return code
+        return UNJUDGED if code == pytest.ExitCode.USAGE_ERROR else code
     named = set(first)
     rest = [argument for argument in config.invocation_params.args if argument not in named]
     return pytest.main([*rest, _OTHERS])

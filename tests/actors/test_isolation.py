@@ -24,7 +24,9 @@ def slot() -> Slot:
 
 
 @pytest.mark.parametrize(
-    "error", [MISNESTED, BaseExceptionGroup("", [MISNESTED, ValueError()])], ids=repr
+    "error",
+    [MISNESTED, BaseExceptionGroup("", [MISNESTED, ValueError()])],
+    ids=["alone", "in a group"],
 )
 def test_a_scope_that_a_handler_has_left_open_harms_nobody_and_is_told_of(
     caplog: pytest.LogCaptureFixture, error: BaseException

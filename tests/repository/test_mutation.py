@@ -184,6 +184,15 @@ def test_who_passes_the_first_tests_meets_each_of_the_others_once(
     assert verdict_of(judged.returncode) is verdict
 
 
+@pytest.mark.parametrize("missing", [3, 27])
+def test_a_judge_who_is_not_found_is_no_verdict(missing: int, tmp_path: Path) -> None:
+    """Not even if all others pass, or the mutant would count as noticed."""
+    (tmp_path / "test_judge.py").write_text(JUDGES.format(bad=-1), "utf-8")
+    tests = [f"test_judge.py::test_it_ends[{'none' if n == missing else n}]" for n in range(30)]
+    judged = judge(tests, "trio_gusto.x_start__mutmut_1", tmp_path)
+    assert verdict_of(judged.returncode) is Verdict.SUSPICIOUS
+
+
 def judge(tests: Sequence[str], mutant: str, place: Path) -> subprocess.CompletedProcess[str]:
     plugin = "property_tests.mutation.quickest_first"
     return subprocess.run(
