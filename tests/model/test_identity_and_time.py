@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import partial
 from typing import Any
 
@@ -69,9 +69,19 @@ def test_the_time_zone_of_an_instant_does_not_matter() -> None:
     assert to_instant(there) == to_instant(there.astimezone(UTC))
 
 
-def test_a_naive_moment_is_refused() -> None:
+class Nowhere(tzinfo):
+    """A zone that cannot say how far it is from UTC."""
+
+    def utcoffset(self, _moment: datetime | None) -> None:
+        return None
+
+    dst = tzname = utcoffset
+
+
+@pytest.mark.parametrize("zone", [None, Nowhere()], ids=["naive", "nowhere"])
+def test_a_moment_that_names_no_instant_is_refused(zone: tzinfo | None) -> None:
     with pytest.raises(ValueError, match="names no instant"):
-        to_instant(datetime(2026, 1, 1))  # noqa: DTZ001 - naive on purpose
+        to_instant(datetime(2026, 1, 1, tzinfo=zone))
 
 
 def test_no_instant_is_no_moment() -> None:

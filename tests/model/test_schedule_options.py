@@ -60,6 +60,11 @@ def test_durations_are_seconds_or_timedeltas_and_instants_datetimes() -> None:
     assert request.max_catchup == 5
 
 
+def test_no_jitter_is_a_jitter() -> None:
+    assert asked(jitter=0).jitter == 0
+    assert asked(jitter=timedelta(0)).jitter == 0
+
+
 def test_h_is_drawn_from_the_name_of_the_schedule() -> None:
     assert asked("H H * * *").trigger == cron("H H * * *", name="ledger")
     assert asked("H H * * *", name="mail").trigger == cron("H H * * *", name="mail")

@@ -22,7 +22,7 @@ def to_instant(moment: datetime) -> int:
     Raises:
         ValueError: ``moment`` has no time zone, so it names no instant.
     """
-    if moment.tzinfo is None or moment.utcoffset() is None:
+    if moment.utcoffset() is None:
         raise ValueError(
             f"{moment!r} has no time zone, so it names no instant; "
             "use an aware datetime such as datetime.now(timezone.utc)"
