@@ -32,7 +32,8 @@ LOOKING = settings(
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-"""For a law that is asked of something planted, which has to break it."""
+"""For a law that is asked of something planted, which has to break it. Whatever is drawn, it is found; `hypothesis.seed`
+stands where one is known with which it is found soon."""
 
 Machine = TypeVar("Machine", bound=RuleBasedStateMachine)
 

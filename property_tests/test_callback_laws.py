@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
@@ -146,6 +146,7 @@ def begins_again(_job: StoredJob, happening: CallbackFailed) -> Settlement:
 
 
 def catches(make: Callable[[], Storage]) -> None:
+    @seed(5)
     @settings(LOOKING, max_examples=3000)
     @given(plans=errands, dying=deaths(), trouble=faults)
     def law(plans: list[Errand], dying: list[Death], trouble: list[Fault]) -> None:

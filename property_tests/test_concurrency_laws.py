@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -322,6 +322,7 @@ def test_the_laws_catch(
 ) -> None:
     monkeypatch.setattr(kind, method, fault)
 
+    @seed(2)
     @settings(LOOKING, max_examples=5000)
     @given(operations=operations, team=st.fixed_dictionaries(teams))
     def machine(operations: list[Any], team: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import attrs
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -321,6 +321,7 @@ class HidesThatJobsAreHeld(MemoryStorage):
 def test_the_laws_catch(
     fault: type[MemoryStorage], operations: st.SearchStrategy[list[Any]], law: str
 ) -> None:
+    @seed(1)
     @settings(LOOKING, max_examples=5000)
     @given(operations=operations, team=st.fixed_dictionaries(teams))
     def machine(operations: list[Any], team: dict[str, Any]) -> None:

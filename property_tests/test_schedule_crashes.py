@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, seed, settings
 
 from property_tests.aiming import LOOKING
 from property_tests.dying import Death
@@ -129,6 +129,7 @@ FAULTS = (
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_the_laws_of_schedules_catch(fault: type[MemoryStorage]) -> None:
+    @seed(1)
     @settings(LOOKING, max_examples=3000)
     @given(plan=plans, dying=schedule_deaths)
     def law(plan: list[Operation], dying: list[Death]) -> None:
