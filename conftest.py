@@ -98,7 +98,7 @@ class PageByPage(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
         return page if place.startswith("line:") else nodeid
 
     def _pending_of(self, workload: dict[str, dict[str, bool]]) -> int:
-        """Forgets what is done: to count all of it again after each test would take a minute of ten thousand."""
+        """Forgets what is done, which would be counted again after each test."""
         for scope in [scope for scope, tests in workload.items() if all(tests.values())]:
             del workload[scope]
         pending: int = super()._pending_of(workload)

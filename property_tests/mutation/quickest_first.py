@@ -28,8 +28,8 @@ HANGS = 36
 """The exit code by which mutmut knows a mutant that ran into its time."""
 
 UNJUDGED = 35
-"""The exit code when a test is not found, so that nobody has judged. mutmut takes pytest's own code for a test that
-has failed. pytest writes an id that is not in ASCII in another way in the second run of one process."""
+"""The exit code when a test is not found, so that nobody has judged; mutmut would take pytest's own for a test that has
+failed. It comes about where pytest names a test otherwise in the second run of one process: it doubles backslashes."""
 
 _AT_FIRST = 20
 """How many tests are collected and asked before all others. Most mutants are noticed by one of them, in less time than it
@@ -81,15 +81,18 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int, int]:
     if not _judges_a_mutant():
         return (yield)
     if len(config.args) <= _AT_FIRST or config.getoption(_OTHERS):
-        code = yield
-        return UNJUDGED if code == pytest.ExitCode.USAGE_ERROR else code
+        return _verdict((yield))
     first = config.args = sorted(config.args, key=_order())[:_AT_FIRST]
     code = yield
     if code:
-        return UNJUDGED if code == pytest.ExitCode.USAGE_ERROR else code
+        return _verdict(code)
     named = set(first)
     rest = [argument for argument in config.invocation_params.args if argument not in named]
     return pytest.main([*rest, _OTHERS])
+
+
+def _verdict(code: int) -> int:
+    return UNJUDGED if code == pytest.ExitCode.USAGE_ERROR else code
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
