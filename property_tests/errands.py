@@ -139,7 +139,13 @@ class Errands:
     # --- the app ----------------------------------------------------------------------------------
 
     def _make(self, storage: Storage) -> Gusto:
-        options = Options(concurrency=2, drain_timeout=1, lease=10, retention=None)
+        options = Options(
+            concurrency=2,
+            drain_timeout=1,
+            lease=10,
+            retention=None,
+            quarantine_after=None,  # what befalls nodes here is no fault of their jobs
+        )
         app = Gusto(storage, clock=self.clock, options=options)
         app.job(name="act", max_attempts=ATTEMPTS, retry=fixed(1))(self._act)
         app.job(name="tell", max_attempts=ATTEMPTS, retry=fixed(1))(self._tell)
