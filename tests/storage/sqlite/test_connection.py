@@ -17,6 +17,7 @@ from trio_gusto.model.errors import NotOurDatabase, StorageBusy, StorageError, S
 from trio_gusto.storage.sqlite import connection as connecting
 from trio_gusto.storage.sqlite import log
 from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_reader, open_writer
+from trio_gusto.storage.sqlite.log import ROOM
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> Any:
@@ -49,9 +50,9 @@ def test_a_writer_is_set_up_for_a_file_that_others_share(
 def test_the_log_has_its_room_from_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "ROOM", 16 << 20)  # as users have it; other tests do with less
+    monkeypatch.setattr(log, "ROOM", ROOM)  # as users have it; other tests do with less
     with closing(open_writer(location(tmp_path), wait=0.25)):
-        assert (tmp_path / "jobs.db-wal").stat().st_size > 16 << 20
+        assert (tmp_path / "jobs.db-wal").stat().st_size > ROOM
 
 
 def test_room_and_tables_are_made_in_the_file_that_was_named(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import closing
-
-import pytest
 
 from trio_gusto.model.batch import BatchRequest
 from trio_gusto.model.ids import JobId
@@ -29,14 +26,6 @@ from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import NOW
 
 DONE = Completed(NOW, NOW, NOW, "node", "7")
-
-
-@pytest.fixture
-async def subject() -> AsyncIterator[Subject]:
-    storage = SqliteStorage(":memory:", inline=True)
-    await storage.attach("node")
-    yield Subject(storage, "node")
-    await storage.detach("node")
 
 
 async def batch_of(subject: Subject, number: int, *states: State) -> JobId:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,11 @@ from tests.storage.sqlite.moving import DECEMBER, fill, opened
 from trio_gusto.model.retention import Selection
 from trio_gusto.model.states import Failed, JobState
 from trio_gusto.storage.retention_messages import Prune, Pruned
-from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import NOW
 
 FAILED = Selection(states=frozenset({JobState.FAILED}))
 ACME = Selection(tenants=frozenset({"acme"}))
-
-
-@pytest.fixture
-async def subject() -> AsyncIterator[Subject]:
-    storage = SqliteStorage(":memory:", inline=True)
-    await storage.attach("node")
-    yield Subject(storage, "node")
-    await storage.detach("node")
 
 
 async def ended(subject: Subject, *instants: int, tenant: str = "") -> None:

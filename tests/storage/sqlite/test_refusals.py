@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import attrs
 import pytest
@@ -16,7 +16,6 @@ from trio_gusto.model.uniqueness import OnConflict
 from trio_gusto.storage.batch_messages import InsertBatch
 from trio_gusto.storage.messages import Commit, Committed, Insert, Inserted
 from trio_gusto.storage.pause_messages import PutPause
-from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.callbacks import awaiting
 from trio_gusto.testing.storage_contract.inserting import insertion
@@ -27,14 +26,6 @@ WHY = "'utf-8' codec can't encode character '\\ud800' in position 0: surrogates 
 INSTEAD = "use text that UTF-8 can encode, and integers of 64 bits"
 NO_JOBS = f"SQLite cannot keep these jobs ({WHY}), and none of them was stored; {INSTEAD}"
 NO_COMMIT = f"SQLite cannot keep this Commit ({WHY}), and nothing of it was stored; {INSTEAD}"
-
-
-@pytest.fixture
-async def subject() -> AsyncIterator[Subject]:
-    storage = SqliteStorage(":memory:", inline=True)
-    await storage.attach("node")
-    yield Subject(storage, "node")
-    await storage.detach("node")
 
 
 def keyed(subject: Subject, **changes: object) -> JobRequest:

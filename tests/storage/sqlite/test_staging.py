@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from trio_gusto.model.batch import STAGE_LIFE
@@ -12,7 +10,7 @@ from trio_gusto.model.ids import to_uuid
 from trio_gusto.model.job import Details
 from trio_gusto.storage.batch_messages import Discard, Discarded, InsertBatch, Stage
 from trio_gusto.storage.messages import Inserted
-from trio_gusto.storage.sqlite import SqliteStorage, walking
+from trio_gusto.storage.sqlite import walking
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.batching import members, new_batch, storing
 from trio_gusto.testing.storage_contract.staging import (
@@ -25,14 +23,6 @@ from trio_gusto.testing.storage_contract.staging import (
 from trio_gusto.testing.storage_contract.subject import NOW, ids
 
 BATCH = new_batch()
-
-
-@pytest.fixture
-async def subject() -> AsyncIterator[Subject]:
-    storage = SqliteStorage(":memory:", inline=True)
-    await storage.attach("node")
-    yield Subject(storage, "node")
-    await storage.detach("node")
 
 
 async def check_refused(
