@@ -42,6 +42,22 @@ async def test_behind_full_lanes_a_job_that_falls_due_is_found(
     assert ids((await subject.claim(NOW + SECOND)).jobs) == [page.id]
 
 
+async def test_behind_a_job_that_runs_alone_one_with_room_for_some_is_claimed_with_it(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "FIRST", 1)
+    await subject.enqueue(details=SMTP)
+    await subject.claim_one()
+    for _ in range(3):
+        await subject.enqueue(details=SMTP, priority=9)
+    both = [
+        subject.request(details=Details(concurrency_key="customer", concurrency_limit=limit))
+        for limit in (1, 3)
+    ]
+    await subject.insert(*both)
+    assert ids((await subject.claim(free=9)).jobs) == ids(both)
+
+
 @pytest.mark.parametrize(("plain", "taken"), [(3, 3), (1, 2), (0, 2)])
 async def test_a_job_at_a_rate_waits_for_a_free_executor(
     plain: int, taken: int, subject: Subject

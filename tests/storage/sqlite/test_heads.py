@@ -84,6 +84,26 @@ async def test_a_lane_for_many_at_once_is_gone_through_in_few_steps(tmp_path: Pa
     assert len(statements) == 4  # the head, eight behind it, the rest, and that there are no more
 
 
+async def test_behind_a_job_for_one_at_a_time_one_for_some_is_looked_up_too(tmp_path: Path) -> None:
+    async with opened(tmp_path, archived=False) as subject:
+        for room in (1, 3, 1, 3):
+            await subject.enqueue(details=Details(concurrency_key="a", concurrency_limit=room))
+        await subject.enqueue(details=Details(concurrency_key="b"))
+    assert walked(tmp_path) == [1, 2, 3, 4, 5]
+
+
+async def test_behind_a_job_for_one_at_a_time_what_has_expired_hides_no_other(
+    tmp_path: Path,
+) -> None:
+    alone, among_some = (Details(concurrency_key="a", concurrency_limit=room) for room in (1, 3))
+    async with opened(tmp_path, archived=False) as subject:
+        await subject.enqueue(details=alone)
+        await subject.enqueue(details=alone, expire_on=NOW)
+        await subject.enqueue(details=among_some)
+        await subject.enqueue(details=among_some)
+    assert walked(tmp_path) == [1, 3, 4]
+
+
 async def test_what_was_come_to_before_does_not_come_again(tmp_path: Path) -> None:
     await fill(tmp_path, "aab", room=2)
     assert walked(tmp_path, [0, NOW, 1]) == [2, 3]

@@ -35,7 +35,8 @@ _OF_LANE = (
 _FIRST = "ORDER BY priority DESC, due, seq LIMIT 1"
 _IN_ORDER = f"""
 SELECT json_group_array(json_array({CANDIDATE_COLUMNS}, {TAKEABLE},
-  CASE WHEN ?9 OR room > 1 THEN (SELECT TRUE {_OF_LANE} {_FIRST} OFFSET 1) END,
+  CASE WHEN ?9 OR room > 1 THEN (SELECT TRUE {_OF_LANE} {_FIRST} OFFSET 1)
+    ELSE (SELECT room > 1 OR NOT ({TAKEABLE}) {_OF_LANE} {_FIRST} OFFSET 1) END,
   rank, due_after, seq_after, of_lane
 )) FROM (
   SELECT rank, due AS due_after, seq AS seq_after, lane AS of_lane FROM lane_head
