@@ -37,6 +37,16 @@ DETAILS = {
 }
 
 
+# Made once: Hypothesis looks at each strategy that is new to it, which takes longer than a draw.
+delays = st.none() | few
+lives = st.none() | st.integers(1, 12)
+marks = st.none() | st.sampled_from(["x", "y"])
+worker_names = st.sampled_from(["smtp", "printer"])
+handler_names = st.sampled_from(["f", "g"])
+budgets = st.integers(1, 3)
+priorities = st.sampled_from([0, 0, 1, -1])
+
+
 class ProducerAgreement(BatchAgreement):
     """Every reply says what a plain look at the jobs says."""
 
@@ -47,23 +57,23 @@ class ProducerAgreement(BatchAgreement):
 
     def request(self, draw: Any) -> JobRequest:
         self.made += 1
-        after = draw(st.none() | few)
-        life = draw(st.none() | st.integers(1, 12))
-        known = draw(st.none() | st.sampled_from(["x", "y"]))
+        after = draw(delays)
+        life = draw(lives)
+        known = draw(marks)
         details = None if known is None else DETAILS[known]
         earliest = self.now + (after or 0)
         if draw(st.integers(0, self.workers)):
-            details = Details(worker=draw(st.sampled_from(["smtp", "printer"])))
+            details = Details(worker=draw(worker_names))
         return JobRequest(
             uuid7(self.now * 1000, self.made),
-            draw(st.sampled_from(["f", "g"])),
+            draw(handler_names),
             "[[],{}]",
             self.now,
-            draw(st.integers(1, 3)),
+            draw(budgets),
             execute_after=None if after is None else earliest,
             expire_on=None if life is None else earliest + life,
             queue=draw(queue_names),
-            priority=draw(st.sampled_from([0, 0, 1, -1])),
+            priority=draw(priorities),
             tenant=draw(self.tenants),
             details=details,
         )

@@ -35,6 +35,8 @@ from trio_gusto.storage.messages import (
 LEASE = 8
 
 texts = st.none() | st.sampled_from(["", "null", "1"])
+shares = st.none() | st.lists(st.tuples(queue_names, few), unique_by=lambda pair: pair[0])
+skipped = st.sampled_from([(), (), (), ("g",)])
 
 
 class WorkerAgreement(ProducerAgreement):
@@ -42,11 +44,8 @@ class WorkerAgreement(ProducerAgreement):
 
     def claiming(self, draw: Any) -> ClaimDue:
         node = draw(st.sampled_from(self.nodes))
-        names = draw(
-            st.none() | st.lists(st.tuples(queue_names, few), unique_by=lambda pair: pair[0])
-        )
-        skip = draw(st.sampled_from([(), (), (), ("g",)]))
-        return ClaimDue(node, self.now, self.now + LEASE, draw(few), draw(few), names, skip)
+        queues, skip = draw(shares), draw(skipped)
+        return ClaimDue(node, self.now, self.now + LEASE, draw(few), draw(few), queues, skip)
 
     @rule(data=st.data())
     def claim(self, data: st.DataObject) -> None:
