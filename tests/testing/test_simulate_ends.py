@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from types import CoroutineType
 from typing import Any
 
 import pytest
@@ -160,6 +162,23 @@ def test_a_handler_that_never_waits_lets_the_simulation_fail(
         SimulationFailed, match=r"never_waits \(.*let handlers sleep while they wait"
     ):
         simulate(scenario, app)
+
+
+@pytest.mark.parametrize("handler", [swallows_cancelled, never_waits])
+def test_nothing_of_a_simulation_that_was_given_up_is_there_to_complain_later(
+    monkeypatch: pytest.MonkeyPatch, handler: Callable[[], Any]
+) -> None:
+    monkeypatch.setattr(seeding, "MOST_PASSES", 1000)
+
+    async def scenario(world: World) -> None:
+        await world.queue.enqueue(handler)
+        await world.advance(seconds=1)
+
+    for _ in range(3):
+        with pytest.raises(SimulationFailed):
+            simulate(scenario, app)
+        coroutines = [each for each in gc.get_objects() if isinstance(each, CoroutineType)]
+        assert not [each for each in coroutines if each.__qualname__ == "World.run"]
 
 
 def test_what_a_scenario_failed_of_is_told_even_if_a_handler_never_ends() -> None:

@@ -25,6 +25,9 @@ Scenario = Callable[[World], Awaitable[object]]
 
 MOST_NODES = 100
 
+COLLECTIONS = 3
+"""A task that is closed while it is collected brings the others back, until the next time."""
+
 
 def simulate(
     scenario: Scenario,
@@ -112,12 +115,14 @@ def _play(
 
 
 def _forget_tasks(failure: BaseException) -> None:
-    """Forget those of a run that was given up: what they complain of would hide what is to be said."""
+    """Forget those of a run that was given up: what they complain of would hide what is to be said, or come up
+    much later, in somebody else's test."""
     traceback.clear_frames(failure.__traceback__)
     before = sys.unraisablehook
     sys.unraisablehook = lambda _: None
     try:
-        gc.collect()
+        for _ in range(COLLECTIONS):
+            gc.collect()
     finally:
         sys.unraisablehook = before
 
