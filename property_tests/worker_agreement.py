@@ -184,5 +184,7 @@ class WorkerAgreement(ProducerAgreement):
             assert (job_id in reply.lost) is not holds
             if holds:
                 renewed = self.jobs[job_id].state
+                assert isinstance(state, Processing)
                 assert isinstance(renewed, Processing)
-                assert renewed.lease_until == self.now + LEASE
+                # It gets no shorter, though this clock may have been set back.
+                assert renewed.lease_until == max(state.lease_until, self.now + LEASE)
