@@ -33,6 +33,7 @@ _OF_LANE = (
     f"FROM job INDEXED BY job_of_lane WHERE {LANE_READY} AND lane = bound.of_lane AND queue = ?2"
 )
 _FIRST = "ORDER BY priority DESC, due, seq LIMIT 1"
+# Behind a job that runs alone none of its lane may be taken, unless the next has room for some, or does not count.
 _IN_ORDER = f"""
 SELECT json_group_array(json_array({CANDIDATE_COLUMNS}, {TAKEABLE},
   CASE WHEN ?9 OR room > 1 THEN (SELECT TRUE {_OF_LANE} {_FIRST} OFFSET 1)
