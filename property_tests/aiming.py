@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 from property_tests.side_by_side import SideBySide
 from trio_gusto.model.failure import leaves
+from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.storage import Storage
 
 LOOKING = settings(
@@ -54,6 +55,18 @@ class Planted:
 
 def planted(fault: Callable[[], Storage], machine: type[SideBySide], rules: str) -> Planted:
     return Planted(fault, machine, rules)
+
+
+def check_is_passed(machine: type[SideBySide], rules: str, examples: int = 15) -> None:
+    """See that the machine finds nothing, with these rules, in a storage that is sound. If it did, whatever is planted would
+    be caught, and nothing be shown by that."""
+
+    class Passed(aimed_machine(machine, rules)):  # type: ignore[misc]
+        def make_storage(self, path: Path) -> Storage:
+            return MemoryStorage()
+
+    few = settings(max_examples=examples, stateful_step_count=30, database=None)
+    run_state_machine_as_test(Passed, settings=few)
 
 
 def check_is_caught(fault: Planted, examples: int = 4000) -> None:

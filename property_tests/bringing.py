@@ -13,7 +13,7 @@ from trio_gusto.model.ids import JobId, uuid7
 from trio_gusto.model.job import ClaimedJob, Details, JobRequest
 from trio_gusto.model.lifecycle import admit
 from trio_gusto.model.states import Condition, State, Waiting
-from trio_gusto.model.uniqueness import OnConflict
+from trio_gusto.model.uniqueness import OnConflict, key_of
 
 ways = st.sampled_from(OnConflict)
 
@@ -52,9 +52,10 @@ class Bringing(SideBySide):
                     ref = draw(st.sampled_from("rs"))
                     new = attrs.evolve(new, details=Details(ref_id=ref))
                 case "taken":
-                    new = next(iter(self.jobs.values())).request
+                    new = _without_key(next(iter(self.jobs.values())).request)
                 case "twice":
-                    new = children[-1][0] if children else lease.request
+                    last = children[-1][0] if children else lease.request
+                    new = last if key_of(last) is None else _without_key(lease.request)
                 case _:
                     pass
             parent = (
@@ -82,3 +83,8 @@ class Bringing(SideBySide):
             for job in self.jobs.values()
         }
         return [batch for batch in self.batches if batch in kept]
+
+
+def _without_key(request: JobRequest) -> JobRequest:
+    """One with a key may give way, to itself even, and then it is no duplicate."""
+    return request if key_of(request) is None else attrs.evolve(request, details=None)

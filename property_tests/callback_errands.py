@@ -49,6 +49,16 @@ class CallbackErrands(CallbackAgreement):
         request = self.request(Details(unique_key="k", on_conflict=how.value))
         self.tell(Insert([request], [admit(request)]))
 
+    @rule(how=st.sampled_from(OnConflict))
+    def bring_one_that_wants_the_key(self, how: OnConflict) -> None:
+        """Which a job holds that has not begun."""
+        self.enqueue(None, None, None)
+        self.claim()
+        self.want_the_key(how)
+        if self.leases:
+            child = self.request(Details(unique_key="k", on_conflict=how.value))
+            self.tell(self.success(self.recent(0), None, [(child, admit(child))]))
+
     @rule(data=st.data())
     def end_the_callback(self, data: st.DataObject) -> None:
         """Whatever is leased last may be one, and then its job ends."""

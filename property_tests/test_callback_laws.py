@@ -21,16 +21,21 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
-from property_tests.aiming import LOOKING, aimed_machine, check_is_broken
+from property_tests.aiming import LOOKING, aimed_machine, check_is_broken, check_is_passed
 from property_tests.broken.children import (
     PROMISES,
+    CountsChildrenIntoTheBatch,
     ForgetsAllButTheFirstChild,
     ForgetsManyChildren,
     ForgetsWhoWaitsForACallback,
     HoldsItForItsSchedule,
     LosesTheResult,
+    PrunesAwaitedCallbacks,
+    ReplacesInSilence,
+    StopsAtARefusedChild,
     StoresChildrenOfTheLate,
     TakesAnyEndForCompleted,
+    TakesItForTheEndOfABatch,
 )
 from property_tests.callback_agreement import CallbackAgreement
 from property_tests.callback_errands import CallbackErrands
@@ -96,12 +101,31 @@ def test_whoever_dies_callback_and_children_are_there_exactly_with_the_success(
 # --- planted faults -------------------------------------------------------------------------------
 
 
-AIMED = "run_to_success want_the_key end_the_callback"
+ERRANDS = "run_to_success want_the_key end_the_callback"
+BRINGING = "enqueue claim succeed"
+OF_BATCHES = "enqueue_a_batch_that_is_awaited claim succeed resolve_what_waits"
+FAILING = "run_to_success claim fail resolve_what_waits"
+DELETING = "run_to_success claim succeed delete_what_has_ended"
+
+AIMED: dict[type[MemoryStorage], str] = {
+    StopsAtARefusedChild: BRINGING,
+    ReplacesInSilence: "bring_one_that_wants_the_key",
+    CountsChildrenIntoTheBatch: OF_BATCHES,
+    TakesItForTheEndOfABatch: OF_BATCHES,
+    TakesAnyEndForCompleted: FAILING,
+    PrunesAwaitedCallbacks: DELETING,
+}
+"""The rules that lead to a fault, where `ERRANDS` do not."""
+
+
+@pytest.mark.parametrize("rules", [ERRANDS, *dict.fromkeys(AIMED.values())])
+def test_the_aimed_machine_says_nothing_of_a_sound_storage(rules: str) -> None:
+    check_is_passed(CallbackErrands, rules)
 
 
 @pytest.mark.parametrize("broken", OF_STORAGES, ids=lambda broken: broken.__name__)
 def test_the_machine_that_compares_storages_catches(broken: type[MemoryStorage]) -> None:
-    class Caught(aimed_machine(CallbackErrands, AIMED)):  # type: ignore[misc]
+    class Caught(aimed_machine(CallbackErrands, AIMED.get(broken, ERRANDS))):  # type: ignore[misc]
         def make_storage(self, path: Path) -> Storage:
             return broken()
 

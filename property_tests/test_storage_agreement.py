@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from property_tests.agreement import Agreement
-from property_tests.aiming import Planted, check_is_caught, planted
+from property_tests.aiming import Planted, check_is_caught, check_is_passed, planted
 from property_tests.pause_agreement import PauseAgreement
 from property_tests.planted import (
     AcceptsStaleLeases,
@@ -21,6 +21,7 @@ from property_tests.planted import (
 )
 from property_tests.report_agreement import ReportAgreement
 from property_tests.schedule_agreement import ScheduleAgreement
+from property_tests.side_by_side import SideBySide
 from trio_gusto.model.errors import GustoError
 from trio_gusto.model.job import StoredJob
 from trio_gusto.model.lanes import lane_of
@@ -281,6 +282,13 @@ PLANTED = (
     planted(FiresLate, ScheduleAgreement, "register instants_come fire_what_is_due"),
     planted(ForgetsToAdvance, ScheduleAgreement, "register instants_come fire_what_is_due"),
 )
+
+
+@pytest.mark.parametrize(
+    ("machine", "rules"), dict.fromkeys((fault.machine, fault.rules) for fault in PLANTED)
+)
+def test_the_machine_says_nothing_of_a_sound_storage(machine: type[SideBySide], rules: str) -> None:
+    check_is_passed(machine, rules)
 
 
 @pytest.mark.timeout(3600)  # one that is not caught says so, and not that time is over
