@@ -139,19 +139,6 @@ async def test_news_from_outside_are_looked_into_no_more_than_once_in_a_second(
     assert {look.parents for _, look in bench.looks} == {None}
 
 
-async def test_where_news_keep_nobody_busy_they_are_looked_into_at_once(
-    autojump_clock: MockClock,
-) -> None:
-    bench = Bench()
-    bench.clock.calm = 0.0
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(bench.run_for, 29)
-        for at in (0.25, 5, 5.1):
-            await trio.sleep_until(at)
-            bench.resolver.hear()
-    assert [at for at, _ in bench.looks] == pytest.approx([0, 0.25, 5, 5.1])
-
-
 async def test_after_a_fault_it_looks_at_all_again_a_second_later(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

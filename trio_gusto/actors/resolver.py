@@ -36,8 +36,8 @@ logger = logging.getLogger("trio_gusto")
 SLICE = 250
 """Jobs judged in one go: few enough that neither the loop nor other writes have to wait."""
 
-NEIGHBOURLY = 50
-"""How many rounds of hearing of changes (`Clock.calm`) lie between looks at what others may have left."""
+NEIGHBOURLY = 1.0
+"""Seconds between looks at what others may have left, while they change things."""
 
 FAULT_PAUSE = 1.0
 """Seconds to wait after the storage failed."""
@@ -119,8 +119,7 @@ class Resolver:
         await self._alarm.wait(self._next_look)
         if self._has_news:
             self._has_news = False
-            patience = NEIGHBOURLY * self._clock.calm
-            self._next_look = min(self._next_look, self._last_look + patience)
+            self._next_look = min(self._next_look, self._last_look + NEIGHBOURLY)
 
     async def _resolve_all(self) -> None:
         """Look once at everything there is to look at."""
