@@ -29,14 +29,19 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     await subject.close()
 
 
-async def test_behind_full_lanes_a_job_that_falls_due_is_found(
-    subject: Subject, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def stand_in_front(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have claims step over jobs of a busy worker, soon by where other lanes begin."""
     monkeypatch.setattr(walking, "FIRST", 1)
     await subject.enqueue(details=SMTP)
     await subject.claim_one()
     for _ in range(3):
         await subject.enqueue(details=SMTP, priority=9)
+
+
+async def test_behind_full_lanes_a_job_that_falls_due_is_found(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stand_in_front(subject, monkeypatch)
     page = await subject.enqueue(details=PRINTER, execute_after=NOW + SECOND)
     assert (await subject.claim()).jobs == []
     assert ids((await subject.claim(NOW + SECOND)).jobs) == [page.id]
@@ -45,11 +50,7 @@ async def test_behind_full_lanes_a_job_that_falls_due_is_found(
 async def test_behind_a_job_that_runs_alone_one_with_room_for_some_is_claimed_with_it(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walking, "FIRST", 1)
-    await subject.enqueue(details=SMTP)
-    await subject.claim_one()
-    for _ in range(3):
-        await subject.enqueue(details=SMTP, priority=9)
+    await stand_in_front(subject, monkeypatch)
     both = [
         subject.request(details=Details(concurrency_key="customer", concurrency_limit=limit))
         for limit in (1, 3)
