@@ -57,7 +57,7 @@ def planted(fault: Callable[[], Storage], machine: type[SideBySide], rules: str)
     return Planted(fault, machine, rules)
 
 
-def check_is_passed(machine: type[SideBySide], rules: str, examples: int = 15) -> None:
+def check_is_passed(machine: type[SideBySide], rules: str) -> None:
     """See that the machine finds nothing, with these rules, in a storage that is sound. If it did, whatever is planted would
     be caught, and nothing be shown by that."""
 
@@ -65,7 +65,12 @@ def check_is_passed(machine: type[SideBySide], rules: str, examples: int = 15) -
         def make_storage(self, path: Path) -> Storage:
             return MemoryStorage()
 
-    few = settings(max_examples=examples, stateful_step_count=30, database=None)
+    few = settings(
+        max_examples=15,
+        stateful_step_count=30,
+        database=None,
+        suppress_health_check=LOOKING.suppress_health_check,
+    )
     run_state_machine_as_test(Passed, settings=few)
 
 

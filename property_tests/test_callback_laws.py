@@ -17,11 +17,17 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import Phase, given, seed, settings
+from hypothesis import given, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from trio.testing import MockClock
 
-from property_tests.aiming import LOOKING, aimed_machine, check_is_broken, check_is_passed
+from property_tests.aiming import (
+    LOOKING,
+    check_is_broken,
+    check_is_caught,
+    check_is_passed,
+    planted,
+)
 from property_tests.broken.children import (
     PROMISES,
     CountsChildrenIntoTheBatch,
@@ -125,21 +131,7 @@ def test_the_aimed_machine_says_nothing_of_a_sound_storage(rules: str) -> None:
 
 @pytest.mark.parametrize("broken", OF_STORAGES, ids=lambda broken: broken.__name__)
 def test_the_machine_that_compares_storages_catches(broken: type[MemoryStorage]) -> None:
-    class Caught(aimed_machine(CallbackErrands, AIMED.get(broken, ERRANDS))):  # type: ignore[misc]
-        def make_storage(self, path: Path) -> Storage:
-            return broken()
-
-    with pytest.raises(AssertionError):
-        run_state_machine_as_test(
-            Caught,
-            settings=settings(
-                max_examples=2000,
-                stateful_step_count=15,
-                derandomize=True,
-                database=None,
-                phases=[Phase.generate],
-            ),
-        )
+    check_is_caught(planted(broken, CallbackErrands, AIMED.get(broken, ERRANDS)))
 
 
 class StoresChildrenOfFailures(Settler):
