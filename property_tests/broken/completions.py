@@ -155,7 +155,7 @@ class RefusesNodesThatLeft(MemoryStorage):
     def _complete(self, complete: Complete) -> Completions:
         refused = dict(super()._complete(complete).refused)
         for position, claimed in enumerate(complete.claims):
-            if claimed.node not in self._nodes:
+            if claimed.node not in self._bells:
                 refused[position] = Conflict()
         return Completions(refused)
 

@@ -27,6 +27,7 @@ from trio_gusto.storage.messages import (
     Write,
     WriteReply,
 )
+from trio_gusto.storage.news import EVERYTHING, News
 from trio_gusto.storage.schedule_messages import FindSchedules, PutSchedule
 from trio_gusto.storage.storage import Answer
 
@@ -265,9 +266,17 @@ class NeverAnswersAnEmptyGroup(MemoryStorage):
 class MissesWhatChangedMeanwhile(MemoryStorage):
     """Whoever begins to wait for changes waits for those that come then."""
 
-    async def wait_changed(self, node: str) -> None:
-        self._nodes[node] = trio.Event()
-        await super().wait_changed(node)
+    async def wait_changed(self, node: str) -> News | None:
+        self._bells.hang(node)
+        return await super().wait_changed(node)
+
+
+class SaysLessThanWasWritten(MemoryStorage):
+    """Who looks after waiting jobs hears of their parents' ends only if he hears everything."""
+
+    async def wait_changed(self, node: str) -> News | None:
+        heard = await super().wait_changed(node)
+        return heard if heard is None or heard == EVERYTHING else heard & ~News.AWAITED
 
 
 PROMISES: list[tuple[type[MemoryStorage], str]] = [
@@ -314,4 +323,5 @@ PROMISES: list[tuple[type[MemoryStorage], str]] = [
     (RenewsFromAThreadInVain, "a lease is renewed from a thread or left as it is"),
     (NeverAnswersAnEmptyGroup, "empty groups and empty inserts do nothing"),
     (MissesWhatChangedMeanwhile, "whoever waits for changes hears of them"),
+    (SaysLessThanWasWritten, "what is heard covers what was written"),
 ]

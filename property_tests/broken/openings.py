@@ -16,7 +16,7 @@ class Opened(MemoryStorage):
 
     async def detach(self, node: str) -> None:
         await super().detach(node)
-        if not self._nodes:
+        if not self._bells:
             self.lose()
 
     def lose(self) -> None:

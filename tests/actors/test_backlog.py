@@ -63,11 +63,16 @@ def test_with_ageing_what_is_put_first_goes_before_those_of_its_age_only() -> No
     assert waiting.take_all() == [older, first, same, later]
 
 
-@pytest.mark.parametrize(("low_water", "rings"), [(None, [0, 0, 0, 1]), (2, [0, 1, 1, 1])])
-def test_it_rings_once_as_it_falls_to_the_low_water_which_is_none_at_first(
-    low_water: int | None, rings: list[int]
+@pytest.mark.parametrize(
+    ("is_wanted", "low_water", "rings"),
+    [(True, None, [0, 0, 0, 1]), (True, 2, [0, 1, 1, 1]), (False, 2, [0, 0, 0, 0])],
+)
+def test_where_more_is_wanted_it_rings_once_as_it_falls_to_the_low_water_which_is_none_at_first(
+    is_wanted: bool, low_water: int | None, rings: list[int]
 ) -> None:
     waiting, rung = backlog()
+    assert not waiting.is_wanted
+    waiting.is_wanted = is_wanted
     if low_water is not None:
         waiting.low_water = low_water
     waiting.put([lease(number) for number in range(4)])
@@ -83,7 +88,7 @@ async def test_an_executor_with_nothing_to_do_rings_only_where_that_is_wanted(
 ) -> None:
     waiting, rung = backlog()
     if is_wanted:
-        waiting.wants_idle = True
+        waiting.is_wanted = True
     with trio.move_on_after(0):
         await waiting.park()
     assert len(rung) == is_wanted

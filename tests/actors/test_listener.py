@@ -1,4 +1,4 @@
-"""The listener passes on that others have changed something, in order and not too often."""
+"""The listener passes on what others have changed to whom it concerns, in order and not too often."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import logging
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_gusto import MemoryStorage, StorageError
 from trio_gusto.actors.listener import FAULT_PAUSE, Listener
+from trio_gusto.storage.news import EVERYTHING, NOTHING, News
 
 
 class Changing(MemoryStorage):
-    """Changes every two seconds; the second time it cannot tell."""
+    """Changes every two seconds, it does not say how; the second time it cannot tell even that."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ async def test_everybody_hears_of_a_change_and_then_it_is_calm(
     listener = Listener(
         "node",
         storage,
-        [lambda: ear("first"), lambda: ear("second")],
+        [(News.ENDED, lambda: ear("first")), (News.CLAIMABLE, lambda: ear("second"))],
         act if acts else None,
         calm=calm,
     )
@@ -74,3 +75,53 @@ async def test_everybody_hears_of_a_change_and_then_it_is_calm(
             "changes by other processes cannot be heard of: no disk",
         )
     ]
+
+
+class Telling(MemoryStorage):
+    """Says what has happened."""
+
+    def __init__(self, *news: News) -> None:
+        super().__init__()
+        self._news = list(news)
+
+    async def wait_changed(self, node: str) -> News | None:
+        if not self._news:
+            await trio.sleep_forever()
+        await trio.lowlevel.checkpoint()
+        return self._news.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("news", "heard"),
+    [
+        (NOTHING, []),
+        (News.ENDED, ["ended"]),
+        (News.CLAIMABLE | News.AWAITED, ["claimable"]),
+        (News.WISHES, ["wishes"]),
+        (News.ENDED | News.WISHES, ["ended", "wishes"]),
+        (EVERYTHING, ["ended", "claimable", "wishes"]),
+    ],
+)
+@pytest.mark.parametrize("heeds", [True, False])
+async def test_only_those_hear_whom_it_concerns(news: News, heard: list[str], heeds: bool) -> None:
+    told: list[str] = []
+
+    async def heed() -> None:
+        await trio.lowlevel.checkpoint()
+        told.append("wishes")
+
+    listener = Listener(
+        "node",
+        Telling(news),
+        [
+            (News.ENDED, lambda: told.append("ended")),
+            (News.CLAIMABLE, lambda: told.append("claimable")),
+        ],
+        heed if heeds else None,
+        calm=0.0,
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(listener.run)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert told == [name for name in heard if heeds or name != "wishes"]

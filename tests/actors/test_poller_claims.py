@@ -231,10 +231,10 @@ async def test_without_prefetch_it_claims_when_an_executor_is_free(
             nursery.start_soon(counter.roster.backlog.park)
             await wait_all_tasks_blocked()
             assert counter.claimed_at == [5]
-            assert not counter.roster.backlog.wants_idle, "a claim is under way"
+            assert not counter.roster.backlog.is_wanted, "a claim is under way"
             counter.answer()
             await wait_all_tasks_blocked()
-            assert not counter.roster.backlog.wants_idle, "nothing is due"
+            assert not counter.roster.backlog.is_wanted, "nothing is due"
             nursery.cancel_scope.cancel()
 
 

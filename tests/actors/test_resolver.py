@@ -335,7 +335,7 @@ async def test_news_that_come_while_it_looks_are_looked_at_once(autojump_clock: 
         await trio.sleep(100)
         asked.clear()
         for _ in range(4):
-            await queue.enqueue(neighbour.work, "other", execute_after=1000)
+            await queue.continue_with(parent, neighbour.work, "other")
             await trio.sleep(1.2)
         await trio.sleep(20)
-        assert len(asked) == 2, "at the first of them, and again for the others"
+        assert len(asked) == 2, "for the first of them, and again for the others"

@@ -31,6 +31,7 @@ from trio_gusto.model.states import Ready, Scheduled, State, Waiting
 from trio_gusto.storage.batch_messages import Discard
 from trio_gusto.storage.beside import Transient
 from trio_gusto.storage.messages import Insert, Inserted, Write, WriteReply
+from trio_gusto.storage.news import News
 from trio_gusto.testing import VirtualClock
 
 
@@ -182,17 +183,23 @@ def test_everybody_has_a_name_and_hears_of_changes_elsewhere(has_workers: bool) 
     supplied = ["storekeeper", "resolver"]
     if tree.workers is None:
         assert [child.name for child in children] == [*supplied, "listener"]
-        assert listener._hear == [tree.waiters.notify_all, tree.resolver.hear]
-        assert listener._act is None
+        assert listener._hear == [
+            (News.ENDED, tree.waiters.notify_all),
+            (News.AWAITED, tree.resolver.hear),
+        ]
+        assert listener._heed is None
     else:
         here = tree.workers
         names = [child.name for child in here.children()]
         assert [child.name for child in children] == [*supplied, *names, "listener", "dashboard"]
         assert listener._hear == [
-            *(tree.waiters.notify_all, here.poller.wake, here.sweeper.news.ring),
-            *(here.cron.wake, tree.resolver.hear),
+            (News.ENDED, tree.waiters.notify_all),
+            (News.AWAITED, tree.resolver.hear),
+            (News.CLAIMABLE, here.poller.wake),
+            (News.DEADLINES, here.sweeper.news.ring),
+            (News.SCHEDULES, here.cron.wake),
         ]
-        assert listener._act == here.heart.look_for_requests
+        assert listener._heed == here.heart.look_for_requests
 
 
 @pytest.mark.parametrize("fault", [None, RuntimeError("broken")])

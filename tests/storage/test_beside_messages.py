@@ -53,9 +53,9 @@ BOTH = pytest.mark.parametrize("durable", [True, False], ids=["in the storage", 
 
 
 async def test_nodes_are_those_of_the_storage(pair: Pair) -> None:
-    assert set(pair.main._nodes) == {"node"}
+    assert set(pair.main._bells) == {"node"}
     await pair.storage.detach("node")
-    assert not pair.main._nodes
+    assert not pair.main._bells
 
 
 async def test_what_others_change_in_the_storage_is_heard(pair: Pair) -> None:

@@ -27,6 +27,7 @@ from trio_gusto.testing.storage_contract import (
     run_check,
 )
 from trio_gusto.testing.storage_contract.crowds import CROWD_CHECKS
+from trio_gusto.testing.storage_contract.hearing import HEARING_CHECKS
 from trio_gusto.testing.storage_contract.ordering import ORDERING_CHECKS
 from trio_gusto.testing.storage_contract.plays import PLAY_CHECKS, PLAYS
 from trio_gusto.testing.storage_contract.plays.play import Make, essence, record
@@ -79,7 +80,9 @@ async def test_what_outlives_a_storage_in_a_thread_is_that(check: Check, tmp_pat
     await run_check(check, files.fresh, reopen=files.same)
 
 
-@pytest.mark.parametrize("check", [*CROWD_CHECKS, *ORDERING_CHECKS], ids=lambda it: it.__name__)
+@pytest.mark.parametrize(
+    "check", [*CROWD_CHECKS, *HEARING_CHECKS, *ORDERING_CHECKS], ids=lambda it: it.__name__
+)
 @pytest.mark.parametrize("inline", [False, True], ids=["in a thread", "inline"])
 async def test_two_storages_on_one_file_promise_that(
     check: Check, inline: bool, tmp_path: Path

@@ -10,6 +10,7 @@ from trio_gusto.model.states import Ready
 from trio_gusto.storage.lease_messages import Renew, RequestCancel, Stranded
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.messages import ClaimDue, Insert, Write
+from trio_gusto.storage.news import EVERYTHING, News
 from trio_gusto.storage.pause_messages import HeardPauses, Pauses, PutPause
 from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.subject import (
@@ -119,10 +120,32 @@ async def test_what_happens_between_two_waits_is_not_missed() -> None:
 
 async def test_a_node_that_has_heard_waits_for_what_comes_next() -> None:
     storage = await two_nodes()
-    await storage.apply([insertion(Subject(storage, "one"))])
+    subject = Subject(storage, "one")
+    await storage.apply([insertion(subject)])
     await storage.wait_changed("one")
     assert not await wakes(storage)
-    assert await wakes(storage, insertion(Subject(storage, "one")))
+    assert await wakes(storage, insertion(subject))
+
+
+async def test_nobody_is_woken_by_what_is_refused() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    insert = insertion(subject)
+    await storage.apply([insert])
+    await storage.wait_changed("one")
+    assert not await wakes(storage, insert)
+
+
+async def test_it_is_heard_what_has_happened_in_all_since_the_last_time() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    await storage.apply([insertion(subject)])
+    assert await storage.wait_changed("two") == News.CLAIMABLE
+    await storage.apply([insertion(subject)])
+    await storage.apply([successes(*(await subject.claim()).jobs)])
+    assert await storage.wait_changed("two") == News.CLAIMABLE | News.ENDED
+    await storage.detach("one")
+    assert await storage.wait_changed("two") == EVERYTHING
 
 
 async def test_the_others_hear_when_a_node_leaves() -> None:
@@ -144,14 +167,14 @@ async def test_detach_is_safe_in_a_cancelled_scope() -> None:
     with trio.CancelScope() as scope:
         scope.cancel()
         await storage.detach("one")
-    assert set(storage._nodes) == {"two"}
+    assert set(storage._bells) == {"two"}
 
 
 async def test_detaching_a_node_that_has_left_does_no_harm() -> None:
     storage = await two_nodes()
     for _ in range(2):
         await storage.detach("one")
-    assert set(storage._nodes) == {"two"}
+    assert set(storage._bells) == {"two"}
 
 
 async def test_a_node_that_has_heard_of_nothing_has_heard_of_no_pause() -> None:

@@ -62,6 +62,7 @@ def test_one_node_may_have_all_the_trouble() -> None:
         with world.storage.locked(node="node-0"):
             for _ in range(4):
                 await world.queue.enqueue(work, 1)
+            await world.queue.schedule("never", work, 1, trigger="0 0 1 1 *")  # cron looks at it
             await world.advance(minutes=1)
         assert {fact.node_id.rpartition("-")[0] for fact in world.history.of(JobClaimed)} == {
             "node-1"

@@ -16,16 +16,16 @@ from .lease import Lease
 class Backlog:
     """Claimed jobs that no executor has taken yet, highest priority first, then in claim order."""
 
-    __slots__ = ("_lanes", "_parked", "_ring", "_size", "_top", "ageing", "low_water", "wants_idle")
+    __slots__ = ("_lanes", "_parked", "_ring", "_size", "_top", "ageing", "is_wanted", "low_water")
 
     def __init__(self, ring: Callable[[], None], ageing: int | None = None) -> None:
         self._ring = ring
         self.ageing = ageing
         """The span of `Options.priority_ageing` in microseconds; the order is then that of `order.place`."""
         self.low_water = 0
-        """Rings when it falls to so many jobs."""
-        self.wants_idle = False
-        """Whether it rings when an executor has nothing to do."""
+        """Whether it runs low: when it falls to so many jobs."""
+        self.is_wanted = False
+        """Whether it rings when it runs low, and when an executor has nothing to do."""
         self._lanes: dict[int, deque[Lease]] = {}
         self._top: list[int] = []
         """A heap of the negated priorities that have a lane; with ageing, of the places."""
@@ -89,7 +89,7 @@ class Backlog:
             lane = self._lanes[self._top[0]]
             if lane:
                 self._size -= 1
-                if self._size == self.low_water:
+                if self.is_wanted and self._size == self.low_water:
                     self._ring()
                 return lane.popleft()
             del self._lanes[heapq.heappop(self._top)]
@@ -106,7 +106,7 @@ class Backlog:
         """Wait until there is something to take; somebody else may be quicker."""
         task = trio.lowlevel.current_task()
         self._parked.append(task)
-        if self.wants_idle:
+        if self.is_wanted:
             self._ring()
 
         def leave(_raise_cancel: object) -> trio.lowlevel.Abort:

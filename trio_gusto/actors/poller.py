@@ -190,7 +190,7 @@ class Poller:
             self._desk.tell_last(self._claim)
             if self.idle.is_set():  # not for the asker's sake: others take this claim for theirs
                 self.idle = trio.Event()
-        self._roster.backlog.wants_idle = self._hungry and self._claim is None
+        self._roster.backlog.is_wanted = self._hungry and self._claim is None
 
     def claim(self) -> ClaimDue:
         """What to claim now."""
@@ -242,7 +242,7 @@ class Poller:
             self._hungry = True
         if not reply.jobs and self._hungry and not self._roster.free():
             # The next job is on its last attempt and waits for an executor of its own.
-            self._is_stuck = self._roster.backlog.wants_idle = True
+            self._is_stuck = self._roster.backlog.is_wanted = True
             return
         if self._is_resting:
             self._ask()

@@ -37,7 +37,7 @@ SLICE = 250
 """Jobs judged in one go: few enough that neither the loop nor other writes have to wait."""
 
 NEIGHBOURLY = 1.0
-"""Seconds between looks at what others may have left, while they change things."""
+"""Seconds that others have for what they know of, before it is looked at whether they have left it."""
 
 FAULT_PAUSE = 1.0
 """Seconds to wait after the storage failed."""
@@ -59,7 +59,7 @@ class Resolver:
         self._ended: dict[JobId, None] = {}
         """Awaited jobs that have ended, and were not looked at yet."""
         self._looks_at_all = True
-        self._last_look = self._next_look = 0.0
+        self._next_look = 0.0
         self._has_news = False
         self._alarm = Alarm()
         self._idle = trio.Event()
@@ -119,13 +119,12 @@ class Resolver:
         await self._alarm.wait(self._next_look)
         if self._has_news:
             self._has_news = False
-            self._next_look = min(self._next_look, self._last_look + NEIGHBOURLY)
+            self._next_look = min(self._next_look, self._clock.monotonic() + NEIGHBOURLY)
 
     async def _resolve_all(self) -> None:
         """Look once at everything there is to look at."""
         if self._looks_at_all:
-            self._last_look = self._clock.monotonic()
-            self._next_look = self._last_look + self._clock.longest_sleep
+            self._next_look = self._clock.monotonic() + self._clock.longest_sleep
             parents = None
         else:
             parents = tuple(self._ended)

@@ -24,6 +24,7 @@ from ..model.states import Ready, Scheduled, Waiting
 from ..options import Options
 from ..storage.beside import Transient
 from ..storage.messages import Insert, Inserted
+from ..storage.news import News
 from ..storage.storage import Storage
 from .canceller import Canceller
 from .cron import Cron
@@ -346,23 +347,20 @@ class Tree:
     def _branches(self) -> list[Child]:
         workers = self.workers
         calm = self.clock.calm
+        hear = [
+            (News.ENDED, self.waiters.notify_all),
+            (News.AWAITED, self.resolver.hear),
+        ]
         if workers is None:
-            listener = Listener(
-                self.node, self.storage, [self.waiters.notify_all, self.resolver.hear], calm=calm
-            )
+            listener = Listener(self.node, self.storage, hear, calm=calm)
             return [Child("listener", listener.run)]
+        hear += [
+            (News.CLAIMABLE, workers.poller.wake),
+            (News.DEADLINES, workers.sweeper.news.ring),
+            (News.SCHEDULES, workers.cron.wake),
+        ]
         listener = Listener(
-            self.node,
-            self.storage,
-            [
-                self.waiters.notify_all,
-                workers.poller.wake,
-                workers.sweeper.news.ring,
-                workers.cron.wake,
-                self.resolver.hear,
-            ],
-            workers.heart.look_for_requests,
-            calm=calm,
+            self.node, self.storage, hear, workers.heart.look_for_requests, calm=calm
         )
         return [*workers.children(), Child("listener", listener.run), *self._beside]
 

@@ -12,7 +12,7 @@ from typing import overload
 import trio
 
 from ..model.errors import GustoError, StorageError
-from .batch_messages import Batches, BatchesFound, InsertBatch
+from .batch_messages import Batches, BatchesFound
 from .dependency_messages import DependentJobs, Dependents
 from .finding_messages import Find, Found, Get, Tallied, Tally
 from .lease_messages import (
@@ -20,31 +20,17 @@ from .lease_messages import (
     CancelsAsked,
     Renew,
     Renewed,
-    RequestCancel,
     Stranded,
     StrandedJobs,
 )
-from .messages import Commit, Complete, Insert, Query, QueryReply, Write, WriteReply
-from .pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
+from .messages import Query, QueryReply, Write, WriteReply
+from .news import News
+from .pause_messages import Pauses, PausesFound
 from .rate_messages import Buckets, BucketsFound
 from .report_messages import DossiersFound, LogFound, ReadDossiers, ReadLog
 from .retention_messages import Prune, Pruned
 from .run_messages import PastRuns, RunsFound
-from .schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
-
-NEWS = (
-    Insert,
-    InsertBatch,
-    Commit,
-    Complete,
-    RequestCancel,
-    PutSchedule,
-    Fire,
-    PutPause,
-    LiftPauses,
-    HeardPauses,
-)
-"""What other nodes want to hear of. Claims and renewals are none, or they would wake each other."""
+from .schedule_messages import FindSchedules, Schedules
 
 Answer = Callable[[Sequence[WriteReply | GustoError] | StorageError], None]
 """Takes the replies to a group of writes, or why there are none."""
@@ -173,11 +159,15 @@ class Storage(ABC):
             NotSupported: the storage cannot answer such a query.
         """
 
-    async def wait_changed(self, node: str) -> None:  # noqa: ARG002 - for subclasses
+    async def wait_changed(self, node: str) -> News | None:  # noqa: ARG002 - for subclasses
         """Return when others than ``node`` may have changed the storage since the last return.
 
         Called by one task for each node, again and again; what happens between two calls is not
         missed. The default never returns: nobody else can change anything.
+
+        Returns:
+            What has happened, at least `news.news_of` all that others have written; ``None`` where
+            that is not known, and then everybody looks.
         """
         await trio.sleep_forever()
 

@@ -21,6 +21,7 @@ from ..model.errors import GustoError, OptionsError, StorageBusy, StorageError
 from ..model.instants import MICROSECONDS, to_duration
 from ..storage.lease_messages import Renew, Renewed
 from ..storage.messages import Query, Write, WriteReply
+from ..storage.news import News
 from ..storage.storage import Storage
 from .clock import standing_still
 
@@ -137,8 +138,8 @@ class FaultyStorage(Storage):
         self._after(fault)
         return reply
 
-    async def wait_changed(self, node: str) -> None:
-        await self.storage.wait_changed(node)
+    async def wait_changed(self, node: str) -> News | None:
+        return await self.storage.wait_changed(node)
 
     def renew_blocking(self, renew: Renew) -> Renewed | None:
         return self.storage.renew_blocking(renew)

@@ -29,12 +29,20 @@ class Occurrences:
     def __init__(self, expression: Expression) -> None:
         self._is_interval = expression.is_interval
         self._search = WallSearch(expression)
+        self._last: tuple[tuple[int, ZoneInfo], int | None] | None = None
+        """The last question and its answer: whoever fires asks the same twice, and in memory for all nodes."""
 
     def after(self, instant: int, zone: ZoneInfo) -> int | None:
         """The first instant later than ``instant`` (both in microseconds), a whole second.
 
         ``None`` when there is none until the year 9999.
         """
+        last = self._last
+        if last is None or last[0] != (instant, zone):
+            last = self._last = (instant, zone), self._found_after(instant, zone)
+        return last[1]
+
+    def _found_after(self, instant: int, zone: ZoneInfo) -> int | None:
         try:
             # Matching times are whole seconds: later than the whole second is later than its part.
             second = instant // MICROSECONDS * MICROSECONDS

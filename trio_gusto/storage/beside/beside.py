@@ -46,6 +46,7 @@ from ..messages import (
     QueryReply,
     Write,
 )
+from ..news import News
 from ..pause_messages import Pauses, PausesFound
 from ..rate_messages import Buckets, BucketsFound
 from ..report_messages import (
@@ -83,8 +84,8 @@ class Beside(Storage):
     async def detach(self, node: str) -> None:
         await self.main.detach(node)
 
-    async def wait_changed(self, node: str) -> None:
-        await self.main.wait_changed(node)
+    async def wait_changed(self, node: str) -> News | None:
+        return await self.main.wait_changed(node)
 
     def renew_blocking(self, renew: Renew) -> Renewed | None:
         """Nobody else can take what is in memory, so that need not be renewed."""

@@ -20,6 +20,7 @@ from ...model.job import ClaimedJob, StoredJob
 from ...model.lifecycle import within_reach
 from ...model.states import Processing, Ready
 from ..batch_messages import Batches, BatchesFound, Discard, InsertBatch, Stage
+from ..bells import Bells
 from ..dependency_messages import DependentJobs, Dependents
 from ..finding_messages import Find, Found, Get, Tallied, Tally
 from ..lease_messages import (
@@ -44,13 +45,14 @@ from ..messages import (
     Write,
     WriteReply,
 )
+from ..news import News, news_of
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from ..rate_messages import Buckets, BucketsFound
 from ..report_messages import DossiersFound, LogFound, ReadDossiers, ReadLog, Report
 from ..retention_messages import Prune
 from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Fire, PutSchedule, Schedules
-from ..storage import NEWS, ImmediateStorage
+from ..storage import ImmediateStorage
 from .claiming import claimable
 from .figures import newest, tally
 from .jobs import Jobs
@@ -73,8 +75,7 @@ class MemoryStorage(Jobs, ImmediateStorage):
         super().__init__()
         self._pauses = PauseShelf()
         self._rates = RateShelf()
-        self._nodes: dict[str, trio.Event] = {}
-        """Each node's news: set when somebody wrote since it last looked."""
+        self._bells = Bells()
         self._verbs: Mapping[type, Callable[[Any], WriteReply | GustoError]] = {
             Insert: self._insert,
             InsertBatch: self._insert_batch,
@@ -95,17 +96,17 @@ class MemoryStorage(Jobs, ImmediateStorage):
         }
 
     async def attach(self, node: str) -> None:
-        self._nodes[node] = trio.Event()
+        self._bells.hang(node)
 
     async def detach(self, node: str) -> None:
-        self._nodes.pop(node, None)
-        self._wake()
+        self._bells.take_down(node)
+        self._bells.ring()
 
     def perform(self, write: Write) -> WriteReply | GustoError:
-        kind = type(write)
-        if len(self._nodes) > 1 and kind in NEWS:
-            self._wake()
-        return self._verbs[kind](write)
+        reply = self._verbs[type(write)](write)
+        if len(self._bells) > 1:
+            self._bells.ring(news_of([write], [reply]))
+        return reply
 
     @overload
     async def read(self, query: Get | Find) -> Found: ...
@@ -161,18 +162,8 @@ class MemoryStorage(Jobs, ImmediateStorage):
             case PastRuns():
                 return past_runs(self._jobs.values(), query)
 
-    async def wait_changed(self, node: str) -> None:
-        news = self._nodes.get(node)
-        if news is None:
-            await trio.sleep_forever()  # it is detached, and told nothing any more
-        else:
-            await news.wait()
-        if self._nodes.get(node) is news:  # if not, it was detached meanwhile and must not be back
-            self._nodes[node] = trio.Event()
-
-    def _wake(self) -> None:
-        for news in self._nodes.values():
-            news.set()
+    async def wait_changed(self, node: str) -> News | None:
+        return await self._bells.heard(node)
 
     # --- writes -----------------------------------------------------------------------------------
 
@@ -232,4 +223,4 @@ class MemoryStorage(Jobs, ImmediateStorage):
         return Found(newest(self._jobs, find))
 
     def _stranded(self, query: Stranded) -> StrandedJobs:
-        return stranded(self._index, self._staging, query, {*self._nodes, query.node})
+        return stranded(self._index, self._staging, query, {*self._bells, query.node})

@@ -9,11 +9,12 @@ from typing import TypeAlias, TypeVar
 
 import trio
 
+from ..bells import Bells
 from ..messages import Query, QueryReply
+from ..news import News
 from ..retention_messages import Prune, Pruned
 from .archive import Archive, Copied
 from .archived import answer_with_archive
-from .bells import Bells
 from .connection import Location, open_reader, open_writer
 from .counts import Counted
 from .months import Months
@@ -115,28 +116,25 @@ class Session:
             found = await self._copying.run(partial(self._copy_old, ask), question=True)
             return await write(partial(self.writer.delete_copied, ask, found))
 
-    async def changed(self, node: str) -> None:
+    async def changed(self, node: str) -> News:
         """Return when others than ``node`` may have written since this last returned."""
         if self._location.is_memory:
-            await self.bells.heard(node)  # only through this object can anybody
-            return
+            return await self.bells.heard(node)  # only through this object can anybody
         self.watch.wanted_by += 1
         try:
             if isinstance(self.writing, DatabaseThread):
                 self.writing.wake()
-                await self.bells.heard(node)
-            else:
-                await self._look_until_heard(node)
+                return await self.bells.heard(node)
+            return await self._look_until_heard(node)
         finally:
             self.watch.wanted_by -= 1
 
-    async def _look_until_heard(self, node: str) -> None:
+    async def _look_until_heard(self, node: str) -> News:
         while True:
             if self.watch.has_changed():
                 self.bells.ring()
             with trio.move_on_after(self._interval):
-                await self.bells.heard(node)
-                return
+                return await self.bells.heard(node)
 
     @property
     def writer(self) -> Writer:

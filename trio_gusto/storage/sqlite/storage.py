@@ -21,13 +21,14 @@ from ..dependency_messages import DependentJobs, Dependents
 from ..finding_messages import Find, Found, Get, Tallied, Tally
 from ..lease_messages import CancelRequests, CancelsAsked, Renew, Renewed, Stranded, StrandedJobs
 from ..messages import Query, QueryReply, Write, WriteReply
+from ..news import News, news_of
 from ..pause_messages import Pauses, PausesFound
 from ..rate_messages import Buckets, BucketsFound
 from ..report_messages import DossiersFound, LogFound, ReadDossiers, ReadLog
 from ..retention_messages import Prune, Pruned
 from ..run_messages import PastRuns, RunsFound
 from ..schedule_messages import FindSchedules, Schedules
-from ..storage import NEWS, Answer, Storage
+from ..storage import Answer, Storage
 from .connection import Location, Synchronous
 from .presence import IS_SUPPORTED
 from .session import Session
@@ -113,7 +114,7 @@ class SqliteStorage(Storage):
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         session = self._attached()
         replies = await self._write(session, partial(session.writer.apply, writes))
-        self._spread(session, writes)
+        _spread(session, writes, replies)
         return replies
 
     async def prune_apart(self, prune: Prune) -> Pruned | None:
@@ -145,8 +146,9 @@ class SqliteStorage(Storage):
             if isinstance(result, outcome.Error):
                 answer(self._fault(result.error))
             else:
-                self._spread(session, writes)
-                answer(result.unwrap())
+                replies = result.unwrap()
+                _spread(session, writes, replies)
+                answer(replies)
 
         try:
             session.writing.begin(partial(session.writer.apply, writes), deliver)
@@ -161,10 +163,6 @@ class SqliteStorage(Storage):
             fault = StorageError(f"the storage broke: {error!r}")
         fault.__cause__ = error
         return fault
-
-    def _spread(self, session: Session, writes: Sequence[Write]) -> None:
-        if len(session.bells) > 1 and any(isinstance(write, NEWS) for write in writes):
-            session.bells.ring()
 
     @overload
     async def read(self, query: Get | Find) -> Found: ...
@@ -197,8 +195,8 @@ class SqliteStorage(Storage):
         except sqlite3.Error as error:
             raise self._location.explain(error) from error
 
-    async def wait_changed(self, node: str) -> None:
-        await self._attached().changed(node)
+    async def wait_changed(self, node: str) -> News | None:
+        return await self._attached().changed(node)
 
     def renew_blocking(self, renew: Renew) -> Renewed | None:
         session = self._session
@@ -233,3 +231,11 @@ class SqliteStorage(Storage):
         if self._session is not None and not self._session.bells:
             session, self._session = self._session, None
             await session.close()
+
+
+def _spread(
+    session: Session, writes: Sequence[Write], replies: Sequence[WriteReply | GustoError]
+) -> None:
+    """Other nodes of this very object hear of it; those of other processes watch the file."""
+    if len(session.bells) > 1:
+        session.bells.ring(news_of(writes, replies))

@@ -24,7 +24,7 @@ from ...storage.messages import (
     Completions,
     Write,
 )
-from ...storage.storage import NEWS
+from ...storage.news import News, news_of
 from .seeding import Scheduler
 
 HASTY = 0.125
@@ -33,10 +33,10 @@ nothing else to do at that instant, of all that has changed by then."""
 
 
 class Hearer(Protocol):
-    """A process that can be told to look at everything again."""
+    """A process that can be told what others have changed."""
 
-    def ring(self) -> None:
-        """Look at everything again."""
+    def ring(self, news: News) -> None:
+        """Look at all that this is about."""
         ...
 
 
@@ -54,11 +54,11 @@ class Exchange:
         """Until when; by the clock of whoever holds it."""
         self._first_lease = Alarm()
 
-    def spread(self, writer: Hearer | None) -> None:
+    def spread(self, writer: Hearer | None, news: News) -> None:
         """Somebody has changed something: ``writer``, or nobody in particular."""
         for hearer in self.hearers:
             if hearer is not writer:
-                hearer.ring()
+                hearer.ring(news)
 
     async def pass_on(self) -> None:
         """Take the time, of which no clock knows, that news need from one process to another."""
@@ -70,8 +70,8 @@ class Exchange:
         leases = self._leases
         for write, reply in zip(writes, replies, strict=True):
             match reply:
-                case ClaimReply() if reply.jobs:
-                    if not leases:
+                case ClaimReply():
+                    if reply.jobs and not leases:
                         self._first_lease.ring()
                     until = cast("ClaimDue", write).lease_until
                     leases.update([(job.request.id, until) for job in reply.jobs])
@@ -87,8 +87,9 @@ class Exchange:
                     leases.update(dict.fromkeys(held & leases.keys(), renew.lease_until))
                 case _:
                     pass
-        if any(isinstance(write, NEWS) for write in writes):
-            self.spread(writer)
+        news = news_of(writes, replies)
+        if news:
+            self.spread(writer, news)
 
     async def watch_leases(self) -> None:
         """Let everybody look whenever a lease has passed that nobody has ended or renewed."""
@@ -101,6 +102,6 @@ class Exchange:
             if passed:
                 for job in passed:
                     del self._leases[job]
-                self.spread(None)
+                self.spread(None, News.DEADLINES)
             else:
                 await trio.sleep((min(self._leases.values()) - now) / MICROSECONDS)

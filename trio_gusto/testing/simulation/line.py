@@ -13,8 +13,10 @@ import attrs
 import trio
 
 from ...model.errors import GustoError
+from ...storage.bells import Bell
 from ...storage.lease_messages import Stranded, StrandedJobs
 from ...storage.messages import Query, Write, WriteReply
+from ...storage.news import EVERYTHING, News
 from ...storage.storage import Storage
 from .exchange import Exchange
 from .points import stages_of
@@ -37,7 +39,7 @@ class Line(Storage):
         """What the process calls itself, of which the storage remembers the presence."""
         self.is_cut = False
         """Whether nothing of this process reaches the storage any more."""
-        self._news = trio.Event()
+        self._bell = Bell()
         self._exchange = exchange
         self._node = node
         self._weather = weather
@@ -52,7 +54,7 @@ class Line(Storage):
         if not self.is_cut:
             self.leave()
             await self.storage.detach(node)
-            self._exchange.spread(self)
+            self._exchange.spread(self, EVERYTHING)
 
     def leave(self) -> None:
         """It hears nothing any more."""
@@ -84,14 +86,14 @@ class Line(Storage):
         self._weather.after(failure, self._node, stages)
         return _unhurried(reply) if isinstance(query, Stranded) else reply
 
-    async def wait_changed(self, node: str) -> None:  # noqa: ARG002 - there is one in a process
-        await self._news.wait()
+    async def wait_changed(self, node: str) -> News:  # noqa: ARG002 - there is one in a process
+        await self._bell.until_rung()
         await self._exchange.pass_on()
-        self._news = trio.Event()
+        return self._bell.answer()
 
-    def ring(self) -> None:
-        """Let the process look at everything again: others have changed something."""
-        self._news.set()
+    def ring(self, news: News) -> None:
+        """Others have changed something."""
+        self._bell.ring(news)
 
     async def _perform(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         replies = await self.storage.apply(writes)

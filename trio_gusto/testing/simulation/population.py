@@ -9,6 +9,7 @@ import trio
 from ...app import Gusto
 from ...model.errors import ArgumentError
 from ...model.facts import Fact
+from ...storage.news import EVERYTHING
 from ...storage.storage import Storage
 from .burial import bury
 from .chronicle import Chronicle
@@ -120,7 +121,7 @@ class Population:
         await trio.sleep(after)
         life = self.lives.get(node)
         if life is not None:
-            life.line.ring()
+            life.line.ring(EVERYTHING)
 
     def require_fates(self) -> None:
         """See that whatever was to befall a life that still runs has.

@@ -14,6 +14,7 @@ from ...model.errors import ArgumentError, OptionsError
 from ...model.facts import Fact
 from ...model.instants import MICROSECONDS, to_duration, to_instant
 from ...queue.jobqueue import JobQueue
+from ...storage.news import EVERYTHING
 from ...storage.storage import Storage
 from .chronicle import Chronicle
 from .clocks import NodeClock
@@ -178,7 +179,7 @@ class World:
         if noticed:
             for name in life.line.names:
                 await life.line.storage.detach(name)
-            self._exchange.spread(None)
+            self._exchange.spread(None, EVERYTHING)
         await trio.lowlevel.checkpoint()
 
     async def pause(self, node: str, *, at: str | None = None) -> None:

@@ -14,6 +14,7 @@ from .crowds import CROWD_CHECKS
 from .depending import DEPENDING_CHECKS
 from .dossiers import DOSSIER_CHECKS
 from .estimating import ESTIMATING_CHECKS
+from .hearing import HEARING_CHECKS
 from .inserting import INSERTING_CHECKS
 from .lanes import LANE_CHECKS
 from .leasing import LEASING_CHECKS
@@ -55,6 +56,7 @@ STORAGE_CHECKS: tuple[Check, ...] = (
     *UNIQUENESS_CHECKS,
     *ORDERING_CHECKS,
     *CROWD_CHECKS,
+    *HEARING_CHECKS,
     *PLAY_CHECKS,
 )
 """Every check, for test suites that want one test for each."""

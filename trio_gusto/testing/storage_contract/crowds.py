@@ -227,21 +227,6 @@ async def a_group_is_seen_as_a_whole_or_not_at_all(subject: Subject) -> None:
         nursery.start_soon(write)
 
 
-async def whoever_waits_for_changes_hears_of_them(subject: Subject) -> None:
-    """For storages that can tell; a change between two waits is not missed."""
-    storage, listener = await subject.another()
-    if type(storage).wait_changed is Storage.wait_changed:
-        return
-    for _ in range(3):
-        await subject.enqueue()
-        await storage.wait_changed(listener)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(storage.wait_changed, listener)
-        for _ in range(3):
-            await trio.lowlevel.checkpoint()
-        await subject.enqueue()
-
-
 async def a_lease_is_renewed_from_a_thread_or_left_as_it_is(subject: Subject) -> None:
     await subject.enqueue()
     job = await subject.claim_one()
@@ -268,6 +253,5 @@ CROWD_CHECKS = (
     a_schedule_that_many_fire_fires_once,
     a_lane_is_not_overfilled_by_many_who_claim_at_once,
     a_group_is_seen_as_a_whole_or_not_at_all,
-    whoever_waits_for_changes_hears_of_them,
     a_lease_is_renewed_from_a_thread_or_left_as_it_is,
 )

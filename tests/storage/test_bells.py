@@ -1,11 +1,12 @@
-"""A bell stays rung until it is heard, and then is silent until something changes again."""
+"""A bell rings until it is heard, tells all that has happened, and then is silent until more does."""
 
 from __future__ import annotations
 
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from trio_gusto.storage.sqlite.bells import Bells
+from trio_gusto.storage.bells import Bells
+from trio_gusto.storage.news import EVERYTHING, NOTHING, News
 
 
 async def is_heard(bells: Bells, node: str) -> bool:
@@ -49,3 +50,39 @@ async def test_who_leaves_while_he_listens_does_not_come_back() -> None:
         bells.take_down("a")
     assert not bells
     bells.take_down("a")
+
+
+async def test_each_hears_what_has_happened_since_he_listened_last() -> None:
+    bells = Bells()
+    bells.hang("a")
+    bells.ring(News.ENDED)
+    bells.hang("b")
+    bells.ring(News.WISHES)
+    assert await bells.heard("a") == News.ENDED | News.WISHES
+    assert await bells.heard("b") == News.WISHES
+    bells.ring(News.AWAITED)
+    assert await bells.heard("a") == News.AWAITED
+    bells.ring()
+    assert await bells.heard("a") == EVERYTHING
+
+
+async def test_nothing_rings_no_bell() -> None:
+    bells = Bells()
+    bells.hang("a")
+    bells.ring(NOTHING)
+    assert not await is_heard(bells, "a")
+
+
+async def test_who_has_left_hears_nothing() -> None:
+    bells = Bells()
+    bells.hang("a")
+    bells.take_down("a")
+    bells.ring()
+    assert not await is_heard(bells, "a")
+
+
+def test_those_who_have_a_bell_are_known() -> None:
+    bells = Bells()
+    bells.hang("a")
+    bells.hang("b")
+    assert (len(bells), list(bells)) == (2, ["a", "b"])
