@@ -51,7 +51,7 @@ class News(Flag):
 NOTHING = News(0)
 EVERYTHING = ~NOTHING
 
-QUIET = (ClaimDue, Renew, Report, Stage, Discard, Prune)
+_QUIET = (ClaimDue, Renew, Report, Stage, Discard, Prune)
 """What nobody else wants to hear of. If claims and renewals were news, nodes would wake each other."""
 
 _REFUSALS = (Conflict, GustoError)
@@ -61,7 +61,7 @@ def news_of(writes: Iterable[Write], replies: Iterable[WriteReply | GustoError])
     """What a group of writes is to others, after it was performed. Refused writes are nothing."""
     news = NOTHING
     for write, reply in zip(writes, replies, strict=True):
-        if not isinstance(write, QUIET) and not isinstance(reply, _REFUSALS):
+        if not isinstance(write, _QUIET) and not isinstance(reply, _REFUSALS):
             news |= _news_of(write, reply)
     return news
 
@@ -96,11 +96,8 @@ def _frees_a_lane(request: JobRequest) -> bool:
 
 
 def _of_new_jobs(insert: Insert, reply: Inserted) -> News:
-    kept = [position not in reply.existing for position in range(len(insert.requests))]
-    news = _of_jobs(
-        [request for request, is_new in zip(insert.requests, kept, strict=True) if is_new],
-        [state for state, is_new in zip(insert.states, kept, strict=True) if is_new],
-    )
+    jobs = enumerate(zip(insert.requests, insert.states, strict=True))
+    news = _of_jobs([job for position, job in jobs if position not in reply.existing])
     if reply.replaced:
         news |= News.ENDED
     if reply.awaited:
@@ -110,18 +107,18 @@ def _of_new_jobs(insert: Insert, reply: Inserted) -> News:
 
 def _of_firing(fire: Fire) -> News:
     """Its next instant is later now, and whoever still looks at the former one sees that then."""
-    news = _of_jobs(fire.requests, fire.states)
+    news = _of_jobs(list(zip(fire.requests, fire.states, strict=True)))
     return news | News.SCHEDULES if News.AWAITED in news else news
 
 
-def _of_jobs(requests: Sequence[JobRequest], states: Sequence[State]) -> News:
+def _of_jobs(jobs: Sequence[tuple[JobRequest, State]]) -> News:
     news = NOTHING
-    if any(isinstance(state, Ready | Scheduled) for state in states):
+    if any(isinstance(state, Ready | Scheduled) for _, state in jobs):
         news |= News.CLAIMABLE
-    if any(isinstance(state, Waiting) for state in states):
+    if any(isinstance(state, Waiting) for _, state in jobs):
         news |= News.AWAITED  # what they wait for may have ended before
-    if any(state.word.is_ended for state in states):
+    if any(state.word.is_ended for _, state in jobs):
         news |= News.ENDED
-    if any(request.expire_on is not None for request in requests):
+    if any(request.expire_on is not None for request, _ in jobs):
         news |= News.DEADLINES
     return news

@@ -166,8 +166,8 @@ class Storage(ABC):
         missed. The default never returns: nobody else can change anything.
 
         Returns:
-            What has happened, at least `news.news_of` all that others have written; ``None`` where
-            that is not known, and then everybody looks.
+            What has happened, at least what `news.news_of` says of all that others have written;
+            ``None`` where that is not known, and then everybody looks.
         """
         await trio.sleep_forever()
 
