@@ -183,6 +183,8 @@ _ROOMS = (
             "tests/storage/test_beside.py",
             "tests/storage/test_beside_messages.py",
             "tests/storage/test_beside_queries.py",
+            "tests/storage/test_bells.py",
+            "tests/storage/test_news.py",
             "tests/storage/test_provider.py",
             "tests/storage/test_provider_answers.py",
             "tests/storage/test_provider_ledger.py",

@@ -9,6 +9,7 @@ import pytest
 from croniter import croniter
 
 from trio_gusto.model.cron.days import LastDay, LastWeekday, MonthShape, NearestWorkday, shape_of
+from trio_gusto.model.cron.wall import WallSearch
 from trio_gusto.model.triggers import cron
 
 
@@ -185,3 +186,30 @@ def test_a_rule_names_one_day_of_a_month(
 ) -> None:
     assert rule.day_in(month) == day
     assert day is None or day in rule.candidates
+
+
+def test_who_asks_the_same_again_is_answered_without_a_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As whoever fires a schedule does, and in memory every node."""
+    searched: list[datetime] = []
+    search = WallSearch.after
+
+    def count(of: WallSearch, wall: datetime, *until: datetime) -> datetime | None:
+        searched.append(wall)
+        return search(of, wall, *until)
+
+    monkeypatch.setattr(WallSearch, "after", count)
+    noon, rome = at("2026-12-01 12:00"), "Europe/Rome"
+    daily = cron("0 2 * * *")
+    for _ in range(3):
+        assert daily.next_after(noon) == at("2026-12-02 02:00")
+    assert len(searched) == 1
+    for _ in range(3):
+        assert daily.next_after(noon, rome) == at("2026-12-02 01:00")
+    assert len(searched) == 2
+    later = noon + timedelta(days=1)
+    for _ in range(3):
+        assert daily.next_after(later, rome) == at("2026-12-03 01:00")
+    assert len(searched) == 3
+    assert daily.next_after(noon) == at("2026-12-02 02:00")

@@ -101,6 +101,7 @@ def successes(*requests: JobRequest) -> Complete:
         ([request(tags=("a",))], ENDED),
         ([request(rate_key="a")], ENDED),
         ([request(worker="a")], ENDED | CLAIMABLE),
+        ([request(worker="a"), PLAIN], ENDED | CLAIMABLE),
         ([PLAIN, request(concurrency_key="a", concurrency_limit=2)], ENDED | CLAIMABLE),
     ],
 )
@@ -168,6 +169,14 @@ def test_a_group_is_what_all_of_its_writes_are() -> None:
     assert news_of([], []) == NOTHING
     with pytest.raises(ValueError, match="zip"):
         news_of(writes, replies[:2])
+
+
+def test_jobs_and_states_that_do_not_go_together_are_a_mistake() -> None:
+    kept = schedule()
+    fire = attrs.evolve(firing(kept, MINUTE), states=[])
+    for write, reply in ((Insert([PLAIN], []), Inserted()), (fire, Committed())):
+        with pytest.raises(ValueError, match="zip"):
+            told(write, reply)
 
 
 def test_everything_is_all_kinds_and_nothing_is_none() -> None:

@@ -112,9 +112,8 @@ def _of_firing(fire: Fire) -> News:
 
 
 def _of_jobs(jobs: Sequence[tuple[JobRequest, State]]) -> News:
-    news = NOTHING
-    if any(isinstance(state, Ready | Scheduled) for _, state in jobs):
-        news |= News.CLAIMABLE
+    is_claimable = any(isinstance(state, Ready | Scheduled) for _, state in jobs)
+    news = News.CLAIMABLE if is_claimable else NOTHING
     if any(isinstance(state, Waiting) for _, state in jobs):
         news |= News.AWAITED  # what they wait for may have ended before
     if any(state.word.is_ended for _, state in jobs):
