@@ -75,6 +75,12 @@ def test_new_jobs_are_news_by_their_first_states(
     assert told(Insert([job], [state]), Inserted()) == news
 
 
+def test_new_jobs_are_news_by_all_of_their_states_together() -> None:
+    states: list[State] = [Ready(0), Waiting((TWO,)), Skipped(0, "no")]
+    assert told(Insert([PLAIN] * 3, states), Inserted()) == CLAIMABLE | AWAITED | ENDED
+    assert told(Insert([PLAIN] * 2, states[1:]), Inserted()) == AWAITED | ENDED
+
+
 def test_a_job_that_was_there_already_is_no_news() -> None:
     deadline = attrs.evolve(PLAIN, expire_on=7)
     insert = Insert([deadline, PLAIN], [Ready(0), Waiting((TWO,))])
