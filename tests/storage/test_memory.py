@@ -8,6 +8,7 @@ import pytest
 from trio_gusto.model.errors import DuplicateJob
 from trio_gusto.model.ids import uuid7
 from trio_gusto.model.job import Details, JobRequest
+from trio_gusto.model.joblog import LogLine
 from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.rates import RateLimit
 from trio_gusto.model.retention import Selection
@@ -24,8 +25,18 @@ from trio_gusto.model.uniqueness import OnConflict
 from trio_gusto.storage.finding_messages import Find, Tally
 from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.memory import MemoryStorage, agenda
-from trio_gusto.storage.messages import ClaimDue, ClaimReply, Commit, Committed, Conflict, Insert
+from trio_gusto.storage.memory.pauses import PauseShelf
+from trio_gusto.storage.messages import (
+    ClaimDue,
+    ClaimReply,
+    Commit,
+    Committed,
+    Completions,
+    Conflict,
+    Insert,
+)
 from trio_gusto.storage.pause_messages import LiftPauses, PutPause
+from trio_gusto.storage.report_messages import ReadLog, Report, Reported, Saying
 from trio_gusto.storage.retention_messages import Prune, Pruned
 from trio_gusto.storage.schedule_messages import PutSchedule
 from trio_gusto.testing.storage_contract import Subject, check_storage
@@ -394,3 +405,36 @@ async def test_an_expired_job_in_a_lane_does_not_hold_up_the_turn_of_another_ten
     await subject.enqueue(tenant="b", details=worker, created_at=NOW - 4)
     reply = await subject.claim(tenant_weights={})
     assert [job.request.tenant for job in reply.jobs] == ["a", "b", "a"]
+
+
+async def test_who_has_said_nothing_of_himself_is_deleted_beside_one_who_has() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    await subject.insert(subject.request(), subject.request())
+    talker, silent = (await subject.claim()).jobs
+    line = LogLine(NOW, "info", "hello")
+    saying = Saying(talker.request.id, talker.token, None, [line], dossier="[]")
+    await subject.expect(Reported, Report([saying], 10, 1000))
+    await subject.expect(Completions, successes(silent))
+    assert (await subject.expect(Pruned, Prune(NOW + SECOND, 10))).count == 1
+    assert list((await storage.read(ReadLog(talker.request.id))).lines) == [line]
+
+
+def test_only_queues_that_are_paused_for_all_are_closed() -> None:
+    shelf = PauseShelf()
+    for queue, tenant in ((None, None), (None, "a"), ("mail", "a"), ("prints", None)):
+        shelf.put(PutPause(queue, tenant, "", NOW))
+    assert list(shelf.closed_queues()) == ["prints"]
+
+
+async def test_the_deadline_of_a_job_that_was_deleted_comes_no_more() -> None:
+    storage = await two_nodes()
+    subject = Subject(storage, "one")
+    await subject.enqueue(expire_on=NOW + 9 * SECOND)
+    job = await subject.claim_one()
+    await subject.enqueue(expire_on=NOW + 99 * SECOND)  # so that deadlines are looked at
+    await subject.expect(Completions, successes(job))
+    await subject.expect(Pruned, Prune(NOW + SECOND, 10))
+    for now in (NOW, NOW + 10 * SECOND):
+        found = await storage.read(Stranded("one", now, 10))
+        assert (list(found.overdue), found.next_at) == ([], NOW + 99 * SECOND)

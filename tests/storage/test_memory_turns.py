@@ -190,6 +190,35 @@ async def test_a_queue_without_tokens_is_passed_over(tenants: Tenants, worker: s
     assert await tenants.next() == "ba"
 
 
+async def test_in_a_lane_that_is_full_no_queue_keeps_others_from_their_turn(
+    tenants: Tenants,
+) -> None:
+    """A job of another queue did so when its tenant had had more than the others."""
+    await tenants.put("a", "smtp", priority=5)
+    await tenants.put("a")
+    assert await tenants.next() == "aa"
+    await tenants.put("a", "smtp", priority=5)
+    await tenants.put("a", "smtp", queue="b")
+    await tenants.put("a", "smtp", queue="c")
+    await tenants.put("b", "imap")
+    await tenants.put("c")
+    assert await tenants.next() == "bc"
+
+
+async def test_a_lane_without_tokens_is_looked_at_again_in_all_of_its_queues(
+    tenants: Tenants,
+) -> None:
+    """It is closed when they come up, and open when they come up later."""
+    limit = Details(rate_key="api", rate_limit=RateLimit(1, per=60))
+    for queue in "abc":
+        await tenants.enqueue(tenant=queue, queue=queue, details=limit)
+    await tenants.put("d")
+    assert await tenants.next() == "ad"
+    minute = 60_000_000
+    assert await tenants.next(now=NOW + minute, queues=[("c", 9)]) == "c"
+    assert await tenants.next(now=NOW + 2 * minute) == "b"
+
+
 async def test_weights_count_by_tenant(tenants: Tenants) -> None:
     await tenants.put("aaaabbbb")
     assert await tenants.next(6, tenant_weights={"a": 2}) == "abaaba"
