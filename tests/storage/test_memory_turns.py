@@ -219,6 +219,21 @@ async def test_a_lane_without_tokens_is_looked_at_again_in_all_of_its_queues(
     assert await tenants.next(now=NOW + 2 * minute) == "b"
 
 
+async def test_a_lane_without_tokens_is_not_forgotten_in_a_claim_in_which_a_queue_closes(
+    tenants: Tenants,
+) -> None:
+    """It is met twice then: before the queue was closed, and when what is left is filled of the others."""
+    limit = Details(rate_key="api", rate_limit=RateLimit(1, per=60))
+    for tenant in "ab":
+        await tenants.enqueue(tenant=tenant, details=limit, priority=9)
+    await tenants.put("cd", queue="slow", priority=5)
+    await tenants.put("e")
+    rates = {"slow": RateLimit(1, per=60)}
+    assert await tenants.next(queue_rates=rates) == "ace"
+    minute = 60_000_000
+    assert await tenants.next(now=NOW + minute, queue_rates=rates) == "bd"
+
+
 async def test_weights_count_by_tenant(tenants: Tenants) -> None:
     await tenants.put("aaaabbbb")
     assert await tenants.next(6, tenant_weights={"a": 2}) == "abaaba"
