@@ -123,6 +123,24 @@ async def test_a_clock_that_is_set_back_costs_no_reading(autojump_clock: MockClo
         assert storage.heard == []
 
 
+async def test_of_several_nodes_one_fires_and_the_others_do_not_try(
+    autojump_clock: MockClock,
+) -> None:
+    storage, clock = Listening(), VirtualClock()
+    async with (
+        make(storage, clock).running() as queue,
+        make(storage, clock).running(),
+        make(storage, clock).running(),
+    ):
+        await register(queue, trigger=timedelta(minutes=1))
+        await trio.sleep(60 + 1)
+        assert len(storage.fires()) == 3, "each of them, the first time"
+        storage.heard.clear()
+        await trio.sleep(20 * 60)
+        assert len(storage.fires()) == 20
+        assert (await queue.stats()).by_state[JobState.COMPLETED] == 21
+
+
 # --- many at once ---------------------------------------------------------------------------------
 
 

@@ -47,6 +47,8 @@ class Listening(MemoryStorage):
         self.fault: GustoError | None = None
         self.answer: WriteReply | GustoError | None = None
         self.held: tuple[HeldJob, ...] = ()
+        self.rivals: set[str] = set()
+        """Schedules that somebody else is quicker to fire."""
 
     async def read(self, query: Query) -> Any:
         assert isinstance(query, FindSchedules)
@@ -61,7 +63,9 @@ class Listening(MemoryStorage):
             self.put.append(write)
         if isinstance(write, Fire) and self.answer is not None:
             return self.answer
-        return super().perform(write)
+        reply = super().perform(write)
+        is_late = isinstance(write, Fire) and write.schedule.request.name in self.rivals
+        return Conflict() if is_late else reply
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         self.groups.append([write for write in writes if isinstance(write, Fire)])
@@ -363,6 +367,50 @@ async def test_who_comes_too_late_looks_again_and_tells_nothing(
     assert len(office.storage.fires) >= 3
     assert len([fact for fact in office.facts if isinstance(fact, JobEnqueued)]) == 1
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("many", [crons.MANY, 1], ids=["together", "one by one"])
+async def test_who_was_too_late_lets_others_go_first_until_it_is_the_first_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    monkeypatch.setattr(crons, "MANY", many)
+    office = Office()
+    for name in "ab":
+        await office.register(name)
+    office.storage.rivals = {"a", "b"}
+    async with office.open():
+        await trio.sleep(MINUTE + 1)
+        office.storage.rivals.clear()
+        await trio.sleep(2 * MINUTE)
+    asked = [at for at, _ in office.storage.reads[2:]]
+    assert asked == [60.0, 60.0, 120.05, 120.05, 180.0, 180.0]
+    assert len(office.storage.fires) == 6
+
+
+async def test_who_was_first_with_one_of_several_does_not_wait(autojump_clock: MockClock) -> None:
+    """Or two who both had lost something would wait for each other for ever after."""
+    office = Office()
+    for name in "abc":
+        await office.register(name)
+    office.storage.rivals = {"a", "c"}
+    async with office.open():
+        await trio.sleep(2 * MINUTE + 1)
+    assert [at for at, _ in office.storage.reads[2:]] == [60.0, 60.0, 120.0, 120.0]
+
+
+async def test_who_lets_others_go_first_hears_of_it_when_they_have(
+    autojump_clock: MockClock,
+) -> None:
+    office = Office()
+    await office.register("ledger")
+    office.storage.rivals = {"ledger"}
+    async with office.open():
+        await trio.sleep(2 * MINUTE + 0.01)
+        assert not office.cron.is_rested(), "something is due"
+        office.cron.wake()
+        await wait_all_tasks_blocked()
+        assert [at for at, _ in office.storage.reads[4:]] == [120.01, 120.01]
+        assert office.cron.is_rested()
 
 
 # --- firing ---------------------------------------------------------------------------------------

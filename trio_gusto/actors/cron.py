@@ -5,7 +5,8 @@ never for long, since the wall clock may be set. With no schedules it reads once
 
 Rules. What comes of an instant is decided by `model.firing`; a storage takes it if the schedule's version
 is still the one that was looked at. So any number of nodes may do this at once, and none leads: who comes
-second looks again. Whatever is due is due in the storage, so a crash anywhere loses nothing.
+second looks again, and is courteous from then on, that is, it lets the others go first for a moment, until it
+is the first once more. Whatever is due is due in the storage, so a crash anywhere loses nothing.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ SLICE = 100
 MANY = 500
 """Jobs stored in one transaction, roughly: others want to write, too."""
 
+COURTESY = 0.05
+"""Seconds that a node leaves to others when the last time all that it fired had been fired already."""
+
 FAULT_PAUSE = 1.0
 """Seconds to wait after the storage failed."""
 
@@ -77,6 +81,7 @@ class Cron:
         """Schedules that could not be fired; they are left alone for a while."""
         self._news = Alarm()
         self._has_heard = False
+        self._is_courteous = False
         self._rested = trio.Event()
         """Set while nothing is due, and nothing has been heard of."""
 
@@ -86,9 +91,13 @@ class Cron:
     def wake(self) -> None:
         """Something about schedules may have changed."""
         self._has_heard = True
+        self._rise()
+        self._news.ring()
+
+    def _rise(self) -> None:
+        """Something may be due."""
         if self._rested.is_set():
             self._rested = trio.Event()
-        self._news.ring()
 
     def is_rested(self) -> bool:
         """Whether everything due has fired, and no job is held that need not be."""
@@ -106,8 +115,7 @@ class Cron:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Fire until cancelled."""
         task_status.started()
-        if self._rested.is_set():
-            self._rested = trio.Event()
+        self._rise()
         async with trio.open_nursery() as guards:
             look = self._first_look
             while True:
@@ -131,6 +139,9 @@ class Cron:
             if next_at is not None:
                 pause = min(pause, (next_at - self._clock.instant()) / MICROSECONDS)
             if pause <= 0:
+                self._rise()
+                if self._is_courteous:
+                    await self._news.wait(self._clock.monotonic() + COURTESY)
                 return
             if not self._has_heard:
                 self._rested.set()
@@ -194,7 +205,8 @@ class Cron:
                 await self._store(bundles, now)
                 bundles, jobs = [], 0
             await trio.lowlevel.checkpoint()
-        await self._store(bundles, now)
+        if bundles:
+            await self._store(bundles, now)
 
     async def _store(self, bundles: Sequence[Bundle], now: int) -> None:
         letters = [self._desk.post(bundle.message) for bundle in bundles]
@@ -202,14 +214,18 @@ class Cron:
             for state in bundle.message.states:
                 if isinstance(state, Ready | Scheduled):
                     self._on_due(state.due)  # now, so that its claim joins the transaction
+        too_late = 0
         for bundle, letter in zip(bundles, letters, strict=True):
             reply = await letter.answer()
             if isinstance(reply, Committed):
                 await self._tell_the_world(bundle, now)
+            elif isinstance(reply, Conflict):
+                too_late += 1
             elif isinstance(reply, StorageError):
                 raise reply
-            elif not isinstance(reply, Conflict):
+            else:
                 self._complain(bundle.message.schedule.request.name, reply)
+        self._is_courteous = too_late == len(bundles)
 
     def _complain(self, name: str, error: object) -> None:
         self._sick.add(name)
