@@ -35,17 +35,20 @@ def main(arguments: Sequence[str]) -> int:
         "--processes", type=int, default=2, help="how many judge at once; default 2"
     )
     asked = parser.parse_args(arguments)
-    if asked.again and asked.only:
-        parser.error("--again is about the modules of the last run; name none")
     room = ROOMS[asked.room]
-    workshop = Workshop(room)
+    workshop = Workshop(room, asked.only)
+    if (asked.again or asked.report) and not workshop.was_used:
+        parser.error(
+            f"nobody was asked about {' '.join([asked.room, *asked.only])} yet, so there are no verdicts to go on with: "
+            "leave out --again and --report"
+        )
     record = read_record()
     code = 0
     if asked.again:
         left = Report.of(room, read_mutants(workshop.mutated), record).open
         code = workshop.run_again({mutant.name for mutant in left}, processes=asked.processes)
     elif not asked.report:
-        code = workshop.run(asked.only, processes=asked.processes)
+        code = workshop.run(processes=asked.processes)
     if code:
         return code
     report = Report.of(room, read_mutants(workshop.mutated), record)

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -54,33 +53,37 @@ _PROTECTION = re.compile(r"^ *@trio\.lowlevel\.(?:en|dis)able_ki_protection\b.*\
 
 
 class Workshop:
-    """The copy for one room. It outlives a run, so that a second one asks of what is new only."""
+    """The copy for one room, or for some modules of it. It outlives a run, so that a second one asks of what is new only.
 
-    def __init__(self, room: Room, place: Path | None = None) -> None:
+    Args:
+        only: patterns of modules (``trio_gusto.model.rates``); none for the whole room.
+    """
+
+    def __init__(self, room: Room, only: Sequence[str] = ()) -> None:
         self._room = room
-        self._place = ROOT / "build" / "mutation" / room.name if place is None else place
+        self._only = only
+        self._place = ROOT / "build" / "mutation" / "+".join([room.name, *only])
+
+    @property
+    def was_used(self) -> bool:
+        """Whether there was a run before."""
+        return self.mutated.exists()
 
     @property
     def mutated(self) -> Path:
         """Where mutmut keeps its mutants and its verdicts."""
         return self._place / "mutants"
 
-    def run(self, only: Sequence[str], *, processes: int) -> int:
-        """Make the mutants of the room anew and judge them; returns mutmut's code.
-
-        Args:
-            only: patterns of modules (``trio_gusto.model.rates``); none for the whole room.
-            processes: how many judge at once.
-        """
+    def run(self, *, processes: int) -> int:
+        """Make the mutants anew and judge them, so many at once; returns mutmut's code."""
         shutil.rmtree(self._place, ignore_errors=True)
-        self._furnish(_files(only or [each for part in self._room.parts.values() for each in part]))
+        self._furnish()
         return self._judge(processes)
 
     def run_again(self, about: Collection[str], *, processes: int) -> int:
         """The same for what has changed since the last run, what it has not come to, and mutants of these names."""
-        files = self._files_of_last_run()
         forget_verdicts(self.mutated, about)
-        self._furnish(files)
+        self._furnish()
         return self._judge(processes)
 
     def _judge(self, processes: int) -> int:
@@ -91,12 +94,7 @@ class Workshop:
             check=False,
         ).returncode
 
-    def _files_of_last_run(self) -> list[str]:
-        told = tomllib.loads((self._place / "pyproject.toml").read_text("utf-8"))
-        files: list[str] = told["tool"]["mutmut"]["only_mutate"]
-        return files
-
-    def _furnish(self, files: Sequence[str]) -> None:
+    def _furnish(self) -> None:
         self._place.mkdir(parents=True, exist_ok=True)
         for folder in ("tests", "property_tests"):  # what is no longer there must judge no more
             shutil.rmtree(self.mutated / folder, ignore_errors=True)
@@ -108,7 +106,9 @@ class Workshop:
         if self._room.but_none_with:
             arguments += ["-k", f"not {self._room.but_none_with}"]
         settings = _SETTINGS.format(
-            only=_strings(files),
+            only=_strings(
+                _files(self._only or [each for part in self._room.parts.values() for each in part])
+            ),
             but_not=_strings(_files(self._room.not_mutated)),
             judges=_strings(self._room.judges),
             arguments=_strings(arguments),

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from property_tests.mutation import workshop
+from property_tests.mutation.__main__ import main
 from property_tests.mutation.mutants import (
     Change,
     Mutant,
@@ -386,3 +388,26 @@ def test_rooms_and_their_judges_are_there(room: Room) -> None:
     for test in [*room.but_not, *(judge for judge in room.judges if "::" in judge)]:
         file, _, name = test.partition("::")
         assert f"def {name.partition('[')[0]}" in (ROOT / file).read_text("utf-8"), test
+
+
+@pytest.mark.parametrize("option", ["--again", "--report"])
+@pytest.mark.parametrize("only", [[], ["trio_gusto.model.rates"]], ids=["room", "module"])
+def test_without_a_run_before_there_is_nothing_to_go_on_with(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    option: str,
+    only: list[str],
+) -> None:
+    """A report of no mutants was printed, and counted as a success."""
+    monkeypatch.setattr(workshop, "ROOT", tmp_path)
+    with pytest.raises(SystemExit) as left:
+        main(["model", *only, option])
+    assert left.value.code == 2
+    assert f"about {' '.join(['model', *only])} yet" in capsys.readouterr().err
+
+
+def test_verdicts_of_a_module_are_kept_beside_those_of_its_room() -> None:
+    model = ROOMS["model"]
+    places = {workshop.Workshop(model, only).mutated for only in ([], ["trio_gusto.model.rates"])}
+    assert len(places) == 2
