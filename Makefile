@@ -73,7 +73,7 @@ pyright:
 	$(BIN)/pyright
 
 docs: ## check the generated pages, then build the documentation into docs/_build
-	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m docs.generate --check
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
 
 pytest: export TMPDIR ?= $(or $(SHM),/tmp)
@@ -91,7 +91,7 @@ coverage: .venv/.dev ## run the examples that go through every branch of the rul
 format: ## write what `make lint` and `make docs` would ask for
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.generate
 
 bench: .venv/.dev ## run the benchmarks; ARGS are theirs
 	$(BIN)/python -m benchmarks $(ARGS)
