@@ -88,7 +88,7 @@ _LONG_IN_SERVICES = (
     "tests/actors/test_sweeper.py::test_without_retention_everything_is_kept",
     "tests/features/test_lanes_and_pauses.py::test_a_pause_outlives_all_processes",
     "tests/features/test_lanes_and_pauses.py::test_after_a_pause_nothing_starts_until_it_is_lifted",
-    "tests/features/test_schedules.py::test_a_nightly_job",
+    "tests/features/schedules/test_instants.py::test_a_nightly_job",
     "tests/features/test_stopping.py::test_a_hundred_starts_leave_nothing_behind",
     "tests/features/test_what_goes_wrong_elsewhere.py::test_a_nightly_schedule",
     "tests/features/test_what_goes_wrong_elsewhere.py::test_a_task_longer_than_any_lease",
