@@ -356,6 +356,28 @@ async def test_a_job_that_was_called_off_before_is_given_back(
     assert (pool.roster.unknown_names, caplog.records, held.started_at) == (set(), [], None)
 
 
+async def test_after_a_defect_a_slot_holds_nothing(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slots outlive their executors: the next ones would be watched for a job that is not theirs."""
+    pool = Pool()
+
+    @pool.app.job(name="work")
+    async def work() -> None:
+        await trio.sleep(1)
+
+    def break_down(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pool, "succeed", break_down)
+    held = pool.claim(1, timeout=8 * MICROSECONDS)
+    with pytest.RaisesGroup(pytest.RaisesGroup(ZeroDivisionError)):
+        async with at_work(pool, held):
+            await trio.sleep(2)
+    assert_free(pool, held)
+    assert pool.roster.leases == {}
+
+
 # --- more and fewer executors ---------------------------------------------------------------------
 
 
