@@ -27,7 +27,7 @@ from trio_gusto.actors.waiters import Waiters
 from trio_gusto.model.happenings import CalledOff, ParentsEnded, RetriedByHand
 from trio_gusto.model.ids import JobId, to_uuid, uuid7
 from trio_gusto.model.instants import MICROSECONDS, to_instant
-from trio_gusto.model.job import JobRequest, StoredJob
+from trio_gusto.model.job import Details, JobRequest, StoredJob
 from trio_gusto.model.states import (
     AwaitingCallback,
     Cancelled,
@@ -60,6 +60,7 @@ class Bench:
         self.clock.instant()  # it goes from now on
         self.called_off: list[tuple[JobId, str]] = []
         self.awaited: list[JobId] = []
+        self.vacated = 0
         self.facts: list[Fact] = []
         probe = Probe()
         probe.subscribe(self.facts.append)
@@ -69,13 +70,26 @@ class Bench:
             self.clock,
             lambda job_id, reason: self.called_off.append((job_id, reason)),
             self.awaited.extend,
+            self.on_vacated,
             probe,
         )
 
-    async def store(self, job_id: JobId, state: State, *, attempt: int = 0) -> StoredJob:
+    def on_vacated(self) -> None:
+        self.vacated += 1
+
+    async def store(
+        self, job_id: JobId, state: State, *, attempt: int = 0, details: Details | None = None
+    ) -> StoredJob:
         """Store a job in a state that it can have only after a while, and return what is stored."""
         request = JobRequest(
-            job_id, "work", "[]", created_at=0, max_attempts=3, queue="mail", expire_on=NOW + MINUTE
+            job_id,
+            "work",
+            "[]",
+            created_at=0,
+            max_attempts=3,
+            queue="mail",
+            expire_on=NOW + MINUTE,
+            details=details,
         )
         first = state if isinstance(state, AwaitingCallback | Waiting) else Ready(0)
         await self.desk.ask(Insert([request], [first]))
@@ -131,6 +145,16 @@ async def test_a_job_that_waits_is_cancelled_and_everybody_is_told(
     assert (stored.state, stored.attempt) == (Cancelled(NOW, "enough"), 2)
     assert bench.facts == [finished(JOB, JobState.CANCELLED, "enough")]
     assert bench.called_off == []
+    assert bench.vacated == 0
+
+
+async def test_whoever_claims_is_told_that_a_job_has_left_its_lane(
+    autojump_clock: MockClock,
+) -> None:
+    async with at_work() as bench:
+        await bench.store(JOB, Ready(NOW), attempt=2, details=Details(worker="smtp"))
+        assert await bench.canceller.cancel(JOB, "enough")
+    assert bench.vacated == 1
 
 
 async def test_who_runs_a_job_is_told_to_stop_and_tells_of_its_end_himself(

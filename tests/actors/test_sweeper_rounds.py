@@ -34,6 +34,7 @@ from trio_gusto.model.ids import JobId, to_uuid
 from trio_gusto.model.instants import to_datetime
 from trio_gusto.model.job import AttemptRecord, Details
 from trio_gusto.model.outcomes import AttemptOutcome
+from trio_gusto.model.rates import RateLimit
 from trio_gusto.model.states import Cancelled, Expired, Failed, Processing, Ready, State
 from trio_gusto.storage.batch_messages import Discard
 from trio_gusto.storage.finding_messages import Get
@@ -190,6 +191,27 @@ async def test_a_job_that_is_lost_for_good_leaves_its_lane_to_the_next() -> None
     ward = Ward(StrandedJobs([in_lane], [], None, foreign=False))
     await ward.sweep()
     assert ward.neighbours.due == [NOW]
+
+
+async def test_a_job_that_expires_leaves_its_lane_to_the_next() -> None:
+    limit = RateLimit(1, per=1)
+    kinds = [Details(worker="smtp"), Details(rate_key="api", rate_limit=limit), None]
+    for details, due in zip(kinds, [[NOW], [], []], strict=True):
+        ward = Ward(StrandedJobs([], [stored(1, Ready(CREATED), details=details)], None, False))
+        await ward.sweep()
+        assert ward.neighbours.due == due
+
+
+@pytest.mark.parametrize(
+    ("lease", "longest_sleep", "pause"), [(60, 30, 30), (3, 30, 1.5), (3, 1000, 300)]
+)
+async def test_it_looks_again_before_a_lease_can_have_passed_that_it_does_not_know(
+    lease: int, longest_sleep: float, pause: float
+) -> None:
+    """Unless its clock may sleep for longer, as in a simulation, where it is told."""
+    ward = Ward(NOTHING, lease=lease)
+    ward.clock.longest_sleep = longest_sleep
+    assert await ward.sweep() == pause
 
 
 @pytest.mark.parametrize("is_lost", [True, False])

@@ -14,6 +14,7 @@ from trio_gusto.model.lanes import (
     can_be_full,
     lane_of,
     lane_of_worker,
+    makes_others_wait,
     room_of,
 )
 from trio_gusto.model.pauses import StoredPause, covered, unheard, view
@@ -117,6 +118,8 @@ def test_a_rate_key_makes_a_lane_where_there_is_no_other_and_all_have_room_in_it
     assert (lane_of(request(details=keyed)), room_of(request(details=keyed))) == (KEY, 3)
     assert room_of(request(details=Details(concurrency_limit=4))) == 4
     assert [can_be_full(lane) for lane in (SMTP, KEY, "rate api")] == [True, True, False]
+    kinds = [request(), rated, alone, request(details=keyed)]
+    assert [makes_others_wait(one) for one in kinds] == [False, False, True, True]
 
 
 def test_an_occupancy_counts_what_runs_alone_and_what_is_its_own() -> None:

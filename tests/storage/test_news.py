@@ -93,6 +93,8 @@ def test_what_new_jobs_replace_has_ended() -> None:
     insert = Insert([PLAIN], [Ready(0)])
     assert told(insert, Inserted(replaced=(TWO,))) == CLAIMABLE | ENDED
     assert told(insert, Inserted(replaced=(TWO,), awaited=(TWO,))) == CLAIMABLE | ENDED | AWAITED
+    waiting = Insert([PLAIN], [Waiting((TWO,))])
+    assert told(waiting, Inserted(replaced=(TWO,))) == CLAIMABLE | ENDED | AWAITED
 
 
 def successes(*requests: JobRequest) -> Complete:

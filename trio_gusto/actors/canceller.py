@@ -16,6 +16,7 @@ from ..model.happenings import CalledOff, ParentsEnded, RetriedByHand, Settlemen
 from ..model.ids import JobId, to_uuid
 from ..model.instants import to_datetime
 from ..model.job import StoredJob
+from ..model.lanes import makes_others_wait
 from ..model.lifecycle import advance, may
 from ..model.states import AwaitingCallback, Processing, Ready, Scheduled
 from ..storage.finding_messages import Get
@@ -30,7 +31,7 @@ class Canceller:
     """Calls jobs off.
 
     ``called_off`` is told of those whose holder has to stop them, ``awaited`` of those that have
-    ended while others wait for them.
+    ended while others wait for them, ``vacated`` when one has left a lane in which others may stand behind it.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Canceller:
         clock: Clock,
         called_off: Callable[[JobId, str], None],
         awaited: Callable[[Sequence[JobId]], None],
+        vacated: Callable[[], None],
         probe: Probe,
     ) -> None:
         self._desk = desk
@@ -47,6 +49,7 @@ class Canceller:
         self._clock = clock
         self._called_off = called_off
         self._awaited = awaited
+        self._vacated = vacated
         self._probe = probe
 
     async def cancel(self, job_id: JobId, reason: str) -> bool:
@@ -72,7 +75,7 @@ class Canceller:
                 if await self._cancel_with_callback(stored, reason):
                     return True
             else:
-                then = partial(self._waiters.notify, job_id)
+                then = partial(self._tell_gone, stored)
                 if await self.change(stored, CalledOff(self._clock.instant(), reason), then):
                     return True
 
@@ -83,7 +86,7 @@ class Canceller:
         letters = [
             self._desk.post(calling_off(job, now, reason), self._once_done(telling))
             for job in jobs
-            for telling in [partial(self._tell_called_off, job, now, reason)]
+            for telling in [partial(self.tell_called_off, job, now, reason)]
         ]
         for job, letter in zip(jobs, letters, strict=True):
             reply = await letter.answer()
@@ -114,11 +117,17 @@ class Canceller:
         except UnknownJob:
             pass  # retention was quicker
 
-    def _tell_called_off(self, job: StoredJob, now: int, reason: str) -> None:
+    def _tell_gone(self, job: StoredJob) -> None:
+        self._waiters.notify(job.request.id)
+        if makes_others_wait(job.request):
+            self._vacated()
+
+    def tell_called_off(self, job: StoredJob, now: int, reason: str) -> None:
+        """Tell whom it concerns that a job was called off, whatever it was at."""
         if isinstance(job.state, Processing):  # who runs it tells of its end
             self._called_off(job.request.id, reason)
             return
-        self._waiters.notify(job.request.id)
+        self._tell_gone(job)
         happening = CalledOff(now, reason)
         self.announce(job, advance(job, happening), happening)
 

@@ -22,6 +22,7 @@ from ..model.instants import MICROSECONDS
 from ..model.pauses import StoredPause
 from ..options import Options
 from ..storage.lease_messages import CancelRequests, Renew
+from .alarm import Alarm
 from .desk import StorageDesk
 from .lease import Cause, Lease, Slot
 from .probe import Probe
@@ -30,6 +31,9 @@ from .settler import Settler
 from .watchdog import Watchdog
 
 logger = logging.getLogger("trio_gusto")
+
+FAULT_PAUSE = 1.0
+"""Seconds to wait after the storage failed to say what others want."""
 
 
 class Heart:
@@ -66,7 +70,8 @@ class Heart:
         self._is_claiming = is_claiming
         self._on_paused = on_paused
         self._on_late = on_late
-        self._has_missed = False
+        self._missed = Alarm()
+        """Rings when what others want could not be read."""
         self._watchdog = Watchdog(node, desk, roster, probe, options, fence_after)
 
     @trio.lowlevel.enable_ki_protection
@@ -75,6 +80,7 @@ class Heart:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._renew_for_ever)
             nursery.start_soon(self._watch_deadlines)
+            nursery.start_soon(self._look_again)
             if self._clock.is_real and self._options.loop_block_threshold is not None:
                 nursery.start_soon(self._watchdog.run)
             task_status.started()
@@ -83,13 +89,11 @@ class Heart:
 
     async def _renew_for_ever(self) -> None:
         while True:
-            if not self._roster.leases and not self._has_missed:
+            if not self._roster.leases:
                 await self._roster.occupied.wait()
             await trio.sleep(self._options.lease / 3)
             if self._roster.leases:
                 await self._renew()
-            if self._has_missed:
-                await self.look_for_requests()
 
     async def _renew(self) -> None:
         leases = tuple(self._roster.leases.values())
@@ -132,17 +136,23 @@ class Heart:
 
     async def look_for_requests(self) -> None:
         """Ask whether another process has called off or paused any job that is held here."""
-        self._has_missed = False
         if self._roster.leases or self._is_claiming():
             try:
                 asked = await self._desk.read(CancelRequests(self._node))
             except GustoError as fault:
                 logger.warning("what others want of running jobs could not be read: %s", fault)
-                self._has_missed = True
+                self._missed.ring()
                 return
             self.cancel(asked.cancels)
             if asked.pauses:
                 self._on_paused(asked.pauses)
+
+    async def _look_again(self) -> None:
+        """Or a cancellation would wait until somebody wants something else."""
+        while True:
+            await self._missed.wait()
+            await trio.sleep(FAULT_PAUSE)
+            await self.look_for_requests()
 
     # --- deadlines ---
 

@@ -34,7 +34,7 @@ from .supply import Supply
 logger = logging.getLogger("trio_gusto")
 
 FAULT_PAUSE = 0.5
-"""Seconds to wait after the storage refused a claim."""
+"""Seconds to wait after the storage has failed."""
 
 
 class Poller:
@@ -72,6 +72,8 @@ class Poller:
         """Whether jobs of named workers wait for one that may be running here to end."""
         self._heard = 0
         """Up to which number this node has said that it has heard of pauses."""
+        self._is_unheard = False
+        """Whether that could not be noted, so that it has to be said again."""
         self._supply = Supply(roster, options, is_gated=probe.gate is not None)
         self.idle = trio.Event()
         """Set while nothing is due, nothing is held, and nothing has been heard of."""
@@ -115,8 +117,12 @@ class Poller:
         number = max((pause.number for pause in pauses), default=0)  # it may be lifted already
         if number > self._heard:
             self._heard = number
-            self._desk.tell(HeededLetter(HeardPauses(self._node, number), self._noted_pauses))
+            self._say_heard()
         return self._node
+
+    def _say_heard(self) -> None:
+        self._is_unheard = False
+        self._desk.tell(HeededLetter(HeardPauses(self._node, self._heard), self._noted_pauses))
 
     @trio.lowlevel.enable_ki_protection
     def shrink(self) -> None:
@@ -142,7 +148,8 @@ class Poller:
     def _noted_pauses(self, reply: Reply) -> None:
         if isinstance(reply, GustoError):
             logger.warning("that this node has heard of a pause could not be noted: %s", reply)
-            self._heard = 0  # it says so again with the next news
+            self._is_unheard = self._has_failed = True
+            self._roster.changed.ring()
 
     # --- the actor ---
 
@@ -156,6 +163,8 @@ class Poller:
                 if self._has_failed:
                     await trio.sleep(FAULT_PAUSE)
                     self._has_failed = False
+                    if self._is_unheard:
+                        self._say_heard()
                 while self._taken:
                     await self._pass(self._taken[0])
                     self._roster.backlog.put(_unhindered(self._taken.pop(0)))

@@ -3,7 +3,8 @@
 Leases whose node has vanished, jobs whose `expire_on` has come, what a vanished node has staged for a
 batch, ended jobs past their retention. It
 looks at its start, so that what a crash left behind runs again at once; then at the instants that
-the storage names, and every second while other nodes hold leases. Looking writes nothing.
+the storage names, every second while other nodes hold leases, and else often enough to see such a lease
+before it has passed. Looking writes nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..model.happenings import Ending, Overdue, Settlement
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS, to_datetime
 from ..model.job import StoredJob
-from ..model.lanes import lane_of
+from ..model.lanes import makes_others_wait
 from ..model.lifecycle import advance, settle
 from ..model.outcomes import Lost
 from ..model.quarantine import is_quarantined, loss_of
@@ -131,10 +132,17 @@ class Sweeper:
             await self._probe.gate.pass_through("sweep_done", (found.lost, found.overdue))
         if len(found.lost) == SLICE or len(found.overdue) == SLICE:
             return 0.0
-        pause = min(until_pruning, NEIGHBOURLY if found.foreign else self._clock.longest_sleep)
+        pause = min(until_pruning, NEIGHBOURLY if found.foreign else self._rest())
         if found.next_at is not None:
             pause = min(pause, max(0.0, (found.next_at - now) / MICROSECONDS))
         return pause
+
+    def _rest(self) -> float:
+        """For how long to leave alone what no other node holds: nobody tells that he has taken a lease."""
+        longest = self._clock.longest_sleep
+        if longest > Clock.longest_sleep:
+            return longest  # in a simulation, which tells of leases that have passed
+        return min(longest, self._options.lease / 2)
 
     async def _recover(self, job: StoredJob, now: int) -> None:
         state = job.state
@@ -159,8 +167,6 @@ class Sweeper:
                 )
             if isinstance(settlement.state, Ready | Scheduled):
                 self._settler.on_due(settlement.state.due)
-            elif lane_of(job.request) is not None:
-                self._settler.on_due(now)  # there is room for the next in its lane
             if self._probe.listening:
                 self._probe.announce(
                     LeaseExpired(
@@ -194,6 +200,8 @@ class Sweeper:
             self._settler.on_awaited(reply.awaited)
         if settlement.state.word.is_ended:
             self._waiters.notify(job.request.id)
+            if makes_others_wait(job.request):
+                self._settler.on_due(now)  # the next in its lane may be claimed
             if self._probe.listening:
                 self._probe.announce(
                     JobFinished(

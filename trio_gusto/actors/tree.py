@@ -102,7 +102,9 @@ class Workers:
         self.sweeper = Sweeper(
             node, desk, self.roster, self.settler, waiters, probe, clock, options
         )
-        canceller = Canceller(desk, waiters, clock, self._call_off, resolver.note, probe)
+        canceller = Canceller(
+            desk, waiters, clock, self._call_off, resolver.note, self.poller.wake, probe
+        )
         holder = Holder(desk, waiters, canceller, clock, self.poller.note_due)
         self.cron = Cron(desk, holder, probe, clock, self.poller.note_due, self.sweeper.news.ring)
         self._executors = Executors(

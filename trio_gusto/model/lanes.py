@@ -61,6 +61,12 @@ def can_be_full(lane: str) -> bool:
     return not lane.startswith(OF_RATE)
 
 
+def makes_others_wait(request: JobRequest) -> bool:
+    """Whether others behind it in its lane may wait for nothing but its end."""
+    lane = lane_of(request)
+    return lane is not None and can_be_full(lane)
+
+
 @attrs.define
 class Occupancy:
     """The leases in one lane: how many, how many of them on jobs that run alone, and of those the

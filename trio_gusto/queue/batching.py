@@ -13,7 +13,7 @@ from ..model.batch import BatchStatus, status_of
 from ..model.errors import ArgumentError, GustoError
 from ..model.ids import JobId, to_job_id, to_uuid
 from ..model.job import JobRequest, StoredJob
-from ..model.states import Processing, Ready, Scheduled
+from ..model.states import Ready, Scheduled
 from ..storage.batch_messages import Batches, Discard, InsertBatch, Stage
 from ..storage.messages import Committed, Insert, Inserted
 from .batch import Batch
@@ -166,11 +166,7 @@ class Batching(QueuePart):
                 continue
             called_off += is_asked_for
             awaited.update(dict.fromkeys(reply.awaited))
-            self._announce_called_off(job, now, reason)
-            if isinstance(job.state, Processing):
-                self._ears.called_off(job.request.id, reason)
-            else:
-                self._waiters.notify(job.request.id)
+            self._canceller.tell_called_off(job, now, reason)
         if awaited:
             self._ears.awaited(tuple(awaited))
         return called_off

@@ -26,11 +26,10 @@ from ..actors.probe import enqueued
 from ..actors.waiters import Waiters
 from ..job_options import JobOptions
 from ..model.errors import GustoError, NotSupported, OptionsError
-from ..model.happenings import CalledOff
 from ..model.ids import JobId, to_job_id
-from ..model.job import Job, JobRequest, StoredJob
-from ..model.lifecycle import admit, advance
-from ..model.states import Cancelled, Processing, Ready, Scheduled, State
+from ..model.job import Job, JobRequest
+from ..model.lifecycle import admit
+from ..model.states import Cancelled, Ready, Scheduled, State
 from ..model.uniqueness import has_keys
 from ..storage.beside import is_durable
 from ..storage.finding_messages import Get
@@ -81,7 +80,13 @@ class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, 
         self._probe = drafter.probe
         self._clock = drafter.clock
         self._canceller = Canceller(
-            desk, waiters, drafter.clock, ears.called_off, ears.awaited, drafter.probe
+            desk,
+            waiters,
+            drafter.clock,
+            ears.called_off,
+            ears.awaited,
+            ears.ready,
+            drafter.probe,
         )
         self._stored_at_once = 0
         self.keeps_children = desk.storage.keeps_children
@@ -253,11 +258,6 @@ class JobQueue(ScheduleVerbs, Running, Continuing, Batching, Retrying, Looking, 
     def _announce_if_heard(self, request: JobRequest, state: State) -> None:
         if self._probe.listening:
             self._announce(request, state)
-
-    def _announce_called_off(self, job: StoredJob, now: int, reason: str) -> None:
-        if not isinstance(job.state, Processing):  # who runs it tells of its end
-            happening = CalledOff(now, reason)
-            self._canceller.announce(job, advance(job, happening), happening)
 
     def _announce(self, request: JobRequest, state: State) -> None:
         self._probe.announce(enqueued(request, state))

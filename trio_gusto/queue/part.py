@@ -16,7 +16,7 @@ from .draft import Drafter
 if TYPE_CHECKING:
     from ..actors.canceller import Canceller
     from ..actors.probe import Probe
-    from ..model.job import JobRequest, StoredJob
+    from ..model.job import JobRequest
     from ..model.states import State
     from .ears import Ears
     from .reading import Reader
@@ -41,4 +41,3 @@ class QueuePart:
         def ref(self, job_id: Any) -> JobRef[Any]: ...
         async def cancel(self, job: Any, reason: str = "") -> bool: ...
         def _announce_if_heard(self, request: JobRequest, state: State) -> None: ...
-        def _announce_called_off(self, job: StoredJob, now: int, reason: str) -> None: ...

@@ -12,7 +12,7 @@ from enum import Flag, auto
 
 from ..model.errors import GustoError
 from ..model.job import JobRequest
-from ..model.lanes import can_be_full, lane_of
+from ..model.lanes import makes_others_wait
 from ..model.states import Ready, Scheduled, State, Waiting
 from .batch_messages import Discard, Stage
 from .lease_messages import Renew
@@ -85,21 +85,16 @@ def _of_successes(complete: Complete, reply: Completions) -> News:
     news = News.ENDED
     if reply.awaited:
         news |= News.AWAITED
-    if any(_frees_a_lane(claimed.request) for claimed in complete.claims):
+    if any(makes_others_wait(claimed.request) for claimed in complete.claims):
         news |= News.CLAIMABLE
     return news
-
-
-def _frees_a_lane(request: JobRequest) -> bool:
-    lane = lane_of(request)
-    return lane is not None and can_be_full(lane)
 
 
 def _of_new_jobs(insert: Insert, reply: Inserted) -> News:
     jobs = enumerate(zip(insert.requests, insert.states, strict=True))
     news = _of_jobs([job for position, job in jobs if position not in reply.existing])
     if reply.replaced:
-        news |= News.ENDED
+        news |= News.ENDED | News.CLAIMABLE  # it may have stood before others in its lane
     if reply.awaited:
         news |= News.AWAITED
     return news

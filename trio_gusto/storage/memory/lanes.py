@@ -1,7 +1,8 @@
 """Ready jobs in lanes: the first of each lane in a heap, so that those behind are in nobody's way.
 
 The entry of a line in the heap is a lower bound, and is corrected when its turn comes. A line whose next
-job may not be taken has none: it is parked until a lease in its lane is let go of, or its node claims again.
+job may not be taken has none: it is parked until a lease in its lane is let go of, a job in it is ready no more,
+or its node claims again.
 """
 
 from __future__ import annotations
@@ -129,6 +130,7 @@ class LaneShelf:
         agenda = None if line is None else line.agendas.get(-job.request.priority)
         if agenda is not None:
             agenda.lose(job)
+            self._unpark(lane)  # those behind it may be taken
 
     def any_claimable(self, now: int) -> bool:
         """Whether the due instant and the ``expire_on`` of any job allow a claim where leases can be what
