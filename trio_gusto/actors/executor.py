@@ -31,7 +31,7 @@ from ..serialization.handler import Handler
 from .announcements import job_started
 from .context import node_context
 from .entrance import Entrance
-from .isolation import clean_stack, drive, is_real_interrupt, step
+from .isolation import clean_stack, drive, is_real_interrupt, place_of, step
 from .judge import Judge
 from .lease import Lease, NewJob, Slot
 from .parents import Parents, has_parents
@@ -96,11 +96,12 @@ class Executors:
     async def _serve(self, slot: Slot) -> None:
         backlog = self._roster.backlog
         begin = self._begin
-        slot.task = trio.lowlevel.current_task()
+        task = slot.task = trio.lowlevel.current_task()
         while self._roster.keeps(slot):
             slot.used_up = False
             last_turn = now = self._take_turn(slot)  # a cancelled handler's comes back much later
             with clean_stack(slot), trio.CancelScope() as slot.scope:
+                around = place_of(task)
                 while not slot.used_up:
                     lease = backlog.pop()
                     if lease is None:
@@ -113,6 +114,9 @@ class Executors:
                     except Exception:
                         self._drop(slot, lease)
                         raise
+                    if place_of(task) is not around:
+                        slot.left_open_by = lease
+                        break
                     if lease.waited:
                         last_turn = now = self._take_turn(slot)
                     elif now - last_turn > BREATH:

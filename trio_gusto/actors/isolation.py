@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import trio
 
 from ..model.failure import is_a, leaves
+from ..model.ids import to_uuid
 from .context import make_current
 from .lease import Lease, Slot
 from .roster import Roster
@@ -79,8 +80,8 @@ def clean_stack(slot: Slot) -> Generator[None]:
     """Entered around the scope of a slot: what handlers have left open in it goes no further.
 
     A cancel scope or nursery that is entered and never left stays in the task, which runs one handler after
-    the other. Trio takes it out when the scope around it is left, and raises then; so the executor can go on
-    with a new one.
+    the other. Trio takes it out when the scope around it is left, and raises then. So the executor leaves its
+    scope after a handler of that kind (`Slot.left_open_by`), and goes on with a new one.
     """
     try:
         yield
@@ -88,15 +89,32 @@ def clean_stack(slot: Slot) -> Generator[None]:
         if not _is_of_misnesting(error):
             raise
         logger.error(
-            "a handler has left a cancel scope or a nursery open, and what it left is cancelled; leave them with "
-            "`with`, and async generators that have any with `async with aclosing(...)`"
+            "%s has left a cancel scope or a nursery open, and what it left is cancelled; leave them with "
+            "`with`, and async generators that have any with `async with aclosing(...)`",
+            _name_of(slot.left_open_by),
         )
     finally:
+        slot.left_open_by = None
         if slot.task is not None and slot.task.child_nurseries:
             for nursery in slot.task.child_nurseries:
                 nursery.cancel_scope.cancel()
             # Or the task could not end without an error. Trio has no public way to give a nursery up.
             getattr(slot.task, "_child_nurseries", []).clear()
+
+
+def place_of(task: trio.lowlevel.Task) -> object:
+    """What stands for all scopes around a task: the same object again when it is back where it was.
+
+    Trio has nothing public that tells; where it keeps that elsewhere, it is always the same.
+    """
+    return getattr(task, "_cancel_status", None)
+
+
+def _name_of(lease: Lease | None) -> str:
+    if lease is None:
+        return "a handler"
+    request = lease.claimed.request
+    return f"the handler of job {to_uuid(request.id)} ({request.name})"
 
 
 def _is_of_misnesting(error: BaseException) -> bool:

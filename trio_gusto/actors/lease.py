@@ -117,6 +117,7 @@ class Slot:
         "cancelled_at",
         "deadline",
         "lease",
+        "left_open_by",
         "scope",
         "task",
         "thread",
@@ -133,6 +134,8 @@ class Slot:
         """Whether the next job needs another scope, because this one was cancelled, or may need
         another slot, because there are to be fewer."""
         self.lease: Lease | None = None
+        self.left_open_by: Lease | None = None
+        """Whose handler has entered a scope or nursery and not left it."""
         self.deadline = math.inf
         """When the handler is late: its timeout, or some seconds after it was cancelled."""
         self.cancelled_at = -math.inf
