@@ -271,6 +271,14 @@ class MissesWhatChangedMeanwhile(MemoryStorage):
         return await super().wait_changed(node)
 
 
+class TellsOfChangesForEver(MemoryStorage):
+    """Whoever waits for changes asks again at once, and burns a processor."""
+
+    async def wait_changed(self, node: str) -> News | None:
+        await trio.lowlevel.checkpoint()
+        return None
+
+
 class SaysLessThanWasWritten(MemoryStorage):
     """Who looks after waiting jobs hears of their parents' ends only if he hears everything."""
 
@@ -323,5 +331,6 @@ PROMISES: list[tuple[type[MemoryStorage], str]] = [
     (RenewsFromAThreadInVain, "a lease is renewed from a thread or left as it is"),
     (NeverAnswersAnEmptyGroup, "empty groups and empty inserts do nothing"),
     (MissesWhatChangedMeanwhile, "whoever waits for changes hears of them"),
+    (TellsOfChangesForEver, "who waits for changes waits until there are any"),
     (SaysLessThanWasWritten, "what is heard covers what was written"),
 ]

@@ -6,6 +6,7 @@ import trio
 
 from ...model.job import Details
 from ...model.states import Waiting
+from ...storage.finding_messages import Tally
 from ...storage.lease_messages import RequestCancel
 from ...storage.messages import Insert, Write
 from ...storage.news import news_of
@@ -15,6 +16,9 @@ from ...storage.storage import Storage
 from .inserting import insertion
 from .scheduling import MINUTE, firing, schedule
 from .subject import LEASE, NOW, Subject, same, success, successes
+
+QUESTIONS, FALSE_ALARMS = 200, 20
+"""How many questions are asked while others wait, and how often they may be told of changes meanwhile."""
 
 
 async def whoever_waits_for_changes_hears_of_them(subject: Subject) -> None:
@@ -61,7 +65,29 @@ async def what_is_heard_covers_what_was_written(subject: Subject) -> None:
     await tell(PutPause(None, None, "", NOW))
 
 
+async def who_waits_for_changes_waits_until_there_are_any(subject: Subject) -> None:
+    """A storage may be wrong about that now and then, but not whenever it is asked."""
+    await subject.enqueue()
+    waiting = [(subject.storage, subject.node), await subject.another()]
+
+    async def wait(storage: Storage, node: str) -> None:
+        for _ in range(FALSE_ALARMS):
+            await storage.wait_changed(node)
+        raise AssertionError(
+            f"a node that waits for changes should hear of none when nothing is written, but was told of "
+            f"{FALSE_ALARMS} before {QUESTIONS} questions were answered"
+        )
+
+    async with trio.open_nursery() as nursery:
+        for storage, node in waiting:
+            nursery.start_soon(wait, storage, node)
+        for _ in range(QUESTIONS):
+            await subject.storage.read(Tally())
+        nursery.cancel_scope.cancel()
+
+
 HEARING_CHECKS = (
+    who_waits_for_changes_waits_until_there_are_any,
     whoever_waits_for_changes_hears_of_them,
     what_is_heard_covers_what_was_written,
 )
