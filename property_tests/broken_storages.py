@@ -34,6 +34,7 @@ from property_tests.broken import (
     reports,
     runs,
     schedules,
+    sizes,
     tenants,
     waits,
 )
@@ -133,6 +134,7 @@ BROKEN: tuple[Broken, ...] = (
     *about("Dossiers", dossiers.PROMISES),
     *about("Earlier runs", runs.PROMISES),
     *about("Groups, refusals, order and pages", groups.PROMISES),
+    *about("Large values, and many at once", sizes.PROMISES),
     *about("Many who speak at once", crowds.PROMISES),
     *about("What is lost between two openings", openings.PROMISES),
     *about("Files", files.PROMISES),

@@ -6,9 +6,10 @@ import attrs
 
 from ...model.outcomes import AttemptOutcome
 from ...model.states import Cancelled, Expired, Failed, Processing, Ready, Waiting
+from ...storage.finding_messages import Get
 from ...storage.lease_messages import CancelRequests, Renew, Renewed, RequestCancel, Stranded
 from ...storage.messages import Commit, Committed
-from .subject import EVERYTHING, LEASE, NOW, SECOND, Subject, ids, put_back, same
+from .subject import EVERYTHING, LEASE, NOW, SECOND, Subject, ids, put_back, same, successes
 
 
 async def a_renewal_moves_the_lease(subject: Subject) -> None:
@@ -68,6 +69,22 @@ async def only_the_holder_of_a_lease_renews_it(subject: Subject) -> None:
     reply = await subject.expect(Renewed, foreign)
     same(list(reply.lost), [held.request.id], "the leases lost to another node")
     same((await subject.get(held.request.id)).state, moved, "a job whose node was wrong")
+
+
+async def thousands_of_leases_are_renewed_in_one_message(subject: Subject) -> None:
+    await subject.insert(*(subject.request() for _ in range(2_000)))
+    jobs = (await subject.claim()).jobs
+    ended = [jobs[position] for position in (7, 998, 1_999)]
+    await subject.complete_all(successes(*ended))
+    leases = [(job.request.id, job.token) for job in jobs]
+    renew = Renew(subject.node, NOW, NOW + 2 * LEASE, leases)
+    reply = await subject.expect(Renewed, renew)
+    same(sorted(reply.lost), sorted(ids(ended)), "the leases that could not be renewed")
+    found = await subject.storage.read(Get(ids(jobs)))
+    held = [
+        job for job in found.jobs if job.state == Processing(subject.node, NOW, NOW + 2 * LEASE)
+    ]
+    same(len(held), 1_997, "the number of jobs whose lease was moved")
 
 
 async def the_holder_hears_of_cancellations(subject: Subject) -> None:
@@ -181,6 +198,7 @@ LEASING_CHECKS = (
     a_renewal_never_shortens_a_lease,
     a_passed_lease_is_not_renewed,
     only_the_holder_of_a_lease_renews_it,
+    thousands_of_leases_are_renewed_in_one_message,
     the_holder_hears_of_cancellations,
     a_lease_is_lost_when_its_end_has_come,
     the_lease_of_a_node_that_left_is_lost_at_once,

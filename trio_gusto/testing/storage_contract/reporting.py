@@ -9,11 +9,12 @@ from ...model.job import ClaimedJob, Progress
 from ...model.joblog import LogLine
 from ...model.outcomes import AttemptOutcome
 from ...model.states import Ready
+from ...storage.finding_messages import Get
 from ...storage.lease_messages import RequestCancel
 from ...storage.messages import Committed
 from ...storage.report_messages import LogFound, ReadLog, Report, Reported, Saying
 from ...storage.retention_messages import Prune, Pruned
-from .subject import EVERYTHING, NOW, SECOND, Subject, put_back, same, success
+from .subject import EVERYTHING, NOW, SECOND, Subject, ids, put_back, same, success, successes
 
 MOST_LINES, MOST_BYTES = 5, 100
 
@@ -202,6 +203,26 @@ async def a_report_of_nothing_changes_nothing(subject: Subject) -> None:
     same(await subject.everything(), before, "the storage after an empty report")
 
 
+async def thousands_of_jobs_report_in_one_message(subject: Subject) -> None:
+    await subject.insert(*(subject.request() for _ in range(2_000)))
+    jobs = (await subject.claim()).jobs
+    ended = [jobs[position] for position in (7, 998, 1_999)]
+    await subject.complete_all(successes(*ended))
+    reply = await subject.expect(Reported, report(*(said(job, 50.0) for job in jobs)))
+    same(sorted(reply.refused), sorted(ids(ended)), "what is refused of the report")
+    found = await subject.storage.read(Get(ids(jobs)))
+    heard = [job for job in found.jobs if job.progress == Progress(50.0, "50.0 of it")]
+    same(len(heard), 1_997, "the number of jobs whose progress is kept")
+
+
+async def thousands_of_lines_go_in_one_report(subject: Subject) -> None:
+    request = await subject.enqueue()
+    job = await subject.claim_one()
+    many = lines(1, 2_000)
+    await subject.expect(Reported, Report([said(job, None, many)], len(many), 1_000_000))
+    same(await log_of(subject, request.id), (many, 0), "the log")
+
+
 REPORTING_CHECKS = (
     the_last_progress_reported_is_kept,
     progress_outlives_the_attempt,
@@ -215,4 +236,6 @@ REPORTING_CHECKS = (
     a_log_goes_on_in_the_next_attempt,
     reports_are_deleted_with_their_job,
     a_report_of_nothing_changes_nothing,
+    thousands_of_jobs_report_in_one_message,
+    thousands_of_lines_go_in_one_report,
 )

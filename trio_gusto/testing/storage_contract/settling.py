@@ -22,7 +22,7 @@ from ...model.states import (
 )
 from ...storage.finding_messages import Get
 from ...storage.lease_messages import RequestCancel
-from ...storage.messages import Commit, Committed, Conflict, Insert, Inserted
+from ...storage.messages import ClaimDue, Commit, Committed, Conflict, Insert, Inserted, Write
 from ...storage.retention_messages import Prune, Pruned
 from .subject import (
     EVERYTHING,
@@ -109,6 +109,25 @@ async def records_are_kept_in_order(subject: Subject) -> None:
         back = Commit(job.request.id, job.token, Ready(NOW + n), job.attempt, entry)
         await subject.expect(Committed, back)
     same(list((await subject.get(request.id)).history), records, "the history of the job")
+
+
+async def hundreds_of_attempts_are_remembered(subject: Subject) -> None:
+    """They are told in one group, for the tokens of leases to come are known."""
+    request = await subject.enqueue(max_attempts=1_000)
+    job = await subject.claim_one()
+    claim = ClaimDue(subject.node, NOW, NOW + LEASE, 1, 1)
+    records: list[AttemptRecord] = []
+    writes: list[Write] = []
+    for _ in range(500):
+        back = put_back(job, Ready(NOW), AttemptOutcome.FAILED)
+        records.append(record(job, AttemptOutcome.FAILED))
+        writes += [back, claim]
+        job = attrs.evolve(job, attempt=job.attempt + 1, token=job.token + 2)
+    for reply in (await subject.apply(writes))[::2]:
+        reply_of(Committed, reply)
+    kept = await subject.get(request.id)
+    same((kept.attempt, kept.version), (job.attempt, job.token), "its attempts, and its version")
+    same(list(kept.history), records, "the history of the job")
 
 
 async def a_given_back_attempt_is_not_spent(subject: Subject) -> None:
@@ -288,6 +307,7 @@ SETTLING_CHECKS = (
     a_conflict_harms_its_own_message_only,
     a_token_is_never_used_twice,
     records_are_kept_in_order,
+    hundreds_of_attempts_are_remembered,
     a_given_back_attempt_is_not_spent,
     a_job_put_back_keeps_its_place,
     a_job_whose_cancellation_is_asked_takes_only_an_end,

@@ -7,23 +7,41 @@ moment has to be what `MemoryStorage`, the reference, answered and showed.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from ..subject import Subject
 from .chance import chance
+from .extremes import extremes
 from .play import Make, record
-from .reopened import REOPENING_WAYS
+from .reopened import REOPENING_WAYS, all_that_was_told_is_there_when_it_is_opened_again
 from .script import everyday, pruning
-from .ways import WAYS, Way
+from .ways import (
+    WAYS,
+    Way,
+    a_group_does_what_its_writes_do_one_by_one,
+    a_submitted_group_does_what_an_applied_one_does,
+    what_is_told_is_done,
+)
 
 PLAYS: dict[str, Make] = {
     "in a play of everything": everyday,
+    "in a play of extremes": extremes,
     "in a play of pruning": pruning,
     "in a play of chance": chance(1, prunes=False),
     "in another play of chance": chance(2, prunes=False),
     "in a pruning play of chance": chance(3, prunes=True),
 }
 """All plays, by what their checks say."""
+
+WAYS_OF_LARGE: dict[str, tuple[Way, ...]] = {
+    "in a play of extremes": (
+        what_is_told_is_done,
+        a_group_does_what_its_writes_do_one_by_one,
+        a_submitted_group_does_what_an_applied_one_does,
+        all_that_was_told_is_there_when_it_is_opened_again,
+    ),
+}
+"""Plays that take long, and the ways in which their size may matter; the others are performed in all."""
 
 
 def performed(way: Way, name: str, play: Make) -> Callable[[Subject], Awaitable[None]]:
@@ -37,10 +55,21 @@ def performed(way: Way, name: str, play: Make) -> Callable[[Subject], Awaitable[
     return check
 
 
-PLAY_CHECKS = tuple(performed(way, name, play) for way in WAYS for name, play in PLAYS.items())
+def checks(
+    ways: Iterable[Way], names: Iterable[str]
+) -> tuple[Callable[[Subject], Awaitable[None]], ...]:
+    """The checks that these plays are performed in these ways, where that may matter."""
+    return tuple(
+        performed(way, name, PLAYS[name])
+        for way in ways
+        for name in names
+        if name not in WAYS_OF_LARGE or way in WAYS_OF_LARGE[name]
+    )
 
-REOPENED_PLAY_CHECKS = tuple(
-    performed(way, name, PLAYS[name])
-    for way in REOPENING_WAYS
-    for name in ("in a play of everything", "in a pruning play of chance")
+
+PLAY_CHECKS = checks(WAYS, PLAYS)
+
+REOPENED_PLAY_CHECKS = checks(
+    REOPENING_WAYS,
+    ("in a play of everything", "in a pruning play of chance", "in a play of extremes"),
 )

@@ -7,6 +7,7 @@ record, which decides nothing any more. So the same play can be performed in man
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -58,7 +59,9 @@ class Moment:
 
     def when(self) -> str:
         """A clause that names it."""
-        return f"after {', '.join(type(write).__name__ for write in self.writes) or 'nothing'}"
+        told = Counter(type(write).__name__ for write in self.writes)
+        named = [name if count == 1 else f"{count} {name}" for name, count in told.items()]
+        return f"after {', '.join(named) or 'nothing'}"
 
 
 NOTHING = Moment((), (), {}, NOW, ())

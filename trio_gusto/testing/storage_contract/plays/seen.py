@@ -9,6 +9,7 @@ Rule 2: what depends on who is there at the moment is left out, too: leases are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import attrs
@@ -16,6 +17,7 @@ import attrs
 from ....model.ids import JobId
 from ....model.job import StoredJob
 from ....model.rates import of_key, of_queue
+from ....model.triggers import LAST_INSTANT
 from ....storage.batch_messages import Batches
 from ....storage.dependency_messages import Dependents
 from ....storage.finding_messages import Find, Get, Tally
@@ -26,7 +28,7 @@ from ....storage.report_messages import ReadDossiers, ReadLog
 from ....storage.run_messages import PastRuns
 from ....storage.schedule_messages import FindSchedules
 from ....storage.storage import Storage
-from ..subject import EVERYTHING, NOW, SECOND
+from ..subject import EVERYTHING
 
 NODES = ("left", "right")
 """The nodes that claim in a play; they are never attached."""
@@ -37,8 +39,11 @@ NAMES = ("say_hello", "close_day", "bill")
 BUCKETS = (of_key("api"), of_queue("slow"))
 """The buckets of rate limits in a play."""
 
-FAR = NOW + 10**9 * SECOND
+FAR = LAST_INSTANT
 """An instant at which all leases and deadlines have passed."""
+
+LONG = 200
+"""Characters of a text that is told as a whole where it differs."""
 
 View = Sequence[Any] | Mapping[Any, Any]
 """What one query shows."""
@@ -126,6 +131,11 @@ def difference(found: Any, wanted: Any) -> str:
             if one != other:
                 return f"at position {position} {difference(one, other)}"
         return f"their number should be {len(wanted)}, but is {len(found)}"
+    elif both(str, found, wanted) and max(len(found), len(wanted)) > LONG:
+        pairs = zip(found, wanted, strict=False)
+        at = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        rest, right = found[at : at + 20], wanted[at : at + 20]
+        return f"at character {at} of {len(wanted)} should go on with {right!r}, but is {rest!r}"
     kind = wanted.__class__
     if attrs.has(kind) and both(kind, found, wanted) and name_of(found) == name_of(wanted):
         for field in attrs.fields_dict(kind):
