@@ -6,6 +6,7 @@ Each looks, lets others go on, and then does what it has seen to be right.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 import trio
@@ -164,6 +165,37 @@ class LosesWhatIsInsertedMeanwhile(MemoryStorage):
         return replies
 
 
+class CommitsLargeGroupsInTwo(MemoryStorage):
+    """One of more than forty writes is two transactions."""
+
+    async def apply(self, writes: Sequence[Write]) -> Replies:
+        first = await super().apply(writes[:40])
+        if len(writes) <= 40:
+            return first
+        await trio.lowlevel.checkpoint()
+        return [*first, *await super().apply(writes[40:])]
+
+
+class LeavesHalfOfWhatIsCutOff(MemoryStorage):
+    """A lock keeps others away from a group until it is done, but does not undo one that is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = trio.Lock()
+
+    async def apply(self, writes: Sequence[Write]) -> Replies:
+        replies: list[WriteReply | GustoError] = []
+        async with self._lock:
+            for write in writes:
+                replies.append(self.perform(write))
+                await trio.lowlevel.checkpoint()
+        return replies
+
+    async def read(self, query: Any) -> Any:
+        async with self._lock:
+            return await super().read(query)
+
+
 PROMISES: list[tuple[type[MemoryStorage], str]] = [
     (LetsOthersInBetween, "a group is seen as a whole or not at all"),
     (GivesTheSameJobsToWhoAsksMeanwhile, "many who claim at once share the jobs"),
@@ -173,4 +205,12 @@ PROMISES: list[tuple[type[MemoryStorage], str]] = [
     (RenewsWhatIsTakenOver, "a job that was taken over is not renewed"),
     (OverfillsLanes, "a lane is not overfilled by many who claim at once"),
     (LosesWhatIsInsertedMeanwhile, "what many insert at once is all there"),
+    (
+        CommitsLargeGroupsInTwo,
+        "whoever looks meanwhile sees a group as a whole or not at all in a play of hundreds",
+    ),
+    (
+        LeavesHalfOfWhatIsCutOff,
+        "a group that was cut off is done as a whole or not at all in a play of everything",
+    ),
 ]

@@ -82,7 +82,8 @@ class Storage(ABC):
     async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
         """Perform a group of writes in one transaction, in order; one reply for each.
 
-        A write that cannot be performed gets an error as its reply and has no effect.
+        A write that cannot be performed gets an error as its reply and has no effect. When a caller is
+        cancelled, all of the group has been done by then, or none of it ever will be.
 
         Raises:
             StorageBusy: somebody else held the storage for too long. Nothing was done; try again.

@@ -12,6 +12,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from ..subject import Subject
 from .chance import chance
 from .extremes import extremes
+from .hundreds import hundreds
+from .meanwhile import (
+    a_group_that_was_cut_off_is_done_as_a_whole_or_not_at_all,
+    whoever_looks_meanwhile_sees_a_group_as_a_whole_or_not_at_all,
+)
 from .play import Make, record
 from .reopened import REOPENING_WAYS, all_that_was_told_is_there_when_it_is_opened_again
 from .script import everyday, pruning
@@ -19,6 +24,7 @@ from .ways import (
     WAYS,
     Way,
     a_group_does_what_its_writes_do_one_by_one,
+    a_refused_write_harms_nobody_in_its_group,
     a_submitted_group_does_what_an_applied_one_does,
     what_is_told_is_done,
 )
@@ -26,6 +32,7 @@ from .ways import (
 PLAYS: dict[str, Make] = {
     "in a play of everything": everyday,
     "in a play of extremes": extremes,
+    "in a play of hundreds": hundreds,
     "in a play of pruning": pruning,
     "in a play of chance": chance(1, prunes=False),
     "in another play of chance": chance(2, prunes=False),
@@ -39,6 +46,12 @@ WAYS_OF_LARGE: dict[str, tuple[Way, ...]] = {
         a_group_does_what_its_writes_do_one_by_one,
         a_submitted_group_does_what_an_applied_one_does,
         all_that_was_told_is_there_when_it_is_opened_again,
+    ),
+    "in a play of hundreds": (
+        what_is_told_is_done,
+        a_refused_write_harms_nobody_in_its_group,
+        whoever_looks_meanwhile_sees_a_group_as_a_whole_or_not_at_all,
+        a_group_that_was_cut_off_is_done_as_a_whole_or_not_at_all,
     ),
 }
 """Plays that take long, and the ways in which their size may matter; the others are performed in all."""

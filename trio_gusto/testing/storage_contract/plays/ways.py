@@ -14,6 +14,10 @@ from ....storage.messages import ClaimDue, Conflict, Write, WriteReply
 from ....storage.retention_messages import Prune
 from ....storage.storage import Storage
 from ..subject import EVERYTHING, Subject, same
+from .meanwhile import (
+    a_group_that_was_cut_off_is_done_as_a_whole_or_not_at_all,
+    whoever_looks_meanwhile_sees_a_group_as_a_whole_or_not_at_all,
+)
 from .play import Moment, Reply, look, numbered, same_replies, tell
 from .props import Props
 from .refusals import check_refused, hopeless, outdated, versions
@@ -134,4 +138,6 @@ WAYS: tuple[Way, ...] = (
     what_is_told_twice_counts_once,
     a_token_that_does_not_hold_changes_nothing,
     a_refused_write_harms_nobody_in_its_group,
+    whoever_looks_meanwhile_sees_a_group_as_a_whole_or_not_at_all,
+    a_group_that_was_cut_off_is_done_as_a_whole_or_not_at_all,
 )
