@@ -7,6 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from trio_gusto.model.errors import DuplicateJob, GustoError, UnknownJob
+from trio_gusto.model.job import StoredJob
 from trio_gusto.model.lanes import Lanes, Occupancy
 from trio_gusto.model.states import Ready
 from trio_gusto.storage.batch_messages import (
@@ -16,6 +17,7 @@ from trio_gusto.storage.batch_messages import (
 from trio_gusto.storage.finding_messages import Find, Found
 from trio_gusto.storage.memory import MemoryStorage
 from trio_gusto.storage.memory.index import Index, lease_of
+from trio_gusto.storage.memory.lanes import LaneShelf
 from trio_gusto.storage.messages import (
     ClaimDue,
     ClaimReply,
@@ -140,6 +142,20 @@ class JoinsRows(MemoryStorage):
         self._index = with_lanes(Mixed)
 
 
+class Parking(LaneShelf):
+    def lose(self, job: StoredJob, lane: str) -> None:
+        """As if its lease alone could be what others wait for."""
+        agenda = self._lines[lane][job.request.queue].agendas.get(-job.request.priority)
+        if agenda is not None:
+            agenda.lose(job)
+
+
+class LetsThoseWaitWhoStoodBehind(MemoryStorage):
+    def __init__(self) -> None:
+        super().__init__()
+        self._index.lanes = Parking()
+
+
 class IgnoresTheDepth(MemoryStorage):
     def _claim_due(self, claim: ClaimDue) -> ClaimReply:
         return super()._claim_due(attrs.evolve(claim, depth=claim.depth and 9))
@@ -202,6 +218,7 @@ PROMISES: list[tuple[type[MemoryStorage], str]] = [
     (ForgetsLimits, "a concurrency key has room for its limit"),
     (ForgetsLimits, "staged jobs keep their concurrency key"),
     (AdmitsByTheLimitOfOthers, "a limit goes with each job"),
+    (LetsThoseWaitWhoStoodBehind, "a job that has left its lane is in nobodys way"),
     (TakesNamesForOne, "a worker and a key of one name are apart"),
     (FindsAnyConcurrencyKey, "a worker and a key of one name are apart"),
     (LeasesInARowToAnybody, "jobs leased in a row go to one node"),

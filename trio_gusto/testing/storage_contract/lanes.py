@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ...model.job import ClaimedJob, Details, JobRequest
 from ...model.outcomes import AttemptOutcome
-from ...model.states import Ready, Scheduled
+from ...model.states import Cancelled, Ready, Scheduled
 from ...storage.batch_messages import InsertBatch
 from ...storage.finding_messages import Find
-from ...storage.messages import ClaimDue, ClaimReply, Committed, Insert, Inserted
+from ...storage.messages import ClaimDue, ClaimReply, Commit, Committed, Insert, Inserted
 from .batching import new_batch
 from .staging import STAGE, stage
 from .subject import LEASE, NOW, SECOND, Subject, ids, put_back, same, success
@@ -65,6 +65,18 @@ async def a_limit_goes_with_each_job(subject: Subject) -> None:
     reply = await subject.claim()
     wanted = ids([alone, behind])
     same(ids(reply.jobs), wanted, "what is claimed when the lane is empty: each by its own limit")
+
+
+async def a_job_that_has_left_its_lane_is_in_nobodys_way(subject: Subject) -> None:
+    await with_key(subject, 3)
+    alone = await with_key(subject, 1)
+    behind = await with_key(subject, 3)
+    reply = await subject.claim()
+    same(len(reply.jobs), 1, "how many are claimed before one that has to run alone")
+    same(ids((await subject.claim()).jobs), [], "what overtakes a job that has to run alone")
+    await subject.expect(Committed, Commit(alone.id, 0, Cancelled(NOW, "enough"), 0))
+    reply = await subject.claim()
+    same(ids(reply.jobs), [behind.id], "what is claimed when that was called off")
 
 
 async def a_worker_and_a_key_of_one_name_are_apart(subject: Subject) -> None:
@@ -132,6 +144,7 @@ async def staged_jobs_keep_their_concurrency_key(subject: Subject) -> None:
 LANE_CHECKS = (
     a_concurrency_key_has_room_for_its_limit,
     a_limit_goes_with_each_job,
+    a_job_that_has_left_its_lane_is_in_nobodys_way,
     a_worker_and_a_key_of_one_name_are_apart,
     jobs_leased_in_a_row_go_to_one_node,
     a_last_attempt_is_not_leased_behind_another,
