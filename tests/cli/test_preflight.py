@@ -91,6 +91,14 @@ def test_code_that_fits_ends_with_0(preflight: Command) -> None:
     assert preflight(SAME) == (0, "jobs: 8, schedules: 2, failing: 0\n")
 
 
+def test_a_module_that_leaves_while_it_is_imported_is_no_code_that_fits(
+    preflight: Command,
+) -> None:
+    ended, said = preflight("raise SystemExit(0)")
+    assert ended == 1
+    assert "the module release cannot be imported" in said
+
+
 @pytest.mark.parametrize(
     ("code", "handler", "problem", "jobs", "schedules", "reason"),
     [

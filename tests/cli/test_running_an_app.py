@@ -125,6 +125,8 @@ def test_a_second_signal_does_not_wait_for_running_jobs(tmp_path: Path) -> None:
         ("good:number", 2, "and no Gusto; name a Gusto object in it"),
         ("bad:app", 1, "the module bad cannot be imported"),
         ("needy:app", 1, "the module needy cannot be imported"),
+        ("leaving:app", 1, "the module leaving cannot be imported"),
+        ("refusing:app", 1, "SystemExit: there is no licence"),
     ],
 )
 def test_what_is_no_app_is_told(
@@ -139,9 +141,19 @@ def test_what_is_no_app_is_told(
     (tmp_path / "good.py").write_text("number = 3\n")
     (tmp_path / "bad.py").write_text("raise RuntimeError('I am bad')\n")
     (tmp_path / "needy.py").write_text("import no_such_module\n")
+    (tmp_path / "leaving.py").write_text("raise SystemExit(0)\n")
+    (tmp_path / "refusing.py").write_text("raise SystemExit('there is no licence')\n")
     ended, said = command("run", app, "--folder", str(tmp_path))
     assert ended == code
     assert sentence in said
+
+
+def test_ctrl_c_while_a_module_is_imported_is_no_failed_import(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "slow.py").write_text("raise KeyboardInterrupt\n")
+    assert command("run", "slow:app", "--folder", str(tmp_path)) == (130, "")
 
 
 def test_bash_completes_commands_and_options(tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ def find_app(app: str, folder: Path) -> Gusto | None:
             f"there is no module {error.name!r} here, so {app} cannot be run; "
             "name another module, or its folder with --folder"
         ) from error
-    except Exception as error:  # noqa: BLE001 - a module may raise anything; its error is shown
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may raise anything
+        # Also sys.exit(0): it would end the command as if all of it had been done.
         _say_failed(module_name, error)
         return None
     for name in path.split("."):
@@ -107,7 +108,7 @@ def find_app(app: str, folder: Path) -> Gusto | None:
     return found
 
 
-def _say_failed(module_name: str, error: Exception) -> None:
+def _say_failed(module_name: str, error: Exception | SystemExit) -> None:
     traceback.print_exception(error)
     print(
         f"trio-gusto: the module {module_name} cannot be imported, so its app does not run; "
