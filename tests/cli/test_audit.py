@@ -54,11 +54,11 @@ def test_a_clean_file_ends_with_0(command: Command, database: Path) -> None:
 def test_a_finding_is_a_sentence_and_fields_and_ends_with_1(
     command: Command, database: Path
 ) -> None:
-    corrupt(database, "UPDATE job SET max_attempts = 0 WHERE seq = 2")
+    corrupt(database, "UPDATE job SET attempt = 2 WHERE seq = 2")
     code, said = command("audit", str(database))
     assert code == 1
     sentence, counts = said.splitlines()
-    assert "breaks attempts: it has an attempt 1 (token 1); it may have 0 at most" in sentence
+    assert "breaks attempts: its attempt 2 (token 1) has the wrong number; by those" in sentence
     assert counts.endswith("findings: 1")
     code, said = command("audit", str(database), "--json")
     assert code == 1
@@ -66,7 +66,7 @@ def test_a_finding_is_a_sentence_and_fields_and_ends_with_1(
     assert finding["sentence"] == sentence
     assert finding["invariant"] == "attempts"
     assert finding["job_id"] in sentence
-    assert finding["legal"] == "it may have 0 at most"
+    assert finding["legal"] == "by those before, it is number 1"
 
 
 def test_a_file_that_is_not_ours_or_too_new_ends_with_3(

@@ -11,7 +11,6 @@ import pytest
 
 from trio_gusto.model.audit import Invariant
 from trio_gusto.model.audit.jobs import audit_job
-from trio_gusto.model.audit.moments import moment
 from trio_gusto.model.audit.places import audit_holders, audit_lane, audit_stage
 from trio_gusto.model.audit.records import (
     RecordedAttempt,
@@ -22,6 +21,7 @@ from trio_gusto.model.audit.records import (
 )
 from trio_gusto.model.audit.replay import MOST_STEPS, Beginning, after, names_of
 from trio_gusto.model.audit.schedules import audit_schedule
+from trio_gusto.model.audit.words import moment
 from trio_gusto.model.ids import to_uuid, uuid7
 from trio_gusto.model.job import Details
 from trio_gusto.model.occurrence import job_id_of

@@ -14,10 +14,11 @@ from .schedule import StoredSchedule
 class LiveJob:
     """A job that has not ended; without a ``request``, what is stored cannot be read (``fault``).
 
-    ``has_returned``: its handler has, and it only waits for its callback.
+    ``has_returned``: its handler has, and it only waits for its callback. ``id`` is ``None`` where even that
+    cannot be read.
     """
 
-    id: UUID
+    id: UUID | None
     name: str
     request: JobRequest | None
     fault: str = ""

@@ -85,7 +85,7 @@ class Rehearsal:
             return
         problem = self._problem(job.name, found)
         problem.jobs += 1
-        if len(problem.first_jobs) < FIRST:
+        if job.id is not None and len(problem.first_jobs) < FIRST:
             problem.first_jobs.append(job.id)
 
     def try_schedule(self, schedule: KnownSchedule) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 SENTENCES: Mapping[str, str] = {
     "no such state": (
-        "job ID breaks readable: its state is the number 9; a job is a row that says what it is"
+        "job ID breaks readable: its state is 9, which is no state; a job is a row that says what it is"
     ),
     "no handler": (
-        "job ID breaks readable: it has no handler; a job is a row that says what it is"
+        "job ID breaks readable: its handler is 99, which is no handler in the table handler; "
+        "a job is a row that says what it is"
     ),
     "broken details": (
         "job ID breaks readable: its details cannot be read (why); a job is a row that says "

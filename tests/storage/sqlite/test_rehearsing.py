@@ -109,15 +109,20 @@ def test_a_row_that_cannot_be_read_is_named(writer: Writer) -> None:
     assert (second.name, third.name) == ("greet", "")
     assert second.request is None
     assert not second.has_returned
-    for job in (second, third):
-        assert job.fault.startswith("its row cannot be read (JSONDecodeError(")
+    assert second.fault.startswith("its details cannot be read (JSONDecodeError(")
+    assert third.fault.startswith("its handler is 99, which is no handler in the table handler")
 
 
 def test_a_job_without_its_handler_is_named(writer: Writer) -> None:
     insert(writer, [request(1), request(2)], [Ready(NOW)] * 2)
     writer.connection.execute("UPDATE job SET handler = 99 WHERE seq = 1")
     assert live(writer.connection) == [
-        LiveJob(to_uuid(request(1).id), "", None, "its handler is not in the table handler"),
+        LiveJob(
+            to_uuid(request(1).id),
+            "",
+            None,
+            "its handler is 99, which is no handler in the table handler (in the row 1 of job)",
+        ),
         LiveJob(to_uuid(request(2).id), "greet", request(2)),
     ]
 

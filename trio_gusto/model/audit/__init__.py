@@ -15,8 +15,19 @@ from .records import (
     RecordedStage,
 )
 from .schedules import audit_schedule
+from .shapes import (
+    FIRST_INSTANT,
+    arguments_fault,
+    details_fault,
+    error_fault,
+    retry_fault,
+    schedule_fault,
+)
+from .words import ID_SIZE, named
 
 __all__ = [
+    "FIRST_INSTANT",
+    "ID_SIZE",
     "Finding",
     "Invariant",
     "RecordedAttempt",
@@ -24,6 +35,7 @@ __all__ = [
     "RecordedLane",
     "RecordedParent",
     "RecordedStage",
+    "arguments_fault",
     "audit_counts",
     "audit_holders",
     "audit_job",
@@ -31,4 +43,9 @@ __all__ = [
     "audit_schedule",
     "audit_stage",
     "audit_strays",
+    "details_fault",
+    "error_fault",
+    "named",
+    "retry_fault",
+    "schedule_fault",
 ]

@@ -8,9 +8,9 @@ import attrs
 
 from ..outcomes import AttemptOutcome
 from .findings import Fault, Invariant
-from .moments import moment
 from .records import RecordedJob
 from .replay import Positions, after, claims_from, names_of
+from .words import moment
 
 FEWEST_IF_RETRIED = 3
 """The least token of a claim after a retry by hand: an end and a retry came before it."""

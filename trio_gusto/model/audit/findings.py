@@ -12,7 +12,8 @@ class Invariant(StrEnum):
     """The rules, by the names that findings give."""
 
     READABLE = "readable"
-    """Every row says a known state, has its handler, and its JSON can be read."""
+    """Every value can be read: JSON has its shape, ids have their size, instants, numbers and words their
+    range, and the rows that numbers name are there."""
 
     STATE_DATA = "state-data"
     """A row has the data of its state and no other: a lease while it is processing, an end afterwards."""

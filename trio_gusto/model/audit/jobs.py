@@ -25,11 +25,11 @@ from ..states import (
 from .claims import Claim, attempt_times, claim_faults
 from .findings import Fault, Finding, Invariant
 from .kept import archive_faults, copy_faults, state_data_faults
-from .moments import moment
 from .records import RecordedJob
 from .replay import Beginning, Positions, after, names_of, settled
 from .schedules import fire_time_faults
 from .waits import continuation_faults, wait_faults
+from .words import ID_SIZE, moment
 
 _CLASSES: dict[JobState, type] = {
     JobState.WAITING: Waiting,
@@ -48,8 +48,12 @@ def audit_job(job: RecordedJob, schedules: Mapping[str, StoredSchedule]) -> Find
     fault = _unreadable(job.fault) if job.fault is not None else next(_faults(job, schedules), None)
     if fault is None:
         return None
-    job_id = to_uuid(job.id)
-    return Finding(f"job {job_id}", job_id, fault.invariant, fault.found, fault.legal)
+    if len(job.id) != ID_SIZE:
+        subject, job_id = f"the job with the sequence {job.sequence}", None
+    else:
+        job_id = to_uuid(job.id)
+        subject = f"job {job_id}"
+    return Finding(subject, job_id, fault.invariant, fault.found, fault.legal)
 
 
 def _unreadable(fault: str) -> Fault:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..ids import to_uuid
 from ..lanes import lane_of, room_of
 from ..states import JobState
 from .findings import Fault, Invariant
 from .records import RecordedJob
+from .words import named
 
 _ENDED = ("ended_at", "reason")
 _MUST: dict[JobState, tuple[str, ...]] = {
@@ -70,7 +70,7 @@ def copy_faults(job: RecordedJob) -> Iterator[Fault]:
         batch = details.batch if details is not None and job.is_in_batch else None
         if job.batch != batch:
             found = f"it is counted in {_batch(job)}"
-            legal = "it belongs to none" if batch is None else f"it belongs to {to_uuid(batch)}"
+            legal = "it belongs to none" if batch is None else f"it belongs to {named(batch)}"
             yield Fault(Invariant.COPIES, found, legal)
 
 
@@ -93,4 +93,4 @@ def archive_faults(job: RecordedJob) -> Iterator[Fault]:
 
 
 def _batch(job: RecordedJob) -> str:
-    return "no batch" if job.batch is None else f"the batch {to_uuid(job.batch)}"
+    return "no batch" if job.batch is None else f"the batch {named(job.batch)}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..ids import JobId, to_uuid
+from ..ids import JobId
 from ..states import JobState
 from .findings import Finding, Invariant
 from .records import RecordedLane, RecordedStage
+from .words import named
 
 Group = tuple[JobState, str, str]
 """State, queue and tenant."""
@@ -40,7 +41,7 @@ def audit_holders(key: str, holders: Sequence[JobId]) -> Finding | None:
     """The live jobs that have a unique key."""
     if len(holders) <= 1:
         return None
-    found = f"{', '.join(str(to_uuid(holder)) for holder in holders)} are live and have it"
+    found = f"{', '.join(named(holder) for holder in holders)} are live and have it"
     return Finding(f"unique key {key!r}", None, Invariant.UNIQUE_KEYS, found, "one job may")
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..cron.clock_changes import zone_named
-from ..ids import to_uuid
 from ..occurrence import job_id_of
 from ..rehearsing import KnownSchedule
 from ..schedule import StoredSchedule, following
 from ..triggers import EveryAfter
 from .findings import Fault, Finding, Invariant
-from .moments import moment
 from .records import RecordedJob
+from .words import moment, named
 
 
 def audit_schedule(recorded: KnownSchedule) -> Finding | None:
@@ -36,7 +35,7 @@ def fire_time_faults(job: RecordedJob, schedules: Mapping[str, StoredSchedule]) 
     its_id = job_id_of(name, instant)
     if job.id != its_id:
         found = f"it has the instant {moment(instant)} of the schedule {name!r}"
-        yield Fault(Invariant.FIRE_TIMES, found, f"that instant has the job {to_uuid(its_id)}")
+        yield Fault(Invariant.FIRE_TIMES, found, f"that instant has the job {named(its_id)}")
     schedule = schedules.get(name)
     if schedule is None:
         return  # it was removed
@@ -84,6 +83,6 @@ def _mark_faults(schedule: StoredSchedule) -> Iterator[Fault]:
         found = f"its last instant is {moment(last_at)}"
         yield Fault(Invariant.MARKS, found, f"the mark {moment(since)} is not before it")
     if last_id != job_id_of(request.name, last_at):
-        found = f"its last job is {to_uuid(last_id)}"
-        legal = f"the instant {moment(last_at)} has {to_uuid(job_id_of(request.name, last_at))}"
+        found = f"its last job is {named(last_id)}"
+        legal = f"the instant {moment(last_at)} has {named(job_id_of(request.name, last_at))}"
         yield Fault(Invariant.MARKS, found, legal)

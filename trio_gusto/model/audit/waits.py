@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..dependencies import PARENTS_FAILED
-from ..ids import JobId, to_uuid
+from ..ids import JobId
 from ..states import JobState
 from .findings import Fault, Invariant
-from .moments import moment
 from .records import RecordedJob, RecordedParent
+from .words import moment, named
 
 RELEASED_TOKEN = 2
 """The token of a claim before which nothing but a release has happened."""
@@ -18,7 +18,7 @@ RELEASED_TOKEN = 2
 def wait_faults(job: RecordedJob) -> Iterator[Fault]:
     """A waiting job is found by its links when its parents end; without one it would wait for ever."""
     wanted = set(job.waits_for)
-    gone = sorted(str(to_uuid(parent)) for parent in wanted - job.there)
+    gone = sorted(named(parent) for parent in wanted - job.there)
     if gone:
         found = f"it waits for {', '.join(gone)}, which is not there"
         yield Fault(Invariant.WAITS, found, "what is waited for is kept")
@@ -44,7 +44,7 @@ def continuation_faults(job: RecordedJob) -> Iterator[Fault]:
             if parent.state is not None and not has_ended and is_of_first_life(parent):
                 yield Fault(
                     Invariant.CONTINUATIONS,
-                    f"it was claimed at {moment(claim)}, and its parent {to_uuid(parent.id)} {_then(parent)}",
+                    f"it was claimed at {moment(claim)}, and its parent {named(parent.id)} {_then(parent)}",
                     "a continuation is claimed when all its parents have ended",
                 )
     if _has_given_up(job) and all(map(_has_completed, job.parents)):
@@ -92,4 +92,4 @@ def _then(parent: RecordedParent) -> str:
 
 def _named(parents: Iterable[JobId | None]) -> str:
     gone = "one that is not there"
-    return ", ".join(sorted(gone if one is None else str(to_uuid(one)) for one in parents))
+    return ", ".join(sorted(gone if one is None else named(one) for one in parents))

@@ -32,8 +32,10 @@ from ...model.errors import NotOurDatabase, SchemaTooNew
 from ...model.ids import JobId
 from ...model.schedule import StoredSchedule
 from ...model.states import JobState
+from .columns import BEFORE_ALL
 from .counts import count_jobs
 from .months import Months
+from .other_tables import COUNTED, OF_MONTH, SUBJECTS, unreadable
 from .read_only import WAIT, opened_read_only
 from .recorded import PageReader
 from .rehearsing import PAGE, stored_schedules
@@ -97,6 +99,10 @@ class Audit:
         (self.counts.batches,) = connection.execute(_BATCHES).fetchone()
         yield from self._of_schedules(connection)
         yield from self._of_jobs(connection)
+        for table in SUBJECTS:
+            for finding in unreadable(connection, table):
+                self._can_count &= table not in COUNTED
+                yield finding
         yield from self._of_places(connection)
         yield from self._of_archive(connection)
 
@@ -131,7 +137,7 @@ class Audit:
         found += [audit_stage(RecordedStage(*row)) for row in stages]
         yield from filter(None, found)
         yield from _strays(connection, _STRAYS)
-        if self._can_count:  # with a state that nobody knows there is nothing to compare
+        if self._can_count:  # with what cannot be read there is nothing to compare
             yield from audit_counts(count_jobs(connection).tallied.counts, self._there)
 
     def _of_archive(self, connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -150,10 +156,13 @@ class Audit:
                         finding = audit_job(job, self._schedules)
                         if finding is not None:
                             yield finding
-                    kinds = dict(_STRAYS)
+                    kinds, tables = dict(_STRAYS), list(OF_MONTH)
                     del kinds["dependency"]
                     if not has_dossiers(archive):  # an older version has made it
                         del kinds["dossier"]
+                        tables.remove("dossier")
+                    for table in tables:
+                        yield from unreadable(archive, table)
                     yield from _strays(archive, kinds)
             except (sqlite3.Error, NotOurDatabase, SchemaTooNew) as error:
                 if months.file(month).exists():  # somebody may take it away
@@ -163,7 +172,7 @@ class Audit:
 
 
 def _jobs(reader: PageReader) -> Iterator[RecordedJob]:
-    after = 0
+    after = BEFORE_ALL
     while True:
         page, last = reader.page(after, PAGE)
         yield from page

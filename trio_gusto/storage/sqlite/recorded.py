@@ -9,14 +9,27 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from ...model.audit import RecordedAttempt, RecordedJob, RecordedParent
+from ...model.audit import (
+    ID_SIZE,
+    RecordedAttempt,
+    RecordedJob,
+    RecordedParent,
+    retry_fault,
+)
 from ...model.ids import JobId
-from ...model.job import Details, JobRequest
+from ...model.job import Details
 from ...model.outcomes import AttemptOutcome
 from ...model.states import AwaitingCallback, JobState, Waiting
+from .columns import unfit
+from .json_columns import (
+    UNREADABLE,
+    arguments_text_fault,
+    error_text_fault,
+    read_request,
+    result_fault,
+)
 from .months import month_of
-from .rehearsing import UNREADABLE
-from .rows import WORDS, Row, request_of, state_of
+from .rows import WORDS, Row, state_of
 
 _COLUMNS = (
     "seq, id, name, args, created_at, max_attempts, timeout, execute_after, expire_on, queue, "
@@ -28,9 +41,12 @@ _PAGE = (
     "SELECT {}, {} FROM job LEFT JOIN handler USING (handler) LEFT JOIN node USING (node) "
     "WHERE seq > ? ORDER BY seq LIMIT ?"
 )
+_KEYS = "seq, number, token"
+_OF_PAGE = "seq > ? AND seq <= ?"
 _THESE = "(SELECT value FROM json_each(?))"
+_OF_THESE = f"seq IN {_THESE}"
 _ATTEMPTS = (
-    "SELECT seq, number, token, node, claimed_at, started_at, ended_at, outcome FROM attempt "
+    "SELECT seq, error, number, token, node, claimed_at, started_at, ended_at, outcome FROM attempt "
     f"WHERE seq IN {_THESE} ORDER BY seq, token"
 )
 _LINKS = (
@@ -80,11 +96,18 @@ class PageReader:
         last = rows[-1][0] if rows else None
         if self._month is not None:
             rows = [row for row in rows if not self._is_in_main(row[1])]
-        jobs = {row[0]: self._job(row) for row in rows}
+        found_unfit = unfit(self._connection, "job", "seq", _OF_PAGE, (after, last))
+        faults = {seq: f"its {value}" for seq, value in found_unfit}
+        jobs = {row[0]: self._job(row, faults.get(row[0])) for row in rows}
         these = (orjson.dumps(list(jobs)).decode(),)
         attempts: dict[int, list[RecordedAttempt]] = {}
-        for seq, *values in self._connection.execute(_ATTEMPTS, these):
+        for seq, error, *values in self._connection.execute(_ATTEMPTS, these):
             attempts.setdefault(seq, []).append(_attempt(values))
+            which = f"attempt {values[0]} (token {values[1]})"
+            _add_fault(jobs[seq], error_text_fault(error, f"{which} has an error that"))
+        for seq, *numbers, value in unfit(self._connection, "attempt", _KEYS, _OF_THESE, these):
+            which = f"attempt {numbers[0]} (token {numbers[1]})"
+            _add_fault(jobs[seq], f"its {which} cannot be read ({value})")
         for seq, found in attempts.items():
             jobs[seq].attempts = found
         if self._month is None:
@@ -94,18 +117,17 @@ class PageReader:
                 self._add_parents(job)
         return list(jobs.values()), last
 
-    def _job(self, row: Row) -> RecordedJob:
-        seq, name, created_at = row[0], row[2], row[4]
+    def _job(self, row: Row, unfit_value: str | None) -> RecordedJob:
+        seq, created_at = row[0], row[4]
         (number, attempt, version, due, node) = row[16:21]
         (claimed_at, lease_until, started_at, ended_at, result, reason) = row[21:27]
         (schedule, fire_time, unique_key, lane, room, batch_number, batch) = row[27:]
-        request, fault = _request(row[1:16])
-        if number not in WORDS:
-            fault = f"its state is the number {number}"
-        elif name is None:
-            fault = "it has no handler"
-        elif batch_number is not None and batch is None:
+        request, fault = read_request(row[1:16])
+        fault = unfit_value or arguments_text_fault(request.args) or fault
+        if batch_number is not None and batch is None:
             fault = f"its batch has the number {batch_number}, which is not there"
+        if fault is None and request.details is not None:
+            fault = retry_fault(request.details)
         recorded = RecordedJob(
             id=request.id,
             request=request,
@@ -132,11 +154,15 @@ class PageReader:
             month=self._month,
         )
         if self._month is not None:
-            recorded.is_of_month = month_of(created_at) == self._month
+            recorded.is_of_month = fault is not None or month_of(created_at) == self._month
             first, last = self._searched or (seq, seq)
             recorded.is_looked_for = first <= seq <= last
-        if recorded.state is JobState.WAITING and fault is None:
+        if fault is not None:
+            return recorded
+        if recorded.state is JobState.WAITING:
             _add_waiting(recorded, (number, *row[19:27]))
+        else:
+            recorded.fault = result_fault(result)
         return recorded
 
     def _is_batch(self, details: Details | None) -> bool:
@@ -190,16 +216,17 @@ def _add_waiting(job: RecordedJob, row: Row) -> None:
     if isinstance(state, AwaitingCallback):
         job.callback = state.callback
         job.waits_for = state.parents
+        job.fault = result_fault(job.result)
     elif isinstance(state, Waiting):
         job.waits_for = state.parents
+    if any(len(parent) != ID_SIZE for parent in job.waits_for):
+        job.fault = "what it waits for cannot be read (an id has 16 bytes)"
 
 
-def _request(row: Row) -> tuple[JobRequest, str | None]:
-    """With a fault, the request is without its details."""
-    try:
-        return request_of(row), None
-    except UNREADABLE as error:
-        return request_of((*row[:-1], None)), f"its details cannot be read ({error!r})"
+def _add_fault(job: RecordedJob, fault: str | None) -> None:
+    """The first one is told."""
+    if job.fault is None:
+        job.fault = fault
 
 
 def _attempt(row: Row) -> RecordedAttempt:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
 
+from ...model.audit import ID_SIZE, schedule_fault
 from ...model.ids import JobId, to_uuid
 from ...model.rehearsing import KnownSchedule, LiveJob
-from ...model.schedule import StoredSchedule
+from ...model.schedule import StoredSchedule, following
 from ...model.states import AwaitingCallback
 from ..schedule_rows import schedule_from_json
-from .rows import WHOLE_JOB, Row, request_of, state_of
+from .columns import BEFORE_ALL, unfit
+from .json_columns import UNREADABLE, read_request
+from .rows import WHOLE_JOB, Row, state_of
 
 PAGE = 500
 """Jobs that are read at a time, where all are looked at."""
@@ -20,17 +25,18 @@ _SCHEDULES = (
     "SELECT name, request, anchor, since, next_at, last_at, last_job_id, paused, version "
     "FROM schedule ORDER BY name"
 )
-UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
-"""What JSON that is none of ours leads to."""
+_OF_PAGE = "state < 4 AND seq > ? AND seq <= ?"
 
 
 def live_jobs(connection: sqlite3.Connection) -> Iterator[LiveJob]:
     """The jobs that have not ended, in the order of insertion."""
-    after = 0
+    after = BEFORE_ALL
     while True:
         rows = connection.execute(_LIVE, (after, PAGE)).fetchall()
+        page = (after, rows[-1][0] if rows else after)
+        faults: dict[int, str] = dict(unfit(connection, "job", "seq", _OF_PAGE, page))
         for row in rows:
-            yield _live(row)
+            yield _live(row, faults.get(row[0]))
         if len(rows) < PAGE:
             return
         after = rows[-1][0]
@@ -38,6 +44,7 @@ def live_jobs(connection: sqlite3.Connection) -> Iterator[LiveJob]:
 
 def stored_schedules(connection: sqlite3.Connection) -> Iterator[KnownSchedule]:
     """All schedules, by name."""
+    faults: dict[str, str] = dict(unfit(connection, "schedule", "name"))
     for (
         name,
         request,
@@ -49,21 +56,43 @@ def stored_schedules(connection: sqlite3.Connection) -> Iterator[KnownSchedule]:
         paused,
         version,
     ) in connection.execute(_SCHEDULES):
-        try:
-            asked = schedule_from_json(name, request)
-        except UNREADABLE as error:
-            yield KnownSchedule(name, None, f"its request cannot be read ({error!r})")
+        if name in faults:
+            yield KnownSchedule(name, None, f"its {faults[name]}")
             continue
         marks = (anchor, since, next_at, last_at, last_id, bool(paused), version)
-        yield KnownSchedule(name, StoredSchedule(asked, *marks))
+        yield _schedule(name, request, marks)
 
 
-def _live(row: Row) -> LiveJob:
-    job_id, name = to_uuid(JobId(row[12])), row[13]
+def _schedule(name: str, text: str, marks: tuple[Any, ...]) -> KnownSchedule:
     try:
-        state, request = state_of(row[3:12]), request_of(row[12:-2])
+        kept = StoredSchedule(schedule_from_json(name, text), *marks)
+        fault = schedule_fault(kept.request)
+        if fault is None:
+            # So it is known that there is such a time zone, and that its trigger can be followed.
+            following(kept.request, kept.anchor, kept.since)
     except UNREADABLE as error:
-        return LiveJob(job_id, name or "", None, f"its row cannot be read ({error!r})")
-    if name is None:
-        return LiveJob(job_id, "", None, "its handler is not in the table handler")
-    return LiveJob(job_id, name, request, has_returned=isinstance(state, AwaitingCallback))
+        return KnownSchedule(name, None, f"its request cannot be read ({error!r})")
+    if fault is not None:
+        return KnownSchedule(name, None, f"its request cannot be read ({fault})")
+    return KnownSchedule(name, kept)
+
+
+def _live(row: Row, unfit_value: str | None) -> LiveJob:
+    name = row[13] or ""
+    if unfit_value is not None:
+        return LiveJob(_id_in(row), name, None, f"its {unfit_value} (in the row {row[0]} of job)")
+    job_id = to_uuid(JobId(row[12]))
+    request, fault = read_request(row[12:-2])
+    try:
+        state = state_of(row[3:12])
+    except UNREADABLE as error:
+        fault = f"its state cannot be read ({error!r})"
+    else:
+        if fault is None:
+            has_returned = isinstance(state, AwaitingCallback)
+            return LiveJob(job_id, name, request, has_returned=has_returned)
+    return LiveJob(job_id, name, None, fault)
+
+
+def _id_in(row: Row) -> UUID | None:
+    return to_uuid(JobId(row[12])) if len(row[12]) == ID_SIZE else None
