@@ -69,6 +69,18 @@ def test_a_finding_is_a_sentence_and_fields_and_ends_with_1(
     assert finding["legal"] == "by those before, it is number 1"
 
 
+def test_a_month_that_is_not_there_is_told(command: Command, database: Path) -> None:
+    corrupt(database, "INSERT INTO archive VALUES ('2026-01', 1, 5)")
+    code, said = command("audit", str(database))
+    assert code == 0
+    sentence, _ = said.splitlines()
+    assert sentence.startswith(
+        "the archive of 2026-01 is not there, so its jobs were not looked at;"
+    )
+    code, said = command("audit", str(database), "--json")
+    assert json.loads(said)["absent"] == ["2026-01"]
+
+
 def test_a_file_that_is_not_ours_or_too_new_ends_with_3(
     command: Command, database: Path, tmp_path: Path
 ) -> None:

@@ -11,6 +11,8 @@ from .exits import OK, UNREADABLE, WRONG
 from .place import Place
 from .showing import in_one_line, plain, show_json
 
+NOT_LOOKED_AT = "so its jobs were not looked at; it was taken away, or it is lost"
+
 
 def audit(database: Path | None = None, /, *, place: Place | None = None) -> int:
     """Look over all that is recorded, and tell of each job the first step that is illegal.
@@ -42,8 +44,10 @@ def audit(database: Path | None = None, /, *, place: Place | None = None) -> int
         return UNREADABLE
     counts = plain(look.counts)
     if place.json:
-        show_json({"findings": kept, "counts": counts})
+        show_json({"findings": kept, "absent": look.absent, "counts": counts})
     else:
+        for month in look.absent:
+            print(in_one_line(f"the archive of {month} is not there, {NOT_LOOKED_AT}"))
         print(", ".join(f"{name}: {count}" for name, count in counts.items()))
     return WRONG if look.counts.findings else OK
 

@@ -312,3 +312,11 @@ def test_jobs_and_batches_are_named_by_their_ids(database: Path) -> None:
     tamper(database, "progress", "percent = 5000", "TRUE")
     assert found(database, "tags").subject == f"batch {batch}"
     assert found(database, "percent").subject == f"the progress of job {job}"
+
+
+def test_a_month_that_is_not_there_is_told_and_is_no_finding(database: Path) -> None:
+    month = month_of(database.parent)
+    month.unlink()
+    look, findings = audit(database)
+    assert findings == []
+    assert look.absent == [month.stem.removeprefix("jobs-")]

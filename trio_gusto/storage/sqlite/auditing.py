@@ -75,10 +75,15 @@ class Counts:
 
 
 class Audit:
-    """One look over a file and the months beside it; ``counts`` are complete when it has ended."""
+    """One look over a file and the months beside it; ``counts`` and ``absent`` are complete when it has ended.
+
+    ``absent`` are the months to which jobs were moved and which have no file now: somebody took it away, as
+    he may, or it is lost. The main file does not know which.
+    """
 
     def __init__(self, path: Path) -> None:
         self.counts = Counts()
+        self.absent: list[str] = []
         self._path = path
         self._schedules: dict[str, StoredSchedule] = {}
         self._there: Counter[tuple[JobState, str, str]] = Counter()
@@ -144,7 +149,9 @@ class Audit:
         """A job that is also in the main file is believed there, and passed over here."""
         months = Months(str(self._path), WAIT)
         searched = {month: (first, last) for month, first, last in connection.execute(_SEARCHED)}
-        for month in months.there():
+        there = months.there()
+        self.absent = sorted(searched.keys() - there)
+        for month in there:
             try:
                 with months.read_only(month) as archive:
                     if archive is None:
