@@ -153,6 +153,47 @@ def test_a_retry_policy_and_rows_that_cannot_be_read_are_told(
     assert problems["", "unreadable"]["schedules"] == ["yearly"]
 
 
+@pytest.mark.parametrize(
+    ("statement", "problem", "reason"),
+    [
+        ("UPDATE job SET id = x'00'", "unreadable", "id is X'00', which is no id of 16 bytes"),
+        ("UPDATE job SET created_at = 9000000000000000000", "unreadable", "created_at is 9"),
+        ("UPDATE job SET due = -9000000000000000000", "unreadable", "due is -9"),
+        ("UPDATE job SET handler = 99", "unreadable", "handler is 99, which is no handler"),
+        ("UPDATE job SET args = '{nope'", "arguments", "cannot be read"),
+        ("UPDATE job SET details = '[1]'", "unreadable", "its details cannot be read"),
+        ("UPDATE job SET details = '{\"callback\": 7}'", "unreadable", "callback"),
+        ("UPDATE job SET state = 0, result = '7'", "unreadable", "its state cannot be read"),
+        ("UPDATE schedule SET since = 9000000000000000000", "unreadable", "since is 9"),
+        (
+            "UPDATE schedule SET request = json_set(request, '$.timezone', 'Nowhere')",
+            "unreadable",
+            "there is no time zone 'Nowhere' here",
+        ),
+        (
+            "UPDATE schedule SET request = json_set(request, '$.job.details', '[1]')",
+            "unreadable",
+            "its request cannot be read",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_a_problem_and_no_traceback(
+    preflight: Command, database: Path, statement: str, problem: str, reason: str
+) -> None:
+    one = "name = 'hourly'"
+    if statement.startswith("UPDATE job"):
+        one = "seq = (SELECT min(seq) FROM job WHERE state = 1)"
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("PRAGMA wal_checkpoint")
+        assert connection.execute(f"{statement} WHERE {one}").rowcount == 1
+    ended, said = preflight(SAME, "--json")
+    assert ended == 1
+    (found,) = json.loads(said)["problems"]
+    assert (found["problem"], found["jobs"] + len(found["schedules"])) == (problem, 1)
+    assert reason in found["reason"]
+    assert preflight(SAME)[0] == 1
+
+
 def test_a_schedule_that_fires_no_more_is_told(preflight: Command, database: Path) -> None:
     app = Gusto(SqliteStorage(database))
 
