@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from trio_gusto.model.errors import ArgumentError
+from trio_gusto.model.errors import ArgumentError, StorageError
 from trio_gusto.model.ids import RANDOM_BITS, IdSource, to_job_id, to_uuid, uuid7
 from trio_gusto.model.instants import (
+    NoDate,
     to_datetime,
     to_duration,
     to_instant,
@@ -142,3 +143,17 @@ def test_an_id_made_at_the_beginning_of_1970_has_its_version(now: int) -> None:
     ids = source([5] * 300)
     made = [ids.make(now) for _ in range(300)]
     assert made == [uuid7(now + n * IdSource.STEP, 5) for n in range(300)]
+
+
+LAST = 253_402_300_799_999_999
+"""Microseconds: the last instant of the year 9999."""
+
+
+@pytest.mark.parametrize("instant", [LAST + 1, -62_135_596_800_000_001, 2**63 - 1, -(2**63)])
+def test_an_instant_beyond_all_dates_is_refused_as_what_is_stored(instant: int) -> None:
+    assert to_datetime(LAST) == datetime.max.replace(tzinfo=UTC)
+    assert to_datetime(-62_135_596_800_000_000) == datetime.min.replace(tzinfo=UTC)
+    with pytest.raises(NoDate) as refused:
+        to_datetime(instant)
+    assert refused.value.instant == instant
+    assert isinstance(refused.value, StorageError)

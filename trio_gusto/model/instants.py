@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
+from .errors import StorageError
+
 MICROSECONDS = 1_000_000
 """Microseconds in one second."""
 
@@ -30,9 +32,27 @@ def to_instant(moment: datetime) -> int:
     return (moment - _EPOCH) // _ONE
 
 
+class NoDate(StorageError, OverflowError):
+    """An ``instant`` is stored that no datetime can hold."""
+
+    def __init__(self, instant: int) -> None:
+        self.instant = instant
+        super().__init__(
+            f"an instant of {instant} microseconds is stored, and there are dates in the years 1 to 9999 "
+            "only; `trio-gusto audit` tells whose it is, put it right, or restore a backup"
+        )
+
+
 def to_datetime(instant: int) -> datetime:
-    """The aware UTC ``datetime`` of an instant."""
-    return _EPOCH + timedelta(microseconds=instant)
+    """The aware UTC ``datetime`` of an instant.
+
+    Raises:
+        NoDate: it lies before the year 1 or after the year 9999.
+    """
+    try:
+        return _EPOCH + timedelta(microseconds=instant)
+    except OverflowError:
+        raise NoDate(instant) from None
 
 
 def to_optional_datetime(instant: int | None) -> datetime | None:

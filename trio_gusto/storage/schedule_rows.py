@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from ..model.audit import schedule_fault
 from ..model.ids import JobId
 from ..model.job import JobRequest
 from ..model.schedule import Coalesce, Overlap, ScheduleRequest
@@ -48,9 +49,13 @@ def schedule_to_json(request: ScheduleRequest) -> str:
 
 
 def schedule_from_json(name: str, text: str) -> ScheduleRequest:
-    """The inverse of `schedule_to_json`."""
+    """The inverse of `schedule_to_json`.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError, OverflowError: it is none.
+    """
     kept: dict[str, Any] = orjson.loads(text)
-    return ScheduleRequest(
+    request = ScheduleRequest(
         name=name,
         trigger=from_wire(kept["trigger"]),
         template=_job_from_wire(kept["job"]),
@@ -58,6 +63,10 @@ def schedule_from_json(name: str, text: str) -> ScheduleRequest:
         coalesce=Coalesce(kept["coalesce"]),
         **{key: kept[key] for key in _PLAIN},
     )
+    fault = schedule_fault(request)
+    if fault is not None:
+        raise ValueError(fault)
+    return request
 
 
 def _job_to_wire(template: JobRequest) -> dict[str, object]:

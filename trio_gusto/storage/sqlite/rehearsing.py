@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from ...model.audit import ID_SIZE, schedule_fault
+from ...model.audit import ID_SIZE
 from ...model.ids import JobId, to_uuid
 from ...model.rehearsing import KnownSchedule, LiveJob
 from ...model.schedule import StoredSchedule, following
@@ -66,14 +66,10 @@ def stored_schedules(connection: sqlite3.Connection) -> Iterator[KnownSchedule]:
 def _schedule(name: str, text: str, marks: tuple[Any, ...]) -> KnownSchedule:
     try:
         kept = StoredSchedule(schedule_from_json(name, text), *marks)
-        fault = schedule_fault(kept.request)
-        if fault is None:
-            # So it is known that there is such a time zone, and that its trigger can be followed.
-            following(kept.request, kept.anchor, kept.since)
+        # So it is known that there is such a time zone, and that its trigger can be followed.
+        following(kept.request, kept.anchor, kept.since)
     except UNREADABLE as error:
         return KnownSchedule(name, None, f"its request cannot be read ({error!r})")
-    if fault is not None:
-        return KnownSchedule(name, None, f"its request cannot be read ({fault})")
     return KnownSchedule(name, kept)
 
 
