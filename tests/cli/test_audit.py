@@ -69,6 +69,18 @@ def test_a_finding_is_a_sentence_and_fields_and_ends_with_1(
     assert finding["legal"] == "by those before, it is number 1"
 
 
+def test_a_text_that_is_none_is_a_finding(command: Command, database: Path) -> None:
+    corrupt(database, "UPDATE job SET queue = CAST(x'61ff' AS TEXT) WHERE seq = 2")
+    corrupt(database, "UPDATE node SET node_name = CAST(x'61ff' AS TEXT)")
+    code, said = command("audit", str(database))
+    assert code == 1
+    assert "its queue is 'a\\udcff', which is no text in UTF-8" in said
+    code, said = command("audit", str(database), "--json")
+    assert code == 1
+    found = {one["found"] for one in json.loads(said)["findings"]}
+    assert len([one for one in found if "no text in UTF-8" in one]) == 2
+
+
 def test_a_month_that_is_not_there_is_told(command: Command, database: Path) -> None:
     corrupt(database, "INSERT INTO archive VALUES ('2026-01', 1, 5)")
     code, said = command("audit", str(database))

@@ -19,7 +19,9 @@ from ..model.triggers import Trigger
 
 def show_json(value: object) -> None:
     """Print one JSON document, in one line."""
-    print(json.dumps(plain(value), ensure_ascii=False), flush=True)
+    text = json.dumps(plain(value), ensure_ascii=False)
+    # What is no text of UTF-8 has surrogates, and their escapes are those of JSON.
+    print(text.encode(errors="backslashreplace").decode(), flush=True)
 
 
 def show_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -32,7 +32,7 @@ from ...model.errors import NotOurDatabase, SchemaTooNew
 from ...model.ids import JobId
 from ...model.schedule import StoredSchedule
 from ...model.states import JobState
-from .columns import BEFORE_ALL
+from .columns import BEFORE_ALL, read_leniently
 from .counts import count_jobs
 from .months import Months
 from .other_tables import COUNTED, OF_MONTH, SUBJECTS, unreadable
@@ -156,6 +156,7 @@ class Audit:
                 with months.read_only(month) as archive:
                     if archive is None:
                         continue
+                    read_leniently(archive)
                     reader = PageReader(archive, month, searched.get(month), connection)
                     for job in _jobs(reader):
                         self.counts.archived += 1

@@ -35,7 +35,8 @@ INSTANT = Kind(f"{{}} BETWEEN {FIRST_INSTANT} AND {LAST_INSTANT}", "instant of t
 COUNT = Kind("{} >= 0", "number from 0 on")
 NUMBER = Kind("{} >= 1", "number from 1 on")
 PRIORITY = Kind("{} BETWEEN -2147483648 AND 2147483647", "number of 32 bits")
-NAME = Kind("{} <> ''", "text of one character at least")
+TEXT = Kind("is_text(CAST({} AS BLOB))", "text in UTF-8")
+NAME = Kind("{0} <> '' AND is_text(CAST({0} AS BLOB))", "text in UTF-8 of one character at least")
 FLAG = Kind("{} IN (0, 1)", "0 or 1")
 STATE = Kind("{} BETWEEN 0 AND 8", "state")
 
@@ -47,7 +48,7 @@ def _row_of(table: str, key: str) -> Kind:
 HANDLER, NODE = _row_of("handler", "handler"), _row_of("node", "node")
 
 COLUMNS: Mapping[str, Mapping[str, Kind]] = {
-    "handler": {"name": NAME},
+    "handler": {"name": NAME, "job_type": TEXT, "method_name": TEXT},
     "node": {"node_name": NAME},
     "job": {
         "seq": NUMBER,
@@ -70,6 +71,10 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         "execute_after": INSTANT,
         "expire_on": INSTANT,
         "fire_time": INSTANT,
+        "tenant": TEXT,
+        "reason": TEXT,
+        "ref_id": TEXT,
+        "schedule": TEXT,
     },
     "attempt": {
         "token": COUNT,
@@ -78,6 +83,7 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         "claimed_at": INSTANT,
         "started_at": INSTANT,
         "ended_at": INSTANT,
+        "outcome": TEXT,
     },
     "schedule": {
         "name": NAME,
@@ -89,7 +95,7 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         "last_job_id": ID,
         "paused": FLAG,
     },
-    "batch": {"id": ID, "created_at": INSTANT},
+    "batch": {"id": ID, "created_at": INSTANT, "tenant": TEXT},
     "stage": {"id": ID, "node": NAME, "touched_at": INSTANT, "count": Kind("{} >= -1", "count")},
     "staged": {
         "stage": _row_of("stage", "number"),
@@ -106,6 +112,11 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         "queue": NAME,
         "priority": PRIORITY,
         "fire_time": INSTANT,
+        "tenant": TEXT,
+        "ref_id": TEXT,
+        "schedule": TEXT,
+        "unique_key": TEXT,
+        "lane": TEXT,
     },
     "archive": {
         "month": Kind(
@@ -114,9 +125,12 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         ),
         "last_seq": Kind("{} >= first_seq", "sequence from first_seq on"),
     },
-    "pause": {"since": INSTANT},
+    "pause": {"since": INSTANT, "queue": TEXT, "tenant": TEXT, "reason": TEXT},
     "pause_heard": {"node": NODE, "number": COUNT},
-    "progress": {"percent": Kind("{} BETWEEN 0 AND 100", "number from 0 to 100")},
+    "progress": {
+        "percent": Kind("{} BETWEEN 0 AND 100", "number from 0 to 100"),
+        "message": TEXT,
+    },
     "job_log": {
         "number": NUMBER,
         "begins": COUNT,
@@ -124,15 +138,21 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         "told": NUMBER,
         "at": INSTANT,
         "level": NAME,
+        "message": TEXT,
     },
-    "dossier": {"token": NUMBER},
-    "lane_head": {"lane": NAME, "due": INSTANT},
-    "turn_time": {"priority": PRIORITY, "now": COUNT},
-    "turn": {"priority": PRIORITY, "pass": COUNT},
+    "dossier": {"token": NUMBER, "text": TEXT},
+    "lane_head": {"queue": TEXT, "lane": NAME, "due": INSTANT},
+    "turn_time": {"scope": TEXT, "priority": PRIORITY, "now": COUNT},
+    "turn": {"scope": TEXT, "tenant": TEXT, "priority": PRIORITY, "pass": COUNT},
     "piece": {"mark": COUNT, "processing": COUNT},
-    "piece_sum": {"state": Kind("{} BETWEEN -1 AND 8", "state"), "count": NUMBER},
+    "piece_sum": {
+        "state": Kind("{} BETWEEN -1 AND 8", "state"),
+        "queue": TEXT,
+        "tenant": TEXT,
+        "count": NUMBER,
+    },
     "piece_mark": {"slot": Kind("{} BETWEEN 0 AND 4095", "slot"), "changes": COUNT},
-    "bucket": {"since": INSTANT, "starts": NUMBER, "last": INSTANT},
+    "bucket": {"name": NAME, "since": INSTANT, "starts": NUMBER, "last": INSTANT},
 }
 
 
@@ -144,9 +164,33 @@ def unfit(
     values: Sequence[object] = (),
 ) -> Iterator[tuple[Any, ...]]:
     """The rows with a value that their columns cannot have: their ``keys``, and which value, in words."""
+    connection.create_function("is_text", 1, _is_text, deterministic=True)
     wrong = _wrong(table)
     question = f"SELECT {keys}, {wrong} FROM {table} WHERE {where} AND {wrong} IS NOT NULL"
-    yield from connection.execute(question, values)
+    for *key, value in connection.execute(question, values):
+        yield (*key, shown(value))
+
+
+def read_leniently(connection: sqlite3.Connection) -> None:
+    """From now on, texts that are no UTF-8 are read with surrogates for what is none, not refused."""
+    connection.text_factory = _with_surrogates
+
+
+def shown(text: str) -> str:
+    """Such a text as one that can be written anywhere."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _with_surrogates(value: bytes) -> str:
+    return value.decode(errors="surrogateescape")
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @cache

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ...model.audit import Finding, Invariant, named
-from .columns import unfit
+from .columns import shown, unfit
 from .json_columns import (
     arguments_text_fault,
     counts_fault,
@@ -64,12 +64,12 @@ def unreadable(connection: sqlite3.Connection, table: str) -> Iterator[Finding]:
     connection.create_function("named", 1, named, deterministic=True)
     subject = SUBJECTS[table]
     for row, value in unfit(connection, table, subject):
-        yield _finding(row, f"its {value}")
+        yield _finding(shown(row), f"its {value}")
     for columns, fault_of in _JSON.get(table, ()):
         for row, *values in connection.execute(f"SELECT {subject}, {columns} FROM {table}"):
             fault = fault_of(*values)
             if fault is not None:
-                yield _finding(row, fault)
+                yield _finding(shown(row), fault)
 
 
 def _finding(subject: str, found: str) -> Finding:

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ...model.errors import StorageError
+from .columns import read_leniently
 from .errors import explained
 from .queries import snapshot
 from .schema import APPLICATION_ID, MIGRATIONS, check_owner, check_version
@@ -18,7 +19,7 @@ WAIT = 5.0
 
 @contextmanager
 def opened_read_only(path: Path) -> Generator[sqlite3.Connection]:
-    """One snapshot of a file of ours, on a connection that cannot write.
+    """One snapshot of a file of ours, on a connection that cannot write, and that reads any text.
 
     Unlike a storage it does not bring an older file forward. SQLite may put its two empty files of a
     reader beside it.
@@ -34,6 +35,7 @@ def opened_read_only(path: Path) -> Generator[sqlite3.Connection]:
             sqlite3.connect(uri, uri=True, timeout=WAIT, isolation_level=None)
         ) as connection:
             connection.execute("PRAGMA temp_store = MEMORY")
+            read_leniently(connection)
             with snapshot(connection):
                 _require_newest(path, check_owner(connection, str(path)), connection)
                 yield connection

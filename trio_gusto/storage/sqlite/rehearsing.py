@@ -13,7 +13,7 @@ from ...model.rehearsing import KnownSchedule, LiveJob
 from ...model.schedule import StoredSchedule, following
 from ...model.states import AwaitingCallback
 from ..schedule_rows import schedule_from_json
-from .columns import BEFORE_ALL, unfit
+from .columns import BEFORE_ALL, shown, unfit
 from .json_columns import UNREADABLE, read_request
 from .rows import WHOLE_JOB, Row, state_of
 
@@ -57,7 +57,7 @@ def stored_schedules(connection: sqlite3.Connection) -> Iterator[KnownSchedule]:
         version,
     ) in connection.execute(_SCHEDULES):
         if name in faults:
-            yield KnownSchedule(name, None, f"its {faults[name]}")
+            yield KnownSchedule(shown(name), None, f"its {faults[name]}")
             continue
         marks = (anchor, since, next_at, last_at, last_id, bool(paused), version)
         yield _schedule(name, request, marks)
@@ -74,7 +74,7 @@ def _schedule(name: str, text: str, marks: tuple[Any, ...]) -> KnownSchedule:
 
 
 def _live(row: Row, unfit_value: str | None) -> LiveJob:
-    name = row[13] or ""
+    name = shown(row[13] or "")
     if unfit_value is not None:
         return LiveJob(_id_in(row), name, None, f"its {unfit_value} (in the row {row[0]} of job)")
     job_id = to_uuid(JobId(row[12]))
