@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Iterator
 
 import pytest
+import trio
 from hypothesis import given, settings
 
 from property_tests import planted
@@ -16,7 +17,7 @@ from property_tests.campaign import faults, laws, looking, reckoning, service
 from property_tests.campaign.__main__ import main
 from property_tests.campaign.plans import Act, Plan, plans
 from property_tests.campaign.scenes import Explored, play
-from trio_gusto import Explanation, JobQueue, Reason
+from trio_gusto import Explanation, JobContext, JobQueue, Reason
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import KILL_POINTS, SimulationFailed
 
@@ -179,6 +180,20 @@ PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
         1,
         tuple(_enqueue("ok", rate_key="slowly") for _ in range(3)),
     ),
+    laws.CHILDREN: (
+        faults.KeepsChildrenOfFailed,
+        2,
+        (
+            ("stop", 1, None),
+            ("stop", 0, "outcome.before_commit"),
+            _enqueue("child"),
+            _advance(5),
+            ("go_on", 1),
+            _advance(70),
+            ("go_on", 0),
+        ),
+    ),
+    laws.ANSWERED: (faults.RefusesNowAndThen, 1, tuple(_enqueue("ok") for _ in range(3))),
     laws.RECORDS: (planted.ForgetsRecords, 1, (_enqueue("fail", "ok"), _advance(5))),
 }
 
@@ -196,6 +211,62 @@ def test_the_law_finds_what_is_planted(law: str) -> None:
     plan = Plan(acts, nodes=nodes)
     _is_found(law, plan, make_storage)
     play(plan)
+
+
+def test_children_that_are_lost_are_found() -> None:
+    for script in (["child"], ["fail", "child"], ["follow"]):
+        plan = Plan((_enqueue(*script), _advance(5)))
+        _is_found(laws.CHILDREN, plan, faults.LosesChildren)
+        play(plan)
+
+
+def test_children_of_a_failure_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan((_enqueue("orphan", "ok"), _advance(1)))
+    play(plan)
+
+    def at_once(context: JobContext) -> JobQueue:
+        queue = context._workplace.queue
+        assert isinstance(queue, JobQueue)
+        return queue
+
+    monkeypatch.setattr(JobContext, "queue", property(at_once))
+    _is_found(laws.CHILDREN, plan)
+
+
+def test_a_key_that_nobody_holds_and_is_refused_is_found() -> None:
+    again = _enqueue("ok", unique_key="one")
+    plan = Plan((again, _advance(5), again))
+    play(plan)
+    _is_found(laws.ANSWERED, plan, planted.HoldsKeysForEver)
+
+
+def test_whoever_is_never_answered_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def enqueue(*_: object, **__: object) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(JobQueue, "enqueue", enqueue)
+    _is_found(laws.ANSWERED, Plan((_enqueue("ok"),)))
+
+
+def test_what_is_done_with_every_act_is_counted() -> None:
+    explored = Explored()
+    acts: list[Act] = [
+        ("cancel", -1, 0),  # there is none yet
+        _enqueue("ok"),
+        ("cancel", -1, 0),  # it has ended
+        ("full", 0),
+        ("enqueue", 0, ["ok"], {}),
+        ("clear",),
+        ("slow", None, 50.0),
+        _enqueue("ok"),
+    ]
+    play(Plan(tuple(acts)), explored)
+    tally = explored.tally
+    assert tally.done == {"enqueue": 1, "full": 1, "clear": 1, "slow": 1}
+    assert tally.idle == {"cancel": 2}
+    assert tally.refused == {"StorageFull": 1}
+    assert tally.unanswered == {"enqueue": 1}
+    assert explored.looks >= len(acts)
 
 
 def test_a_node_that_runs_too_much_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,10 +106,19 @@ def _report(failure: tuple[Plan, SimulationFailed] | None, whose: str) -> int:
 
 def _count(explored: Explored, first: int, number: int, seconds: float) -> None:
     missing = [point for point in KILL_POINTS if not explored.points[point]]
+    tally = explored.tally
+    refused = [f"{error} {count:,}" for error, count in tally.refused.most_common()]
+    names = sorted({*tally.done, *tally.idle})
     _tell(
         f"seeds {first} to {number - 1}: {explored.worlds:,} worlds, "
-        f"{explored.acts.total():,} acts, {explored.jobs:,} jobs, {explored.facts:,} facts, "
+        f"{tally.done.total():,} acts that took effect, {explored.looks:,} looks, "
+        f"{explored.jobs:,} jobs, {explored.facts:,} facts, "
         f"{explored.days:,.0f} virtual days in {seconds:.0f} seconds",
+        f"beside them: {tally.refused.total():,} acts that were refused, {tally.unanswered.total():,} that "
+        f"nobody answered in time, {tally.idle.total():,} that had nothing to change",
+        f"refused: {', '.join(refused) or 'none'}",
+        "took effect, and had nothing to change:",
+        *(f"  {name:<28}{tally.done[name]:>7}{tally.idle[name]:>7}" for name in names),
         "crashed or stood still at:",
         *(f"  {point:<28}{explored.points[point]:>7}" for point in KILL_POINTS),
         f"never reached: {', '.join(missing)}" if missing else "every kill point was reached",

@@ -39,8 +39,19 @@ class Run:
     node: str
     spec: Spec
     since: float
+    number: int
+    """Which of all; what its handler returns."""
     stopped: bool = False
     """Whether its node has stood still meanwhile, so that it is a zombie's."""
+
+
+@attrs.define(eq=False)
+class Child:
+    """A job that a handler asked for, which is stored with its success; ``run`` is the handler's number."""
+
+    spec: Spec
+    parent: UUID
+    run: int
 
 
 @attrs.define
@@ -66,6 +77,8 @@ class AskedSchedule:
     overlap: str
     coalesce: str
     added: float
+    is_stored: bool = False
+    """Whether its caller was told so."""
     ended: float | None = None
     was_paused: bool = False
 
@@ -76,7 +89,7 @@ class Book:
 
     time: Callable[[], float]
     asked: dict[UUID, Asked] = attrs.Factory(dict)
-    children: dict[UUID, Spec] = attrs.Factory(dict)
+    children: dict[UUID, Child] = attrs.Factory(dict)
     runs: list[Run] = attrs.Factory(list)
     claims: dict[UUID, list[Claim]] = attrs.Factory(dict)
     began_at: dict[UUID, str] = attrs.Factory(dict)
@@ -95,6 +108,8 @@ class Book:
     clocks: dict[str, float] = attrs.Factory(dict)
     """How far they are wrong."""
     clocks_were_set: bool = False
+    failures: Counter[str] = attrs.Factory(Counter)
+    """How often the storage has failed a node, or the client."""
     gone: set[str] = attrs.Factory(set)
     """Nodes that have crashed and were not started again."""
     still: set[str] = attrs.Factory(set)
@@ -135,8 +150,8 @@ class Book:
 
     def spec_of(self, job: UUID) -> Spec | None:
         """What was asked for it, if anybody knows."""
-        asked = self.asked.get(job)
-        return self.children.get(job) if asked is None else asked.spec
+        known = self.asked.get(job) or self.children.get(job)
+        return None if known is None else known.spec
 
     def members(self, parent: UUID) -> set[UUID]:
         """The jobs that a parent stands for: itself, or those of a batch."""

@@ -13,7 +13,7 @@ _ERRANDS: dict[str, tuple[Act, ...]] = {
     "retry": (("enqueue", -1, ["fail", "ok"], {}), ("advance", 1)),
     "release": (("enqueue", -1, ["snooze:4"], {}), ("advance", 1)),
     "resolution": (
-        ("enqueue", -1, ["ok"], {}),
+        ("enqueue", -1, ["sleep:1"], {}),
         ("after", -1, [-1], "success", ["ok"], {}),
         ("advance", 5),
     ),

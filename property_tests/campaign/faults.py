@@ -8,7 +8,7 @@ from uuid import uuid4
 import attrs
 
 from trio_gusto import MemoryStorage, RateLimit
-from trio_gusto.model.errors import GustoError
+from trio_gusto.model.errors import GustoError, StorageBusy
 from trio_gusto.model.ids import to_job_id
 from trio_gusto.model.job import ClaimedJob
 from trio_gusto.model.lanes import Lanes
@@ -33,6 +33,7 @@ from trio_gusto.storage.messages import (
     Completions,
     Conflict,
     Insert,
+    Inserted,
 )
 from trio_gusto.storage.schedule_messages import Fire
 
@@ -236,6 +237,37 @@ class WaitsForNothing(MemoryStorage):
         if isinstance(commit.state, Scheduled) and commit.record is not None:
             commit = attrs.evolve(commit, state=Scheduled(commit.record.ended_at + 1))
         return super()._commit(commit)
+
+
+class LosesChildren(MemoryStorage):
+    """A success is stored, and says that its children are."""
+
+    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | GustoError:
+        children = commit.children
+        reply = super()._commit_or_refuse(attrs.evolve(commit, children=None))
+        if children is None or not isinstance(reply, Committed):
+            return reply
+        return attrs.evolve(reply, inserted=Inserted())
+
+
+class KeepsChildrenOfFailed(MemoryStorage):
+    """A success is refused, since its lease has passed, and its children are stored."""
+
+    def _commit_or_refuse(self, commit: Commit) -> Committed | Conflict | GustoError:
+        reply = super()._commit_or_refuse(commit)
+        if commit.children is not None and isinstance(reply, Conflict):
+            self._insert(commit.children)
+        return reply
+
+
+class RefusesNowAndThen(MemoryStorage):
+    """It is busy, every third time, and nothing has befallen it."""
+
+    _asked = 0
+
+    def _insert(self, insert: Insert) -> Any:
+        self._asked += 1
+        return StorageBusy("for no reason") if self._asked % 3 == 0 else super()._insert(insert)
 
 
 class GrowsTokensFaster(MemoryStorage):

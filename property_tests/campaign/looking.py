@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from trio_gusto import Explanation, Job, JobFilter, JobState, Reason
+from trio_gusto import Explanation, Job, JobFilter, JobQueue, JobState, Reason
 from trio_gusto.testing import World
 
 from . import laws
 from .book import Book
+from .children import judge_children
 from .pacing import judge_lease, judge_retry
 from .plans import CLOCK_ERROR
 from .service import KEPT
@@ -44,14 +45,18 @@ AS_ASKED = (
 class Looker:
     """Looks at the jobs of a world again and again, and knows how they were before."""
 
-    def __init__(self, world: World, book: Book) -> None:
+    def __init__(self, world: World, queue: JobQueue, book: Book) -> None:
         self.world = world
+        self.queue = queue
+        """A window: looked through it is calm at any time."""
         self.book = book
         self.jobs: dict[UUID, Job] = {}
         """As they were when they were seen last; those too that are gone."""
         self.present: dict[UUID, Job] = {}
         self._gone: set[UUID] = set()
         self._leases: dict[UUID, tuple[int, Explanation] | None] = {}
+        self.looks = 0
+        """How often it has looked."""
         self.calm_since = 0.0
         """When everything was made well again, in seconds of true time."""
         self._seen_at: datetime = world.now()
@@ -62,7 +67,7 @@ class Looker:
         Raises:
             LawBroken: it cannot be as it is.
         """
-        queue = self.world.queue
+        queue = self.queue
         await self.world.settle()
         began = self.world.now()
         found: list[Job] = []
@@ -91,9 +96,11 @@ class Looker:
         for job in found:
             self._judge(job)
         self._judge_all()
+        judge_children(book=self.book, seen=self.jobs, present=self.present, now=began)
         await self._judge_batches()
         await self._judge_explanations()
         assert self.world.now() == began, "time has passed while one looked"
+        self.looks += 1
         self.jobs |= self.present
         self._seen_at = began
         return self.present
@@ -179,7 +186,7 @@ class Looker:
             members = [job for job in self.present.values() if job.batch_id == batch_id]
             if not members:
                 continue
-            status = await self.world.queue.batch_ref(batch_id).status()
+            status = await self.queue.batch_ref(batch_id).status()
             recount = Counter(job.state for job in members)
             told = {state: getattr(status, state.value) for state in JobState}
             if status.total != len(members) or any(told[state] != recount[state] for state in told):
@@ -190,7 +197,7 @@ class Looker:
     async def _judge_explanations(self) -> None:
         live = [job for job in self.present.values() if job.state not in ENDED]
         for job in live[:EXPLAINED]:
-            explanation = await self.world.queue.explain(job.id)
+            explanation = await self.queue.explain(job.id)
             reason, now = explanation.reason, self.world.now()
             is_true = {
                 Reason.WAITING_FOR_PARENTS: bool(job.parent_ids and explanation.blocking),
@@ -206,4 +213,4 @@ class Looker:
             if not is_true or not explanation.sentence:
                 raise laws.LawBroken(laws.EXPLAINED, (job, explanation))
             self._leases[job.id] = judge_lease(job, explanation, self._leases.get(job.id))
-            judge_retry(self.book, job, explanation, await self.world.queue.attempts(job.id))
+            judge_retry(self.book, job, explanation, await self.queue.attempts(job.id))

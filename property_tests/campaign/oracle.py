@@ -30,7 +30,7 @@ from trio_gusto.testing.simulation import (
 )
 
 from . import laws
-from .book import Book, Claim, Run, node_of
+from .book import Book, Child, Claim, Run, node_of
 from .plans import CLOCK_ERROR
 from .service import CONCURRENCY, Spec
 
@@ -105,6 +105,7 @@ class Oracle:
                 book.shake(node)
             case StorageFailed(node=node):
                 book.shake(node)
+                book.failures[node] += 1
             case _:
                 pass
 
@@ -137,8 +138,9 @@ class Oracle:
         """A handler begins."""
         book = self.book
         node = book.began_at[job]
-        run = Run(job, attempt, node, spec, book.time(), stopped=node in book.still)
         book.entered[job] += 1
+        number = book.entered.total()
+        run = Run(job, attempt, node, spec, book.time(), number, stopped=node in book.still)
         if node not in book.gone and not run.stopped:
             if not book.was_unwell_since_claim(job, node):
                 for law in self._broken_by(run):
@@ -146,16 +148,15 @@ class Oracle:
             book.runs.append(run)
         return run
 
-    def left(self, run: object, *, returned: bool) -> None:
+    def left(self, run: Run, *, returned: bool) -> None:
         """A handler is over."""
-        assert isinstance(run, Run)
         self.book.returned[run.job] += returned
         if run in self.book.runs:
             self.book.runs.remove(run)
 
-    def bore(self, child: UUID, spec: Spec) -> None:
+    def bore(self, run: Run, child: UUID, spec: Spec) -> None:
         """A handler has asked for a child, which is stored if it returns."""
-        self.book.children[child] = spec
+        self.book.children[child] = Child(spec, run.job, run.number)
 
     def _broken_by(self, run: Run) -> Iterator[str]:
         book, spec = self.book, run.spec

@@ -67,6 +67,7 @@ _steps = st.sampled_from(
         "report",
         "child",
         "follow",
+        "orphan",
     ]
 )
 scripts = st.lists(_steps, min_size=1, max_size=3)
@@ -115,15 +116,18 @@ work = st.one_of(
     _act("cancel", _who, _job),
     _act("retry", _who, _job),
 )
+_add = _act(
+    "schedule",
+    _who,
+    st.sampled_from([20, 60, 300, "cron"]),
+    st.sampled_from(["skip", "allow", "buffer_one", "cancel_other"]),
+    st.sampled_from(["latest", "earliest", "all"]),
+    scripts,
+)
 schedules = st.one_of(
-    _act(
-        "schedule",
-        _who,
-        st.sampled_from([20, 60, 300, "cron"]),
-        st.sampled_from(["skip", "allow", "buffer_one", "cancel_other"]),
-        st.sampled_from(["latest", "earliest", "all"]),
-        scripts,
-    ),
+    _add,
+    _add,
+    _add,
     _act("pause_schedule", _schedule),
     _act("resume_schedule", _schedule, st.booleans()),
     _act("trigger", _schedule),

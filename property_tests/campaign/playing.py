@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import trio
 
-from trio_gusto import GustoError, JobFilter, JobQueue, JobRef, JobState, RateLimit, call
+from trio_gusto import GustoError, JobQueue, JobRef, JobState, RateLimit, call
 from trio_gusto.testing import World
 
+from .answers import NothingToDo, Question, Tally
 from .book import ALL, AskedSchedule, Book
 from .errands import errand_of
+from .looking import ENDED, Looker
 from .plans import CLIENT, Act
 from .service import PLAIN, TOKEN_EVERY, Service, Spec
 
-LIVE = [state for state in JobState if not state.is_ended]
+P = TypeVar("P", UUID, str)
+
+LIVE = {state for state in JobState if not state.is_ended}
+RETRIABLE = {JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
 
 PATIENCE = 40.0
 """Seconds that a caller waits for an answer."""
@@ -36,8 +41,12 @@ BUSY = 200
 class Player:
     """One world, and what befalls it."""
 
-    def __init__(self, world: World, book: Book, service: Service) -> None:
+    def __init__(
+        self, world: World, book: Book, service: Service, looker: Looker, tally: Tally
+    ) -> None:
         self.world = world
+        self.looker = looker
+        self.tally = tally
         self.book = book
         self.service = service
         self.jobs: list[UUID] = []
@@ -45,20 +54,40 @@ class Player:
         self.schedules: list[str] = []
         self.armed: dict[str, set[str]] = {node: set() for node in world.nodes}
         self.calm_since = 0.0
+        self._question = Question(book, "nothing")
 
     async def act(self, act: Act) -> None:
-        """Do what an act says, as far as it makes sense by now."""
+        """Do what an act says, as far as it makes sense by now, and look at what has come of it.
+
+        Raises:
+            LawBroken: nobody has answered, or somebody was refused, and there is no reason for it; or
+                what is to be seen cannot be so.
+        """
         name, *arguments = act
-        with trio.move_on_after(PATIENCE):
-            try:
+        question = self._question = Question(self.book, name)
+        try:
+            with trio.move_on_after(PATIENCE) as patience:
                 await getattr(self, f"_{name}")(*arguments)
-            except (GustoError, trio.ClosedResourceError):
-                pass  # whoever asked knows it, and was promised nothing
+        except NothingToDo:
+            self.tally.idle[name] += 1
+        except (GustoError, trio.ClosedResourceError) as error:
+            await question.judge_refusal(error, self.looker.queue, self.world)
+            self.tally.refused[type(error).__name__] += 1
+        else:
+            if patience.cancelled_caught:
+                question.judge_silence()
+                self.tally.unanswered[name] += 1
+            else:
+                self.tally.done[name] += 1
+        await self.looker.look()
 
     def queue(self, who: int) -> JobQueue:
         """Of the client, or of that node if it runs."""
         node = None if who == CLIENT else self.node(who)
-        return self.world.queue_of(node) if node in self.world.running else self.world.queue
+        if node not in self.world.running:
+            return self.world.queue
+        self._question.ask_as(node)
+        return self.world.queue_of(node)
 
     def node(self, number: int) -> str:
         return self.world.nodes[number % len(self.world.nodes)]
@@ -80,11 +109,11 @@ class Player:
         self, who: int, parents: Sequence[int], on: str, script: Sequence[str], options: Spec
     ) -> None:
         choice = [*self.batches, *self.jobs]
-        if choice:
-            ids = list(dict.fromkeys(choice[parent % len(choice)] for parent in parents))
-            spec = self._spec(script, options) | {"parents": [*map(str, ids)], "on": on}
-            continue_with: Any = self.queue(who).continue_with
-            await self._ask(who, spec, partial(continue_with, ids, self._fn(spec), spec, on=on))
+        ids = list(dict.fromkeys(_picked(choice, parent) for parent in parents))
+        spec = self._spec(script, options) | {"parents": [*map(str, ids)], "on": on}
+        self._question.named = tuple(ids)
+        continue_with: Any = self.queue(who).continue_with
+        await self._ask(who, spec, partial(continue_with, ids, self._fn(spec), spec, on=on))
 
     async def _ask(self, who: int, spec: Spec, ask: Callable[..., Awaitable[JobRef[Any]]]) -> None:
         began = self.book.time()
@@ -97,7 +126,7 @@ class Player:
         """Whether it was there before, asked for by somebody who has heard of nothing."""
         if spec.get("on_conflict") != "return_existing":
             return False
-        job = await self.world.queue.get(ref.id)
+        job = await self.looker.queue.get(ref.id)
         return job is None or job.args != (spec,)
 
     def _acknowledge(self, ref: JobRef[Any], spec: Spec, began: float, who: int) -> None:
@@ -121,29 +150,39 @@ class Player:
             self._acknowledge(ref, spec, began, who)
 
     async def _append(self, who: int, number: int, script: Sequence[str]) -> None:
-        if self.batches:
-            batch_id = self.batches[number % len(self.batches)]
-            began, spec = self.book.time(), self._spec(script, {})
-            async with self.queue(who).append_to(batch_id) as batch:
-                ref = batch.enqueue(self.service.play, spec)
-            self.book.batches[batch_id].add(ref.id)
-            self._acknowledge(ref, spec, began, who)
+        batch_id = _picked(self.batches, number)
+        self._question.named = (batch_id,)
+        began, spec = self.book.time(), self._spec(script, {})
+        async with self.queue(who).append_to(batch_id) as batch:
+            ref = batch.enqueue(self.service.play, spec)
+        self.book.batches[batch_id].add(ref.id)
+        self._acknowledge(ref, spec, began, who)
 
     async def _cancel(self, who: int, number: int) -> None:
-        if self.jobs:
-            job = self.jobs[number % len(self.jobs)]
-            self.book.called_off.add(job)
-            await self.queue(who).cancel(job, "an act says so")
+        job = self._job(number, LIVE)
+        self.book.called_off.add(job)
+        if not await self.queue(who).cancel(job, "an act says so"):
+            raise NothingToDo
 
     async def _retry(self, who: int, number: int) -> None:
-        if self.jobs:
-            job = self.jobs[number % len(self.jobs)]
-            self.book.retried[job] += 1
-            await self.queue(who).retry(self.world.queue.ref(job))
+        job = self._job(number, RETRIABLE)
+        self.book.retried[job] += 1
+        if not await self.queue(who).retry(self.world.queue.ref(job)):
+            raise NothingToDo
+
+    def _job(self, number: int, states: Container[JobState]) -> UUID:
+        """One that was acknowledged, about which something is asked; in one of these states if there is any."""
+        seen = self.looker.present
+        fitting = [job for job in self.jobs if job in seen and seen[job].state in states]
+        job = _picked(fitting or self.jobs, number)
+        self._question.named, self._question.spec = (job,), self.book.asked[job].spec
+        return job
 
     def _spec(self, script: Sequence[str], options: Spec) -> Spec:
         snoozes_until = self.book.time() + 60
-        return {**PLAIN, **options, "script": [*script], "snoozes_until": snoozes_until}
+        spec = {**PLAIN, **options, "script": [*script], "snoozes_until": snoozes_until}
+        self._question.spec = spec
+        return spec
 
     def _fn(self, spec: Spec) -> Any:
         return self.service.toil if spec.get("thread") else self.service.play
@@ -168,22 +207,23 @@ class Player:
             coalesce=coalesce,
             max_catchup=1000,
         )
+        known.is_stored = True
 
     def _named(self, number: int) -> str:
-        return self.schedules[number % len(self.schedules)] if self.schedules else "none"
+        name = self._question.schedule = _picked(self.schedules, number)
+        return name
 
     async def _unschedule(self, number: int) -> None:
         name = self._named(number)
-        known = self.book.schedules.get(name)
-        if known is not None:
-            if known.ended is None:
-                known.ended = self.book.time()  # if it is refused, what comes later is not judged
-            await self.world.queue.remove_schedule(name)
+        known = self.book.schedules[name]
+        if known.ended is None:
+            known.ended = self.book.time()  # if it is refused, what comes later is not judged
+        await self.world.queue.remove_schedule(name)
 
     async def _pause_schedule(self, number: int) -> None:
-        if self._named(number) in self.book.schedules:
-            self.book.schedules[self._named(number)].was_paused = True
-        await self.world.queue.pause_schedule(self._named(number))
+        name = self._named(number)
+        self.book.schedules[name].was_paused = True
+        await self.world.queue.pause_schedule(name)
 
     async def _resume_schedule(self, number: int, catch_up: bool) -> None:
         await self.world.queue.resume_schedule(self._named(number), catch_up=catch_up)
@@ -197,6 +237,8 @@ class Player:
         self.book.paused[name] = self.book.time()
 
     async def _resume_queue(self, who: int, name: str) -> None:
+        if name not in self.book.touched:
+            raise NothingToDo
         self.book.paused.pop(name, None)
         await self.queue(who).resume(queue=name)
 
@@ -204,43 +246,48 @@ class Player:
 
     async def _advance(self, seconds: float) -> None:
         if seconds > HOURS:
-            await self._clear()
-        for number, name in enumerate(self.schedules):
-            known = self.book.schedules[name]
-            if known.ended is None and seconds > BUSY * (known.period or 300):
-                await self.act(("unschedule", number))
+            await self.act(("clear",))
         with trio.CancelScope(shield=True):  # patience is for answers
+            for number, name in enumerate(self.schedules):
+                known = self.book.schedules[name]
+                if known.ended is None and seconds > BUSY * (known.period or 300):
+                    await self.act(("unschedule", number))
             await self.world.advance(seconds)
 
     async def _crash(self, number: int, point: str | None, noticed: bool) -> None:
-        node = self.node(number)
-        if node in self.world.running:
-            if point is not None:
-                self.armed[node].add(point)
-            await self.world.crash(node, at=point, noticed=noticed)
+        await self.world.crash(self._running(number, point), at=point, noticed=noticed)
 
     async def _stop(self, number: int, point: str | None) -> None:
+        await self.world.pause(self._running(number, point), at=point)
+
+    def _running(self, number: int, point: str | None) -> str:
+        """A node, which something is to befall; at a point, if that is given."""
         node = self.node(number)
-        if node in self.world.running:
-            if point is not None:
-                self.armed[node].add(point)
-            await self.world.pause(node, at=point)
+        if node not in self.world.running:
+            raise NothingToDo
+        if point is not None:
+            self.armed[node].add(point)
+        return node
 
     async def _go_on(self, number: int) -> None:
         node = self.node(number)
-        if node in self.book.still:
-            await self.world.resume(node)
+        if node not in self.book.still:
+            node = _picked(sorted(self.book.still), number)
+        await self.world.resume(node)
 
     async def _restart(self, number: int) -> None:
         node = self.node(number)
+        self._question.ask_as(node)
         self.armed[node].clear()
         await self.world.restart(node)
 
     async def _drain(self, number: int) -> None:
         node = self.node(number)
-        if node in self.world.running and not self.armed[node]:
-            self.book.shake(node)
-            await self.world.drain(node)
+        if node not in self.world.running or self.armed[node]:
+            raise NothingToDo
+        self._question.ask_as(node)
+        self.book.shake(node)
+        await self.world.drain(node)
 
     async def _fail(self, stage: str, number: int | None, after: bool, times: int) -> None:
         node = None if number is None else self.node(number)
@@ -258,6 +305,8 @@ class Player:
         self.world.storage.full(node=self.node(number))
 
     async def _clear(self) -> None:
+        if self.world.storage.is_fine:
+            raise NothingToDo
         for node in self.book.slow:
             self.book.shake(node)
         self.book.slow.clear()
@@ -266,8 +315,9 @@ class Player:
     async def _clock(self, number: int, error: float) -> None:
         node = self.node(number)
         by = error - self.book.clocks.get(node, 0.0)
-        if by:
-            await self.world.step_clock(node, by)
+        if not by:
+            raise NothingToDo
+        await self.world.step_clock(node, by)
         self.book.clocks[node] = error
 
     # --- the end ---
@@ -275,43 +325,53 @@ class Player:
     async def lead(self, point: str) -> None:
         """Have the first node crash at a kill point, with nobody else about who would come first."""
         first, *others = range(len(self.world.nodes))
-        await self._clear()
-        if self.node(first) not in self.world.running:
-            await self._restart(first)
-        await self._crash(first, point, noticed=False)
         before, errand = errand_of(point)
+        acts: list[Act] = [("clear",)]
+        if self.node(first) not in self.world.running:
+            acts.append(("restart", first))
+        acts.append(("crash", first, point, False))
         if before:
-            await self._stop(first, None)
-        for act in before:
+            acts += [("stop", first, None), *before, ("go_on", first)]
+        acts += [("stop", other, None) for other in others]
+        acts += errand
+        acts += [("go_on", other) for other in others]
+        for act in acts:
             await self.act(act)
-        await self._go_on(first)
-        for other in others:
-            await self._stop(other, None)
-        for act in errand:
-            await self.act(act)
-        for other in others:
-            await self._go_on(other)
 
     async def calm_down(self, *, keeps_pauses: bool) -> None:
-        """Everything is well again, and everything that is due has its time."""
-        await self._clear()
+        """Everything is well again, and everything that is due has its time.
+
+        What it takes for that is no part of the plan, and is not counted.
+        """
+        self.tally = Tally()
+        await self.act(("clear",))
         for number, node in enumerate(self.world.nodes):
-            await self._clock(number, 0.0)
+            await self.act(("clock", number, 0.0))
             if node not in self.world.running or self.armed[node]:
-                await self._restart(number)
+                await self.act(("restart", number))
         self.calm_since = self.book.time()
         for name in sorted(self.book.touched):  # a pause may be stored of which nobody has heard
             if not keeps_pauses or name not in self.book.paused:
-                await self._resume_queue(CLIENT, name)
-        with trio.CancelScope(shield=True):
-            await self.world.advance(minutes=10)
+                await self.act(("resume_queue", CLIENT, name))
+        await self.act(("advance", 600))
         for number in range(len(self.schedules)):
             await self.act(("unschedule", number))
         for _ in range(SLOW_LANES):
-            await self.world.advance(hours=1)
-            found = await self.world.queue.find(JobFilter(states=LIVE), limit=1000)
-            if {job.queue for job in found.items} <= self.book.paused.keys():
+            await self.act(("advance", 3600))
+            live = [job for job in self.looker.present.values() if job.state not in ENDED]
+            if {job.queue for job in live} <= self.book.paused.keys():
                 break
+
+
+def _picked(choice: Sequence[P], number: int) -> P:
+    """One of those there are.
+
+    Raises:
+        NothingToDo: there is none.
+    """
+    if not choice:
+        raise NothingToDo
+    return choice[number % len(choice)]
 
 
 def _options(spec: Spec) -> dict[str, Any]:

@@ -32,7 +32,7 @@ async def reckon(looker: Looker) -> None:
     claimed_with_token: list[Attempt] = []
     for job in jobs.values():
         if job.state not in ENDED:
-            explanation = await looker.world.queue.explain(job.id)
+            explanation = await looker.queue.explain(job.id)
             kept = book.paused and explanation.reason in (
                 Reason.PAUSED,
                 Reason.WAITING_FOR_PARENTS,
@@ -41,7 +41,7 @@ async def reckon(looker: Looker) -> None:
             )
             if not kept or (explanation.reason is Reason.PAUSED and job.queue not in book.paused):
                 raise laws.LawBroken(laws.ALL_END, (job, explanation))
-        attempts = await looker.world.queue.attempts(job.id)
+        attempts = await looker.queue.attempts(job.id)
         _judge_attempts(book, job, attempts)
         judge_delays(book, job, attempts)
         if job.rate_key is not None:
@@ -99,7 +99,9 @@ def _judge_end(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None:
             in_a_row = [attempt.outcome for attempt in attempts][-QUARANTINE:]
             spent |= in_a_row == [AttemptOutcome.LOST] * QUARANTINE
             earned = bool(attempts) and (spent or job.expire_on is not None)
-            if spec is not None and not ({"fail", "final", "retry:6", "hang"} & {*spec["script"]}):
+            if spec is not None and not (
+                {"fail", "orphan", "final", "retry:6", "hang"} & {*spec["script"]}
+            ):
                 # Nobody wanted it: then nodes have lost it, it took too long, or was too late.
                 earned &= last is not AttemptOutcome.FAILED
         case JobState.EXPIRED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from uuid import UUID
 
 import attrs
 
@@ -15,13 +15,15 @@ from trio_gusto.testing import World, simulate
 from trio_gusto.testing.clock import START
 from trio_gusto.testing.simulation import History, NodeCrashed, NodePaused
 
-from .book import Book
+from .answers import Tally
+from .book import Book, Run
 from .looking import Looker
 from .oracle import Oracle
 from .plans import Plan
 from .playing import Player
 from .reckoning import reckon
 from .service import Service, Spec
+from .window import window
 
 
 @attrs.define
@@ -32,9 +34,10 @@ class Explored:
     facts: int = 0
     days: float = 0.0
     jobs: int = 0
+    looks: int = 0
     points: Counter[str] = attrs.Factory(Counter)
     """How often a node crashed or stood still there."""
-    acts: Counter[str] = attrs.Factory(Counter)
+    tally: Tally = attrs.Factory(Tally)
 
 
 class Ears:
@@ -42,14 +45,14 @@ class Ears:
 
     oracle: Oracle
 
-    def entered(self, job: Any, attempt: int, spec: Spec) -> object:
+    def entered(self, job: UUID, attempt: int, spec: Spec) -> Run:
         return self.oracle.entered(job, attempt, spec)
 
-    def left(self, run: object, *, returned: bool) -> None:
+    def left(self, run: Run, *, returned: bool) -> None:
         self.oracle.left(run, returned=returned)
 
-    def bore(self, child: Any, spec: Spec) -> None:
-        self.oracle.bore(child, spec)
+    def bore(self, run: Run, child: UUID, spec: Spec) -> None:
+        self.oracle.bore(run, child, spec)
 
 
 def play(
@@ -73,18 +76,18 @@ def play(
         book = Book(time)
         oracle = ears.oracle = Oracle(book)
         world.assert_never(oracle.hear, "a law is broken")
-        player, looker = Player(world, book, service), Looker(world, book)
-        for act in plan.acts:
-            explored.acts[act[0]] += 1
-            await player.act(act)
-            if world.storage.is_fine:
-                await looker.look()
-        if plan.focus is not None:
-            await player.lead(plan.focus)
-        await player.calm_down(keeps_pauses=plan.keeps_pauses)
-        looker.calm_since = player.calm_since
-        await reckon(looker)
+        async with window(service.app, storages[-1], world) as queue:
+            looker = Looker(world, queue, book)
+            player = Player(world, book, service, looker, explored.tally)
+            for act in plan.acts:
+                await player.act(act)
+            if plan.focus is not None:
+                await player.lead(plan.focus)
+            await player.calm_down(keeps_pauses=plan.keeps_pauses)
+            looker.calm_since = player.calm_since
+            await reckon(looker)
         oracle.check()
+        explored.looks += looker.looks
         explored.worlds += 1
         explored.facts += oracle.facts
         explored.jobs += len(looker.jobs)
@@ -96,12 +99,19 @@ def play(
                 case _:
                     pass
 
+    make = make_storage or (in_sqlite if plan.in_sqlite else MemoryStorage)
+    storages: list[Storage] = []
+
+    def make_known() -> Storage:
+        storages.append(make())
+        return storages[-1]
+
     return simulate(
         campaign,
         service.app,
         seed=plan.seed,
         nodes=max(plan.nodes, 2 if plan.focus else 1),
-        make_storage=make_storage or (in_sqlite if plan.in_sqlite else MemoryStorage),
+        make_storage=make_known,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import trio
@@ -27,26 +27,35 @@ Spec = dict[str, Any]
 """What was asked for a job, in its own arguments: the script, and the options as a caller gave them."""
 
 
-class Told(Protocol):
+R = TypeVar("R", bound="Numbered")
+
+
+class Numbered(Protocol):
+    """A handler at work, of which its ``number`` tells."""
+
+    number: int
+
+
+class Told(Protocol[R]):
     """Who hears what handlers do."""
 
-    def entered(self, job: UUID, attempt: int, spec: Spec) -> object:
+    def entered(self, job: UUID, attempt: int, spec: Spec) -> R:
         """A handler begins; returns what stands for that."""
         ...
 
-    def left(self, run: object, *, returned: bool) -> None:
+    def left(self, run: R, *, returned: bool) -> None:
         """It is over."""
         ...
 
-    def bore(self, child: UUID, spec: Spec) -> None:
+    def bore(self, run: R, child: UUID, spec: Spec) -> None:
         """A handler has asked for a child, which is stored if it returns."""
         ...
 
 
 class Service:
-    """The app, and its two handlers, one of them in threads."""
+    """The app, and its two handlers, one of them in threads. What they return says which run it was."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: Told[R]) -> None:
         self.app = app = Gusto(
             options=Options(
                 concurrency=CONCURRENCY,
@@ -62,21 +71,21 @@ class Service:
         )
 
         @contextmanager
-        def run(spec: Spec) -> Generator[tuple[str, float]]:
+        def run(spec: Spec) -> Generator[tuple[R, str, float]]:
             context = current_job()
             run = told.entered(context.id, context.attempt, spec)
             returned = False
             try:
                 script = spec["script"]
                 name, _, seconds = script[min(context.attempt, len(script)) - 1].partition(":")
-                yield name, float(seconds or 0)
+                yield run, name, float(seconds or 0)
                 returned = True
             finally:
                 told.left(run, returned=returned)
 
         def decide(name: str, seconds: float) -> None:
             match name:
-                case "fail":
+                case "fail" | "orphan":
                     raise ConnectionError("as its script says")
                 case "final":
                     raise Fail("as its script says")
@@ -88,32 +97,32 @@ class Service:
                     pass
 
         @app.job
-        async def play(spec: Spec) -> str:
-            with run(spec) as (name, seconds):
+        async def play(spec: Spec) -> int:
+            with run(spec) as (own, name, seconds):
                 if name == "snooze":
                     if spec["snoozes_until"] > trio.current_time():
                         raise Snooze(seconds)
-                elif name in ("child", "follow"):
+                elif name in ("child", "follow", "orphan"):
                     children = current_job().queue
                     small = {**PLAIN, "script": ["sleep:1"]}
-                    told.bore((await children.enqueue(play, small)).id, small)
+                    told.bore(own, (await children.enqueue(play, small)).id, small)
                     if name == "follow":
                         after = {**small, "parents": [str(current_job().id)], "on": "success"}
                         ref = await children.continue_with(current_job().id, play, after)
-                        told.bore(ref.id, after)
+                        told.bore(own, ref.id, after)
                 elif name == "report":
                     current_job().progress(50)
                     await trio.sleep(5)
                 elif name in ("sleep", "hang"):
                     await trio.sleep(seconds or 10_000)
                 decide(name, seconds)
-            return "played"
+            return own.number
 
         @app.job
-        def toil(spec: Spec) -> str:
-            with run(spec) as (name, seconds):
+        def toil(spec: Spec) -> int:
+            with run(spec) as (own, name, seconds):
                 decide(name, seconds)
-            return "played"
+            return own.number
 
         self.play, self.toil = play, toil
 
