@@ -213,6 +213,16 @@ def test_the_law_finds_what_is_planted(law: str) -> None:
     play(plan)
 
 
+@pytest.mark.parametrize("make_storage", [faults.WaitsForNothing, faults.WaitsForLong])
+@pytest.mark.parametrize("options", [{}, {"backoff": 0}, {"backoff": 0.01}])
+def test_a_delay_that_is_not_that_of_the_retry_is_found(
+    make_storage: Callable[[], Storage], options: dict[str, object]
+) -> None:
+    acts = _enqueue("fail", "fail", "fail", "ok", **options), *[_advance(1) for _ in range(12)]
+    play(Plan(acts))
+    _is_found(laws.DELAYED, Plan(acts), make_storage)
+
+
 def test_children_that_are_lost_are_found() -> None:
     for script in (["child"], ["fail", "child"], ["follow"]):
         plan = Plan((_enqueue(*script), _advance(5)))

@@ -84,6 +84,19 @@ class AskedSchedule:
 
 
 @attrs.define
+class ClockError:
+    """How far a clock is wrong since then, in seconds, and what it gains in a second."""
+
+    by: float
+    rate: float
+    since: float
+
+    def at(self, time: float) -> float:
+        """How far it is wrong at that time."""
+        return self.by + self.rate * (time - self.since)
+
+
+@attrs.define
 class Book:
     """See the module. ``time`` gives the true time."""
 
@@ -105,8 +118,7 @@ class Book:
     """Queues of which a pause was ever asked for."""
     batches: dict[UUID, set[UUID]] = attrs.Factory(dict)
     schedules: dict[str, AskedSchedule] = attrs.Factory(dict)
-    clocks: dict[str, float] = attrs.Factory(dict)
-    """How far they are wrong."""
+    clocks: dict[str, ClockError] = attrs.Factory(dict)
     clocks_were_set: bool = False
     failures: Counter[str] = attrs.Factory(Counter)
     """How often the storage has failed a node, or the client."""
@@ -141,6 +153,17 @@ class Book:
         """Whether that node may have lost its claim on a job meanwhile."""
         own = [claim for claim in self.claims.get(job, ()) if claim.node == node]
         return not own or self.was_unwell(node, own[-1].at)
+
+    # --- clocks ---
+
+    def clock_of(self, node: str) -> ClockError:
+        """What is wrong with its clock now."""
+        now, known = self.time(), self.clocks.get(node)
+        return (
+            ClockError(0.0, 0.0, now)
+            if known is None
+            else ClockError(known.at(now), known.rate, now)
+        )
 
     # --- jobs ---
 

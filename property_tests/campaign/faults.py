@@ -239,6 +239,15 @@ class WaitsForNothing(MemoryStorage):
         return super()._commit(commit)
 
 
+class WaitsForLong(MemoryStorage):
+    """What is to be tried again is due a second late."""
+
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        if isinstance(commit.state, Scheduled) and commit.record is not None:
+            commit = attrs.evolve(commit, state=Scheduled(commit.state.due + 1_000_000))
+        return super()._commit(commit)
+
+
 class LosesChildren(MemoryStorage):
     """A success is stored, and says that its children are."""
 

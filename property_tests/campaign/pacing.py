@@ -11,7 +11,7 @@ from trio_gusto import Attempt, AttemptOutcome, Explanation, Job, JobState, Reas
 
 from . import laws
 from .book import Book
-from .service import RETRY, TOKEN_EVERY, Spec
+from .service import BACKOFF, LONGEST_RETRY, RETRY, TOKEN_EVERY, Spec
 
 MOMENT = timedelta(milliseconds=1)
 """What is lost where seconds become whole microseconds."""
@@ -56,8 +56,8 @@ def judge_delays(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None:
     for attempt, following in itertools.pairwise(attempts):
         if attempt.outcome not in RETRIED or attempt.ended_at is None:
             continue
-        delay = _delay(job, attempt)
-        if following.claimed_at - attempt.ended_at < timedelta(seconds=delay) - MOMENT:
+        least, _ = _delays(job, attempt)
+        if following.claimed_at - attempt.ended_at < least - MOMENT:
             raise laws.LawBroken(laws.DELAYED, (job, attempt, following))
 
 
@@ -74,17 +74,24 @@ def judge_retry(
     last = attempts[-1]
     if last.outcome not in RETRIED or last.ended_at is None or explanation.until is None:
         return
-    delay = timedelta(seconds=_delay(job, last))
-    if abs(explanation.until - last.ended_at - delay) > MOMENT:
+    least, most = _delays(job, last)
+    if not least - MOMENT <= explanation.until - last.ended_at <= most + MOMENT:
         raise laws.LawBroken(laws.DELAYED, (job, explanation, attempts))
 
 
-def _delay(job: Job, attempt: Attempt) -> float:
-    """Seconds that have to lie behind an attempt, by its script."""
-    script = cast("Spec", job.args[0])["script"]
-    name, _, seconds = script[min(attempt.number, len(script)) - 1].partition(":")
-    asked = name == "retry" and attempt.outcome is AttemptOutcome.FAILED
-    return float(seconds) if asked else RETRY
+def _delays(job: Job, attempt: Attempt) -> tuple[timedelta, timedelta]:
+    """What has to lie behind an attempt, by its script and its backoff: at least, and at most."""
+    spec = cast("Spec", job.args[0])
+    script = spec["script"]
+    name, _, asked = script[min(attempt.number, len(script)) - 1].partition(":")
+    if name == "retry" and attempt.outcome is AttemptOutcome.FAILED:
+        seconds, jitter = float(asked), 0.0
+    elif "backoff" in spec:
+        seconds = min(RETRY * BACKOFF ** (attempt.number - 1), LONGEST_RETRY)
+        jitter = spec["backoff"]
+    else:
+        seconds, jitter = RETRY, 0.0
+    return timedelta(seconds=seconds), timedelta(seconds=seconds * (1 + jitter))
 
 
 def judge_tokens(book: Book, claimed: Iterable[Attempt]) -> None:

@@ -86,6 +86,7 @@ options = st.fixed_dictionaries(
         "on_conflict": st.sampled_from(["raise", "return_existing", "replace"]),
         "timeout": st.sampled_from([5, 30]),
         "rate_key": st.just("slowly"),
+        "backoff": st.sampled_from([0, 0.5, 2]),
     },
 )
 _lanes = st.sampled_from(
@@ -103,7 +104,7 @@ _node = st.integers(0, 3)
 _job = st.integers(0, 30)
 _on = st.sampled_from(["success", "failure", "finish"])
 _point = st.one_of(st.none(), st.sampled_from(KILL_POINTS))
-_stage = st.sampled_from(["apply", "claim", "outcome", *STAGES])
+_stage = st.sampled_from(["apply", "read", "read", "claim", "outcome", *STAGES])
 _schedule = st.integers(0, 2)
 
 work = st.one_of(
@@ -147,12 +148,20 @@ fates = st.one_of(
 )
 troubles = st.one_of(
     _act("fail", _stage, st.one_of(st.none(), _node), st.booleans(), st.integers(1, 3)),
-    _act("slow", st.one_of(st.none(), _node), st.sampled_from([0.5, 4, 12])),
+    _act(
+        "slow",
+        st.one_of(st.none(), _node),
+        st.sampled_from([0.5, 4, 12]),
+        st.sampled_from(["apply", "read"]),
+    ),
     _act("locked", st.one_of(st.none(), _node)),
     _act("full", _node),
     _act("clear"),
 )
-clocks = _act("clock", _node, st.floats(-CLOCK_ERROR, CLOCK_ERROR).map(lambda by: round(by, 3)))
+clocks = st.one_of(
+    _act("clock", _node, st.floats(-CLOCK_ERROR, CLOCK_ERROR).map(lambda by: round(by, 3))),
+    _act("drift", _node, st.sampled_from([-0.01, -0.001, 0.001, 0.01])),
+)
 
 acts = st.one_of(work, work, work, time, time, schedules, pauses, fates, fates, troubles, clocks)
 

@@ -8,17 +8,18 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
+import attrs
 import trio
 
-from trio_gusto import GustoError, JobQueue, JobRef, JobState, RateLimit, call
+from trio_gusto import GustoError, JobQueue, JobRef, JobState, RateLimit, call, exponential
 from trio_gusto.testing import World
 
 from .answers import NothingToDo, Question, Tally
 from .book import ALL, AskedSchedule, Book
 from .errands import errand_of
 from .looking import ENDED, Looker
-from .plans import CLIENT, Act
-from .service import PLAIN, TOKEN_EVERY, Service, Spec
+from .plans import CLIENT, CLOCK_ERROR, Act
+from .service import BACKOFF, LONGEST_RETRY, PLAIN, RETRY, TOKEN_EVERY, Service, Spec
 
 P = TypeVar("P", UUID, str)
 
@@ -30,6 +31,9 @@ PATIENCE = 40.0
 
 SLOW_LANES = 18
 """Hours that a line of jobs may take that all time out, again and again."""
+
+EXACT = 1e-5
+"""Seconds below which a clock is right."""
 
 HOURS = 1000.0
 """Seconds for which no storage is broken: it would be tried all the time, and nothing else happens."""
@@ -64,6 +68,7 @@ class Player:
                 what is to be seen cannot be so.
         """
         name, *arguments = act
+        await self._keep_clocks_in_bounds(arguments[0] if name == "advance" else 0.0)
         question = self._question = Question(self.book, name)
         try:
             with trio.move_on_after(PATIENCE) as patience:
@@ -293,10 +298,10 @@ class Player:
         node = None if number is None else self.node(number)
         self.world.storage.fail_next(on=stage, after_commit=after, node=node, times=times)
 
-    async def _slow(self, number: int | None, seconds: float) -> None:
+    async def _slow(self, number: int | None, seconds: float, on: str = "apply") -> None:
         node = None if number is None else self.node(number)
         self.book.slow.add(node or ALL)
-        self.world.storage.slow(seconds, node=node)
+        self.world.storage.slow(seconds, on=on, node=node)
 
     async def _locked(self, number: int | None) -> None:
         self.world.storage.locked(node=None if number is None else self.node(number))
@@ -314,11 +319,27 @@ class Player:
 
     async def _clock(self, number: int, error: float) -> None:
         node = self.node(number)
-        by = error - self.book.clocks.get(node, 0.0)
-        if not by:
+        known = self.book.clock_of(node)
+        if abs(error - known.by) < EXACT:
             raise NothingToDo
-        await self.world.step_clock(node, by)
-        self.book.clocks[node] = error
+        await self.world.step_clock(node, error - known.by)
+        self.book.clocks[node] = attrs.evolve(known, by=error)
+
+    async def _drift(self, number: int, rate: float) -> None:
+        node = self.node(number)
+        known = self.book.clock_of(node)
+        if rate == known.rate:
+            raise NothingToDo
+        await self.world.drift_clock(node, rate)
+        self.book.clocks[node] = attrs.evolve(known, rate=rate)
+
+    async def _keep_clocks_in_bounds(self, seconds: float) -> None:
+        """Let no clock drift any more that would be too far off after so long, and what is done beside."""
+        until = self.book.time() + seconds + 2 * PATIENCE
+        for number, node in enumerate(self.world.nodes):
+            known = self.book.clock_of(node)
+            if known.rate and abs(known.at(until)) > CLOCK_ERROR:
+                await self._drift(number, 0.0)
 
     # --- the end ---
 
@@ -346,6 +367,7 @@ class Player:
         self.tally = Tally()
         await self.act(("clear",))
         for number, node in enumerate(self.world.nodes):
+            await self.act(("drift", number, 0.0))
             await self.act(("clock", number, 0.0))
             if node not in self.world.running or self.armed[node]:
                 await self.act(("restart", number))
@@ -375,8 +397,10 @@ def _picked(choice: Sequence[P], number: int) -> P:
 
 
 def _options(spec: Spec) -> dict[str, Any]:
-    own = {*PLAIN, "parents", "on", "thread"}
+    own = {*PLAIN, "parents", "on", "thread", "backoff"}
     asked = {key: value for key, value in spec.items() if key not in own}
+    if "backoff" in spec:
+        asked["retry"] = exponential(RETRY, BACKOFF, LONGEST_RETRY, spec["backoff"])
     if "rate_key" in asked:
         asked["rate_limit"] = RateLimit(1, per=TOKEN_EVERY)
     if "unique_key" not in asked:

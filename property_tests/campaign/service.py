@@ -20,6 +20,10 @@ KEPT = timedelta(days=1)
 RETRY = 2.0
 """Seconds between two attempts."""
 
+BACKOFF = 2.0
+LONGEST_RETRY = 5.0
+"""With a backoff: by what factor these seconds grow with each attempt, and to how many."""
+
 TOKEN_EVERY = 5.0
 """Seconds in which a token grows in the bucket of jobs with a rate."""
 
