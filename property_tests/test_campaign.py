@@ -193,6 +193,11 @@ PLANTED: dict[str, tuple[Callable[[], Storage], int, tuple[Act, ...]]] = {
             ("go_on", 0),
         ),
     ),
+    laws.CALLED_BACK: (
+        faults.EndsBeforeItsCallback,
+        1,
+        (_enqueue("ok", callback=["sleep:8"]), _advance(31)),
+    ),
     laws.ANSWERED: (faults.RefusesNowAndThen, 1, tuple(_enqueue("ok") for _ in range(3))),
     laws.RECORDS: (planted.ForgetsRecords, 1, (_enqueue("fail", "ok"), _advance(5))),
 }
@@ -228,6 +233,22 @@ def test_children_that_are_lost_are_found() -> None:
         plan = Plan((_enqueue(*script), _advance(5)))
         _is_found(laws.CHILDREN, plan, faults.LosesChildren)
         play(plan)
+
+
+def test_a_callback_that_is_lost_is_found() -> None:
+    plan = Plan((_enqueue("ok", callback=["ok"]),))
+    _is_found(laws.CALLED_BACK, plan, faults.LosesChildren)
+
+
+def test_a_job_that_fails_though_its_callback_has_completed_is_found() -> None:
+    plan = Plan((_enqueue("ok", callback=["fail", "ok"]), _advance(31)))
+    play(plan)
+    _is_found(laws.EARNED, plan, faults.FailsWithItsCallback)
+
+
+@pytest.mark.parametrize("callback", [["ok"], ["final"]])
+def test_children_stay_whatever_becomes_of_the_callback(callback: list[str]) -> None:
+    play(Plan((_enqueue("child", callback=callback), _advance(5), ("retry", -1, 0))))
 
 
 def test_children_of_a_failure_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,8 @@ class Book:
     time: Callable[[], float]
     asked: dict[UUID, Asked] = attrs.Factory(dict)
     children: dict[UUID, Child] = attrs.Factory(dict)
+    succeeded: set[int] = attrs.Factory(set)
+    """The runs of which a result was seen, in their own jobs or in callbacks."""
     runs: list[Run] = attrs.Factory(list)
     claims: dict[UUID, list[Claim]] = attrs.Factory(dict)
     began_at: dict[UUID, str] = attrs.Factory(dict)

@@ -13,7 +13,9 @@ from trio_gusto.model.ids import to_job_id
 from trio_gusto.model.job import ClaimedJob
 from trio_gusto.model.lanes import Lanes
 from trio_gusto.model.states import (
+    AwaitingCallback,
     Cancelled,
+    Completed,
     Failed,
     JobState,
     Processing,
@@ -245,6 +247,28 @@ class WaitsForLong(MemoryStorage):
     def _commit(self, commit: Commit) -> Committed | Conflict:
         if isinstance(commit.state, Scheduled) and commit.record is not None:
             commit = attrs.evolve(commit, state=Scheduled(commit.state.due + 1_000_000))
+        return super()._commit(commit)
+
+
+class EndsBeforeItsCallback(MemoryStorage):
+    """Whose handler has returned has completed."""
+
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        state = commit.state
+        if isinstance(state, AwaitingCallback) and commit.record is not None:
+            ended_at = commit.record.ended_at
+            over = Completed(ended_at, state.started_at, state.claimed_at, state.node, state.result)
+            commit = attrs.evolve(commit, state=over)
+        return super()._commit(commit)
+
+
+class FailsWithItsCallback(MemoryStorage):
+    """However that ends, the job has failed."""
+
+    def _commit(self, commit: Commit) -> Committed | Conflict:
+        job = self._jobs.get(commit.job_id)
+        if job and isinstance(job.state, AwaitingCallback) and isinstance(commit.state, Completed):
+            commit = attrs.evolve(commit, state=Failed(commit.state.ended_at, "for no reason"))
         return super()._commit(commit)
 
 

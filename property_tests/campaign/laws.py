@@ -37,6 +37,7 @@ LEASE_GROWS = "a lease of an attempt is not cut short"
 DELAYED = "a failed attempt is followed by the next after its delay"
 TOKENS = "a bucket gives no more tokens than grow in it"
 CHILDREN = "children exist exactly when the attempt that enqueued them succeeded"
+CALLED_BACK = "a job with a callback ends as its callback does"
 ANSWERED = "who asks is answered, and is refused only for what is so"
 RECORDS = "every claim has one record, in order"
 

@@ -12,7 +12,7 @@ from trio_gusto.testing import World
 
 from . import laws
 from .book import Book
-from .children import judge_children
+from .children import judge_callbacks, judge_children, spec_in
 from .pacing import judge_lease, judge_retry
 from .plans import CLOCK_ERROR
 from .service import KEPT
@@ -96,7 +96,8 @@ class Looker:
         for job in found:
             self._judge(job)
         self._judge_all()
-        judge_children(book=self.book, seen=self.jobs, present=self.present, now=began)
+        judge_callbacks(self.book, self.jobs, self.present, began)
+        judge_children(self.book, self.jobs, self.present, began)
         await self._judge_batches()
         await self._judge_explanations()
         assert self.world.now() == began, "time has passed while one looked"
@@ -112,7 +113,8 @@ class Looker:
             asked = {key: spec[key] for key in AS_ASKED if key in spec}
             if any(getattr(job, key) != value for key, value in asked.items()):
                 raise laws.LawBroken(laws.AS_ASKED, job)
-            again = book.retried[job.id]  # which forgets the deadline
+            # Whoever is retried by hand, or waits for a callback, has no deadline any more.
+            again = book.retried[job.id] or "callback" in spec
             for key in ("execute_after",) if again else ("execute_after", "expire_on"):
                 moment = getattr(job, key)
                 wanted = job.created_at + timedelta(seconds=spec[key]) if key in spec else None
@@ -128,7 +130,8 @@ class Looker:
                 before.ended_at,
             ):
                 raise laws.LawBroken(laws.STAYS_ENDED, (before, job))
-            if job.state is JobState.WAITING and before.state is not JobState.WAITING:
+            is_new = job.state is JobState.WAITING and before.state is not JobState.WAITING
+            if is_new and not (book.returned[job.id] and "callback" in spec_in(job)):
                 raise laws.LawBroken(laws.EDGES, (before, job))
         if job.parent_ids and not book.retried[job.id]:
             self._judge_parents(job)

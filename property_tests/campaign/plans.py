@@ -86,6 +86,7 @@ options = st.fixed_dictionaries(
         "on_conflict": st.sampled_from(["raise", "return_existing", "replace"]),
         "timeout": st.sampled_from([5, 30]),
         "rate_key": st.just("slowly"),
+        "callback": st.sampled_from([["ok"], ["fail", "ok"], ["sleep:8"], ["final"]]),
         "backoff": st.sampled_from([0, 0.5, 2]),
     },
 )

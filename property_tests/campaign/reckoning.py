@@ -12,6 +12,7 @@ from trio_gusto.testing.clock import START
 
 from . import laws
 from .book import AskedSchedule, Book
+from .children import callbacks_in
 from .looking import ENDED, Looker
 from .pacing import judge_delays, judge_tokens
 from .plans import CLOCK_ERROR
@@ -47,7 +48,7 @@ async def reckon(looker: Looker) -> None:
         if job.rate_key is not None:
             claimed_with_token += attempts
         if job.state in ENDED:
-            _judge_end(book, job, attempts)
+            _judge_end(looker, job, attempts)
     judge_tokens(book, claimed_with_token)
     _judge_order(book, jobs)
     for name, schedule in book.schedules.items():
@@ -78,7 +79,7 @@ def _judge_attempts(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None
     if book.ended[job.id] and not book.retried[job.id] and job.attempt != expected - 1:
         raise laws.LawBroken(laws.NUMBERED, (job, attempts))
     outcomes = [attempt.outcome for attempt in attempts]
-    if AttemptOutcome.SUCCEEDED in outcomes[:-1]:
+    if AttemptOutcome.SUCCEEDED in outcomes[:-1] and not book.retried[job.id]:
         raise laws.LawBroken(laws.STARTS_NO_MORE, (job.id, attempts))
 
 
@@ -88,12 +89,16 @@ def _is_given_back(job: Job, attempt: Attempt) -> bool:
     return attempt.outcome in GIVEN_BACK
 
 
-def _judge_end(book: Book, job: Job, attempts: tuple[Attempt, ...]) -> None:
+def _judge_end(looker: Looker, job: Job, attempts: tuple[Attempt, ...]) -> None:
     """See that an end is the doing of a handler or a caller."""
+    book = looker.book
     spec, last = book.spec_of(job.id), attempts[-1].outcome if attempts else None
     match job.state:
         case JobState.COMPLETED:
             earned = book.returned[job.id] >= 1 and last is AttemptOutcome.SUCCEEDED
+        case JobState.FAILED if last is AttemptOutcome.SUCCEEDED:
+            callbacks = callbacks_in(looker.jobs).get(job.id, ())
+            earned = any(one.state in ENDED - {JobState.COMPLETED} for one in callbacks)
         case JobState.FAILED:
             spent = job.attempt >= job.max_attempts or last is AttemptOutcome.FAILED
             in_a_row = [attempt.outcome for attempt in attempts][-QUARANTINE:]

@@ -57,7 +57,10 @@ class Told(Protocol[R]):
 
 
 class Service:
-    """The app, and its two handlers, one of them in threads. What they return says which run it was."""
+    """The app, and its two handlers, one of them in threads.
+
+    What they return says which run it was, and is a spec, too: that of their callback.
+    """
 
     def __init__(self, told: Told[R]) -> None:
         self.app = app = Gusto(
@@ -100,8 +103,12 @@ class Service:
                 case _:
                     pass
 
+        def result(spec: Spec, number: int) -> Spec:
+            job = str(current_job().id)
+            return {**PLAIN, "script": spec.get("callback", ["ok"]), "run": number, "of": job}
+
         @app.job
-        async def play(spec: Spec) -> int:
+        async def play(spec: Spec) -> Spec:
             with run(spec) as (own, name, seconds):
                 if name == "snooze":
                     if spec["snoozes_until"] > trio.current_time():
@@ -120,13 +127,13 @@ class Service:
                 elif name in ("sleep", "hang"):
                     await trio.sleep(seconds or 10_000)
                 decide(name, seconds)
-            return own.number
+            return result(spec, own.number)
 
         @app.job
-        def toil(spec: Spec) -> int:
+        def toil(spec: Spec) -> Spec:
             with run(spec) as (own, name, seconds):
                 decide(name, seconds)
-            return own.number
+            return result(spec, own.number)
 
         self.play, self.toil = play, toil
 
