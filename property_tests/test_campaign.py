@@ -13,6 +13,7 @@ import trio
 from hypothesis import given, settings
 
 from property_tests import planted
+from property_tests.broken.tenants import ServesWhoeverIsDueFirst
 from property_tests.campaign import faults, laws, looking, reckoning, service
 from property_tests.campaign.__main__ import main
 from property_tests.campaign.plans import Act, Plan, plans
@@ -300,6 +301,14 @@ def test_what_is_done_with_every_act_is_counted() -> None:
     assert explored.looks >= len(acts)
 
 
+def test_tenants_that_have_no_turns_are_found() -> None:
+    crowd = [_enqueue("sleep:8", tenant="ann") for _ in range(12)]
+    acts = *crowd, _enqueue("sleep:8", tenant="bob"), _advance(70)
+    _is_found(laws.TURNS, Plan(acts, fair=True), ServesWhoeverIsDueFirst)
+    play(Plan(acts, fair=True))
+    play(Plan(acts), make_storage=ServesWhoeverIsDueFirst)
+
+
 def test_a_node_that_runs_too_much_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "CONCURRENCY", 5)
     _is_found(laws.ROOM, Plan((("many", -1, 5, ["sleep:8"], {}),)))
@@ -335,7 +344,7 @@ def test_a_lease_of_nobody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_law_has_something_planted_for_it() -> None:
     every = {law for name, law in inspect.getmembers(laws) if name.isupper()}
-    assert every == {*PLANTED, laws.ROOM, laws.NO_OVERLAP, laws.EXPLAINED, laws.LEASED}
+    assert every == {*PLANTED, laws.ROOM, laws.TURNS, laws.NO_OVERLAP, laws.EXPLAINED, laws.LEASED}
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -101,6 +101,8 @@ class Book:
     """See the module. ``time`` gives the true time."""
 
     time: Callable[[], float]
+    fair: bool = False
+    """Whether tenants take turns."""
     asked: dict[UUID, Asked] = attrs.Factory(dict)
     children: dict[UUID, Child] = attrs.Factory(dict)
     succeeded: set[int] = attrs.Factory(set)

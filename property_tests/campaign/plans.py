@@ -33,6 +33,8 @@ class Plan:
     nodes: int = 1
     in_sqlite: bool = False
     focus: str | None = None
+    fair: bool = False
+    """Whether tenants take turns."""
     keeps_pauses: bool = False
     """Whether paused queues stay so to the end."""
 
@@ -99,6 +101,7 @@ _lanes = st.sampled_from(
         {"thread": True},
     ]
 )
+_tenants = st.sampled_from([{"tenant": "ann"}, {"tenant": "bob"}])
 _options = st.builds(lambda one, two: {**one, **two}, options, _lanes)
 _who = st.integers(CLIENT, 3)
 _node = st.integers(0, 3)
@@ -111,7 +114,7 @@ _schedule = st.integers(0, 2)
 work = st.one_of(
     _act("enqueue", _who, scripts, _options),
     _act("enqueue", _who, scripts, _options),
-    _act("many", _who, st.integers(2, 5), scripts, _lanes),
+    _act("many", _who, st.integers(2, 5), scripts, st.one_of(_lanes, _tenants)),
     _act("after", _who, st.lists(_job, min_size=1, max_size=2), _on, scripts, options),
     _act("batch", _who, st.lists(scripts, max_size=3), st.one_of(st.none(), _on)),
     _act("append", _who, _schedule, scripts),
@@ -176,5 +179,6 @@ plans = st.builds(
     nodes=st.integers(1, 4),
     in_sqlite=st.booleans(),
     focus=st.one_of(st.none(), st.sampled_from(KILL_POINTS)),
+    fair=st.booleans(),
     keeps_pauses=st.booleans(),
 )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from datetime import timedelta
-from uuid import UUID
 
 from trio_gusto import Attempt, AttemptOutcome, Job, JobState, Reason
 from trio_gusto.testing.clock import START
@@ -14,6 +12,7 @@ from . import laws
 from .book import AskedSchedule, Book
 from .children import callbacks_in
 from .looking import ENDED, Looker
+from .order import judge_order, judge_turns
 from .pacing import judge_delays, judge_tokens
 from .plans import CLOCK_ERROR
 
@@ -50,7 +49,9 @@ async def reckon(looker: Looker) -> None:
         if job.state in ENDED:
             _judge_end(looker, job, attempts)
     judge_tokens(book, claimed_with_token)
-    _judge_order(book, jobs)
+    judge_order(book)
+    if book.fair:
+        judge_turns(book, looker.jobs)
     for name, schedule in book.schedules.items():
         _judge_schedule(looker, name, schedule)
 
@@ -132,38 +133,6 @@ def _judge_given_up(book: Book, job: Job) -> None:
     spec = book.spec_of(job.id)
     if spec is not None and spec["on"] == "finish":
         raise laws.LawBroken(laws.CONDITION, job)
-
-
-def _judge_order(book: Book, jobs: Mapping[UUID, Job]) -> None:
-    """Of what the client asked for in times when nobody was unwell, the first and urgent went first."""
-    if book.clocks_were_set:
-        return
-    plain = [
-        (job_id, asked, book.claims[job_id][0])
-        for job_id, asked in book.asked.items()
-        if job_id in book.claims
-        and asked.by_client
-        and not {"parents", "execute_after", "rate_key", "expire_on"} & asked.spec.keys()
-        and asked.spec.get("queue", "default") not in book.touched
-        and book.claims[job_id][0].attempt == 1
-        and job_id not in book.called_off
-        and book.all_well_between(asked.at, book.claims[job_id][0].at)
-    ]
-    for first, asked, claim in plain:
-        for second, other, its_claim in plain:
-            if first == second or asked.spec.get("queue") != other.spec.get("queue"):
-                continue
-            urgent = asked.spec.get("priority", 0) - other.spec.get("priority", 0)
-            before = (asked.acknowledged or 0) < other.at or (
-                urgent > 0 and (asked.acknowledged or 0) < its_claim.at
-            )
-            if not before or urgent < 0 or not its_claim.at < claim.at:
-                continue
-            lane = asked.spec.get("worker"), asked.spec.get("concurrency_key")
-            if lane == (None, None):
-                raise laws.LawBroken(laws.PRIORITY, (first, second))
-            if lane == (other.spec.get("worker"), other.spec.get("concurrency_key")):
-                raise laws.LawBroken(laws.IN_ORDER, (first, second))
 
 
 def _judge_schedule(looker: Looker, name: str, schedule: AskedSchedule) -> None:

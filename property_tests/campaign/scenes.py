@@ -67,13 +67,13 @@ def play(
     """
     explored = explored or Explored()
     ears = Ears()
-    service = Service(ears)
+    service = Service(ears, fair=plan.fair)
 
     async def campaign(world: World) -> None:
         def time() -> float:
             return (world.now() - START).total_seconds()
 
-        book = Book(time)
+        book = Book(time, plan.fair)
         oracle = ears.oracle = Oracle(book)
         world.assert_never(oracle.hear, "a law is broken")
         async with window(service.app, storages[-1], world) as queue:

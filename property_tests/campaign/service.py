@@ -62,7 +62,7 @@ class Service:
     What they return says which run it was, and is a spec, too: that of their callback.
     """
 
-    def __init__(self, told: Told[R]) -> None:
+    def __init__(self, told: Told[R], *, fair: bool = False) -> None:
         self.app = app = Gusto(
             options=Options(
                 concurrency=CONCURRENCY,
@@ -74,6 +74,7 @@ class Service:
                 retention=KEPT,
                 loop_block_threshold=None,
                 restart_limit=1000,
+                tenant_order="fair" if fair else "due",
             )
         )
 
