@@ -1,4 +1,4 @@
-"""`Look`: all that anybody can see of the jobs at an instant at which nothing moves, and judges it."""
+"""`Looker`: sees all that anybody can see of the jobs between two steps of the world, and judges it."""
 
 from __future__ import annotations
 
@@ -45,10 +45,11 @@ AS_ASKED = (
 class Looker:
     """Looks at the jobs of a world again and again, and knows how they were before."""
 
-    def __init__(self, world: World, queue: JobQueue, book: Book) -> None:
+    def __init__(self, world: World, queue: JobQueue, book: Book, *, hasty: bool = False) -> None:
         self.world = world
         self.queue = queue
         """A window: looked through it is calm at any time."""
+        self._hasty = hasty
         self.book = book
         self.jobs: dict[UUID, Job] = {}
         """As they were when they were seen last; those too that are gone."""
@@ -62,13 +63,14 @@ class Looker:
         self._seen_at: datetime = world.now()
 
     async def look(self) -> Mapping[UUID, Job]:
-        """Look, and judge.
+        """Look, and judge. Nobody has a turn meanwhile.
 
         Raises:
             LawBroken: it cannot be as it is.
         """
+        if not self._hasty:
+            await self.world.settle()
         queue = self.queue
-        await self.world.settle()
         began = self.world.now()
         found: list[Job] = []
         after: str | None = None

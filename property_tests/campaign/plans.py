@@ -35,6 +35,8 @@ class Plan:
     focus: str | None = None
     fair: bool = False
     """Whether tenants take turns."""
+    hasty: bool = False
+    """Whether an act begins while what came of the one before still goes on at that instant."""
     keeps_pauses: bool = False
     """Whether paused queues stay so to the end."""
 
@@ -180,5 +182,6 @@ plans = st.builds(
     in_sqlite=st.booleans(),
     focus=st.one_of(st.none(), st.sampled_from(KILL_POINTS)),
     fair=st.booleans(),
+    hasty=st.booleans(),
     keeps_pauses=st.booleans(),
 )

@@ -77,7 +77,7 @@ def play(
         oracle = ears.oracle = Oracle(book)
         world.assert_never(oracle.hear, "a law is broken")
         async with window(service.app, storages[-1], world) as queue:
-            looker = Looker(world, queue, book)
+            looker = Looker(world, queue, book, hasty=plan.hasty)
             player = Player(world, book, service, looker, explored.tally)
             for act in plan.acts:
                 await player.act(act)
