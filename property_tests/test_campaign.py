@@ -39,6 +39,11 @@ def test_a_campaign_comes_to_every_kill_point(point: str) -> None:
     assert explored.points[point] == 1
 
 
+def test_a_continuation_that_is_retried_by_hand_need_not_wait() -> None:
+    scripts = [["sleep:8"], ["cancel"]]
+    play(Plan((("batch", -1, scripts, "success"), ("retry", -1, 1))))
+
+
 # --- planted faults -------------------------------------------------------------------------------
 
 

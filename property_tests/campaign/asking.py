@@ -50,7 +50,7 @@ class Asking(Acting):
         began = self.book.time()
         ref = await ask(**self._options(spec))
         if ref.id in self.book.asked or await self._is_anothers(ref, spec):
-            return  # another one has its unique key
+            raise NothingToDo  # another one has its unique key
         self._acknowledge(ref, spec, began, who)
 
     async def _is_anothers(self, ref: JobRef[Any], spec: Spec) -> bool:
