@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import subprocess
-import sys
 from typing import Any
 from uuid import UUID
 
@@ -57,26 +54,6 @@ def test_a_failure_tells_seed_history_and_replay() -> None:
     assert failure.replay in text
     assert failure.history.of(JobStarted)
     assert not failure.history.of(JobFinished)
-
-
-def test_the_line_that_replays_it_fails_the_same_way() -> None:
-    failure = failure_of(hasty, app, seed=42, nodes=3)
-    command = shlex.split(failure.replay)
-    assert command[0] == "python"
-    done = subprocess.run(
-        [sys.executable, *command[1:]], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 1
-    assert str(failure) in done.stderr
-
-
-def test_a_scenario_that_cannot_be_imported_is_replayed_by_its_call() -> None:
-    async def inner(_world: World) -> None:
-        raise ValueError("of no use")
-
-    failure = failure_of(inner, app, seed=3)
-    assert failure.replay == "simulate(inner, app, seed=3, nodes=1)"
-    assert isinstance(failure.__cause__, ValueError)
 
 
 def test_what_must_never_happen_is_caught_when_it_does() -> None:

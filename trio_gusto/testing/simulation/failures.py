@@ -66,8 +66,9 @@ class GoesOnForEver(AssertionError):
 class SimulationFailed(AssertionError):
     """A scenario has failed, of its ``__cause__``: with what it can be replayed with.
 
-    ``seed`` and ``replay`` (a line for a shell or a test) make it fail again, step by step;
-    ``history`` is everything that happened.
+    ``seed`` and ``replay`` make it fail again, step by step; ``history`` is everything that happened.
+    ``replay`` is a line for a shell. If something in it cannot be imported, it is a call for a test, with
+    a comment that says what to add.
     """
 
     def __init__(self, error: BaseException, history: History, replay: str) -> None:

@@ -18,6 +18,7 @@ from ...storage.storage import Storage
 from ..clock import START
 from .failures import SimulationFailed
 from .history import History
+from .replay import replay_of
 from .seeding import seeded
 from .world import World
 
@@ -89,7 +90,7 @@ def simulate(
     error = _play(scenario, app, history, make_storage)
     if error is None:
         return history
-    failed = SimulationFailed(error, history, _replay(scenario, app, history))
+    failed = SimulationFailed(error, history, replay_of(scenario, app, history, make_storage))
     if isinstance(error, Exception):
         raise failed from error
     error.add_note(str(failed))  # pytest's own, or an exit: it has to come out as it is
@@ -125,23 +126,3 @@ def _forget_tasks(failure: BaseException) -> None:
             gc.collect()
     finally:
         sys.unraisablehook = before
-
-
-def _replay(scenario: Scenario, app: Gusto, history: History) -> str:
-    """A line that lets it happen again: for a shell, if scenario and app can be imported."""
-    call = f"simulate({_name(scenario)}, %s, seed={history.seed}, nodes={history.nodes}"
-    if history.start != START:
-        call += f", start=datetime.fromisoformat({history.start.isoformat()!r})"
-    module = sys.modules.get(getattr(scenario, "__module__", ""))
-    known = {} if module is None else vars(module)
-    variable = next((name for name, value in known.items() if value is app), None)
-    call = call % (variable or "app") + ")"
-    if module is None or variable is None or known.get(_name(scenario)) is not scenario:
-        return call
-    imports = f"from {module.__name__} import {_name(scenario)}, {variable}"
-    more = "from datetime import datetime; " if "datetime" in call else ""
-    return f'python -c "{more}{imports}; from trio_gusto.testing import simulate; {call}"'
-
-
-def _name(scenario: Scenario) -> str:
-    return getattr(scenario, "__name__", "scenario")
