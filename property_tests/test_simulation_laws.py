@@ -82,6 +82,7 @@ async def anything(world: World) -> None:
         await befall(world, random.choice(world.nodes))
         await world.advance(random.choice([0, 1, 10]))
     for node in world.nodes:
+        await world.disarm(node)
         await world.restart(node)
     await world.queue.remove_schedule("minutely")
     await world.advance(minutes=10)
@@ -95,12 +96,15 @@ async def anything(world: World) -> None:
 async def befall(world: World, node: str) -> None:
     if node not in world.running:
         if world.history.facts and random.random() < 0.5:
+            await world.disarm(node)  # if it stands still
             await world.restart(node)
         return
     match random.randrange(4):
         case 0:
+            await world.disarm(node)
             await world.crash(node, at=random.choice(POINTS), noticed=False)
         case 1:
+            await world.disarm(node)
             await world.pause(node, at=random.choice(POINTS))
         case 2:
             world.storage.fail_next(on=random.choice(["claim", "outcome"]), after_commit=True)

@@ -39,7 +39,10 @@ class Befalling(Acting):
             await self.world.advance(seconds)
 
     async def _crash(self, number: int, point: str | None, noticed: bool) -> None:
-        await self.world.crash(self._running(number, point), at=point, noticed=noticed)
+        node = self._running(number, point)
+        if point is None:
+            await self.world.disarm(node)
+        await self.world.crash(node, at=point, noticed=noticed)
 
     async def _stop(self, number: int, point: str | None) -> None:
         await self.world.pause(self._running(number, point), at=point)
@@ -47,7 +50,7 @@ class Befalling(Acting):
     def _running(self, number: int, point: str | None) -> str:
         """A node, which something is to befall; at a point, if that is given."""
         node = self.node(number)
-        if node not in self.world.running:
+        if node not in self.world.running or point in self.armed[node]:
             raise NothingToDo
         if point is not None:
             self.armed[node].add(point)
@@ -63,6 +66,7 @@ class Befalling(Acting):
         node = self.node(number)
         self._question.ask_as(node)
         self.armed[node].clear()
+        await self.world.disarm(node)
         await self.world.restart(node)
 
     async def _drain(self, number: int) -> None:

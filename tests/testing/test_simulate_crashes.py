@@ -22,7 +22,6 @@ from trio_gusto import (
     LeaseRefused,
     MemoryStorage,
     Options,
-    OptionsError,
     Snooze,
     StorageError,
     current_job,
@@ -36,7 +35,6 @@ from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.storage.storage import Storage
 from trio_gusto.testing import KILL_POINTS, SimulationFailed, World, simulate
 from trio_gusto.testing.simulation import (
-    KillPointNotReached,
     NodeCrashed,
     NodeStarted,
     Violation,
@@ -288,26 +286,6 @@ def test_a_node_can_crash_while_it_starts() -> None:
         await world.restart("node-0")  # one that stands still is killed
         await world.advance(1)
         assert await ref.status() is JobState.COMPLETED
-
-    simulate(scenario, app)
-
-
-def test_a_kill_point_that_is_never_reached_fails_the_scenario() -> None:
-    async def scenario(world: World) -> None:
-        await world.crash("node-0", at="schedule.before_commit")
-        await world.advance(days=1)
-
-    with pytest.raises(SimulationFailed, match=r"never come to schedule\.before_commit") as caught:
-        simulate(scenario, app)
-    assert isinstance(caught.value.__cause__, KillPointNotReached)
-
-
-def test_what_is_no_kill_point_is_refused() -> None:
-    async def scenario(world: World) -> None:
-        with pytest.raises(OptionsError, match=r"claim\.before_commit"):
-            await world.crash("node-0", at="claim")
-        with pytest.raises(ArgumentError, match="there is no 'node-7'"):
-            await world.crash("node-7")
 
     simulate(scenario, app)
 

@@ -40,14 +40,14 @@ class NothingHappened(AssertionError):
 
 
 class KillPointNotReached(AssertionError):
-    """A node was to crash or stand still at a kill point, and has never come there."""
+    """A node was to crash or stand still at a kill point, and has not come there in its life."""
 
     def __init__(self, node: str, point: str) -> None:
         self.node = node
         self.point = point
         super().__init__(
             f"{node} has never come to {point}, so nothing was tried; "
-            "let the scenario go on until it does, or leave the kill point out"
+            "let the scenario go on until it does, leave the kill point out, or take it back with world.disarm"
         )
 
 

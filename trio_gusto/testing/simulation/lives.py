@@ -15,6 +15,7 @@ import trio
 
 from ...app import Gusto
 from ...clock import Clock
+from ...model.errors import ArgumentError
 from ...model.facts import Fact, JobStarted
 from ...queue.jobqueue import JobQueue
 from ...storage.storage import Storage
@@ -72,6 +73,8 @@ class Life:
         self.decided = trio.Event()
         """Set when it is up, or will never be."""
         self.ended = trio.Event()
+        self.left = trio.Event()
+        """Set when it has ended, or crashed."""
         self.scope = trio.CancelScope()
         self._leave = trio.Event()
         self._task: trio.lowlevel.Task | None = None
@@ -95,6 +98,7 @@ class Life:
             self.queue, self.is_over = None, True
             self.decided.set()
             self.ended.set()
+            self.left.set()
             scheduler.disown(task)
 
     def tasks(self) -> Iterator[trio.lowlevel.Task]:
@@ -106,14 +110,28 @@ class Life:
             unseen += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
 
     async def drain(self) -> None:
-        """Let it stop in an orderly way."""
+        """Let it stop in an orderly way; returns as well if it crashes meanwhile."""
         self._leave.set()
-        await self.ended.wait()
+        await self.left.wait()
 
     def doom(self, point: str, fate: Fate) -> None:
-        """Let it crash or stand still when it comes to a kill point."""
+        """Let it crash or stand still when it comes to a kill point.
+
+        Raises:
+            ArgumentError: something is to befall it there already.
+        """
+        if point in self.fates:
+            raise ArgumentError(
+                f"{self.name} is to {self.fates[point]} at {point} already, and there can be one thing only "
+                f"that befalls it there; wait until that has happened, or disarm({self.name!r}) first"
+            )
         self.fates[point] = fate
         self.line.armed.add(point)
+
+    def disarm(self) -> None:
+        """Let it come to kill points, and nothing befall it."""
+        self.fates.clear()
+        self.line.armed.clear()
 
     def note(self, fact: Fact) -> None:
         """It has announced a fact, and may have come to a kill point with that."""
@@ -137,11 +155,11 @@ class Life:
         self.line.leave()
         self._around.scheduler.hold(self)
         self.decided.set()
+        self.left.set()
 
     def bury(self) -> None:
         """At the end of a simulation: let its tasks come to their end, which nobody sees."""
-        self.fates.clear()
-        self.line.armed.clear()  # or they would stand still once more, at a kill point, and for ever
+        self.disarm()  # or they would stand still once more, at a kill point, and for ever
         self._around.scheduler.release(self)
         self.scope.cancel()
 

@@ -123,15 +123,15 @@ class Population:
         if life is not None:
             life.line.ring(EVERYTHING)
 
-    def require_fates(self) -> None:
+    def require_all_fates(self) -> None:
         """See that whatever was to befall a life that still runs has.
 
         Raises:
             KillPointNotReached: then nothing was tried.
         """
         for life in self.lives.values():
-            if life.fates and not life.is_over:
-                raise KillPointNotReached(life.name, next(iter(life.fates)))
+            if not life.is_over:
+                require_fates(life)
 
     async def bury(self) -> None:
         """At the end of a simulation: let all tasks come to their end, which nobody sees."""
@@ -152,3 +152,13 @@ class Population:
     def _hear_of_death(self, life: Life, error: Exception) -> None:
         if not self._chronicle.is_sealed and not life.is_over:
             self._chronicle.fail(NodeDied(life.name, error))
+
+
+def require_fates(life: Life) -> None:
+    """See that whatever was to befall a life has, since it has ended, or the scenario has.
+
+    Raises:
+        KillPointNotReached: then nothing was tried.
+    """
+    if life.fates:
+        raise KillPointNotReached(life.name, next(iter(life.fates)))

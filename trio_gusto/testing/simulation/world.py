@@ -24,7 +24,7 @@ from .happenings import ClockChanged, NodeDrained
 from .history import History
 from .line import Line
 from .points import checked
-from .population import Population
+from .population import Population, require_fates
 from .seeding import Scheduler
 from .weather import Weather
 
@@ -160,6 +160,8 @@ class World:
     async def crash(self, node: str, *, at: str | None = None, noticed: bool = False) -> None:
         """A node is gone, like a process that is killed: none of its tasks has a turn any more.
 
+        It may be given several kill points. Once it has crashed at one, the others do not count.
+
         Args:
             node: its name.
             at: ``None`` means now. The name of a kill point (`KILL_POINTS`) means: as soon as it comes
@@ -168,8 +170,10 @@ class World:
                 a machine. If not, others take its jobs when their leases have passed.
 
         Raises:
-            ArgumentError: there is no such node, or it does not run.
+            ArgumentError: there is no such node, it does not run, or something is to befall it at that
+                kill point already.
             OptionsError: ``at`` is no kill point.
+            KillPointNotReached: it has crashed now, and was to come to a kill point before.
         """
         life = self._nodes.life_of(node)
         if at is not None:
@@ -180,6 +184,7 @@ class World:
             for name in life.line.names:
                 await life.line.storage.detach(name)
             self._exchange.spread(None, EVERYTHING)
+        require_fates(life)
         await trio.lowlevel.checkpoint()
 
     async def pause(self, node: str, *, at: str | None = None) -> None:
@@ -190,7 +195,8 @@ class World:
             at: as for `crash`.
 
         Raises:
-            ArgumentError: there is no such node, or it does not run.
+            ArgumentError: there is no such node, it does not run, or something is to befall it at that
+                kill point already.
             OptionsError: ``at`` is no kill point.
         """
         life = self._nodes.life_of(node)
@@ -199,6 +205,17 @@ class World:
             return
         self._nodes.pause(life)
         await trio.lowlevel.checkpoint()
+
+    async def disarm(self, node: str) -> None:
+        """Take back what was to befall a node at kill points that it has not come to.
+
+        Raises:
+            ArgumentError: there is no such node.
+        """
+        self._nodes.clock_of(node)
+        life = self._nodes.lives.get(node)
+        if life is not None:
+            life.disarm()
 
     async def resume(self, node: str) -> None:
         """A node that stood still goes on, and finds out how late it is.
@@ -217,24 +234,29 @@ class World:
 
         Raises:
             ArgumentError: there is no such node.
+            KillPointNotReached: it ran, and was to come to a kill point before.
         """
         self._nodes.clock_of(node)
         life = self._nodes.lives.get(node)
         if life is not None and not life.is_over:
             self._nodes.crash(life)
+            require_fates(life)
         await self._nodes.start(node, self._nursery)
 
     async def drain(self, node: str) -> None:
-        """Let a node stop in an orderly way, and wait until it has.
+        """Let a node stop in an orderly way, and wait until it has, or has crashed at a kill point.
 
         Raises:
             ArgumentError: there is no such node, or it does not run.
+            KillPointNotReached: it was to come to a kill point, and has not on its way.
         """
         life = self._nodes.life_of(node)
         if life.is_paused:
             raise ArgumentError(f"{node} stands still and cannot stop; resume({node!r}) first")
         await life.drain()
-        self._chronicle.tell(node, NodeDrained(at=self.now(), node=node))
+        if life.ended.is_set():
+            self._chronicle.tell(node, NodeDrained(at=self.now(), node=node))
+            require_fates(life)
 
     # --- clocks -------------------------------------------------------------------------------
 
@@ -321,7 +343,7 @@ class World:
         try:
             with chronicle.scope:
                 await scenario(self)
-                self._nodes.require_fates()
+                self._nodes.require_all_fates()
         except trio.Cancelled:
             raise  # a Ctrl-C, or the client has died
         except BaseException as error:  # noqa: BLE001 - it is returned
