@@ -11,6 +11,7 @@ from ...model.errors import ArgumentError
 from ...model.facts import Fact
 from ...storage.news import EVERYTHING
 from ...storage.storage import Storage
+from . import arguments
 from .burial import bury
 from .chronicle import Chronicle
 from .clocks import NodeClock
@@ -59,10 +60,7 @@ class Population:
         Raises:
             ArgumentError: there is no such node.
         """
-        clock = self._clocks.get(node)
-        if clock is None:
-            raise ArgumentError(f"there is no {node!r}; the nodes are {', '.join(self._clocks)}")
-        return clock
+        return self._clocks[arguments.node(node, self._clocks)]
 
     def life_of(self, node: str) -> Life:
         """The life of a node that runs, or stands still.

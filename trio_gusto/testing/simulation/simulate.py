@@ -12,10 +12,13 @@ import trio
 from trio.testing import MockClock
 
 from ...app import Gusto
-from ...model.errors import BackendError, OptionsError
+from ...model.errors import BackendError
+from ...options import values
 from ...storage.memory import MemoryStorage
 from ...storage.storage import Storage
 from ..clock import START
+from . import arguments
+from .arguments import MOST_NODES
 from .failures import SimulationFailed
 from .history import History
 from .replay import replay_of
@@ -23,8 +26,6 @@ from .seeding import seeded
 from .world import World
 
 Scenario = Callable[[World], Awaitable[object]]
-
-MOST_NODES = 100
 
 COLLECTIONS = 3
 """A task that is closed while it is collected brings the others back, until the next time."""
@@ -61,7 +62,9 @@ def simulate(
     Raises:
         SimulationFailed: whatever the scenario raised, or what broke one of its laws.
         BackendError: it is called inside a Trio run; it begins one itself.
-        OptionsError: ``nodes`` is not between 0 and 100.
+        ArgumentError: ``scenario`` cannot be called, or ``app`` is none.
+        OptionsError: ``nodes`` is not between 0 and 100, ``seed`` is no integer, ``start`` names no instant,
+            or ``make_storage`` makes no storage.
 
     >>> from trio_gusto import Gusto
     >>> app = Gusto()
@@ -84,8 +87,12 @@ def simulate(
             "simulate begins a Trio run of its own, and is called inside of one; "
             "call it from a plain function, such as a test that is not async"
         )
-    if isinstance(nodes, bool) or not 0 <= nodes <= MOST_NODES:
-        raise OptionsError("nodes", nodes, f"give 0 to {MOST_NODES}")
+    arguments.callable_scenario(scenario)
+    arguments.app(app)
+    arguments.seed(seed)
+    values.integer("nodes", nodes, 0, MOST_NODES)
+    arguments.instant("start", start)
+    arguments.maker(make_storage)
     history = History(seed, nodes, start)
     error = _play(scenario, app, history, make_storage)
     if error is None:
@@ -103,7 +110,8 @@ def _play(
     """Returns why it has failed, if it has."""
     clock = MockClock(autojump_threshold=0)
     with seeded(history.seed) as scheduler:
-        world = World(app, make_storage(), scheduler, clock, history)
+        storage = arguments.made(make_storage())
+        world = World(app, storage, scheduler, clock, history)
         try:
             return trio.run(world.run, scenario, clock=clock)
         except trio.TrioInternalError:

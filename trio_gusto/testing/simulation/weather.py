@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -11,7 +11,8 @@ import attrs
 import trio
 
 from ...model.errors import OptionsError, StorageBusy, StorageError, StorageFull
-from ...model.instants import MICROSECONDS, to_duration
+from ...options import values
+from . import arguments
 from .points import STAGES
 
 CALLS = ("apply", "read", *STAGES)
@@ -71,8 +72,9 @@ class Weather:
     ``"client"`` for `World.queue`; ``None`` means all.
     """
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: Tell, names: Collection[str]) -> None:
         self._tell = tell
+        self._names = names
         self._troubles: list[Trouble] = []
 
     def fail_next(
@@ -89,10 +91,11 @@ class Weather:
         ``after_commit``: what was asked for is done, and only the reply is lost.
 
         Raises:
-            OptionsError: ``on`` is none of these, or ``times`` is less than 1.
+            ArgumentError: there is no such node.
+            OptionsError: ``on`` is none of these, ``times`` is less than 1, or ``error`` is none of a storage.
         """
-        if times < 1:
-            raise OptionsError("times", times, "a failure happens at least once")
+        arguments.times(times)
+        arguments.failure(error)
         error = (
             StorageBusy("the storage is busy: a trouble of this scenario")
             if error is None
@@ -104,17 +107,26 @@ class Weather:
         """Let every call be late ``by`` seconds, or a timedelta.
 
         Raises:
-            OptionsError: ``on`` is none of these.
+            ArgumentError: there is no such node.
+            OptionsError: ``on`` is none of these, or ``by`` is no length, or less than nothing.
         """
-        return self._begin(Trouble(on, node, delay=to_duration(by) / MICROSECONDS))
+        return self._begin(Trouble(on, node, delay=values.seconds("by", by)))
 
     def locked(self, *, node: str | None = None) -> Trouble:
-        """Let every write fail, as if another program had locked the storage."""
+        """Let every write fail, as if another program had locked the storage.
+
+        Raises:
+            ArgumentError: there is no such node.
+        """
         error = StorageBusy("the storage is locked: a trouble of this scenario")
         return self._begin(Trouble("apply", node, error))
 
     def full(self, *, node: str | None = None) -> Trouble:
-        """Let every write fail, as if the disk were full."""
+        """Let every write fail, as if the disk were full.
+
+        Raises:
+            ArgumentError: there is no such node.
+        """
         error = StorageFull("the storage is full: a trouble of this scenario")
         return self._begin(Trouble("apply", node, error))
 
@@ -127,6 +139,8 @@ class Weather:
     def _begin(self, trouble: Trouble) -> Trouble:
         if trouble.on not in CALLS:
             raise OptionsError("on", trouble.on, f"give one of {', '.join(CALLS)}")
+        if trouble.node is not None:
+            arguments.node(trouble.node, self._names)
         self._troubles.append(trouble)
         return trouble
 

@@ -10,12 +10,13 @@ import trio
 from trio.testing import MockClock
 
 from ...app import Gusto
-from ...model.errors import ArgumentError, OptionsError
+from ...model.errors import ArgumentError
 from ...model.facts import Fact
-from ...model.instants import MICROSECONDS, to_duration, to_instant
+from ...model.instants import MICROSECONDS, to_instant
 from ...queue.jobqueue import JobQueue
 from ...storage.news import EVERYTHING
 from ...storage.storage import Storage
+from . import arguments
 from .chronicle import Chronicle
 from .clocks import NodeClock
 from .exchange import Exchange
@@ -67,7 +68,7 @@ class World:
         self._clock = new_clock()
         self._clocks = {f"node-{number}": new_clock() for number in range(history.nodes)}
         self._chronicle = Chronicle(history, self._clock.now)
-        self.storage = Weather(self._chronicle.tell_of_trouble)
+        self.storage = Weather(self._chronicle.tell_of_trouble, (*self._clocks, CLIENT))
         self._exchange = Exchange(scheduler, self._random.random, self._clock.instant)
         self._nodes = Population(
             self._clocks,
@@ -102,10 +103,12 @@ class World:
         What takes time itself, as a handler that sleeps, is where it is by then.
 
         Raises:
-            ArgumentError: it is less than nothing.
+            ArgumentError: it is less than nothing, or more than a century.
+            OptionsError: one of them is no length.
         """
-        named = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-        length = to_duration(by) + to_duration(named)
+        length = arguments.length(
+            by, weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds
+        )
         if length < 0:
             raise ArgumentError("time cannot go back; to set a clock back, use step_clock")
         await self._advance_to(self._clock.instant() + length)
@@ -115,10 +118,13 @@ class World:
 
         Raises:
             ArgumentError: it has passed already.
+            OptionsError: it is no aware datetime.
         """
-        instant = to_instant(moment)
+        instant = arguments.instant("moment", moment)
         if instant < self._clock.instant():
-            raise ArgumentError(f"{moment} has passed already; it is {self.now()}")
+            raise ArgumentError(
+                f"{moment} has passed already, and time cannot go back; it is {self.now()}, so give a later one"
+            )
         await self._advance_to(instant)
 
     async def settle(self) -> None:
@@ -154,7 +160,7 @@ class World:
         """
         queue = self._nodes.life_of(node).queue
         if queue is None:
-            raise ArgumentError(f"{node} does not run")
+            raise ArgumentError(f"{node} does not run yet, and has no queue; let it start first")
         return queue
 
     async def crash(self, node: str, *, at: str | None = None, noticed: bool = False) -> None:
@@ -223,9 +229,12 @@ class World:
         Raises:
             ArgumentError: there is no such node, or it does not stand still.
         """
+        self._nodes.clock_of(node)
         life = self._nodes.lives.get(node)
         if life is None or life.is_over or not life.is_paused:
-            raise ArgumentError(f"{node} does not stand still")
+            raise ArgumentError(
+                f"{node} does not stand still, so it cannot go on; pause({node!r}) first"
+            )
         self._nodes.resume(life)
         await self.settle()
 
@@ -267,8 +276,9 @@ class World:
 
         Raises:
             ArgumentError: there is no such node.
+            OptionsError: ``by`` is no length.
         """
-        length = to_duration(by)
+        length = arguments.length(by)
         clock = self._nodes.clock_of(node)
         clock.step(length)
         self._tell_of_clock(node, timedelta(microseconds=length), clock)
@@ -280,12 +290,10 @@ class World:
 
         Raises:
             ArgumentError: there is no such node.
-            OptionsError: the clock would stand still or go back.
+            OptionsError: the clock would stand still or go back, or ``rate`` is no number.
         """
-        if rate <= -1:
-            raise OptionsError("rate", rate, "give more than -1, or the clock would go back")
         clock = self._nodes.clock_of(node)
-        clock.drift(rate)
+        clock.drift(arguments.rate(rate))
         self._tell_of_clock(node, timedelta(0), clock)
 
     def _tell_of_clock(self, node: str, by: timedelta, clock: NodeClock) -> None:
@@ -306,8 +314,10 @@ class World:
             because: said in the failure.
 
         Raises:
+            ArgumentError: it is neither.
             Violation: one of the facts so far fits.
         """
+        arguments.kind_of_facts(predicate)
         self._chronicle.forbid(predicate, because)
 
     # --- from beginning to end ----------------------------------------------------------------
@@ -342,7 +352,7 @@ class World:
         self._move_limit(trio.current_time())
         try:
             with chronicle.scope:
-                await scenario(self)
+                await arguments.awaitable_of(scenario, scenario(self))
                 self._nodes.require_all_fates()
         except trio.Cancelled:
             raise  # a Ctrl-C, or the client has died
