@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -21,8 +23,14 @@ from trio_gusto import (
     StorageError,
     StorageFull,
 )
-from trio_gusto.testing import World, simulate
-from trio_gusto.testing.simulation import ClockChanged, StorageFailed
+from trio_gusto.testing import SimulationFailed, World, simulate
+from trio_gusto.testing.simulation import (
+    ClockChanged,
+    StorageFailed,
+    Trouble,
+    TroubleNotMet,
+    Weather,
+)
 
 app = Gusto(options=Options(concurrency=2, lease=30.0))
 
@@ -129,6 +137,48 @@ def test_trouble_is_asked_for_in_words_that_there_are() -> None:
         await world.queue.enqueue(work)
 
     simulate(scenario, app)
+
+
+@pytest.mark.parametrize(
+    ("begin", "says"),
+    [
+        (
+            lambda storage: storage.fail_next(on="pause"),
+            r"1 calls \('pause'\) of any node were to fail yet",
+        ),
+        (lambda storage: storage.fail_next(on="enqueue", times=3), r"2 calls \('enqueue'\) of any"),
+        (
+            lambda storage: storage.slow(1, on="batch"),
+            r"a trouble on calls \('batch'\) of any node has",
+        ),
+        (
+            lambda storage: storage.full(node="node-1"),
+            r"a trouble on calls \('apply'\) of node-1 has",
+        ),
+    ],
+    ids=["fails never", "fails once of three times", "slow", "full"],
+)
+def test_a_trouble_that_meets_nobody_fails_the_scenario(
+    begin: Callable[[Weather], Trouble], says: str
+) -> None:
+    async def scenario(world: World) -> None:
+        await world.crash("node-1")
+        begin(world.storage)
+        with suppress(StorageBusy):
+            await world.queue.enqueue(work)
+
+    with pytest.raises(SimulationFailed, match=says) as caught:
+        simulate(scenario, app, nodes=2)
+    assert isinstance(caught.value.__cause__, TroubleNotMet)
+
+    async def ended(world: World) -> None:
+        await world.crash("node-1")
+        with begin(world.storage), suppress(StorageBusy):
+            await world.queue.enqueue(work)
+        begin(world.storage)
+        world.storage.clear()
+
+    simulate(ended, app, nodes=2)
 
 
 # --- clocks ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from .failures import (
     NodeDied,
     NothingHappened,
     SimulationFailed,
+    TroubleNotMet,
     Violation,
 )
 from .happenings import (
@@ -44,6 +45,7 @@ __all__ = [
     "SimulationFailed",
     "StorageFailed",
     "Trouble",
+    "TroubleNotMet",
     "Violation",
     "Weather",
     "World",

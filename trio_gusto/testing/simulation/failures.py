@@ -51,6 +51,29 @@ class KillPointNotReached(AssertionError):
         )
 
 
+class TroubleNotMet(AssertionError):
+    """The storage was to fail or be slow for somebody, and it was not asked for that (often enough).
+
+    ``on`` and ``node`` are as the trouble was given them; ``left`` is how often it was to happen yet, and
+    ``None`` if that is not counted.
+    """
+
+    def __init__(self, on: str, node: str | None, left: int | None) -> None:
+        self.on = on
+        self.node = node
+        self.left = left
+        calls = f"calls ({on!r}) of {node or 'any node'}"
+        what = (
+            f"a trouble on {calls} has met none"
+            if left is None
+            else f"{left} {calls} were to fail yet"
+        )
+        super().__init__(
+            f"{what} when the scenario ended, so that was not tried; let the scenario go on until they "
+            "are made, or end the trouble before, with its end() or world.storage.clear()"
+        )
+
+
 class GoesOnForEver(AssertionError):
     """Somebody is busy at one instant and never waits, or does not end at the end. ``places``: where."""
 

@@ -13,6 +13,7 @@ import trio
 from ...model.errors import OptionsError, StorageBusy, StorageError, StorageFull
 from ...options import values
 from . import arguments
+from .failures import TroubleNotMet
 from .points import STAGES
 
 CALLS = ("apply", "read", *STAGES)
@@ -34,6 +35,7 @@ class Trouble:
     left: int | None = None
     """How many calls it meets yet; ``None`` until it ends."""
     is_over: bool = False
+    has_happened: bool = False
 
     def meets(self, node: str, on: str, stages: Sequence[str]) -> bool:
         """Whether it is about this call."""
@@ -43,6 +45,7 @@ class Trouble:
 
     def happen(self) -> None:
         """It has met a call."""
+        self.has_happened = True
         if self.left is not None:
             self.left -= 1
             self.is_over = self.left == 0
@@ -67,7 +70,8 @@ class Weather:
     """Lets the storage fail, or be slow, for all nodes or for one.
 
     What a method begins is `Trouble`, which holds until its `Trouble.end`, until the end of a ``with``
-    block around it, or until `clear`. ``on`` is ``"apply"`` (any write), ``"read"`` (any query) or a
+    block around it, or until `clear`. One that still holds when the scenario ends has to have happened,
+    and a `fail_next` as often as it was to; otherwise the scenario fails. ``on`` is ``"apply"`` (any write), ``"read"`` (any query) or a
     kind of write, such as ``"claim"`` or ``"outcome"`` (`STAGES`). ``node`` is one node's name, or
     ``"client"`` for `World.queue`; ``None`` means all.
     """
@@ -143,6 +147,16 @@ class Weather:
             arguments.node(trouble.node, self._names)
         self._troubles.append(trouble)
         return trouble
+
+    def require_all_met(self) -> None:
+        """See that whatever still holds has happened.
+
+        Raises:
+            TroubleNotMet: then it was not tried.
+        """
+        for trouble in self._troubles:
+            if not trouble.is_over and (trouble.left or not trouble.has_happened):
+                raise TroubleNotMet(trouble.on, trouble.node, trouble.left)
 
     # --- what calls meet ---
 

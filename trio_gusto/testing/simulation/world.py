@@ -354,6 +354,7 @@ class World:
             with chronicle.scope:
                 await arguments.awaitable_of(scenario, scenario(self))
                 self._nodes.require_all_fates()
+                self.storage.require_all_met()
         except trio.Cancelled:
             raise  # a Ctrl-C, or the client has died
         except BaseException as error:  # noqa: BLE001 - it is returned
