@@ -54,6 +54,14 @@ def compute(n: int) -> str:
 
 
 @app.job
+async def delegate(n: int) -> str:
+    """Have a thread work, and go on."""
+    done = await trio.to_thread.run_sync(compute, n)
+    await trio.sleep(1)
+    return done
+
+
+@app.job
 async def chance() -> list[int]:
     """Draw lots."""
     return [random.randrange(10**9) for _ in range(3)]
@@ -72,6 +80,7 @@ async def everything(world: World) -> None:
             nursery.start_soon(queue.enqueue, chance)
         for n in range(4):
             nursery.start_soon(queue.enqueue, compute, n)
+            nursery.start_soon(queue.enqueue, delegate, n)
     async with queue.batch() as batch:
         batch.enqueue(work, 3)
         batch.enqueue(flaky, 1)

@@ -216,45 +216,6 @@ def test_time_does_not_go_back() -> None:
     simulate(scenario, an_app())
 
 
-# --- handlers in threads --------------------------------------------------------------------------
-
-
-def test_plain_functions_run_in_threads_and_take_no_time() -> None:
-    app = Gusto(options=Options(concurrency=4))
-
-    @app.job
-    def compute(n: int) -> int:
-        trio.from_thread.check_cancelled()
-        return 2 * n
-
-    async def scenario(world: World) -> None:
-        refs = [await world.queue.enqueue(compute, n) for n in range(10)]
-        await world.advance(0)
-        assert [await ref.result() for ref in refs] == [2 * n for n in range(10)]
-        assert world.now() == datetime(2026, 1, 1, tzinfo=UTC)
-
-    assert simulate(scenario, app, nodes=2) == simulate(scenario, app, nodes=2)
-
-
-def test_a_thread_may_want_something_of_the_loop() -> None:
-    app = an_app()
-
-    @app.job
-    async def work() -> str:
-        return "worked"
-
-    async def scenario(world: World) -> None:
-        @app.job
-        def asks() -> str:
-            ref = trio.from_thread.run(world.queue.enqueue, work)
-            return trio.from_thread.run(ref.result)
-
-        ref = await world.queue.enqueue(asks)
-        assert await ref.result() == "worked"
-
-    simulate(scenario, app)
-
-
 # --- nodes ----------------------------------------------------------------------------------------
 
 

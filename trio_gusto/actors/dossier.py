@@ -145,10 +145,14 @@ def _driven(task: trio.lowlevel.Task) -> object:
 
 
 def frames_of_users(task: trio.lowlevel.Task) -> list[FrameType]:
-    """The frames of a task that are neither ours nor Trio's, from the outermost in; of an executor's, its handler's."""
+    """Those of `frames_of` that are neither ours nor Trio's."""
+    return [frame for frame in frames_of(task) if not (_is_ours(frame) or _is_trios(frame))]
+
+
+def frames_of(task: trio.lowlevel.Task) -> list[FrameType]:
+    """The frames of a task, from the outermost in; of an executor's, its handler's."""
     driven = _driven(task)
-    frames = _awaited(task.coro if driven is None else driven)
-    return [frame for frame in frames if not (_is_ours(frame) or _is_trios(frame))]
+    return list(_awaited(task.coro if driven is None else driven))
 
 
 def _awaited(coroutine: Any) -> Iterator[FrameType]:

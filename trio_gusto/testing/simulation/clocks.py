@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
 from trio.testing import MockClock
 
 from ...clock import Clock
@@ -23,17 +20,11 @@ class NodeClock(Clock):
 
     calm = 0.0  # virtual time keeps nobody busy
 
-    def __init__(
-        self,
-        trio_clock: MockClock,
-        start: int,
-        standing_still: Callable[[], AbstractContextManager[object]],
-    ) -> None:
+    def __init__(self, trio_clock: MockClock, start: int) -> None:
         self._seconds = trio_clock.current_time
         self._wall = start  # what it shows at `_anchor`
         self._anchor = 0.0
         self._pace = 1.0
-        self._standing_still = standing_still
 
     @property
     def longest_sleep(self) -> float:  # type: ignore[override]
@@ -51,9 +42,6 @@ class NodeClock(Clock):
 
     def nanoseconds(self) -> int:
         return self.instant() * 1000
-
-    def standing_still(self) -> AbstractContextManager[object]:
-        return self._standing_still()
 
     def step(self, by: int) -> None:
         """Set it ``by`` microseconds ahead, or back if negative."""

@@ -18,8 +18,8 @@ from typing import Any
 import trio
 
 from ...actors.dossier import frames_of_users
-from ..clock import standing_still
 from .failures import GoesOnForEver
+from .threads import ENTRANCE, Threads
 
 _trio: Any = import_module("trio._core._run")
 """Trio's loop. The hook has no public name, so a Trio without it is found out by tests."""
@@ -48,13 +48,11 @@ class Scheduler:
         """What has its turn in this pass of the loop; Trio takes from its end."""
         self._owners: dict[trio.lowlevel.Task, Owner] = {}
         self._held: dict[Owner, list[trio.lowlevel.Task]] = {}
-        self._in_threads: dict[trio.lowlevel.Task, None] = {}
         self._waiting: list[trio.lowlevel.Task] = []
         """Those whose turn comes when no thread is at work any more."""
-        self._all_go_on = self._has_had_threads = False
         self._ranks: dict[trio.lowlevel.Task, int] = {}
-        self.of_the_run: set[trio.lowlevel.Task] = set()
-        """The main task, and what else is started directly under Trio's root."""
+        self.threads = Threads(self._let_wait, self._let_go_on)
+        """An instrument, which the run has to be given."""
         self.most_passes = MOST_PASSES
         """How many passes of the loop there may be at one instant."""
         self.failure: BaseException | None = None
@@ -71,13 +69,15 @@ class Scheduler:
         self._passes += 1
         if self._passes > self.most_passes:
             self._see_whether_time_goes_on(batch)
+        if self.threads.hosts:
+            self.threads.look_for_guests(batch)
         if self._held:
             self._take_out(batch)
-        if self._in_threads:
-            self._let_wait(batch)
+        if self.threads.are_at_work:
+            self._let_wait()
         if self._ranks:
             self._put_off(batch)
-        if self._has_had_threads:
+        if self.threads.have_been:
             # Trio's own task comes when it likes to, and may change nothing for others.
             entrances = [task for task in batch if task.name == ENTRANCE]
             batch[:] = [task for task in batch if task.name != ENTRANCE]
@@ -148,14 +148,18 @@ class Scheduler:
 
     def _take_out(self, batch: list[trio.lowlevel.Task]) -> None:
         going_on: list[trio.lowlevel.Task] = []
+        taken_out: list[trio.lowlevel.Task] = []
         for task in batch:
             owner = self._owner_of(task)
-            # Whoever waits for a thread comes back first, or all others would wait for ever.
-            if owner in self._held and task not in self._in_threads:
+            # A thread that has been asked for begins now, or it would when all is over.
+            if owner in self._held and not self.threads.is_about_to_begin(task):
                 self._held[owner].append(task)
+                taken_out.append(task)
             else:
                 going_on.append(task)
         batch[:] = going_on
+        for task in taken_out:
+            self.threads.leave(task)  # its thread is ready, or it would have had no turn
 
     def _owner_of(self, task: trio.lowlevel.Task) -> Owner | None:
         above: trio.lowlevel.Task | None = task
@@ -167,32 +171,10 @@ class Scheduler:
 
     # --- threads, which take real time ---
 
-    @contextmanager
-    def standing_still(self) -> Generator[None]:
-        """Let everybody else wait while the current task waits for a thread.
-
-        Whichever task has a turn first when a thread is ready would be chance. If the thread itself
-        wants something of the loop that takes more than one step, all may go on.
-        """
-        task = trio.lowlevel.current_task()
-        with standing_still():
-            self._has_had_threads = True
-            self._in_threads[task] = None
-            self._let_wait(self._batch)
-            try:
-                yield
-            finally:
-                del self._in_threads[task]
-                if not self._in_threads:
-                    self._all_go_on = False
-                self._let_go_on()
-
-    def _let_wait(self, batch: list[trio.lowlevel.Task]) -> None:
-        if self._all_go_on or any(self._is_of_a_thread(task) for task in batch):
-            self._all_go_on = True
-            self._let_go_on()
-            return
-        going_on = [task for task in batch if task in self._in_threads or task.name == ENTRANCE]
+    def _let_wait(self) -> None:
+        """A thread is at work: nobody goes on but who waits for it."""
+        batch, hosts = self._batch, self.threads.hosts
+        going_on = [task for task in batch if task in hosts or task.name == ENTRANCE]
         self._waiting += [task for task in batch if task not in going_on]
         batch[:] = going_on
 
@@ -203,17 +185,8 @@ class Scheduler:
         self._random.shuffle(going_on)
         self._batch[:0] = going_on
         self._waiting.clear()
+        self._take_out(self._batch)
         _trio.GLOBAL_RUN_CONTEXT.runner.runq.extend(later)
-
-    def _is_of_a_thread(self, task: trio.lowlevel.Task) -> bool:
-        """Whether ``trio.from_thread.run`` started it, as a task of the system."""
-        nursery = task.parent_nursery
-        return (
-            nursery is not None
-            and nursery.parent_task is trio.lowlevel.current_root_task()
-            and task.name != ENTRANCE
-            and task not in self.of_the_run
-        )
 
 
 def _place_of(task: trio.lowlevel.Task) -> str:
@@ -223,10 +196,6 @@ def _place_of(task: trio.lowlevel.Task) -> str:
         return task.name
     code = frames[-1].f_code
     return f"{code.co_name} ({code.co_filename}:{frames[-1].f_lineno})"
-
-
-ENTRANCE = "<TrioToken.run_sync_soon task>"
-"""Trio's own task, which performs what threads hand in."""
 
 
 RARELY = 50_000, 20, 50

@@ -44,8 +44,8 @@ def simulate(
 
     A month takes as long as what happens in it: time jumps to the next thing that is due. Nothing is left
     to chance but the seed: which task has its turn next, ids, and Python's `random`; so the same seed
-    gives an equal history, and another seed other interleavings. Plain ``def`` handlers run in threads,
-    one at a time, while time stands still.
+    gives an equal history, and another seed other interleavings. Threads of plain ``def`` handlers, and
+    those that `trio.to_thread` runs, work one at a time, while time stands still.
 
     ``app`` gives handlers, services, middleware and options; its own storage is left alone. Its
     processes are told at once of what others change, so `Options.poll_interval` does not count.
@@ -113,7 +113,7 @@ def _play(
         storage = arguments.made(make_storage())
         world = World(app, storage, scheduler, clock, history)
         try:
-            return trio.run(world.run, scenario, clock=clock)
+            return trio.run(world.run, scenario, clock=clock, instruments=[scheduler.threads])
         except trio.TrioInternalError:
             failure = scheduler.failure
             if failure is None:

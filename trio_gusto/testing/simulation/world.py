@@ -63,7 +63,7 @@ class World:
         self._random = random.Random(f"{history.seed}/world")  # noqa: S311 - it is to be repeated
 
         def new_clock() -> NodeClock:
-            return NodeClock(trio_clock, to_instant(history.start), scheduler.standing_still)
+            return NodeClock(trio_clock, to_instant(history.start))
 
         self._clock = new_clock()
         self._clocks = {f"node-{number}": new_clock() for number in range(history.nodes)}
@@ -325,7 +325,7 @@ class World:
     async def run(self, scenario: Callable[[World], Awaitable[object]]) -> BaseException | None:
         """Play a scenario. Returns why it has failed, if it has."""
         chronicle, around = self._chronicle, self._nodes.around
-        self._scheduler.of_the_run.add(trio.lowlevel.current_task())
+        self._scheduler.threads.of_the_run.add(trio.lowlevel.current_task())
         line = Line(around.storage, CLIENT, self.storage, self._exchange, _pass_by)
         client = around.replica(line, CLIENT, 1, self._clock)
         async with trio.open_nursery() as self._nursery:
