@@ -165,6 +165,33 @@ def test_a_handler_that_never_waits_lets_the_simulation_fail(
         simulate(scenario, app)
 
 
+def test_who_is_busy_and_writes_nothing_is_given_up_long_before_who_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(seeding, "QUIET_PASSES", 300)
+    monkeypatch.setattr(seeding, "MOST_PASSES", 30_000)
+
+    async def busy(world: World) -> None:
+        for number in range(200):
+            await world.queue.enqueue(work, 0, tags={str(number)})
+            for _ in range(20):
+                await trio.lowlevel.checkpoint()
+
+    async def idle(_world: World) -> None:
+        for _ in range(2_000):
+            await trio.lowlevel.checkpoint()
+
+    async def writes_for_ever(world: World) -> None:
+        while True:
+            await world.queue.enqueue(work, 0)
+
+    simulate(busy, app, nodes=2)
+    for scenario, place in (idle, "idle"), (writes_for_ever, "enqueue"):
+        with pytest.raises(SimulationFailed, match=rf"to an end: {place} \(") as caught:
+            simulate(scenario, app)
+        assert isinstance(caught.value.__cause__, GoesOnForEver)
+
+
 @pytest.mark.parametrize("handler", [swallows_cancelled, never_waits])
 def test_nothing_of_a_simulation_that_was_given_up_is_there_to_complain_later(
     monkeypatch: pytest.MonkeyPatch, handler: Callable[[], Any]

@@ -26,7 +26,7 @@ async def bury(lives: Sequence[Life], scheduler: Scheduler) -> None:
     Raises:
         GoesOnForEver: out of the whole run; some handler does not end.
     """
-    scheduler.most_passes = LAST_PASSES
+    scheduler.limit_passes(LAST_PASSES, LAST_PASSES)
     for life in lives:
         life.bury()
     for life in lives:

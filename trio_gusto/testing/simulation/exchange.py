@@ -67,6 +67,7 @@ class Exchange:
 
     def note(self, writer: Hearer, writes: Sequence[Write], replies: Sequence[Any]) -> None:
         """A process has written something; whether it will hear the replies is another matter."""
+        self._scheduler.writes += 1
         leases = self._leases
         for write, reply in zip(writes, replies, strict=True):
             match reply:

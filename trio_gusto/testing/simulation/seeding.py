@@ -27,8 +27,12 @@ _trio: Any = import_module("trio._core._run")
 BUSY = -1
 """The rank of whoever has something to do."""
 
+QUIET_PASSES = 200_000
+"""How many passes of Trio's loop there may be at one instant in which nobody writes anything. They take a few
+seconds of real time; a handler may go through a hundred thousand rows, with a checkpoint for each."""
+
 MOST_PASSES = 10_000_000
-"""How many passes of Trio's loop there may be at one instant: some hundred thousand jobs at once need fewer."""
+"""How many there may be at one instant at all: some hundred thousand jobs at once need fewer."""
 
 Owner = object
 """Whose tasks stand still together: one life of a node."""
@@ -53,13 +57,14 @@ class Scheduler:
         self._ranks: dict[trio.lowlevel.Task, int] = {}
         self.threads = Threads(self._let_wait, self._let_go_on)
         """An instrument, which the run has to be given."""
-        self.most_passes = MOST_PASSES
-        """How many passes of the loop there may be at one instant."""
+        self.writes = 0
+        """Counts what is written to the storage."""
         self.failure: BaseException | None = None
         """Why it has failed; the first reason counts."""
         self._is_given_up = False
-        self._passes = 0
-        self._last_seen: float = -1.0
+        self._passes = self._passes_now = 0
+        self._last_seen: tuple[float, int] = -1.0, 0
+        self.limit_passes(QUIET_PASSES, MOST_PASSES)
 
     def shuffle(self, batch: list[trio.lowlevel.Task]) -> None:
         """What Trio calls in every pass of its loop."""
@@ -67,8 +72,8 @@ class Scheduler:
             return  # another run, in another thread
         self._batch = batch
         self._passes += 1
-        if self._passes > self.most_passes:
-            self._see_whether_time_goes_on(batch)
+        if self._passes > self._stride:
+            self._see_whether_it_goes_on(batch)
         if self.threads.hosts:
             self.threads.look_for_guests(batch)
         if self._held:
@@ -86,18 +91,25 @@ class Scheduler:
         elif len(batch) > 1:
             self._random.shuffle(batch)
 
-    def _see_whether_time_goes_on(self, batch: Sequence[trio.lowlevel.Task]) -> None:
-        now = trio.current_time()
-        if now == self._last_seen:
+    def limit_passes(self, quiet: int, most: int) -> None:
+        """Give up after so many passes at one instant: ``quiet`` without a write (twice as many at most), or ``most``."""
+        self._stride, self._most_passes = min(quiet, most), most
+
+    def _see_whether_it_goes_on(self, batch: Sequence[trio.lowlevel.Task]) -> None:
+        before, self._last_seen = self._last_seen, (trio.current_time(), self.writes)
+        same_instant = self._last_seen[0] == before[0]
+        self._passes_now = self._passes_now + self._passes if same_instant else 0
+        self._passes = 0
+        if self._last_seen == before or self._passes_now > self._most_passes:
             self.give_up(batch)
         if self._is_given_up:
             # Out of Trio's loop, whatever the tasks in it think of that.
             raise StoppedRun
-        self._passes, self._last_seen = 0, now
 
     def give_up(self, busy: Iterable[trio.lowlevel.Task]) -> None:
         """End the run in the next pass, with no regard to its tasks. ``busy`` are those that do not end."""
-        self._is_given_up, self.most_passes = True, 0
+        self._is_given_up = True
+        self.limit_passes(0, 0)
         if self.failure is None:
             self.failure = GoesOnForEver([_place_of(task) for task in busy])
 
