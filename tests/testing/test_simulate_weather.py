@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -12,18 +12,22 @@ import trio
 from trio_gusto import (
     ArgumentError,
     Gusto,
+    GustoError,
     JobClaimed,
     JobFinished,
     JobStarted,
     JobState,
     LeaseExpired,
+    MemoryStorage,
     Options,
     OptionsError,
     StorageBusy,
     StorageError,
     StorageFull,
 )
+from trio_gusto.storage.messages import Write, WriteReply
 from trio_gusto.testing import SimulationFailed, World, simulate
+from trio_gusto.testing.clock import START
 from trio_gusto.testing.simulation import (
     ClockChanged,
     StorageFailed,
@@ -239,3 +243,25 @@ def test_a_clock_that_goes_wrong_comes_right_by_being_looked_at() -> None:
             await world.step_clock("node-9", 1)
 
     simulate(scenario, app)
+
+
+def test_a_clock_that_hardly_goes_wrong_keeps_nobody_busy_and_makes_nobody_late() -> None:
+    asked: list[float] = []
+
+    class Counting(MemoryStorage):
+        async def apply(self, writes: Sequence[Write]) -> Sequence[WriteReply | GustoError]:
+            asked.append(trio.current_time())
+            return await super().apply(writes)
+
+    async def scenario(world: World) -> None:
+        await world.drift_clock("node-0", 0.0001)
+        await world.advance(days=1)
+        assert len(asked) < 24 * 60, "not even once a minute"
+        ref = await world.queue.enqueue(work, execute_after=timedelta(hours=5))
+        due = trio.current_time() + (5 * 3600 - 86_400 * 0.0001) / 1.0001
+        await world.advance(hours=5)
+        (began,) = [each.at for each in world.history.entries if isinstance(each.fact, JobStarted)]
+        assert (began - START).total_seconds() == pytest.approx(due, abs=0.051)
+        assert await ref.status() is JobState.COMPLETED
+
+    simulate(scenario, app, make_storage=Counting)

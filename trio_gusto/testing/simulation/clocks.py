@@ -11,6 +11,9 @@ IDLE = 3600.0
 """Seconds after which idle actors look at a clock again that nobody can set without their hearing
 of it. On a machine it is 30, since nobody tells them."""
 
+LATE = 0.05
+"""Seconds by which an idle actor may be late, since its clock has gone wrong while it slept."""
+
 
 class NodeClock(Clock):
     """The wall clock of one machine. It can be set, and can go wrong.
@@ -28,8 +31,10 @@ class NodeClock(Clock):
 
     @property
     def longest_sleep(self) -> float:  # type: ignore[override]
-        """Seconds; shorter for a clock that goes wrong, which comes right only by being looked at."""
-        return IDLE if self._pace == 1.0 else Clock.longest_sleep
+        """Seconds; shorter the more a clock goes wrong, which comes right only by being looked at."""
+        if self._pace == 1.0:
+            return IDLE
+        return min(IDLE, max(Clock.longest_sleep, LATE / abs(self.rate)))
 
     @property
     def rate(self) -> float:
