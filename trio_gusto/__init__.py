@@ -39,6 +39,7 @@ from .model.errors import StorageReadOnly as StorageReadOnly
 from .model.errors import UnknownHandler as UnknownHandler
 from .model.errors import UnknownJob as UnknownJob
 from .model.errors import UnknownSchedule as UnknownSchedule
+from .model.errors import UnreadableRecord as UnreadableRecord
 from .model.estimating import Estimate as Estimate
 from .model.explanation import Explanation as Explanation
 from .model.explanation import Reason as Reason

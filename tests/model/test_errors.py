@@ -167,6 +167,11 @@ MESSAGES: Sequence[tuple[Callable[[], Exception], str]] = [
         "the documentation under 'A job's life'",
     ),
     (
+        lambda: errors.UnreadableRecord("job", "17", "no JSON"),
+        "the record of job 17 cannot be read (no JSON), so nothing can be said of it; `trio-gusto audit` "
+        "tells more, and a backup may have it as it was",
+    ),
+    (
         lambda: errors.SchemaTooNew(9, 1),
         "the storage has schema version 9, and this version of trio-gusto knows 1 at "
         "most; it could damage what it does not know, so upgrade trio-gusto",
@@ -240,6 +245,10 @@ FIELDS: Sequence[tuple[Callable[[], Exception], dict[str, object]]] = [
     (lambda: errors.NotSupported("batches", "B"), {"what": "batches", "protocol": "B"}),
     (lambda: errors.IllegalTransition("ready", "Lost"), {"state": "ready", "happening": "Lost"}),
     (lambda: errors.SchemaTooNew(9, 1), {"found": 9, "supported": 1}),
+    (
+        lambda: errors.UnreadableRecord("job", "17", "no JSON"),
+        {"kind": "job", "key": "17", "fault": "no JSON"},
+    ),
     (
         lambda: errors.JobFailed(ID, "bad", JobError("ValueError", "no")),
         {"job_id": ID, "reason": "bad", "error": JobError("ValueError", "no")},

@@ -186,6 +186,8 @@ class Cron:
     async def _read(self, guards: trio.Nursery, query: FindSchedules) -> Schedules:
         page = await self._desk.read(query)
         self._holder.hold(page.held, guards)
+        for fault in page.unreadable:
+            self._complain(fault.key, fault)
         return page
 
     # --- firing ---

@@ -21,12 +21,12 @@ from typing import Any
 import trio
 
 from ..clock import Clock
-from ..model.errors import GustoError
+from ..model.errors import GustoError, UnreadableRecord
 from ..model.failure import leaves
 from ..model.ids import to_uuid
 from ..model.instants import MICROSECONDS
 from ..model.job import ClaimedJob, Details
-from ..model.outcomes import RETURNED, Fail, Outcome
+from ..model.outcomes import RETURNED, AttemptFailed, Fail, Outcome
 from ..serialization.handler import Handler
 from .announcements import job_started
 from .context import node_context
@@ -346,6 +346,10 @@ class Executors:
         """Read what a continuation will ask for; if that cannot be, the job is given back."""
         try:
             lease.parents = await self._parents.of(lease.claimed.request)
+        except UnreadableRecord as fault:  # now and at every other attempt
+            reason = "its parents cannot be read"
+            self._settler.settle(lease, AttemptFailed(fault, final=True, reason=reason))
+            return False
         except GustoError as fault:
             job_id = to_uuid(lease.claimed.request.id)
             logger.warning("the parents of job %s could not be read: %s", job_id, fault)

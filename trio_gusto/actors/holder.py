@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from ..clock import Clock
-from ..model.errors import GustoError, UnknownJob
+from ..model.errors import GustoError, UnknownJob, UnreadableRecord
 from ..model.happenings import ParentsEnded
 from ..model.ids import JobId, to_uuid
 from ..model.job import StoredJob
@@ -109,11 +109,17 @@ class Holder:
                 await self._canceller.cancel(other, reason)
             except UnknownJob:
                 pass  # retention was quicker
+            except UnreadableRecord as fault:
+                logger.warning("a job of a schedule cannot be cancelled: %s", fault)
 
     async def _until_ended(self, job_id: JobId, guard: Guard) -> None:
         with self._waiters.waiting(job_id) as waiter:
             while True:
-                stored = await self._find(job_id)
+                try:
+                    stored = await self._find(job_id)
+                except UnreadableRecord as fault:
+                    logger.warning("a job of a schedule is waited for no more: %s", fault)
+                    return
                 if stored is None or stored.state.word.is_ended:
                     return
                 guard.parked = waiter

@@ -15,7 +15,7 @@ import trio
 
 from ..clock import Clock
 from ..model.attempts import claimed_again
-from ..model.errors import GustoError
+from ..model.errors import GustoError, UnreadableRecord
 from ..model.facts import JobFinished, LeaseExpired
 from ..model.happenings import Ending, Overdue, Settlement
 from ..model.ids import to_uuid
@@ -184,7 +184,11 @@ class Sweeper:
         quarantine_after = self._options.quarantine_after
         if quarantine_after is None or job.attempt == 1:
             return Lost(1, quarantine_after)
-        whole = (await self._desk.read(Get([job.request.id]))).jobs
+        try:
+            whole = (await self._desk.read(Get([job.request.id]))).jobs
+        except UnreadableRecord as fault:
+            logger.warning("how often a job was lost is not known: %s", fault)
+            return Lost(1, quarantine_after)
         # If it has moved on meanwhile, its end is refused.
         return loss_of(whole[0] if whole else job, quarantine_after)
 

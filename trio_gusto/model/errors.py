@@ -267,6 +267,22 @@ class StorageReadOnly(StorageError):
     """The storage may be read but not written."""
 
 
+class UnreadableRecord(StorageError):
+    """A job, a schedule or a batch is stored, and its record cannot be read.
+
+    ``kind`` says which of them, ``key`` is its id or name, and ``fault`` what is wrong.
+    """
+
+    def __init__(self, kind: str, key: str, fault: str) -> None:
+        self.kind = kind
+        self.key = key
+        self.fault = fault
+        super().__init__(
+            f"the record of {kind} {key} cannot be read ({fault}), so nothing can be said of it; "
+            "`trio-gusto audit` tells more, and a backup may have it as it was"
+        )
+
+
 class SchemaTooNew(StorageError):
     """The storage was written by a newer version of trio-gusto."""
 

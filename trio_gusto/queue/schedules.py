@@ -6,7 +6,7 @@ was looked at; when somebody else was quicker, it is looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Unpack, overload
 
 from ..model.errors import ScheduleError, UnknownSchedule
@@ -16,7 +16,7 @@ from ..model.occurrence import request_by_hand
 from ..model.schedule import Schedule, StoredSchedule, admit, edit, pause, resume, view
 from ..model.schedule_options import schedule_request
 from ..storage.messages import Committed, Insert
-from ..storage.schedule_messages import FindSchedules, PutSchedule
+from ..storage.schedule_messages import FindSchedules, KeptSchedule, PutSchedule, Schedules
 from .part import QueuePart
 from .ref import JobRef
 from .schedule_keywords import OF_SCHEDULES, ScheduleOptions
@@ -159,7 +159,7 @@ class ScheduleVerbs(QueuePart):
         found: list[Schedule] = []
         after: str | None = None
         while True:
-            page = (await self._desk.read(FindSchedules(PAGE, after=after))).found
+            page = _all_of(await self._desk.read(FindSchedules(PAGE, after=after)))
             found += [view(kept.schedule) for kept in page]
             if len(page) < PAGE:
                 return tuple(found)
@@ -193,5 +193,16 @@ class ScheduleVerbs(QueuePart):
         return stored
 
     async def _stored(self, name: str) -> StoredSchedule | None:
-        found = (await self._desk.read(FindSchedules(1, name=name))).found
+        found = _all_of(await self._desk.read(FindSchedules(1, name=name)))
         return found[0].schedule if found else None
+
+
+def _all_of(page: Schedules) -> Sequence[KeptSchedule]:
+    """What was asked for; nothing is left out in silence.
+
+    Raises:
+        UnreadableRecord: some of it cannot be read.
+    """
+    if page.unreadable:
+        raise page.unreadable[0]
+    return page.found

@@ -73,16 +73,36 @@ def details_to_json(details: Details) -> str:
 
 
 def details_from_json(text: str, ref_id: str | None) -> Details:
-    """The inverse of `details_to_json`."""
+    """The inverse of `details_to_json`.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError, OverflowError: it is none.
+    """
     details = Details(ref_id)
     for key, value in orjson.loads(text).items():
+        if type(value) is not _KINDS[key]:
+            raise ValueError(f"the detail {key!r} cannot be {value!r}")
         read = _READ.get(key)
         setattr(details, key, value if read is None else read(value))
     return details
 
 
 def _job_id(text: str) -> JobId:
-    return JobId(bytes.fromhex(text))
+    value = bytes.fromhex(text)
+    if len(value) != 16:
+        raise ValueError(f"{text!r} is no id")
+    return JobId(value)
+
+
+def tags_of(texts: Sequence[str]) -> tuple[str, ...]:
+    """The tags in a JSON array.
+
+    Raises:
+        ValueError, TypeError: it is none of tags.
+    """
+    if not all(type(text) is str for text in texts):
+        raise ValueError(f"these are no tags: {texts!r}")
+    return tuple(texts)
 
 
 def rate_to_json(limit: RateLimit) -> list[int]:
@@ -100,8 +120,31 @@ def _rate_limit(count: int, period: int, burst: int) -> RateLimit:
     return RateLimit(count, timedelta(microseconds=period), burst)
 
 
+_KINDS: Mapping[str, type] = {
+    "tags": list,
+    "created_by": str,
+    "user_id": str,
+    "metadata": dict,
+    "retry": dict,
+    "carrier": dict,
+    "unique_key": str,
+    "worker": str,
+    "context": dict,
+    "callback": str,
+    "concurrency_key": str,
+    "rate_key": str,
+    "schedule_name": str,
+    "fire_time": int,
+    "parents": list,
+    "batch": str,
+    "on_conflict": str,
+    "concurrency_limit": int,
+    "rate_limit": list,
+}
+"""What each of the details is in JSON."""
+
 _READ: Mapping[str, Callable[[Any], object]] = {
-    "tags": tuple,
+    "tags": tags_of,
     "batch": _job_id,
     "rate_limit": rate_from_json,
     "parents": lambda texts: tuple(map(_job_id, texts)),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from ..model.errors import UnreadableRecord
 from ..model.ids import JobId
 from ..model.job import JobRequest
 from ..model.schedule import StoredSchedule
@@ -87,8 +88,10 @@ class HeldJob:
 class Schedules:
     """``found``, as asked for. ``next_at``: the earliest next instant of all schedules that is later
     than ``due_by``, or ``None``. ``held``: all jobs of all schedules that are waiting, by name and
-    ``fire_time``; none when one ``name`` was asked for."""
+    ``fire_time``; none when one ``name`` was asked for. ``unreadable``: those that were met on the way
+    to what was found, and cannot be read."""
 
     found: tuple[KeptSchedule, ...]
     next_at: int | None
     held: tuple[HeldJob, ...]
+    unreadable: tuple[UnreadableRecord, ...] = ()

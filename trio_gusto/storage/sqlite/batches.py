@@ -7,11 +7,13 @@ import sqlite3
 import orjson
 
 from ...model.batch import BatchRequest, StoredBatch
-from ...model.errors import BatchError
-from ...model.ids import JobId, to_uuid
+from ...model.errors import BatchError, UnreadableRecord
+from ...model.ids import to_uuid
 from ...model.states import JobState
 from ..batch_messages import Batches, BatchesFound, InsertBatch
-from .rows import WORDS
+from ..rows import tags_of
+from .reading import fetched, shown_id
+from .rows import UNREADABLE, WORDS, Row, id_of, require_instants
 
 _NUMBER = "SELECT number FROM batch WHERE id = ?"
 _OPEN = "INSERT INTO batch (id, created_at, tenant, tags) VALUES (?, ?, ?, ?)"
@@ -48,18 +50,18 @@ def refusal_of(connection: sqlite3.Connection, write: InsertBatch) -> BatchError
 def find_batches(connection: sqlite3.Connection, query: Batches) -> BatchesFound:
     """Batches, newest first."""
     values = (query.before, query.tenant, query.batch_id, query.limit)
-    return BatchesFound(
-        [
-            StoredBatch(
-                BatchRequest(JobId(id_), created_at, tenant, tuple(orjson.loads(tags))),
-                number,
-                counts_of(connection, number),
-            )
-            for number, id_, created_at, tenant, tags in connection.execute(
-                _FIND, values
-            ).fetchall()
-        ]
-    )
+    return BatchesFound([_batch(connection, row) for row in fetched(connection, _FIND, values)])
+
+
+def _batch(connection: sqlite3.Connection, row: Row) -> StoredBatch:
+    number, id_, created_at, tenant, tags = row
+    try:
+        require_instants(created_at)
+        tenant.encode()
+        request = BatchRequest(id_of(id_), created_at, tenant, tags_of(orjson.loads(tags)))
+        return StoredBatch(request, number, counts_of(connection, number))
+    except UNREADABLE as error:
+        raise UnreadableRecord("batch", shown_id(id_), repr(error)) from error
 
 
 def counts_of(connection: sqlite3.Connection, number: int) -> dict[JobState, int]:

@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from ...model.ids import JobId
-from ...model.job import ClaimedJob, Details, JobRequest
 from ...model.lifecycle import within_reach
 from ...model.rates import startable
 from ..messages import ClaimDue, ClaimReply
+from .decoding import claimed_jobs
+from .errors import UnreadableRow, is_about_a_value
 from .heads import forget_heads, note_due
 from .leases import Leases
 from .names import Names
@@ -27,25 +27,23 @@ from .rates import rates_of
 from .ready import (
     ATTEMPT,
     CLAIMABLE,
-    DETAILS,
     FILLED_LANE_READY,
     LANE_READY,
     MAX_ATTEMPTS,
     NOT_SKIPPED,
     PLAIN_READY,
     READY_QUEUES,
-    REF_ID,
     ROW,
     SEQ,
     Row,
     rows_of,
 )
-from .rows import details_of
+from .rows import UNREADABLE
 from .selection import Selection
 
 _CLAIMABLE = f"{PLAIN_READY} AND {CLAIMABLE}"
 
-_FIRST_SCHEDULED = "SELECT min(due) FROM job WHERE state = 1"
+_FIRST_SCHEDULED = "SELECT min(due) FROM job WHERE state = 1 AND typeof(due) = 'integer'"
 _LANES_READY = f"EXISTS (SELECT 1 FROM job WHERE {LANE_READY})"
 _STANDING = f"SELECT ({_FIRST_SCHEDULED}), {_LANES_READY}, EXISTS (SELECT 1 FROM pause)"
 _HELD = f"SELECT {_LANES_READY}, " + " OR ".join(
@@ -108,7 +106,24 @@ def nothing_due(connection: sqlite3.Connection, claim: ClaimDue) -> ClaimReply |
 def claim_due(
     connection: sqlite3.Connection, names: Names, leases: Leases, claim: ClaimDue
 ) -> ClaimReply:
-    """Perform a claim inside a transaction."""
+    """Perform a claim inside a transaction.
+
+    Raises:
+        UnreadableRow: it came upon one. Some may be done, and the caller rolls back.
+    """
+    try:
+        return _claim(connection, names, leases, claim)
+    except UNREADABLE as error:
+        raise UnreadableRow(repr(error)) from error
+    except sqlite3.OperationalError as error:
+        if is_about_a_value(error):
+            raise UnreadableRow(str(error)) from error
+        raise
+
+
+def _claim(
+    connection: sqlite3.Connection, names: Names, leases: Leases, claim: ClaimDue
+) -> ClaimReply:
     scheduled, any_in_lanes, any_pause = connection.execute(_STANDING).fetchone()
     if scheduled is not None and scheduled <= claim.now:
         note_due(connection, claim.now)
@@ -126,13 +141,12 @@ def claim_due(
         reach = min(reach, startable([row[SEQ] in selection.demands for row in rows], claim.free))
     more = reach < len(rows) or reach >= claim.limit
     del rows[reach:]
+    jobs = claimed_jobs(rows, names, claim)
     if rows:
         taken = _json([row[SEQ] for row in rows])
         node = names.node_number(claim.node)
         connection.execute(_LEASE, (node, claim.now, claim.lease_until, taken))
         touch(connection, [row[SEQ] for row in rows])
-    seen: dict[str, Details] = {}
-    jobs = [_claimed(row, names, claim, seen) for row in rows]
     leases.take_all([(row[SEQ], job) for row, job in zip(rows, jobs, strict=True)])
     reply = ClaimReply(jobs, more, scheduled)
     if selection is not None:
@@ -206,39 +220,6 @@ def _top_of(
         return rows_of(connection, _TOP, (claim.now, queue, limit, after))
     values = (claim.now, queue, limit, after, _json(claim.skip_names))
     return rows_of(connection, _TOP_NOT_SKIPPED, values)
-
-
-def _claimed(row: Row, names: Names, claim: ClaimDue, seen: dict[str, Details]) -> ClaimedJob:
-    text, ref_id = row[DETAILS], row[REF_ID]
-    details = None
-    if text is not None:
-        # Jobs of one lane often have the same, and reading them costs as much as all the rest.
-        details = seen.get(text)
-        if details is None:
-            details = details_of(text, ref_id)
-            assert details is not None
-            if ref_id is None and details.metadata is None and details.context is None:
-                seen[text] = details
-        elif ref_id is not None:
-            details = details_of(text, ref_id)
-    name, job_type, method_name = names.handler(row[6])
-    request = JobRequest(
-        JobId(bytes.fromhex(row[5])),
-        name,
-        row[7],
-        row[8],
-        row[9],
-        row[10],
-        row[11],
-        row[12],
-        row[13],
-        row[14],
-        row[15],
-        details,
-        job_type,
-        method_name,
-    )
-    return ClaimedJob(request, row[3] + 1, row[4] + 1, row[1], claim.node, claim.now)
 
 
 def _json(values: Sequence[object]) -> str:

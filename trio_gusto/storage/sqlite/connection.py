@@ -12,7 +12,7 @@ from typing import Literal
 import attrs
 
 from ...model.errors import StorageError, StorageReadOnly
-from .errors import explained, is_busy
+from .errors import explained, is_busy, unreadable
 from .log import make_room
 from .schema import check_owner, check_version, migrate
 
@@ -48,6 +48,10 @@ class Location:
     def explain(self, error: sqlite3.Error) -> StorageError:
         """The typed error for what SQLite raised."""
         return explained(error, self.path, self.busy_timeout)
+
+    def unreadable(self, error: Exception) -> StorageError:
+        """The typed error for a record that cannot be read."""
+        return unreadable(error, self.path)
 
 
 def open_writer(location: Location, *, wait: float) -> sqlite3.Connection:

@@ -9,6 +9,7 @@ waits. So a group that ends jobs asks once whether there is anything in it, and 
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 
@@ -20,7 +21,10 @@ from ...model.states import JobState, State, Waiting
 from ..dependency_messages import DependentJobs, Dependents
 from .batches import counts_of
 from .errors import UnknownParent
-from .rows import WHOLE_JOB, WORDS, stored_job
+from .reading import fetched, job_to_move, shown_id
+from .rows import UNREADABLE, WHOLE_JOB, WORDS, Row, id_of, state_of
+
+logger = logging.getLogger("trio_gusto")
 
 _ADD = (
     "INSERT INTO dependency (parent, child) SELECT seq, ?1 FROM job "
@@ -157,10 +161,27 @@ def dependents(connection: sqlite3.Connection, query: Dependents) -> DependentJo
     for child, state, count in connection.execute(_COUNTS, (children,)).fetchall():
         counts.setdefault(child, {})[WORDS[state]] = count
     _count_batches(connection, children, counts)
-    rows = connection.execute(
-        f"{WHOLE_JOB} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq", (children,)
-    ).fetchall()
-    return DependentJobs([Dependent(stored_job(row, ()), counts.get(row[0], {})) for row in rows])
+    rows = fetched(
+        connection,
+        f"{WHOLE_JOB} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
+        (children,),
+    )
+    waiting = [row for row in rows if _can_be_judged(row)]
+    return DependentJobs([Dependent(job_to_move(row), counts.get(row[0], {})) for row in waiting])
+
+
+def _can_be_judged(row: Row) -> bool:
+    """Whether it can be read for what a job waits; if so, it moves on, whatever else is wrong with it."""
+    try:
+        id_of(row[12])
+        state_of(row[3:12])
+    except UNREADABLE as error:
+        logger.warning(
+            "job %s waits on: its record cannot be read (%r); `trio-gusto audit` tells more",
+            *(shown_id(row[12]), error),
+        )
+        return False
+    return True
 
 
 def _count_batches(

@@ -17,6 +17,8 @@ from ...model.errors import (
 from ...model.ids import JobId
 from ..messages import Insert
 
+_ABOUT_A_VALUE = ("malformed JSON", "JSON cannot hold BLOB", "Could not decode to UTF-8")
+
 _PRIMARY = 0xFF
 """The lower byte of an extended result code is the primary one."""
 
@@ -31,6 +33,10 @@ class UnknownParent(Exception):
     def __init__(self, parent: JobId) -> None:
         super().__init__(parent.hex())
         self.parent = parent
+
+
+class UnreadableRow(Exception):
+    """A claim came upon a row that nobody can read; some of it may be done."""
 
 
 class Refused(Exception):
@@ -55,6 +61,7 @@ MessageErrors = (
     RefusedInsert,
     StaleLease,
     UnknownParent,
+    UnreadableRow,
     sqlite3.IntegrityError,
     sqlite3.DataError,
     sqlite3.InterfaceError,
@@ -69,6 +76,11 @@ MessageErrors = (
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether somebody else holds the lock that was needed."""
     return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_about_a_value(error: sqlite3.Error) -> bool:
+    """Whether SQLite could read the page, but not what somebody has put into a column."""
+    return str(error).startswith(_ABOUT_A_VALUE)
 
 
 def explained(error: sqlite3.Error, path: str, busy_timeout: float) -> StorageError:
@@ -103,9 +115,19 @@ def explained(error: sqlite3.Error, path: str, busy_timeout: float) -> StorageEr
             f"{path} cannot be opened ({error}), so nothing was done; "
             "see that its directory exists and that this user may write there"
         )
+    if is_about_a_value(error):
+        return unreadable(error, path)
     return StorageError(
         f"SQLite failed on {path} ({error}), so nothing was done; "
         "look at the disk and the system's log, and try again"
+    )
+
+
+def unreadable(error: Exception, path: str) -> StorageError:
+    """The typed error for a record that cannot be read, where it is not known which it is."""
+    return StorageError(
+        f"{path} has a record that cannot be read ({error!r}), and this asks for it, so nothing was done; "
+        f"`trio-gusto audit {path}` tells which it is"
     )
 
 

@@ -29,7 +29,7 @@ from .names import Names
 from .ready import LANE_READY, PLAIN_READY
 
 _WHAT_ELSE = (
-    "SELECT (SELECT min(due) FROM job WHERE state = 1), "
+    "SELECT (SELECT min(due) FROM job WHERE state = 1 AND typeof(due) = 'integer'), "
     f"EXISTS (SELECT 1 FROM job WHERE {PLAIN_READY}) "
     f"OR EXISTS (SELECT 1 FROM job WHERE {LANE_READY}) OR EXISTS (SELECT 1 FROM pause)"
 )

@@ -21,7 +21,7 @@ from .ready import CANDIDATE_COLUMNS, LANE, LANE_READY, TAKEABLE, Candidate
 
 _NOTE = (
     "INSERT INTO lane_head SELECT queue, lane, -priority, due, seq FROM job "
-    "WHERE lane IS NOT NULL AND state = {} AND {} "
+    "WHERE lane IS NOT NULL AND state = {} AND {} AND typeof(lane) = 'text' "
     "ON CONFLICT DO UPDATE SET rank = excluded.rank, due = excluded.due, seq = excluded.seq "
     "WHERE (excluded.rank, excluded.due, excluded.seq) "
     "< (lane_head.rank, lane_head.due, lane_head.seq)"

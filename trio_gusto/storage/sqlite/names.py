@@ -14,6 +14,13 @@ Handler = tuple[str, str, str]
 """The name, the job type and the method name."""
 
 
+# One that is no UTF-8 must not keep the others from being read.
+_HANDLERS = (
+    "SELECT handler, CAST(name AS BLOB), CAST(job_type AS BLOB), CAST(method_name AS BLOB) FROM handler "
+    "WHERE typeof(name) = 'text' AND typeof(job_type) = 'text' AND typeof(method_name) = 'text'"
+)
+
+
 class Names:
     """The numbers, remembered. What a rolled back transaction gave out must be forgotten."""
 
@@ -41,12 +48,14 @@ class Names:
         return int(number)
 
     def handler(self, number: int) -> Handler:
-        """The handler that has this number."""
+        """The handler that has this number.
+
+        Raises:
+            KeyError: none has, or its names cannot be read.
+        """
         if number not in self._handlers:
-            rows = self._connection.execute(
-                "SELECT handler, name, job_type, method_name FROM handler"
-            )
-            self._handlers = {row[0]: row[1:] for row in rows.fetchall()}
+            rows = self._connection.execute(_HANDLERS).fetchall()
+            self._handlers = {row[0]: names for row in rows if (names := _handler(*row[1:]))}
         return self._handlers[number]
 
     def node_number(self, node: str) -> int:
@@ -78,3 +87,10 @@ class Names:
         self._handlers.clear()
         self._nodes.clear()
         self._batch.clear()
+
+
+def _handler(name: bytes, job_type: bytes, method_name: bytes) -> Handler | None:
+    try:
+        return name.decode(), job_type.decode(), method_name.decode()
+    except UnicodeError:
+        return None

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import orjson
 
 from ...model.ids import JobId
-from ...model.job import AttemptRecord, StoredJob
+from ...model.job import StoredJob
 from ..batch_messages import Batches
 from ..dependency_messages import Dependents
 from ..finding_messages import Find, Found, Get, Tally
@@ -29,8 +29,9 @@ from .finding import find_rows
 from .pauses import find_pauses, kept_pauses
 from .presence import IsGone
 from .rates import find_buckets
+from .reading import fetched, job_to_move, last_attempt, read_job
 from .reports import find_dossiers, find_log
-from .rows import ATTEMPT_COLUMNS, WHOLE_JOB, attempt_of, stored_job
+from .rows import WHOLE_JOB, is_instant
 from .runs import past_runs
 from .schedules import find_schedules
 from .staging import left_behind
@@ -109,18 +110,20 @@ def _stranded(connection: sqlite3.Connection, query: Stranded, is_gone: IsGone) 
     now, limit = query.now, query.limit
     nodes = [
         node
-        for (node,) in connection.execute(
-            "SELECT DISTINCT node_name FROM job LEFT JOIN node USING (node) WHERE state = 3"
+        for (node,) in fetched(
+            connection,
+            "SELECT DISTINCT node_name FROM job JOIN node USING (node) WHERE state = 3",
         )
+        if isinstance(node, str) and node.isprintable()
     ]
     others = [node for node in nodes if node != query.node]
     gone = _json(node for node in others if is_gone(node))
-    lost = _jobs(
+    lost = _jobs_to_move(
         connection,
         f"{_RUNNING} AND (lease_until <= ? OR {_among('node_name')}) ORDER BY +seq LIMIT ?",
         (now, gone, limit),
     )
-    overdue = _jobs(
+    overdue = _jobs_to_move(
         connection,
         "state < 3 AND expire_on IS NOT NULL AND expire_on <= ? ORDER BY expire_on, seq LIMIT ?",
         (now, limit),
@@ -128,23 +131,25 @@ def _stranded(connection: sqlite3.Connection, query: Stranded, is_gone: IsGone) 
     (next_at,) = connection.execute(
         "SELECT min(at) FROM ("
         "SELECT min(lease_until) AS at FROM job LEFT JOIN node USING (node) "
-        "WHERE state = 3 AND lease_until > ?1 AND node_name NOT IN (SELECT value FROM json_each(?2)) UNION ALL "
+        "WHERE state = 3 AND lease_until > ?1 AND coalesce(node_name, '') NOT IN (SELECT value FROM json_each(?2)) UNION ALL "
         "SELECT min(expire_on) FROM job "
         "WHERE state < 3 AND expire_on IS NOT NULL AND expire_on > ?1)",
         (now, gone),
     ).fetchone()
     stages = left_behind(connection, query, is_gone)
+    if not is_instant(next_at):
+        next_at = None
     return StrandedJobs(lost, overdue, next_at, bool(others), stages)
 
 
 def _cancel_requests(connection: sqlite3.Connection, query: CancelRequests) -> CancelsAsked:
     rows = connection.execute(
-        "SELECT id, reason FROM job LEFT JOIN node USING (node) "
+        "SELECT id, CAST(reason AS BLOB) FROM job LEFT JOIN node USING (node) "
         "WHERE state = 3 AND node_name = ? AND reason IS NOT NULL "
         "ORDER BY seq",
         (query.node,),
     )
-    cancels = [(JobId(job_id), reason) for job_id, reason in rows]
+    cancels = [(JobId(job_id), reason.decode(errors="replace")) for job_id, reason in rows]
     return CancelsAsked(cancels, kept_pauses(connection))
 
 
@@ -155,16 +160,15 @@ def _jobs(
     *,
     whole_history: bool = False,
 ) -> list[StoredJob]:
-    rows = connection.execute(f"{WHOLE_JOB} WHERE {condition}", values).fetchall()
-    return [stored_job(row, _history(connection, row[0], whole=whole_history)) for row in rows]
+    rows = fetched(connection, f"{WHOLE_JOB} WHERE {condition}", values)
+    return [read_job(connection, row, whole_history=whole_history) for row in rows]
 
 
-def _history(connection: sqlite3.Connection, seq: int, *, whole: bool) -> Sequence[AttemptRecord]:
-    rows = connection.execute(
-        f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE seq = ? ORDER BY token DESC LIMIT ?",
-        (seq, -1 if whole else 1),
-    ).fetchall()
-    return tuple(attempt_of(row) for row in reversed(rows))
+def _jobs_to_move(
+    connection: sqlite3.Connection, condition: str, values: Sequence[object]
+) -> list[StoredJob]:
+    rows = fetched(connection, f"{WHOLE_JOB} WHERE length(id) = 16 AND {condition}", values)
+    return [job_to_move(row, last_attempt(connection, row[0])) for row in rows]
 
 
 def _json(values: Iterable[object]) -> str:

@@ -12,6 +12,7 @@ from ...model.rates import Bucket, Rates
 from ..messages import ClaimDue
 from ..rate_messages import Buckets, BucketsFound
 from ..rows import rate_from_json, rate_to_json
+from .rows import UNREADABLE
 
 _FIND = "SELECT since, starts, last, rate_limit FROM bucket WHERE name = ?"
 _KEEP = (
@@ -36,7 +37,10 @@ def find_bucket(connection: sqlite3.Connection, name: str) -> Bucket | None:
     if row is None:
         return None
     since, starts, last, limit = row
-    return Bucket(since, starts, last, rate_from_json(orjson.loads(limit)))
+    try:
+        return Bucket(since, starts, last, rate_from_json(orjson.loads(limit)))
+    except UNREADABLE:
+        return None  # it is as if it were full, and the next start writes it anew
 
 
 def keep_buckets(connection: sqlite3.Connection, buckets: Mapping[str, Bucket], now: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from ...model.lanes import OF_RATE
+from .rows import is_instant
 
 Row = list[Any]  # JSON has no static types
 
@@ -113,4 +114,4 @@ def rows_of(
 def oldest_ready(connection: sqlite3.Connection) -> int | None:
     """The earliest due instant of a ready job."""
     found = [connection.execute(statement).fetchone()[0] for statement in _OLDEST]
-    return min((due for due in found if due is not None), default=None)
+    return min(filter(is_instant, found), default=None)

@@ -18,6 +18,7 @@ from ..report_messages import (
     Reported,
     Saying,
 )
+from .rows import require_instants
 
 _FIND = "SELECT seq FROM job WHERE id = ? AND version = ? AND state = 3"
 _PUT_PROGRESS = (
@@ -105,6 +106,7 @@ def _put_lines(connection: sqlite3.Connection, seq: int, saying: Saying, report:
 def find_log(connection: sqlite3.Connection, query: ReadLog) -> LogFound:
     """The log of one job."""
     rows = connection.execute(_LOG, (query.job_id,)).fetchall()
+    require_instants(*(row[1] for row in rows))
     lines = [LogLine(at, level, message) for _, at, level, message in rows]
     return LogFound(tuple(lines), rows[0][0] - 1 if rows else 0)
 

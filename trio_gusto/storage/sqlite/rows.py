@@ -64,6 +64,9 @@ LANE_AND_ROOM = (
 )
 """The columns ``lane`` and ``room`` by the details, as `request_values` gives them."""
 
+_WITH_DUE = frozenset((NUMBERS[JobState.SCHEDULED], NUMBERS[JobState.READY]))
+_PROCESSING, _COMPLETED = NUMBERS[JobState.PROCESSING], NUMBERS[JobState.COMPLETED]
+
 WHOLE_JOB = (
     "SELECT seq, attempt, version, "
     "state, due, node_name, claimed_at, lease_until, started_at, ended_at, result, reason, "
@@ -73,6 +76,15 @@ WHOLE_JOB = (
     "LEFT JOIN progress USING (seq)"
 )
 """Every part of a job; `stored_job` reads it."""
+
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What a row leads to that nobody has written who knows what belongs there."""
+
+EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
+"""Instants that have a date: those of the years 1 to 9999."""
+
+MOST = 2**62
+"""No counter comes so far."""
 
 Row = Sequence[Any]  # SQLite's columns have no static types
 
@@ -139,11 +151,78 @@ def state_values(state: State, due: int, names: Names) -> tuple[object, ...]:
             return (number, due, None, None, None, None, state.ended_at, None, state.reason)
 
 
+def id_of(value: bytes) -> JobId:
+    """The id in such a column.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(value) != 16:
+        raise ValueError(f"an id has 16 bytes, not {len(value)}")
+    return JobId(value)
+
+
+def require_instants(*instants: int) -> None:
+    """See that these have dates.
+
+    Raises:
+        ValueError, TypeError: one of them has none.
+    """
+    for instant in instants:
+        if not EARLIEST <= instant <= LATEST:
+            raise ValueError(f"{instant} is no instant that has a date")
+
+
+def is_instant(value: object) -> bool:
+    """Whether it has a date."""
+    return isinstance(value, int) and EARLIEST <= value <= LATEST
+
+
+def require_counts(*counts: int) -> None:
+    """See that one can be added to these.
+
+    Raises:
+        ValueError, TypeError: something else stands there.
+    """
+    for count in counts:
+        if not 0 <= count < MOST:
+            raise ValueError(f"{count} counts nothing")
+
+
 def stored_job(row: Row, history: Sequence[AttemptRecord]) -> StoredJob:
-    """The job in a row of `WHOLE_JOB`."""
+    """The job in a row of `WHOLE_JOB`.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError, ArithmeticError: it is none (`UNREADABLE`).
+    """
+    _require_sound(row)
     request, state, (percent, message) = request_of(row[12:-2]), state_of(row[3:12]), row[-2:]
     progress = None if percent is None else Progress(percent, message)
     return StoredJob(request, row[0], state, row[1], row[2], history, progress)
+
+
+def _require_sound(row: Row) -> None:
+    """See that what nothing is made of is what it should be, too."""
+    id_of(row[12])
+    if not all(isinstance(name, str) for name in (row[13], *row[23:25])):
+        raise LookupError("its handler is not in the table handler, or has no names there")
+    require_counts(*row[1:3])
+    created_at, max_attempts, timeout, *given = row[15:20]
+    number, due, priority = row[3], row[4], row[21]
+    require_counts(max_attempts, timeout or 0, abs(priority))
+    given += row[6:10]
+    needed = {
+        _PROCESSING: row[6:8],
+        _COMPLETED: (row[6], *row[8:10]),
+        **dict.fromkeys(_WITH_DUE, (due,)),
+    }.get(number, row[9:10] if number > _COMPLETED else ())
+    require_instants(created_at, *needed, *(one for one in given if one is not None))
+    for text in (row[14], row[20], row[22]):
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r} is no text")
+    for value in row:
+        if type(value) is str:
+            value.encode()
 
 
 def request_of(row: Row) -> JobRequest:
@@ -222,6 +301,9 @@ def attempt_values(record: AttemptRecord) -> tuple[object, ...]:
 def attempt_of(row: Row) -> AttemptRecord:
     """The record in the values of `ATTEMPT_COLUMNS`."""
     token, number, node, claimed_at, started_at, ended_at, outcome, error = row
+    require_counts(token, number)
+    require_instants(claimed_at, ended_at, ended_at if started_at is None else started_at)
+    node.encode()
     return AttemptRecord(
         number,
         token,

@@ -35,4 +35,4 @@ def past_runs(connection: sqlite3.Connection, query: PastRuns) -> RunsFound:
         "schedule": query.schedule,
     }
     rows = connection.execute(OF_ALL if query.schedule is None else OF_SCHEDULE, values)
-    return RunsFound(tuple(duration for (duration,) in rows))
+    return RunsFound(tuple(duration for (duration,) in rows if isinstance(duration, int)))

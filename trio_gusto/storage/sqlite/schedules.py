@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from ...model.errors import UnreadableRecord
 from ...model.ids import JobId
 from ...model.job import JobRequest
 from ...model.schedule import StoredSchedule
@@ -23,6 +24,8 @@ from ..schedule_messages import (
 from ..schedule_rows import schedule_from_json, schedule_to_json
 from .inserting import NewJob, insert_jobs
 from .names import Names
+from .reading import fetched
+from .rows import UNREADABLE, id_of, require_counts, require_instants
 
 _MARKS = "version, next_at, since, anchor, last_at, last_job_id, paused"
 _REPLACE = (
@@ -37,18 +40,18 @@ _DUE_BY = "next_at IS NOT NULL AND next_at <= ?"
 _BY_NAME, _BY_INSTANT = "name", "next_at, name"
 _UNFINISHED = (
     "SELECT id FROM job WHERE schedule = ? AND fire_time IS NOT NULL AND state < 4 "
-    "ORDER BY fire_time"
+    "AND length(id) = 16 ORDER BY fire_time"
 )
 _ENDED_AT = "SELECT ended_at FROM job WHERE id = ?"
 _NEXT = "SELECT min(next_at) FROM schedule WHERE next_at IS NOT NULL AND next_at > ?"
 _HELD = (
     # Jobs that wait for others have an index too, and there may be many of them.
     "SELECT id, schedule, fire_time FROM job INDEXED BY job_held WHERE fire_time IS NOT NULL AND state = 0 "
-    "AND claimed_at IS NULL ORDER BY schedule, fire_time"
+    "AND claimed_at IS NULL AND length(id) = 16 ORDER BY schedule, fire_time"
 )
 _BEHIND = (
     "SELECT id FROM job WHERE schedule = ? AND fire_time IS NOT NULL AND fire_time < ? "
-    "AND state < 4 ORDER BY fire_time"
+    "AND state < 4 AND length(id) = 16 ORDER BY fire_time"
 )
 _EARLIEST = -(2**63)
 
@@ -128,24 +131,37 @@ def find_schedules(connection: sqlite3.Connection, query: FindSchedules) -> Sche
         values.append(query.due_by)
         order = _BY_INSTANT
     where = " AND ".join(conditions)
-    rows = connection.execute(
-        f"{_WHOLE} WHERE {where} ORDER BY {order} LIMIT ?", [*values, query.limit]
-    ).fetchall()
+    found: list[KeptSchedule] = []
+    unreadable: list[UnreadableRecord] = []
+    statement = f"{_WHOLE} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
+    is_more = True
+    while is_more:  # once, unless some cannot be read
+        wanted = query.limit - len(found)
+        rows = fetched(connection, statement, [*values, wanted, len(found) + len(unreadable)])
+        for row in rows:
+            try:
+                found.append(_kept(connection, row))
+            except UNREADABLE as error:
+                unreadable.append(UnreadableRecord("schedule", ascii(row[7]), repr(error)))
+        is_more = len(rows) == wanted and len(found) < query.limit
     until = _EARLIEST if query.due_by is None else query.due_by
     (next_at,) = connection.execute(_NEXT, (until,)).fetchone()
     held = _held(connection) if query.name is None else ()
-    return Schedules(tuple(_kept(connection, row) for row in rows), next_at, held)
+    return Schedules(tuple(found), next_at, held, tuple(unreadable))
 
 
 def _kept(connection: sqlite3.Connection, row: Row) -> KeptSchedule:
     version, next_at, since, anchor, last_at, last_job_id, paused, name, request = row
+    name.encode()
+    require_counts(version)
+    require_instants(since, anchor, next_at or 0, last_at or 0)
     schedule = StoredSchedule(
         schedule_from_json(name, request),
         anchor,
         since,
         next_at,
         last_at,
-        None if last_job_id is None else JobId(last_job_id),
+        None if last_job_id is None else id_of(last_job_id),
         bool(paused),
         version,
     )

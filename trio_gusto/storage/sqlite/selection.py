@@ -25,6 +25,7 @@ from ..messages import ClaimDue, ClaimReply
 from ..rows import rate_from_json
 from .ageing import Aged
 from .rates import keep_buckets, rates_of
+from .reading import fetched
 from .ready import (
     ATTEMPT,
     CLAIMABLE,
@@ -59,10 +60,12 @@ SELECT json_group_array({ROW}) FROM (
 )
 """
 _LEASED = (
-    "SELECT json_group_array(json_array(lane, leases, singles, own)) FROM ("
     "SELECT lane, count(*) AS leases, count(room = 1 OR NULL) AS singles, "
     "count(room = 1 AND node = (SELECT node FROM node WHERE node_name = ?) OR NULL) AS own "
-    "FROM job WHERE lane IS NOT NULL AND state = 3 GROUP BY lane)"
+    "FROM job WHERE lane IS NOT NULL AND state = 3 GROUP BY lane"
+)
+_LEASED_AS_JSON = (
+    f"SELECT json_group_array(json_array(lane, leases, singles, own)) FROM ({_LEASED})"
 )
 _PAUSES = (
     "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0 FROM pause"
@@ -75,7 +78,7 @@ class Selection:
     def __init__(self, connection: sqlite3.Connection, claim: ClaimDue, *, any_pause: bool) -> None:
         self._connection = connection
         self._claim = claim
-        leased = orjson.loads(connection.execute(_LEASED, (claim.node,)).fetchone()[0])
+        leased = _leased(connection, claim.node)
         lanes = Lanes.of(leased, claim.depth)
         lanes.closed.update(claim.closed_lanes)
         self._rates = rates_of(connection, claim)
@@ -261,6 +264,18 @@ class Selection:
         met = sum(self._taken[name] for name in names)
         values = (self._claim.now, _json(names), limit, met, self._skip)
         return rows_of(self._connection, _IN_NO_LANE, values)
+
+
+def _leased(connection: sqlite3.Connection, node: str) -> Sequence[tuple[str, int, int, int]]:
+    """Which lanes are leased, as `Lanes.of` takes it. What is no text is no lane."""
+    try:
+        found: list[tuple[str, int, int, int]] = orjson.loads(
+            connection.execute(_LEASED_AS_JSON, (node,)).fetchone()[0]
+        )
+    except (sqlite3.OperationalError, ValueError):
+        rows = fetched(connection, _LEASED, (node,))
+        return [(lane, *counts) for lane, *counts in rows if isinstance(lane, str)]
+    return found
 
 
 def _key_limit(details: str) -> KeyLimit | None:

@@ -24,15 +24,19 @@ from .rows import ATTEMPT_COLUMNS, STATE_COLUMNS, attempt_values, state_values
 
 _WAITING, _PROCESSING = 0, 3
 
-_FIND = "SELECT seq, version, state, due, reason, lane FROM job WHERE id = ?"
+# Texts are asked for as bytes: one that is no UTF-8 would have SQLite refuse whatever is in the group.
+_FIND = (
+    "SELECT seq, version, state, due, CAST(reason AS BLOB), lane IS NOT NULL FROM job WHERE id = ?"
+)
 _SETTLE = (
     f"UPDATE job SET ({STATE_COLUMNS}) = ({', '.join('?' * 9)}), version = version + 1, "
     "attempt = ?, expire_on = iif(?, NULL, expire_on) WHERE seq = ?"
 )
 _RECORD = f"INSERT INTO attempt (seq, {ATTEMPT_COLUMNS}) VALUES ({', '.join('?' * 9)})"
 
+_REASON = "iif(reason IS NULL, NULL, hex(CAST(reason AS BLOB)))"
 _HELD = (
-    "SELECT json_group_array(json_array(hex(id), version, seq, reason)) FROM job "
+    f"SELECT json_group_array(json_array(hex(id), version, seq, {_REASON})) FROM job "
     "WHERE state = 3 AND node = (SELECT node FROM node WHERE node_name = ?) AND lease_until > ?"
 )
 _RENEW = (
@@ -41,7 +45,7 @@ _RENEW = (
 _REQUEST_CANCEL = (
     "UPDATE job SET reason = coalesce(reason, ?) WHERE id = ? AND version = ? AND state = 3"
 )
-_NOT_HELD = (None, 0, None)
+_NOT_HELD: tuple[int | None, int, str | None] = (None, 0, None)
 COMMITTED = Committed()
 CONFLICT = Conflict()
 
@@ -97,17 +101,17 @@ def settle(
     row = connection.execute(_FIND, (commit.job_id,)).fetchone()
     if row is None or row[1] != commit.version:
         return CONFLICT
-    seq, _, number, due, reason, lane = row
+    seq, _, number, due, reason, in_lane = row
     values = state_values(commit.state, due, names)
     if number == 3 and reason is not None and not commit.state.word.is_ended:
-        return Conflict(reason)
+        return Conflict(_text(reason))
     connection.execute(_SETTLE, (*values, commit.attempt, commit.forget_expiry, seq))
     is_ended = commit.state.word.is_ended
     if number != _PROCESSING and (is_ended or number > _PROCESSING or values[0] == _PROCESSING):
         touch(connection, [seq])
     if commit.record is not None:
         connection.execute(_RECORD, (seq, *attempt_values(commit.record)))
-    if lane is not None:
+    if in_lane:
         note_rows(connection, seq, seq)
     leases.drop(commit.job_id)
     if number == _WAITING:
@@ -143,7 +147,7 @@ def renew(connection: sqlite3.Connection, leases: Leases, ask: Renew) -> Renewed
             continue
         moved.append(seq)
         if reason is not None:
-            cancels.append((job_id, reason))
+            cancels.append((job_id, _text(bytes.fromhex(reason))))
     if moved:
         connection.execute(_RENEW, (ask.lease_until, orjson.dumps(moved).decode()))
     return Renewed(lost, cancels)
@@ -153,6 +157,10 @@ def request_cancel(connection: sqlite3.Connection, ask: RequestCancel) -> Commit
     """Write the reason down; the version stays, for it is the holder's token."""
     cursor = connection.execute(_REQUEST_CANCEL, (ask.reason, ask.job_id, ask.version))
     return COMMITTED if cursor.rowcount else CONFLICT
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")
 
 
 @cache

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import groupby
 from typing import TypeVar, cast
 
-from ...model.errors import ArgumentError, BatchError, DuplicateJob, GustoError
+from ...model.errors import ArgumentError, BatchError, DuplicateJob, GustoError, StorageError
 from ...model.ids import JobId
 from ...model.states import AwaitingCallback
 from ...model.uniqueness import Admission, has_keys, stored_requests
@@ -21,6 +21,7 @@ from ..batch_messages import Discard, InsertBatch, Stage
 from ..lease_messages import Renew, RequestCancel
 from ..messages import (
     ClaimDue,
+    ClaimReply,
     Commit,
     Committed,
     Complete,
@@ -39,7 +40,7 @@ from .archive import Archive, Copied
 from .batches import refusal_of
 from .claiming import claim_due
 from .dependencies import Dependencies
-from .errors import MessageErrors, Refused, RefusedInsert
+from .errors import MessageErrors, Refused, RefusedInsert, UnreadableRow
 from .fusing import insert_claimed, nothing_else, plan
 from .inserting import insert_jobs, new_jobs, refusal
 from .leases import Leases
@@ -51,6 +52,7 @@ from .schedules import fire_schedule, put_schedule
 from .settling import CONFLICT, complete_all, is_kept, renew, request_cancel, settle
 from .staging import discard, keys_of, missing_from, publish, put_by
 from .uniqueness import admission_of, another_holder, insert_unique, taken_key
+from .unreadable import lease_unreadable
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -153,6 +155,9 @@ class Steps:
             replies = map(self._alone, write.commits())
             return Completions.of(cast("list[CommitReply]", list(replies)))
         reply = self._protected(self._perform, write)
+        if isinstance(reply, UnreadableRow):
+            assert type(write) is ClaimDue
+            return self._claim_the_rest(write, reply)
         if not isinstance(reply, Exception) or isinstance(reply, GustoError):
             return reply
         if isinstance(reply, Refused):
@@ -169,11 +174,33 @@ class Steps:
             return another_holder(self._connection, write) or _unstorable(write, reply)
         return _unstorable(write, reply)
 
+    def _claim_the_rest(self, claim: ClaimDue, error: UnreadableRow) -> Reply:
+        """Claim around the rows that cannot be read, the first of which led to ``error``."""
+        unreadable = lease_unreadable(self._connection, self._names, claim)
+        for commit in unreadable:
+            self._settle(commit)
+        if unreadable:
+            reply = self._protected(self._perform, claim)
+            if isinstance(reply, UnreadableRow):
+                return ClaimReply([], more=True, next_due=None)  # others want to write, too
+            if not isinstance(reply, Exception) or isinstance(reply, GustoError):
+                return reply
+            return _unstorable(claim, reply)
+        if isinstance(error.__cause__, MessageErrors):
+            return _unstorable(claim, error.__cause__)
+        return StorageError(
+            f"something that a claim asks for cannot be read ({error}), and it is no job that is due, so "
+            "nothing was claimed; `trio-gusto audit` names it"
+        )
+
     def _insert_or_meet(self, insert: Insert, error: Exception) -> Reply:
         """What was refused with ``error``, when it has unique keys: perhaps it can be done so."""
         if not has_keys(insert.requests):
             return refusal(self._connection, insert, error)
-        answer = admission_of(self._connection, insert)
+        try:
+            answer = admission_of(self._connection, insert)
+        except Refused as refused:
+            return refused.error
         if isinstance(answer, DuplicateJob):
             return answer
         reply = self._protected(partial(self._insert_unique, answer), insert)

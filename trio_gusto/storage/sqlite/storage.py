@@ -31,6 +31,7 @@ from ..schedule_messages import FindSchedules, Schedules
 from ..storage import Answer, Storage
 from .connection import Location, Synchronous
 from .presence import IS_SUPPORTED
+from .rows import UNREADABLE
 from .session import Session
 from .thread import DatabaseThread
 
@@ -194,6 +195,8 @@ class SqliteStorage(Storage):
             return await session.ask(query)
         except sqlite3.Error as error:
             raise self._location.explain(error) from error
+        except UNREADABLE as error:
+            raise self._location.unreadable(error) from error
 
     async def wait_changed(self, node: str) -> News | None:
         return await self._attached().changed(node)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from ...model.errors import DuplicateJob, GustoError
+from ...model.errors import DuplicateJob, GustoError, UnreadableRecord
 from ...model.ids import JobId, to_uuid
 from ...model.job import StoredJob
 from ...model.uniqueness import Admission, admission, keys_of, stored_requests, taken
 from ..batch_messages import InsertBatch
 from ..messages import Commit, Committed, Conflict, Insert, Inserted
-from .rows import WHOLE_JOB, stored_job
+from .errors import Refused
+from .reading import fetched, job_to_move, shown_id
+from .rows import WHOLE_JOB
 
 _HOLDER = f"{WHOLE_JOB} WHERE unique_key = ? AND unique_key IS NOT NULL AND state < 4"
 _HOLDERS_ID = "SELECT id FROM job WHERE unique_key = ? AND unique_key IS NOT NULL AND state < 4"
@@ -32,14 +34,22 @@ _OTHER = (
 
 
 def admission_of(connection: sqlite3.Connection, insert: Insert) -> Admission | DuplicateJob:
-    """What becomes of new jobs."""
+    """What becomes of new jobs.
+
+    Raises:
+        Refused: one of them meets a job that nobody can name.
+    """
 
     def holder(key: str) -> StoredJob | None:
         try:
-            row = connection.execute(_HOLDER, (key,)).fetchone()
+            rows = fetched(connection, _HOLDER, (key,))
         except UnicodeError:
             return None
-        return None if row is None else stored_job(row, ())
+        for row in rows:
+            if len(row[12]) != 16:
+                raise Refused(UnreadableRecord("job", shown_id(row[12]), "its id is none"))
+            return job_to_move(row)
+        return None
 
     return admission(insert.requests, insert.states, holder)
 
