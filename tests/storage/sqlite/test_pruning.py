@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.storage.sqlite.moving import DECEMBER, fill, opened
+from tests.storage.sqlite.moving import DECEMBER, Pruning, fill, opened
 from trio_gusto.model.retention import Selection
 from trio_gusto.model.states import Failed, JobState
 from trio_gusto.storage.retention_messages import Prune, Pruned
@@ -88,3 +90,33 @@ async def test_behind_the_newest_job_which_stays_others_are_looked_at(tmp_path: 
         assert first == Pruned(0, more=True), "it would be given the same sequence again"
         rest = await subject.expect(Pruned, Prune(NOW + 9, 1, FAILED, mark=first.mark))
         assert rest == Pruned(1, more=True)
+
+
+BAD = ("created_at = 9000000000000000000", "created_at = -9000000000000000000", "handler = 99")
+
+
+def spoil_the_first(path: Path, change: str) -> None:
+    with closing(sqlite3.connect(path / "jobs.db")) as file, file:
+        file.execute(f"UPDATE job SET {change} WHERE seq = 1")
+
+
+@pytest.mark.parametrize("change", BAD)
+async def test_a_job_that_can_be_moved_nowhere_keeps_no_other_where_it_is(
+    tmp_path: Path, prune: Pruning, change: str
+) -> None:
+    async with opened(tmp_path) as subject:
+        await fill(subject)
+        spoil_the_first(tmp_path, change)
+        counts = [(await prune(subject, limit=1)).count for _ in range(6)]
+        assert counts == [1, 1, 1, 1, 1, 0], "all but that one"
+        assert await subject.expect(Pruned, Prune(DECEMBER + 1000, 9, FAILED)) == Pruned(0)
+
+
+@pytest.mark.parametrize("details", ["{{", "[1]", "7"])
+async def test_a_job_whose_tags_cannot_be_read_has_none(tmp_path: Path, details: str) -> None:
+    async with opened(tmp_path, archived=False) as subject:
+        await fill(subject)
+        spoil_the_first(tmp_path, f"details = '{details}'")
+        tagged = Selection(tags=frozenset({"x"}))
+        pruned = await subject.expect(Pruned, Prune(DECEMBER + 1000, 99, tagged))
+        assert pruned.count == 5

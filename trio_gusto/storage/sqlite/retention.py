@@ -19,7 +19,7 @@ from .archive import Archive, Copied
 from .batches import forget_empty
 from .heads import forget_empty_heads
 from .reports import forget_reports
-from .rows import NUMBERS
+from .rows import EARLIEST, LATEST, NUMBERS
 
 _FREE = (
     "NOT EXISTS (SELECT 1 FROM dependency WHERE parent IN (seq, -batch)) "
@@ -38,7 +38,12 @@ _NOT_ASIDE = (
     "NOT EXISTS (SELECT 1 FROM json_each(?) AS aside "
     "WHERE created_at >= aside.value ->> 0 AND created_at < aside.value ->> 1)"
 )
-_OLD, _OLD_TO_MOVE = _OLDEST.format("TRUE"), _OLDEST.format(_NOT_ASIDE)
+_MOVABLE = (
+    f"created_at BETWEEN {EARLIEST} AND {LATEST} AND handler IN (SELECT handler FROM handler)"
+)
+"""What belongs into no month, or has no handler, stays: it would keep others from being moved."""
+
+_OLD, _OLD_TO_MOVE = _OLDEST.format("TRUE"), _OLDEST.format(f"{_MOVABLE} AND {_NOT_ASIDE}")
 _LOOKED_AT = (
     "SELECT seq, ended_at FROM job WHERE state > 3 AND (ended_at, seq) > (?, ?) AND ended_at < ? "
     "ORDER BY ended_at, seq LIMIT ?"
@@ -95,7 +100,7 @@ def _choose(
     if ask.only is None and not ask.but:
         old, pruned = _oldest(connection, archive, ask)
     else:
-        old, pruned = _selected(connection, ask)
+        old, pruned = _selected(connection, archive, ask)
     if archive is not None or connection.execute(_ARCHIVED).fetchone()[0]:
         # SQLite gives the highest number once more when its row is gone, and it would then be that
         # of a job in the archive, too.
@@ -134,11 +139,15 @@ def _oldest(
     return old, Pruned(len(old), more=0 < len(old) == ask.limit)
 
 
-def _selected(connection: sqlite3.Connection, ask: Prune) -> tuple[list[int], Pruned]:
+def _selected(
+    connection: sqlite3.Connection, archive: Archive | None, ask: Prune
+) -> tuple[list[int], Pruned]:
     """Among the next jobs in the order in which they ended."""
     mark = ask.mark or _EARLIEST
     looked_at = connection.execute(_LOOKED_AT, (*mark, ask.ended_before, ask.limit)).fetchall()
     conditions, values = [_AMONG, _FREE], [orjson.dumps([seq for seq, _ in looked_at]).decode()]
+    if archive is not None:
+        conditions.append(_MOVABLE)
     for selection, negation in (
         *(() if ask.only is None else ((ask.only, ""),)),
         *((selection, "NOT ") for selection in ask.but),
@@ -162,7 +171,8 @@ def _selects(selection: Selection) -> tuple[str, Sequence[str]]:
         (f"state IN {among}", [NUMBERS[state] for state in sorted(selection.states)]),
         (f"tenant IN {among}", sorted(selection.tenants)),
         (
-            f"EXISTS (SELECT 1 FROM json_each(details, '$.tags') WHERE value IN {among})",
+            "EXISTS (SELECT 1 FROM json_each(iif(json_valid(details), details, '{}'), '$.tags') "
+            f"WHERE value IN {among})",
             sorted(selection.tags),
         ),
     ):
