@@ -278,3 +278,12 @@ async def test_a_job_that_cannot_be_read_is_failed_and_told_of(
         assert await queue.retry(job)
         await queue.work_until_idle()
         assert await queue.ref(job.id).result() == BAD + 3
+
+
+@pytest.mark.parametrize("column", ["queue", "tenant", "reason"])
+async def test_a_pause_that_cannot_be_read_stops_no_claims(path: Path, column: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        file.execute("INSERT INTO pause (queue, reason, since) VALUES ('elsewhere', '', 0)")
+        file.execute(f"UPDATE pause SET {column} = CAST(x'ff' AS TEXT)")
+    NOTES.__init__()  # type: ignore[misc]
+    await run_once(path, 1, 2, 3, 4, 5, new=50)

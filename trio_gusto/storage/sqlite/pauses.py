@@ -8,6 +8,7 @@ from ...model.pauses import StoredPause, unheard
 from ..messages import Committed
 from ..pause_messages import HeardPauses, LiftPauses, Pauses, PausesFound, PutPause
 from .names import Names
+from .reading import fetched
 from .tenants import drop_index, make_index
 
 _PUT = (
@@ -52,7 +53,7 @@ def hear_pauses(connection: sqlite3.Connection, names: Names, heard: HeardPauses
 
 def kept_pauses(connection: sqlite3.Connection) -> tuple[StoredPause, ...]:
     """All of them, by number."""
-    return tuple([StoredPause(*row) for row in connection.execute(_KEPT).fetchall()])
+    return tuple([StoredPause(*row) for row in fetched(connection, _KEPT)])
 
 
 def find_pauses(connection: sqlite3.Connection, query: Pauses) -> PausesFound:

@@ -67,9 +67,7 @@ _LEASED = (
 _LEASED_AS_JSON = (
     f"SELECT json_group_array(json_array(lane, leases, singles, own)) FROM ({_LEASED})"
 )
-_PAUSES = (
-    "SELECT json_group_array(queue) FILTER (WHERE tenant IS NULL), count(tenant) > 0 FROM pause"
-)
+_PAUSES = "SELECT queue, tenant FROM pause"
 
 
 class Selection:
@@ -92,8 +90,9 @@ class Selection:
         self._paused = set[str | None]()
         any_of_tenant = False
         if any_pause:
-            closed, any_of_tenant = connection.execute(_PAUSES).fetchone()
-            self._paused.update(orjson.loads(closed))
+            pauses = fetched(connection, _PAUSES)
+            self._paused.update(queue for queue, tenant in pauses if tenant is None)
+            any_of_tenant = any(tenant is not None for _, tenant in pauses)
         self._skip = _json(claim.skip_names) if claim.skip_names or any_pause else None
         self._aged: Aged | None = None
         if claim.ageing is not None:
