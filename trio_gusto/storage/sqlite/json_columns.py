@@ -13,18 +13,11 @@ from ...model.audit import arguments_fault, details_fault, error_fault
 from ...model.errors import GustoError
 from ...model.job import Details, JobRequest
 from ..rows import error_from_json, rate_from_json
+from . import rows
 from .pieces import group_of
 from .rows import WORDS, Row, details_of, request_of
 
-UNREADABLE = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-    GustoError,
-)
+UNREADABLE = (*rows.UNREADABLE, RecursionError, GustoError)
 """What JSON that is none of ours leads to."""
 
 

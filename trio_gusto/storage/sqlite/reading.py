@@ -95,13 +95,13 @@ def _rough_job(row: Row) -> StoredJob:
     seq, attempt, version = row[:3]
     request = JobRequest(
         JobId(row[12]),
-        _text(row[13]),
+        printable(row[13]),
         "",
         _instant(row[15]),
         _count(row[16]),
         expire_on=None if row[19] is None else _instant(row[19]),
-        queue=_text(row[20]),
-        tenant=_text(row[22]),
+        queue=printable(row[20]),
+        tenant=printable(row[22]),
         details=_details(row[26], row[25]),
     )
     return StoredJob(request, seq, _state(row[3:12]), _count(attempt), version, ())
@@ -126,15 +126,16 @@ def _lossy(value: bytes) -> str:
 def _state(row: Row) -> State:
     number, _, node, claimed_at, lease_until, _, _, _, reason = row
     if number == _PROCESSING:
-        lease = (_text(node), _instant(claimed_at), _instant(lease_until))
-        return Processing(*lease, None if reason is None else _text(reason))
+        lease = (printable(node), _instant(claimed_at), _instant(lease_until))
+        return Processing(*lease, None if reason is None else printable(reason))
     try:
         return state_of(row)
     except UNREADABLE:
         return Waiting((), Condition.SUCCESS)
 
 
-def _text(value: Any) -> str:
+def printable(value: Any) -> str:
+    """A text as a log can take it: with question marks for what is no UTF-8."""
     return value.encode(errors="replace").decode() if isinstance(value, str) else ""
 
 

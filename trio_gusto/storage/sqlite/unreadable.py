@@ -24,7 +24,7 @@ from ...model.lifecycle import settle
 from ...model.outcomes import AttemptFailed
 from ..messages import ClaimDue, Commit
 from .names import Names
-from .reading import lossy_texts, shown_id
+from .reading import lossy_texts, printable, shown_id
 from .ready import LANE_READY, PLAIN_READY
 from .rows import MOST, UNREADABLE, WHOLE_JOB, Row, require_counts, stored_job
 
@@ -94,7 +94,7 @@ def _failed(
 ) -> Commit:
     """The end of an attempt that is lost on the job in ``row``, as the law book has it."""
     seq, attempt, version = row[:3]
-    job_id, name = row[12], row[13]
+    job_id, name = row[12], printable(row[13])
     logger.error(
         "job %s (%s) is failed for good: %s (%s); `trio-gusto audit` tells more",
         *(shown_id(job_id), name, REASON, fault),
@@ -107,7 +107,7 @@ def _failed(
         "`trio-gusto audit` says of it, put the row right, and retry the job by hand then"
     )
     outcome = AttemptFailed(error, final=True, reason=REASON)
-    request = JobRequest(JobId(job_id), name or "", "", claim.now, number)
+    request = JobRequest(JobId(job_id), name, "", claim.now, number)
     claimed = ClaimedJob(request, number, token, claim.now, claim.node, claim.now)
     settlement = settle(claimed, Ending(outcome, claim.now, None))
     return Commit(
