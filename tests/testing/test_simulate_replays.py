@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import trio
 
-from property_tests.planted import BelievesZombies
+from property_tests.planted import HidesLostLeases
 from trio_gusto import Gusto, MemoryStorage, Options
 from trio_gusto.storage.sqlite import SqliteStorage
 from trio_gusto.testing import SimulationFailed, World, simulate
@@ -45,14 +45,15 @@ async def fussy(world: World, *, year: int = 2026, seconds: int = 0) -> None:
         raise RuntimeError(f"it is {world.now()}")
 
 
-async def zombie(world: World) -> None:
-    """A scenario that only a storage can make fail that is wrong."""
-    await world.pause("node-0", at="outcome.before_commit")
-    ref = await world.queue.enqueue(work, 1)
-    await world.advance(minutes=2)
-    await world.resume("node-0")
+async def left_behind(world: World) -> None:
+    """A scenario that fails only on a storage that is wrong."""
+    ref = await world.queue.enqueue(work, 5)
+    await world.advance(seconds=2)
+    await world.crash("node-0")
+    await world.restart("node-0")
     await world.advance(minutes=5)
-    assert [attempt.outcome for attempt in await world.queue.attempts(ref)] == ["lost", "succeeded"]
+    if await ref.status() != "completed":
+        raise RuntimeError("it is lost")
 
 
 def failure_of(*args: Any, **options: Any) -> SimulationFailed:
@@ -79,7 +80,7 @@ MAY = datetime(2027, 5, 1, tzinfo=UTC)
     ("scenario", "options"),
     [
         (hasty, {"seed": 42, "nodes": 3}),
-        (zombie, {"nodes": 2, "make_storage": BelievesZombies}),
+        (left_behind, {"make_storage": HidesLostLeases}),
         (hasty, {"make_storage": partial(SqliteStorage, ":memory:", inline=True)}),
         (fussy, {"start": MAY}),
         (partial(fussy, seconds=7), {"seed": -1}),
@@ -94,6 +95,10 @@ def test_the_line_that_replays_it_fails_the_same_way(scenario: Any, options: Any
     assert done.returncode == 1
     assert str(failure) in done.stderr
     assert f"seed={failure.seed}" in failure.replay
+
+
+def test_the_scenario_that_is_to_fail_of_its_storage_passes_on_another() -> None:
+    simulate(left_behind, app)
 
 
 SCRIPT = """

@@ -125,7 +125,7 @@ async def test_a_state_that_nobody_knows_is_a_fault_and_says_nothing_else(tmp_pa
         await subject.enqueue()
     change(tmp_path, "UPDATE job SET state = 9")
     (job,) = recorded(tmp_path)[0]
-    assert (job.state, job.fault) == (JobState.WAITING, "its state is the number 9")
+    assert (job.state, job.fault) == (JobState.WAITING, "its state is 9, which is no state")
     assert (job.waits_for, job.parents) == ((), ())
 
 

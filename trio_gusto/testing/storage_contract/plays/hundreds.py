@@ -20,7 +20,7 @@ from ..subject import EVERYTHING, LEASE, NOW, SECOND
 from .play import Play
 from .props import LEFT, RIGHT, Props, claiming, inserting, settling, succeeding
 
-MANY = 200
+MANY = 120
 """How many there are of everything; of jobs and writes no storage may say how many are too many."""
 
 
