@@ -47,7 +47,6 @@ _CONTRACT_AT_ONCE = (
 )
 _MEMORY_WITH_ITSELF = (  # and so with the same mutant
     "tests/storage/test_contract.py::test_in_storages_of_every_way_to_work[memory",
-    "tests/storage/test_contract.py::test_a_storage_may_leave_gaps",
     "tests/storage/test_contract.py::test_a_play_is_recorded",
     "tests/storage/test_contract.py::test_plays_",
 )
@@ -58,7 +57,6 @@ _ABOUT_PROCESSES = (
 )
 _LONG_IN_SQLITE = (
     "tests/storage/test_contract.py::test_in_storages_of_every_way_to_work",
-    "tests/storage/test_contract.py::test_a_storage_may_leave_gaps",
     "tests/storage/sqlite/test_archive.py::test_a_storage_with_an_archive_promises_that",
     "tests/storage/sqlite/test_clocks_that_differ.py",
     "tests/storage/sqlite/test_full_disk.py::test_what_is_acknowledged_is_kept",
