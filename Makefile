@@ -23,6 +23,7 @@ TESTED := $(wildcard property_tests README.md docs trio_gusto tests)
 
 # Examples of the rules and of the actors; laws would hide what no example shows.
 COVERING := tests/model tests/actors tests/features tests/queue tests/cli/test_audit.py \
+	tests/storage/sqlite/test_auditing_values.py tests/storage/sqlite/test_unreadable_rows.py \
 	tests/storage/sqlite/test_auditing.py
 
 # One process for each core; `make pytest PARALLEL=` runs all in one, for a debugger. A process that dies ends
