@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ...model.ids import JobId
 from ...model.job import JobRequest, StoredJob
-from ...model.lanes import can_be_full, lane_of
+from ...model.lanes import lane_of, makes_others_wait
 from ..memory import MemoryStorage
 from ..pause_messages import PausesFound
 
@@ -69,5 +69,5 @@ class Transient(MemoryStorage):
 
 def lanes_of(jobs: Iterable[StoredJob]) -> Sequence[str]:
     """The lanes that these jobs are in, and in which others may wait for them."""
-    lanes = (lane_of(job.request) for job in jobs)
-    return tuple({lane for lane in lanes if lane is not None and can_be_full(lane)})
+    lanes = (lane_of(job.request) for job in jobs if makes_others_wait(job.request))
+    return tuple({lane for lane in lanes if lane is not None})

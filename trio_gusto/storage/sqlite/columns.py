@@ -17,6 +17,7 @@ import attrs
 
 from ...model.audit import FIRST_INSTANT
 from ...model.triggers import LAST_INSTANT
+from .reading import with_surrogates
 
 
 @attrs.frozen
@@ -173,16 +174,12 @@ def unfit(
 
 def read_leniently(connection: sqlite3.Connection) -> None:
     """From now on, texts that are no UTF-8 are read with surrogates for what is none, not refused."""
-    connection.text_factory = _with_surrogates
+    connection.text_factory = with_surrogates
 
 
 def shown(text: str) -> str:
     """Such a text as one that can be written anywhere."""
     return text.encode(errors="backslashreplace").decode()
-
-
-def _with_surrogates(value: bytes) -> str:
-    return value.decode(errors="surrogateescape")
 
 
 def _is_text(value: bytes) -> bool:

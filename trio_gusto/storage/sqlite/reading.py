@@ -38,7 +38,7 @@ _PROCESSING = NUMBERS[JobState.PROCESSING]
 @contextmanager
 def lossy_texts(connection: sqlite3.Connection) -> Generator[None]:
     """Inside, texts that are no UTF-8 are read too, with surrogates for what is none."""
-    connection.text_factory = _lossy
+    connection.text_factory = with_surrogates
     try:
         yield
     finally:
@@ -119,7 +119,8 @@ def _history(connection: sqlite3.Connection, seq: int, *, whole: bool) -> Sequen
     return tuple(attempt_of(row) for row in reversed(rows))
 
 
-def _lossy(value: bytes) -> str:
+def with_surrogates(value: bytes) -> str:
+    """A text as it is stored, with surrogates for what is no UTF-8."""
     return value.decode(errors="surrogateescape")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from ...model.audit import FIRST_INSTANT
 from ...model.ids import JobId
 from ...model.job import AttemptRecord, Details, JobRequest, Progress, StoredJob
 from ...model.lanes import OF_KEY, OF_RATE, OF_WORKER, ROOM_FOR_ALL, lane_of, room_of
@@ -31,6 +32,7 @@ from ...model.states import (
     State,
     Waiting,
 )
+from ...model.triggers import LAST_INSTANT
 from ..rows import details_from_json, details_to_json, error_from_json, error_to_json
 from .names import Names
 
@@ -80,7 +82,7 @@ WHOLE_JOB = (
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What a row leads to that nobody has written who knows what belongs there."""
 
-EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
+EARLIEST, LATEST = FIRST_INSTANT, LAST_INSTANT
 """Instants that have a date: those of the years 1 to 9999."""
 
 MOST = 2**62
