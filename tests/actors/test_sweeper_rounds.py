@@ -30,6 +30,7 @@ from tests.actors.test_roster import lease
 from trio_gusto import JobFinished, JobState, LeaseExpired, StorageError
 from trio_gusto.actors.probe import Probe
 from trio_gusto.actors.sweeper import SLICE
+from trio_gusto.model.errors import UnreadableRecord
 from trio_gusto.model.ids import JobId, to_uuid
 from trio_gusto.model.instants import to_datetime
 from trio_gusto.model.job import AttemptRecord, Details
@@ -191,6 +192,20 @@ async def test_a_job_that_is_lost_for_good_leaves_its_lane_to_the_next() -> None
     ward = Ward(StrandedJobs([in_lane], [], None, foreign=False))
     await ward.sweep()
     assert ward.neighbours.due == [NOW]
+
+
+async def test_a_lost_job_whose_history_cannot_be_read_counts_as_lost_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    job = stored(1, LOST, attempt=2)
+    ward = Ward(StrandedJobs([job], [], None, foreign=False), quarantine_after=2)
+    found = ward.desk._answer
+    unreadable = UnreadableRecord("job", "x", "bad")
+    ward.desk._answer = lambda asked: unreadable if isinstance(asked, Get) else found(asked)
+    await ward.sweep()
+    (commit,) = ward.desk.asked_for(Commit)
+    assert isinstance(commit.state, Ready), "it is not in quarantine"
+    assert caplog.messages[0].startswith("how often a job was lost is not known: ")
 
 
 async def test_a_job_that_expires_leaves_its_lane_to_the_next() -> None:
