@@ -14,7 +14,7 @@ from trio_gusto import (
     JobState,
     StorageBusy,
 )
-from trio_gusto.model.errors import GustoError
+from trio_gusto.model.errors import GustoError, UnreadableRecord
 from trio_gusto.model.ids import to_uuid
 from trio_gusto.model.instants import MICROSECONDS, to_instant
 from trio_gusto.model.job import Details
@@ -82,6 +82,30 @@ async def test_a_continuation_that_cannot_begin_is_given_back(
     job_id = to_uuid(held.claimed.request.id)
     lines = [] if fault is None else [f"the parents of job {job_id} could not be read: {fault}"]
     assert [record.getMessage() for record in caplog.records] == lines
+
+
+async def test_a_job_whose_parents_can_never_be_read_is_failed_for_good(
+    autojump_clock: MockClock,
+) -> None:
+    pool = Pool()
+    fault = UnreadableRecord("job", "x", "bad")
+
+    async def hold() -> None:
+        raise fault
+
+    pool.hold = hold
+
+    @pool.app.job(name="work")
+    async def work() -> None:
+        raise AssertionError
+
+    held = pool.claim(1, details=Details(parents=(PARENT,)))
+    outcome = AttemptFailed(fault, final=True, reason="its parents cannot be read")
+    settled: list[tuple[object, ...]] = []
+    pool.settle = lambda *told, **_: settled.append(told)  # type: ignore[method-assign,assignment]
+    async with at_work(pool, held):
+        await trio.sleep(1)
+    assert settled == [(held, outcome)]
 
 
 @pytest.mark.parametrize("is_gated", [False, True])

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from trio_gusto.model.audit import Invariant
+from trio_gusto.model.audit import Invariant, retry_fault
 from trio_gusto.model.audit.jobs import audit_job
 from trio_gusto.model.audit.places import audit_holders, audit_lane, audit_stage
 from trio_gusto.model.audit.records import (
@@ -306,3 +306,9 @@ def test_one_live_job_may_have_a_key() -> None:
 @pytest.mark.parametrize(("count", "is_whole"), [(3, True), (-1, True), (2, False), (4, False)])
 def test_what_was_put_by_is_as_much_as_is_counted(count: int, is_whole: bool) -> None:
     assert (audit_stage(RecordedStage(1, count, 3)) is None) is is_whole
+
+
+def test_a_retry_policy_that_is_none_is_told_of() -> None:
+    assert retry_fault(Details()) is None
+    assert retry_fault(Details(retry={"fixed": [1.0, 0.0]})) is None
+    assert retry_fault(Details(retry={"sometimes": []}))
