@@ -124,7 +124,8 @@ async def test_detaching_the_last_node_ends_the_threads(tmp_path: Path) -> None:
         await storage.read(Find(1))
         assert len(set(threading.enumerate()) - before) == 2
         await storage.detach("node")
-        assert set(threading.enumerate()) == before
+        # Threads that Trio keeps for the next call may end meanwhile: they were there before.
+        assert set(threading.enumerate()) <= before
 
 
 async def test_a_cancelled_task_can_detach(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ async def test_a_cancelled_task_can_detach(tmp_path: Path) -> None:
     with trio.CancelScope() as scope:
         scope.cancel()
         await storage.detach("node")
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 async def test_leases_are_renewed_while_the_event_loop_is_blocked(tmp_path: Path) -> None:
