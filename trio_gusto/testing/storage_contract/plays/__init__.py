@@ -17,7 +17,7 @@ from .meanwhile import (
     a_group_that_was_cut_off_is_done_as_a_whole_or_not_at_all,
     whoever_looks_meanwhile_sees_a_group_as_a_whole_or_not_at_all,
 )
-from .play import Make, record
+from .play import Make, recorded
 from .reopened import REOPENING_WAYS, all_that_was_told_is_there_when_it_is_opened_again
 from .script import everyday, pruning
 from .ways import (
@@ -61,7 +61,7 @@ def performed(way: Way, name: str, play: Make) -> Callable[[Subject], Awaitable[
     """The check that a play is performed in this way."""
 
     async def check(subject: Subject) -> None:
-        await way(subject, await record(play, subject.storage))
+        await way(subject, await recorded(play, subject.storage))
 
     check.__doc__ = way.__doc__
     check.__name__ = f"{way.__name__} {name}".replace(" ", "_")

@@ -67,6 +67,18 @@ class Moment:
 NOTHING = Moment((), (), {}, NOW, ())
 
 
+_RECORDS: dict[tuple[Make, bool, bool, bool], Sequence[Moment]] = {}
+"""What was recorded in this process. A play is the same each time, and its record is never changed."""
+
+
+async def recorded(make: Make, storage: Storage) -> Sequence[Moment]:
+    """The record of a play, made once for all storages that keep the same."""
+    kept = make, storage.keeps_reports, storage.keeps_children, storage.keeps_rates
+    if kept not in _RECORDS:
+        _RECORDS[kept] = await record(make, storage)
+    return _RECORDS[kept]
+
+
 async def record(make: Make, storage: Storage) -> list[Moment]:
     """The moments of a play, performed by the reference as a storage like ``storage`` should."""
     reference = MemoryStorage()
