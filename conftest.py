@@ -11,6 +11,7 @@ what they show; `docs/console.py` says how that is compared.
 """
 
 import contextlib
+import gc
 import logging
 import tempfile
 from collections.abc import Generator
@@ -88,6 +89,12 @@ def little_room_for_logs() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log, "ROOM", 64 << 10)
         yield
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand tests stay until the end; the garbage collector need not go through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 class PageByPage(LoadScopeScheduling):  # type: ignore[misc]  # it has no types

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from property_tests import garbage
@@ -100,6 +100,7 @@ def takes_keys_for_text(mapping: Mapping[Any, Any]) -> None:
 def test_the_law_catches(
     fault: Callable[[Any], object], drawn: st.SearchStrategy[object], refusal: type[GustoError]
 ) -> None:
+    @seed(1)
     @settings(LOOKING, max_examples=1_000)
     @given(drawn)
     def play(given: object) -> None:

@@ -13,6 +13,7 @@ from trio_gusto import JobReleased, JobState, MemoryStorage, every
 from trio_gusto.actors.desk import StorageDesk
 from trio_gusto.actors.holder import Guard, Holder
 from trio_gusto.actors.storekeeper import Storekeeper
+from trio_gusto.model.errors import UnreadableRecord
 from trio_gusto.model.ids import to_uuid
 from trio_gusto.model.job import JobRequest
 from trio_gusto.model.schedule import Overlap, ScheduleRequest, StoredSchedule
@@ -240,3 +241,30 @@ async def test_while_the_storage_fails_a_job_is_held_and_that_is_said(
     line = f"job {to_uuid(JOB)} is held longer: the storage is busy: a fault of this test"
     assert [record.getMessage() for record in caplog.records] == [line] * 3
     assert looked_for == {(1, "ledger")}
+
+
+@pytest.mark.parametrize("overlap", [Overlap.BUFFER_ONE, Overlap.CANCEL_OTHER])
+async def test_who_stands_in_the_way_and_cannot_be_read_keeps_nobody_waiting(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, overlap: Overlap
+) -> None:
+    unreadable = UnreadableRecord("job", str(to_uuid(LAST)), "its state is 77")
+
+    def plan(asked: Asked) -> Fault | None:
+        (message, *_) = asked.messages
+        asks_for_it = isinstance(message, Get) and LAST in message.job_ids
+        return Fault(error=unreadable) if asks_for_it else None
+
+    bench = Guarding(FaultyStorage(MemoryStorage(), plan))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(Storekeeper(bench.desk).run)
+        await bench.put("ledger", overlap)
+        await bench.store(JOB, Waiting())
+        bench.holder.hold([HELD], nursery)
+        await bench.holder.until_rested()
+        assert trio.current_time() == 0
+        nursery.cancel_scope.cancel()
+    assert (await bench.find(JOB)).state == Ready(NOW)
+    said = [record.getMessage() for record in caplog.records]
+    cancelled = f"a job of a schedule cannot be cancelled: {unreadable}"
+    waited = f"a job of a schedule is waited for no more: {unreadable}"
+    assert said == [cancelled, waited][overlap is Overlap.BUFFER_ONE :]

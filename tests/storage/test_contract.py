@@ -62,14 +62,15 @@ async def test_storages_promise_that(check: Check, make_storage: MakeStorage) ->
     await run_check(check, make_storage)
 
 
-OF_MUCH = ("play_of_extremes", "play_of_hundreds")
-"""Plays that take long. What a thread adds to them is that it may be cut off, or looked at, meanwhile."""
+OF_THREADS = ("a_group_that_was_cut_off", "whoever_looks_meanwhile", "a_submitted_group")
+"""What a thread adds to plays: one may be cut off, or looked at, meanwhile."""
 
 
 def _is_for(kind: str, check: Check) -> bool:
     name = check.__name__
-    meanwhile = name.startswith(("a_group_that_was_cut_off", "whoever_looks_meanwhile"))
-    return kind != "sqlite in a thread" or meanwhile or not name.endswith(OF_MUCH)
+    return (
+        kind != "sqlite in a thread" or name.startswith(OF_THREADS) or name.endswith("everything")
+    )
 
 
 @pytest.mark.parametrize(

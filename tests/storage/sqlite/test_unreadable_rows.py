@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable
-from contextlib import closing
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -229,20 +229,23 @@ class Notes:
 NOTES = Notes()
 
 
-async def run_once(path: Path, *numbers: int, new: int) -> None:
+@asynccontextmanager
+async def running(path: Path, *numbers: int, new: int) -> AsyncGenerator[JobQueue]:
+    """A worker that has run these, and one that was enqueued just now."""
     with trio.fail_after(20):
         async with app_over(path).running() as queue:
             await queue.enqueue(work, new)
             await NOTES.until_seen(*numbers, new)
+            yield queue
 
 
 async def test_garbage_in_a_row_hurts_that_row_only(path: Path, spoiled: Spoiled) -> None:
     spoiled.spoil(path)
     NOTES.__init__()  # type: ignore[misc]
     sound = [1, 2, 3, 4, 6] if spoiled.table == "dependency" else [1, 2, 3, 4, 5, 6]
-    await run_once(path, *sound, new=50)
-    await run_once(path, new=51)
-    async with app_over(path).connected() as queue:
+    async with running(path, *sound, new=50):
+        pass
+    async with running(path, new=51) as queue:
         await ask_everything(queue, path)
 
 
@@ -285,4 +288,5 @@ async def test_a_pause_that_cannot_be_read_stops_no_claims(path: Path, column: s
         file.execute("INSERT INTO pause (queue, reason, since) VALUES ('elsewhere', '', 0)")
         file.execute(f"UPDATE pause SET {column} = CAST(x'ff' AS TEXT)")
     NOTES.__init__()  # type: ignore[misc]
-    await run_once(path, 1, 2, 3, 4, 5, new=50)
+    async with running(path, 1, 2, 3, 4, 5, new=50):
+        pass
