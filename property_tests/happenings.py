@@ -147,7 +147,7 @@ enqueues = st.builds(
     Enqueue, st.lists(specs, min_size=1, max_size=4).map(tuple), picks, st.just(True)
 ) | st.builds(Enqueue, st.tuples(specs), picks)
 passing = st.builds(
-    Pass, st.sampled_from([0.000001, 0.5, 1.0, 3.4, LEASE - 1, LEASE, 61.0, 3600.0])
+    Pass, st.sampled_from([0.000001, 0.5, 1.0, 3.4, LEASE - 1, LEASE, 61.0, 600.0])
 ) | st.builds(PassTo, st.sampled_from(["due", "lease", "expiry"]))
 changes = st.builds(Cancel, picks, picks) | st.builds(RetryByHand, picks, picks)
 nodes = (
