@@ -42,7 +42,6 @@ STORAGES: dict[str, StorageAt] = {
     "memory": memory,
     "sqlite in a thread": SqliteStorage,
     "sqlite inline": partial(SqliteStorage, inline=True),
-    "sqlite without syncing": partial(SqliteStorage, synchronous="NORMAL"),
 }
 
 
