@@ -17,7 +17,7 @@ INSTALL = @$(PIP_INSTALL) uv \
 	|| $(PIP_INSTALL) --editable $(1)
 
 # Folders and files that have their place in the checks from the day they appear.
-TYPED := $(wildcard conftest.py trio_gusto tests property_tests benchmarks docs/generate.py)
+TYPED := $(wildcard conftest.py trio_gusto tests property_tests benchmarks docs/*.py)
 # Laws take longest, so they begin.
 TESTED := $(wildcard property_tests README.md docs trio_gusto tests)
 
