@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from .mutants import forget_verdicts
@@ -24,6 +25,9 @@ _COPIED = (
     "docs/reference/sqlite-schema.md",
     "conftest.py",
 )
+
+LONGEST_NAME = 120
+"""Characters in the name of a folder; file systems end at 255 bytes."""
 
 _SETTINGS = """
 [tool.mutmut]
@@ -62,7 +66,10 @@ class Workshop:
     def __init__(self, room: Room, only: Sequence[str] = ()) -> None:
         self._room = room
         self._only = only
-        self._place = ROOT / "build" / "mutation" / "+".join([room.name, *only])
+        name = "+".join([room.name, *only])
+        if len(name) > LONGEST_NAME:
+            name = f"{room.name}+{sha256(name.encode()).hexdigest()[:16]}"
+        self._place = ROOT / "build" / "mutation" / name
 
     @property
     def was_used(self) -> bool:
