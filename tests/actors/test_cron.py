@@ -30,6 +30,7 @@ from trio_gusto import (
 from trio_gusto.actors.cron import SLICE, Cron
 from trio_gusto.actors.holder import Holder
 from trio_gusto.clock import Clock
+from trio_gusto.model.errors import UnreadableRecord
 from trio_gusto.model.facts import Fact
 from trio_gusto.model.instants import to_instant
 from trio_gusto.provider import ProviderStorage
@@ -242,6 +243,26 @@ async def test_a_schedule_that_cannot_be_fired_does_not_stop_the_others(
     (message,) = messages
     assert message.startswith("the schedule 'bad' could not be fired: ")
     assert "Mars/Olympus" in message
+
+
+async def test_a_schedule_that_cannot_be_read_is_complained_of_by_its_name(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault = UnreadableRecord("schedule", "bad", "its trigger is none")
+
+    class Spoiled(MemoryStorage):
+        async def read(self, query: Any) -> Any:
+            found = await super().read(query)
+            asks_for_all = isinstance(query, FindSchedules) and query.name is None
+            return attrs.evolve(found, unreadable=[fault]) if asks_for_all else found
+
+    async with make(Spoiled()).running() as queue:
+        await register(queue, "good")
+        await trio.sleep(3601)
+        assert [job.schedule_name for job in (await queue.find()).items] == ["good"]
+    assert {one.getMessage() for one in caplog.records} == {
+        f"the schedule 'bad' could not be fired: {fault}"
+    }
 
 
 async def test_what_the_storage_refuses_for_good_is_left_alone_for_a_while(

@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.actors.doubles import Turnstile
 from tests.actors.poller_alone import LONG, Counter, job, pause
-from trio_gusto import ArgumentError
+from trio_gusto import ArgumentError, StorageError
 from trio_gusto.actors.announcements import job_claimed
 from trio_gusto.actors.lease import Cause, fence_after
 from trio_gusto.actors.probe import Probe
@@ -161,6 +161,18 @@ async def test_that_a_pause_was_heard_of_is_said_again_if_it_could_not_be_noted(
         logging.WARNING,
         "that this node has heard of a pause could not be noted: too large",
     )
+
+
+async def test_a_claim_that_fails_says_nothing_of_pauses(autojump_clock: MockClock) -> None:
+    counter = Counter(poll_interval=LONG)
+    async with counter.open():
+        counter.answer(StorageError("no disk"))
+        await trio.sleep(60)
+        assert counter.told == []
+        counter.poller.hold([pause(1)])
+        counter.answer(StorageError("no disk"))
+        await trio.sleep(60)
+    assert [letter.message for letter in counter.told] == [HeardPauses("node", 1)]
 
 
 @pytest.mark.parametrize(("is_sealed", "given_back"), [(True, [1]), (False, [])])

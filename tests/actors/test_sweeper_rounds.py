@@ -194,18 +194,19 @@ async def test_a_job_that_is_lost_for_good_leaves_its_lane_to_the_next() -> None
     assert ward.neighbours.due == [NOW]
 
 
+@pytest.mark.parametrize(("quarantine_after", "becomes"), [(2, Ready), (1, Failed)])
 async def test_a_lost_job_whose_history_cannot_be_read_counts_as_lost_once(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, quarantine_after: int, becomes: type
 ) -> None:
     job = stored(1, LOST, attempt=2)
-    ward = Ward(StrandedJobs([job], [], None, foreign=False), quarantine_after=2)
+    ward = Ward(StrandedJobs([job], [], None, foreign=False), quarantine_after=quarantine_after)
     found = ward.desk._answer
     unreadable = UnreadableRecord("job", "x", "bad")
     ward.desk._answer = lambda asked: unreadable if isinstance(asked, Get) else found(asked)
     await ward.sweep()
     (commit,) = ward.desk.asked_for(Commit)
-    assert isinstance(commit.state, Ready), "it is not in quarantine"
-    assert caplog.messages[0].startswith("how often a job was lost is not known: ")
+    assert isinstance(commit.state, becomes), "a failed one is in quarantine"
+    assert caplog.messages[0] == f"how often a job was lost is not known: {unreadable}"
 
 
 async def test_a_job_that_expires_leaves_its_lane_to_the_next() -> None:

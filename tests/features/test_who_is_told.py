@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -82,6 +83,27 @@ async def test_who_stands_behind_a_job_that_is_called_off_runs_at_once(
     async with blocked(storage) as (_, _, alone, third):
         await alone.cancel()
         await soon(third)
+
+
+async def test_who_stands_behind_a_job_that_the_next_of_its_schedule_calls_off_runs_at_once(
+    storage: Storage, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    lane = {"concurrency_key": "k"}
+    app, sleep = make(storage, VirtualClock())
+    async with app.running() as queue:
+        running = await queue.enqueue(sleep, 200, **lane, concurrency_limit=3)  # type: ignore[call-overload]
+        alone: dict[str, Any] = {**lane, "concurrency_limit": 1, "overlap": "cancel_other"}
+        await queue.schedule("alone", sleep, 0, trigger=timedelta(minutes=1), **alone)
+        await trio.sleep(90)
+        third = await queue.enqueue(sleep, 0, **lane, concurrency_limit=3)  # type: ignore[call-overload]
+        await trio.sleep(29.5)
+        assert await third.status() == "ready"
+        await trio.sleep(0.5)
+        await soon(third)
+        assert await running.status() == "processing"
+        await queue.pause_schedule("alone")
+        await running.cancel()
+    assert not caplog.messages
 
 
 async def test_who_stands_behind_a_batch_that_is_called_off_runs_at_once(
