@@ -157,3 +157,7 @@ def test_an_instant_beyond_all_dates_is_refused_as_what_is_stored(instant: int) 
         to_datetime(instant)
     assert refused.value.instant == instant
     assert isinstance(refused.value, StorageError)
+    assert str(refused.value) == (
+        f"an instant of {instant} microseconds is stored, and there are dates in the years 1 to 9999 "
+        "only; `trio-gusto audit` tells whose it is, put it right, or restore a backup"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -62,6 +63,20 @@ def test_details_are_kept_as_this_text(details: Details, text: str) -> None:
     assert read == details
     assert type(read.tags) is tuple
     assert type(read.parents) is tuple
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{"worker":5}', "the detail 'worker' cannot be 5"),
+        ('{"fire_time":true}', "the detail 'fire_time' cannot be True"),
+        ('{"batch":"00ff"}', "'00ff' is no id"),
+        ('{"tags":["a",1]}', "these are no tags: ['a', 1]"),
+    ],
+)
+def test_details_that_are_none_are_refused_and_say_what_is_wrong(text: str, fault: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(fault)}$"):
+        details_from_json(text, None)
 
 
 def test_the_ref_id_stands_apart() -> None:
@@ -191,3 +206,9 @@ def test_a_schedule_of_jobs_that_are_no_json_is_refused() -> None:
     template = JobRequest(ONE, "close", "[]", 0, 3, details=Details(metadata={"a": {1}}))
     with pytest.raises(TypeError):
         schedule_to_json(ScheduleRequest("ledger", every(1), template))
+
+
+def test_a_schedule_that_cannot_be_is_refused_and_says_what_is_wrong() -> None:
+    kept = json.loads(schedule_to_json(ScheduleRequest("ledger", every(1), TEMPLATE)))
+    with pytest.raises(ValueError, match=r"^jitter is -1, which is no whole number from 0 on$"):
+        schedule_from_json("ledger", json.dumps({**kept, "jitter": -1}))
