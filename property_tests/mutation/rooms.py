@@ -137,7 +137,7 @@ _ROOMS = (
             "tests/model/test_audit_at_the_limits.py",
             "tests/model/test_audit_of_schedules_and_waits.py",
             "tests/storage/sqlite/test_auditing.py",
-            "tests/storage/sqlite/test_auditing_values.py",
+            "tests/model/test_audit_shapes.py",
         ),
     ),
     Room(
