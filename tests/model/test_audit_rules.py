@@ -67,6 +67,13 @@ def found(job: RecordedJob, *schedules: StoredSchedule) -> tuple[Invariant, str]
 # --- a job's life -----------------------------------------------------------------------------------
 
 
+def test_a_job_whose_id_is_none_goes_by_its_sequence() -> None:
+    finding = audit_job(recorded(JobState.READY, id=b"short", sequence=7, fault="its id"), {})
+    assert finding is not None
+    assert (finding.subject, finding.job_id) == ("the job with the sequence 7", None)
+    assert (finding.invariant, finding.found) == (Invariant.READABLE, "its id")
+
+
 def test_what_cannot_be_read_is_told_first() -> None:
     job = recorded(JobState.READY, fault="its details are no JSON", node="a stranger")
     assert found(job) == (Invariant.READABLE, "its details are no JSON")
