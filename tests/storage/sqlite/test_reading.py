@@ -11,7 +11,8 @@ import pytest
 
 from trio_gusto.model.errors import UnreadableRecord
 from trio_gusto.model.ids import JobId
-from trio_gusto.model.job import ClaimedJob, Details, JobRequest, Progress, StoredJob
+from trio_gusto.model.job import AttemptRecord, ClaimedJob, Details, JobRequest, Progress, StoredJob
+from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.states import Condition, JobState, Processing, Ready, State, Waiting
 from trio_gusto.storage.messages import ClaimDue
 from trio_gusto.storage.sqlite import ready
@@ -21,14 +22,23 @@ from trio_gusto.storage.sqlite.names import Names
 from trio_gusto.storage.sqlite.reading import (
     fetched,
     job_to_move,
+    last_attempt,
     lossy_texts,
     printable,
     read_job,
     shown_id,
 )
-from trio_gusto.storage.sqlite.rows import ATTEMPT_COLUMNS, EARLIEST, LATEST, MOST, NUMBERS
+from trio_gusto.storage.sqlite.rows import (
+    ATTEMPT_COLUMNS,
+    EARLIEST,
+    LATEST,
+    MOST,
+    NUMBERS,
+    attempt_values,
+)
 
 ID = JobId(bytes(range(16)))
+LOST = AttemptOutcome.LOST
 SOUND: Mapping[str, Any] = {
     "seq": 7,
     "attempt": 1,
@@ -168,6 +178,31 @@ def test_who_asks_for_a_bad_row_is_told_which_it_is() -> None:
     assert isinstance(told.__cause__, TypeError)
     assert shown_id("x" * 16) == f"with the id {'x' * 16!r}"
     assert shown_id(b"short") == "with the id b'short'"
+
+
+def test_the_last_attempt_is_read_if_it_can_be() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(f"CREATE TABLE attempt (seq, {ATTEMPT_COLUMNS})")
+        first, last, other = [
+            AttemptRecord(
+                number=number,
+                token=number,
+                node="n",
+                claimed_at=1,
+                started_at=2,
+                ended_at=3,
+                outcome=LOST,
+            )
+            for number in (1, 2, 3)
+        ]
+        for seq, record in ((7, last), (7, first), (8, other)):
+            values = (seq, *attempt_values(record))
+            marks = ", ".join("?" * len(values))
+            connection.execute(f"INSERT INTO attempt VALUES ({marks})", values)
+        assert last_attempt(connection, 7) == (last,)
+        assert last_attempt(connection, 9) == ()
+        connection.execute("UPDATE attempt SET outcome = 77 WHERE token = 2")
+        assert last_attempt(connection, 7) == ()
 
 
 def test_texts_that_are_no_utf_8_are_read_where_they_are_asked_for_and_nowhere_else() -> None:

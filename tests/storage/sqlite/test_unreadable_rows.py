@@ -25,7 +25,7 @@ from trio_gusto import (
     UnreadableRecord,
     fixed,
 )
-from trio_gusto.storage.sqlite import SqliteStorage
+from trio_gusto.storage.sqlite import SqliteStorage, unreadable
 from trio_gusto.storage.sqlite.auditing import Audit
 from trio_gusto.storage.sqlite.schema import WHOLE, read_script, run_script
 
@@ -264,9 +264,12 @@ async def test_a_job_that_cannot_be_read_is_failed_and_told_of(
             with pytest.raises(UnreadableRecord, match="trio-gusto audit") as caught:
                 await queue.get(UUID(bytes=job_id))
             assert (caught.value.kind, caught.value.key) == ("job", str(UUID(bytes=job_id)))
+            fault = caught.value.fault
     told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert len(told) == 1
-    assert f"job {UUID(bytes=job_id)} (odd) is failed for good" in told[0]
+    assert told == [
+        f"job {UUID(bytes=job_id)} (odd) is failed for good: its record cannot be read ({fault}); "
+        "`trio-gusto audit` tells more"
+    ]
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.execute("UPDATE job SET details = NULL WHERE args = ?", (args,))
     assert not [found for found in Audit(path).findings() if str(UUID(bytes=job_id)) in str(found)]
@@ -276,10 +279,27 @@ async def test_a_job_that_cannot_be_read_is_failed_and_told_of(
         assert (job.state, job.reason) == (JobState.FAILED, "its record cannot be read")
         (attempt,) = await queue.attempts(job)
         assert attempt.error is not None
-        assert "put the row right, and retry the job by hand" in attempt.error.message
+        assert attempt.error.message == (
+            f"the record of this job cannot be read ({fault}), so no worker could run it; see what "
+            "`trio-gusto audit` says of it, put the row right, and retry the job by hand then"
+        )
         assert await queue.retry(job)
         await queue.work_until_idle()
         assert await queue.ref(job.id).result() == BAD + 3
+
+
+async def test_a_bad_row_behind_many_that_are_sound_is_found(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unreadable, "_PAGE", 2)
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        last = "SELECT seq FROM job WHERE state = 2 AND lane IS NULL ORDER BY due DESC, seq DESC"
+        (ready,) = file.execute(f"SELECT count(*) FROM ({last})").fetchone()
+        assert ready > 4, "it is not on the first pages"
+        file.execute(f"UPDATE job SET details = '{{{{' WHERE seq = ({last} LIMIT 1)")
+    NOTES.__init__()  # type: ignore[misc]
+    async with running(path, new=50):
+        pass
 
 
 @pytest.mark.parametrize("column", ["queue", "tenant", "reason"])

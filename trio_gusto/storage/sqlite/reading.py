@@ -16,7 +16,7 @@ from typing import Any
 from ...model.errors import UnreadableRecord
 from ...model.ids import JobId, to_uuid
 from ...model.job import AttemptRecord, Details, JobRequest, StoredJob
-from ...model.states import Condition, JobState, Processing, State, Waiting
+from ...model.states import JobState, Processing, State, Waiting
 from .errors import is_about_a_value
 from .rows import (
     ATTEMPT_COLUMNS,
@@ -104,7 +104,7 @@ def _rough_job(row: Row) -> StoredJob:
         tenant=printable(row[22]),
         details=_details(row[26], row[25]),
     )
-    return StoredJob(request, seq, _state(row[3:12]), _count(attempt), version, ())
+    return StoredJob(request, seq, _state(row[3:12]), _count(attempt), version)
 
 
 def shown_id(value: object) -> str:
@@ -132,7 +132,7 @@ def _state(row: Row) -> State:
     try:
         return state_of(row)
     except UNREADABLE:
-        return Waiting((), Condition.SUCCESS)
+        return Waiting()
 
 
 def printable(value: Any) -> str:
