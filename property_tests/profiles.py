@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, settings
 def load_profile() -> None:
     """Load the one that is asked for; the settings of a test are made when it is imported."""
     settings.register_profile("quick", max_examples=30, deadline=None)
-    settings.register_profile("ci", max_examples=40, deadline=None, derandomize=True)
+    settings.register_profile("ci", max_examples=32, deadline=None, derandomize=True)
     settings.register_profile("nightly", max_examples=2000, deadline=None)
     settings.register_profile(
         "mutation",

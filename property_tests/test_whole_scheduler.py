@@ -76,7 +76,6 @@ def test_in_calm_times_nothing_is_late_lost_or_twice(
 
 @pytest.mark.timeout(3600)
 @storages
-@settings(max_examples=2 * settings().max_examples)
 @given(operations=wild, prefetch=prefetches)
 def test_whatever_happens_the_laws_hold_and_every_job_ends(
     make_storage: Callable[[], Storage], operations: list[Any], prefetch: int | None

@@ -252,12 +252,12 @@ async def test_a_nightly_schedule_follows_its_own_zone_and_a_pause_is_more_than_
         assert utc.next_at == datetime(2026, 7, 2, 2, tzinfo=UTC)
         for name in ("rome", "utc"):
             await queue.pause_schedule(name)
-        await trio.sleep(3 * 86_400)
+        await trio.sleep(2 * 86_400)
         await queue.resume_schedule("rome")
         await queue.resume_schedule("utc", catch_up=True)
         await trio.sleep(1)
         fired = [job.schedule_name for job in (await queue.find()).items]
-        assert fired == ["utc", "utc", "utc"]
+        assert fired == ["utc", "utc"]
 
 
 # --- what has been ---------------------------------------------------------------------------------
