@@ -345,8 +345,21 @@ def test_jobs_and_batches_are_named_by_their_ids(database: Path) -> None:
         (job,) = connection.execute("SELECT id FROM jobs WHERE percent = 50").fetchone()
     tamper(database, "batch", "tags = '{'", ROW["batch"])
     tamper(database, "progress", "percent = 5000", "TRUE")
-    assert found(database, "tags").subject == f"batch {batch}"
+    finding = found(database, "tags")
+    assert finding == Finding(
+        f"batch {batch}", None, Invariant.READABLE, finding.found, "all that is stored can be read"
+    )
     assert found(database, "percent").subject == f"the progress of job {job}"
+
+
+def test_staged_jobs_need_no_details(database: Path) -> None:
+    tamper(database, "staged", "details = NULL", "TRUE")
+    assert audit(database)[1] == []
+
+
+def test_a_report_of_a_job_that_is_not_there_is_named(database: Path) -> None:
+    tamper(database, "progress", "seq = 987654, percent = 5000", "TRUE")
+    assert found(database, "percent").subject == "the progress of a job that is not there"
 
 
 def test_a_month_that_is_not_there_is_told_and_is_no_finding(database: Path) -> None:

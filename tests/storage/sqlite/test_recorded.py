@@ -149,6 +149,28 @@ async def test_what_a_job_waits_for_is_recorded(tmp_path: Path) -> None:
     assert broken.waits_for == ()
 
 
+async def test_an_id_that_a_job_waits_for_has_16_bytes(tmp_path: Path) -> None:
+    async with opened(tmp_path) as subject:
+        parent = await subject.enqueue(execute_after=NOW + 9)
+        details = Details(parents=(parent.id,))
+        child = subject.request(details=details)
+        await subject.insert(child, states=[Waiting((parent.id,), Condition.FINISH)])
+    change(tmp_path, """UPDATE job SET result = '["00"]' WHERE seq = 2""")
+    (waiting,) = recorded(tmp_path, 1)[0]
+    assert waiting.fault == "what it waits for cannot be read (an id has 16 bytes)"
+
+
+async def test_what_a_job_returned_that_waits_for_its_callback_is_read(tmp_path: Path) -> None:
+    async with opened(tmp_path) as subject:
+        claimed, _ = await calling_back(subject)
+    (before,) = [job for job in recorded(tmp_path)[0] if job.id == claimed.request.id]
+    assert before.fault is None
+    change(tmp_path, f"UPDATE job SET result = '[' WHERE seq = {before.sequence}")
+    (broken,) = recorded(tmp_path, before.sequence - 1, 1)[0]
+    assert broken.fault is not None
+    assert broken.fault.startswith("its result cannot be read (JSONDecodeError(")
+
+
 async def test_parents_are_recorded_with_their_ends_and_attempts(tmp_path: Path) -> None:
     async with opened(tmp_path) as subject:
         succeeded, _ = await calling_back(subject)

@@ -40,13 +40,9 @@ TEXT = Kind("is_text(CAST({} AS BLOB))", "text in UTF-8")
 NAME = Kind("{0} <> '' AND is_text(CAST({0} AS BLOB))", "text in UTF-8 of one character at least")
 FLAG = Kind("{} IN (0, 1)", "0 or 1")
 STATE = Kind("{} BETWEEN 0 AND 8", "state")
-
-
-def _row_of(table: str, key: str) -> Kind:
-    return Kind(f"{{}} IN (SELECT {key} FROM {table})", f"{key} in the table {table}")
-
-
-HANDLER, NODE = _row_of("handler", "handler"), _row_of("node", "node")
+HANDLER = Kind("{} IN (SELECT handler FROM handler)", "handler in the table handler")
+NODE = Kind("{} IN (SELECT node FROM node)", "node in the table node")
+STAGE = Kind("{} IN (SELECT number FROM stage)", "number in the table stage")
 
 COLUMNS: Mapping[str, Mapping[str, Kind]] = {
     "handler": {"name": NAME, "job_type": TEXT, "method_name": TEXT},
@@ -99,7 +95,7 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
     "batch": {"id": ID, "created_at": INSTANT, "tenant": TEXT},
     "stage": {"id": ID, "node": NAME, "touched_at": INSTANT, "count": Kind("{} >= -1", "count")},
     "staged": {
-        "stage": _row_of("stage", "number"),
+        "stage": STAGE,
         "position": COUNT,
         "state": STATE,
         "due": INSTANT,
@@ -165,7 +161,7 @@ def unfit(
     values: Sequence[object] = (),
 ) -> Iterator[tuple[Any, ...]]:
     """The rows with a value that their columns cannot have: their ``keys``, and which value, in words."""
-    connection.create_function("is_text", 1, _is_text, deterministic=True)
+    connection.create_function("is_text", 1, _is_text)
     wrong = _wrong(table)
     question = f"SELECT {keys}, {wrong} FROM {table} WHERE {where} AND {wrong} IS NOT NULL"
     for *key, value in connection.execute(question, values):

@@ -60,7 +60,7 @@ def error_text_fault(text: str | None, what: str) -> str | None:
         error = error_from_json(text)
         return None if error is None else error_fault(error)
 
-    return None if text is None else tried(what, judge)
+    return tried(what, judge)
 
 
 def tags_fault(text: str) -> str | None:

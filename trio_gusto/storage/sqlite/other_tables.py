@@ -17,18 +17,17 @@ from .json_columns import (
     tags_fault,
 )
 
-
-def _of_job(what: str, table: str) -> str:
-    job = f"(SELECT 'job ' || named(id) FROM job WHERE job.seq = {table}.seq)"
-    return f"'{what} of ' || coalesce({job}, 'a job that is not there')"
-
+_OF_JOB = (
+    "'{} of ' || coalesce((SELECT 'job ' || named(id) FROM job WHERE job.seq = {}.seq), "
+    "'a job that is not there')"
+)
 
 SUBJECTS: Mapping[str, str] = {
     "handler": "'handler ' || handler",
     "node": "'node ' || node",
-    "progress": _of_job("the progress", "progress"),
-    "job_log": _of_job("a line in the log", "job_log"),
-    "dossier": _of_job("a dossier", "dossier"),
+    "progress": _OF_JOB.format("the progress", "progress"),
+    "job_log": _OF_JOB.format("a line in the log", "job_log"),
+    "dossier": _OF_JOB.format("a dossier", "dossier"),
     "batch": "'batch ' || named(id)",
     "stage": "'stage ' || number",
     "staged": "'job ' || position || ' of stage ' || stage",
@@ -61,7 +60,7 @@ _JSON: Mapping[str, Sequence[tuple[str, Callable[..., str | None]]]] = {
 
 def unreadable(connection: sqlite3.Connection, table: str) -> Iterator[Finding]:
     """The rows of one of these tables with a value that cannot be what its column means."""
-    connection.create_function("named", 1, named, deterministic=True)
+    connection.create_function("named", 1, named)
     subject = SUBJECTS[table]
     for row, value in unfit(connection, table, subject):
         yield _finding(shown(row), f"its {value}")
