@@ -56,7 +56,7 @@ def test_what_is_no_json_is_told_by_the_column_it_is_in() -> None:
         "rate_limit": rate_limit_fault("{nope"),
         "args": arguments_text_fault("{nope"),
         "result": result_fault("{nope"),
-        "details": details_text_fault("{nope", None),
+        "details": details_text_fault("{nope"),
         "attempt 1 has an error that": error_text_fault("{nope", "attempt 1 has an error that"),
     }
     for what, fault in told.items():
@@ -67,7 +67,7 @@ def test_what_is_no_json_is_told_by_the_column_it_is_in() -> None:
 def test_what_is_not_there_has_no_fault() -> None:
     assert result_fault(None) is None
     assert error_text_fault(None, "it") is None
-    assert details_text_fault(None, "ref") is None
+    assert details_text_fault(None) is None
 
 
 def test_an_error_may_have_any_texts() -> None:

@@ -36,6 +36,7 @@ from trio_gusto.storage.sqlite.rows import (
     NUMBERS,
     attempt_values,
 )
+from trio_gusto.storage.sqlite.unreadable import fault_of
 
 ID = JobId(bytes(range(16)))
 LOST = AttemptOutcome.LOST
@@ -109,6 +110,13 @@ def test_a_sound_row_is_read_as_it_is() -> None:
     assert job_to_move(row()) == StoredJob(request, 7, Ready(30), 1, 5, ())
     told = job_to_move(row(percent=40, message="half"))
     assert told == StoredJob(request, 7, Ready(30), 1, 5, (), Progress(40, "half"))
+
+
+@pytest.mark.parametrize("column", ["name", "job_type", "method_name"])
+def test_a_row_without_the_names_of_its_handler_cannot_be_read(column: str) -> None:
+    told = "LookupError('its handler is not in the table handler, or has no names there')"
+    assert fault_of(row()) is None
+    assert fault_of(row(**{column: None})) == told
 
 
 @pytest.mark.parametrize(

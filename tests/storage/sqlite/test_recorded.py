@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.storage.sqlite.moving import in_a_group, opened
 from trio_gusto.model.audit import RecordedAttempt, RecordedJob, RecordedParent
 from trio_gusto.model.ids import JobId
@@ -106,6 +108,26 @@ async def test_a_job_is_recorded_as_its_row_says(tmp_path: Path) -> None:
             result='"done"',
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ("error = '{'", "its attempt 5 (token 1) has an error that cannot be read (JSONDecodeError("),
+        ("token = -7", "its attempt 5 (token -7) cannot be read (token is -7, which is no number from 0 on)"),
+    ],
+)  # fmt: skip
+async def test_an_attempt_that_cannot_be_read_is_named(
+    tmp_path: Path, changed: str, fault: str
+) -> None:
+    async with opened(tmp_path) as subject:
+        await subject.enqueue()
+        again = put_back(await subject.claim_one(), Ready(NOW), AttemptOutcome.FAILED, NOW + 1)
+        await subject.expect(Committed, again)
+    change(tmp_path, f"UPDATE attempt SET {changed}, number = 5")
+    ((job,), _) = recorded(tmp_path)
+    assert job.fault is not None
+    assert job.fault.startswith(fault)
 
 
 async def test_a_page_begins_behind_the_last_job_of_the_one_before(tmp_path: Path) -> None:

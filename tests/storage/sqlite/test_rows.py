@@ -24,7 +24,7 @@ from trio_gusto.model.states import (
     Waiting,
 )
 from trio_gusto.storage.sqlite.names import Names
-from trio_gusto.storage.sqlite.rows import own_values, state_of, state_values
+from trio_gusto.storage.sqlite.rows import MOST, attempt_of, own_values, state_of, state_values
 from trio_gusto.testing.storage_contract.subject import NOW
 
 JOB = uuid7(NOW * 1000, 1)
@@ -87,3 +87,13 @@ def test_only_who_is_in_a_lane_has_room_in_it(
 ) -> None:
     request = attrs.evolve(JobRequest(JOB, "say_hello", "[[],{}]", NOW, 3), details=details)
     assert own_values(request, NAMES)[-2:] == lane_and_room
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["token", "number"])
+@pytest.mark.parametrize("value", [-1, MOST])
+def test_a_token_and_a_number_of_an_attempt_count_something(place: int, value: int) -> None:
+    row = [2, 1, "node", NOW, NOW, NOW + 1, "succeeded", None]
+    assert attempt_of(row).token == 2
+    row[place] = value
+    with pytest.raises(ValueError, match=f"^{value} counts nothing$"):
+        attempt_of(row)

@@ -32,15 +32,13 @@ def tried(what: str, decode: Callable[[], str | None]) -> str | None:
 
 def read_request(row: Row) -> tuple[JobRequest, str | None]:
     """The request in a row of `request_of`, without its details if these cannot be read."""
-    if row[-1] is None:
-        return request_of(row), None
-    fault = details_text_fault(row[-1], row[-2])
+    fault = details_text_fault(row[-1])
     return request_of(row if fault is None else (*row[:-2], None, None)), fault
 
 
-def details_text_fault(text: str | None, ref_id: str | None) -> str | None:
-    """Of the columns ``details`` and ``ref_id``."""
-    return tried("details", lambda: _fault_of(details_of(text, ref_id)))
+def details_text_fault(text: str | None) -> str | None:
+    """Of a column ``details``."""
+    return tried("details", lambda: _fault_of(details_of(text, None)))
 
 
 def arguments_text_fault(text: str) -> str | None:

@@ -51,7 +51,7 @@ COUNTED = ("piece", "piece_sum", "piece_mark")
 
 _JSON: Mapping[str, Sequence[tuple[str, Callable[..., str | None]]]] = {
     "batch": [("tags", tags_fault)],
-    "staged": [("args", arguments_text_fault), ("details, ref_id", details_text_fault)],
+    "staged": [("args", arguments_text_fault), ("details", details_text_fault)],
     "piece": [("counts", counts_fault)],
     "bucket": [("rate_limit", rate_limit_fault)],
 }
