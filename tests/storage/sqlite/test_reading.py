@@ -119,6 +119,46 @@ def test_a_row_without_the_names_of_its_handler_cannot_be_read(column: str) -> N
     assert fault_of(row(**{column: None})) == told
 
 
+IN_STATE: Mapping[JobState, str] = {
+    JobState.WAITING: "",
+    JobState.SCHEDULED: "due",
+    JobState.READY: "due",
+    JobState.PROCESSING: "claimed_at lease_until",
+    JobState.COMPLETED: "claimed_at started_at ended_at",
+    JobState.FAILED: "ended_at",
+    JobState.CANCELLED: "ended_at",
+    JobState.SKIPPED: "ended_at",
+    JobState.EXPIRED: "ended_at",
+}
+INSTANTS = ("due", "claimed_at", "lease_until", "started_at", "ended_at")
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_a_row_has_the_instants_of_its_state(state: JobState) -> None:
+    needed = IN_STATE[state].split()
+    has = {"state": NUMBERS[state], **{name: 40 if name in needed else None for name in INSTANTS}}
+    assert fault_of(row(**has)) is None
+    for name in INSTANTS:
+        assert (fault_of(row(**{**has, name: None})) is not None) == (name in needed)
+
+
+def test_a_row_that_waits_for_its_callback_has_begun() -> None:
+    waits = {"state": NUMBERS[JobState.WAITING], "claimed_at": 40, "reason": ID.hex()}
+    assert fault_of(row(**waits, started_at=41)) is None
+    assert fault_of(row(**waits)) is not None
+
+
+@pytest.mark.parametrize("name", INSTANTS)
+def test_an_instant_without_a_date_is_none_in_any_state(name: str) -> None:
+    assert fault_of(row(**{name: LATEST})) is None
+    told = f"ValueError('{LATEST + 1} is no instant that has a date')"
+    assert fault_of(row(**{name: LATEST + 1})) == told
+
+
+def test_a_state_that_nobody_knows_is_the_fault_of_its_row() -> None:
+    assert fault_of(row(state=-1)) == "KeyError(-1)"
+
+
 @pytest.mark.parametrize(
     ("changes", "kept"),
     [

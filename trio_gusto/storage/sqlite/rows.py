@@ -7,7 +7,7 @@ because SQLite uses a partial index only for a condition that it can see.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -66,9 +66,6 @@ LANE_AND_ROOM = (
 )
 """The columns ``lane`` and ``room`` by the details, as `request_values` gives them."""
 
-_WITH_DUE = frozenset((NUMBERS[JobState.SCHEDULED], NUMBERS[JobState.READY]))
-_PROCESSING, _COMPLETED = NUMBERS[JobState.PROCESSING], NUMBERS[JobState.COMPLETED]
-
 WHOLE_JOB = (
     "SELECT seq, attempt, version, "
     "state, due, node_name, claimed_at, lease_until, started_at, ended_at, result, reason, "
@@ -78,6 +75,20 @@ WHOLE_JOB = (
     "LEFT JOIN progress USING (seq)"
 )
 """Every part of a job; `stored_job` reads it."""
+
+_DUE, _CLAIMED_AT, _LEASE_UNTIL, _STARTED_AT, _ENDED_AT = 4, 6, 7, 8, 9
+_WAITING = NUMBERS[JobState.WAITING]
+_INSTANTS: Mapping[int, Sequence[int]] = {
+    NUMBERS[JobState.SCHEDULED]: (_DUE,),
+    NUMBERS[JobState.READY]: (_DUE,),
+    NUMBERS[JobState.PROCESSING]: (_CLAIMED_AT, _LEASE_UNTIL),
+    NUMBERS[JobState.COMPLETED]: (_CLAIMED_AT, _STARTED_AT, _ENDED_AT),
+    NUMBERS[JobState.FAILED]: (_ENDED_AT,),
+    NUMBERS[JobState.CANCELLED]: (_ENDED_AT,),
+    NUMBERS[JobState.SKIPPED]: (_ENDED_AT,),
+    NUMBERS[JobState.EXPIRED]: (_ENDED_AT,),
+}
+"""Where in such a row the instants are that a job has in each state."""
 
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What a row leads to that nobody has written who knows what belongs there."""
@@ -210,14 +221,9 @@ def _require_sound(row: Row) -> None:
         raise LookupError("its handler is not in the table handler, or has no names there")
     require_counts(*row[1:3])
     created_at, max_attempts, timeout, *given = row[15:20]
-    number, due, priority = row[3], row[4], row[21]
-    require_counts(max_attempts, timeout or 0, abs(priority))
-    given += row[6:10]
-    needed = {
-        _PROCESSING: row[6:8],
-        _COMPLETED: (row[6], *row[8:10]),
-        **dict.fromkeys(_WITH_DUE, (due,)),
-    }.get(number, row[9:10] if number > _COMPLETED else ())
+    require_counts(max_attempts, timeout or 0, abs(row[21]))
+    given += row[_CLAIMED_AT : _ENDED_AT + 1]
+    needed = (row[place] for place in _instants_of(row[3], row[_CLAIMED_AT]))
     require_instants(created_at, *needed, *(one for one in given if one is not None))
     for text in (row[14], row[20], row[22]):
         if not isinstance(text, str):
@@ -225,6 +231,12 @@ def _require_sound(row: Row) -> None:
     for value in row:
         if type(value) is str:
             value.encode()
+
+
+def _instants_of(number: int, claimed_at: int | None) -> Sequence[int]:
+    if number == _WAITING and claimed_at is not None:
+        return (_STARTED_AT,)  # it waits for its callback
+    return _INSTANTS.get(number, ())
 
 
 def request_of(row: Row) -> JobRequest:
