@@ -24,7 +24,18 @@ from trio_gusto.model.states import (
     Waiting,
 )
 from trio_gusto.storage.sqlite.names import Names
-from trio_gusto.storage.sqlite.rows import MOST, attempt_of, own_values, state_of, state_values
+from trio_gusto.storage.sqlite.rows import (
+    EARLIEST,
+    LATEST,
+    MOST,
+    attempt_of,
+    id_of,
+    is_instant,
+    own_values,
+    require_instants,
+    state_of,
+    state_values,
+)
 from trio_gusto.testing.storage_contract.subject import NOW
 
 JOB = uuid7(NOW * 1000, 1)
@@ -97,3 +108,23 @@ def test_a_token_and_a_number_of_an_attempt_count_something(place: int, value: i
     row[place] = value
     with pytest.raises(ValueError, match=f"^{value} counts nothing$"):
         attempt_of(row)
+
+
+@pytest.mark.parametrize(
+    ("instant", "has_date"),
+    [(EARLIEST - 1, False), (EARLIEST, True), (LATEST, True), (LATEST + 1, False)],
+)
+def test_instants_are_of_the_years_1_to_9999(instant: int, has_date: bool) -> None:
+    assert is_instant(instant) is has_date
+    if has_date:
+        require_instants(NOW, instant)
+    else:
+        with pytest.raises(ValueError, match=f"^{instant} is no instant that has a date$"):
+            require_instants(NOW, instant)
+
+
+def test_an_id_has_16_bytes() -> None:
+    assert id_of(JOB) == JOB
+    for size in (0, 15, 17):
+        with pytest.raises(ValueError, match=f"^an id has 16 bytes, not {size}$"):
+            id_of(bytes(size))
