@@ -9,10 +9,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .mutants import read_mutants
 from .record import read_record
 from .report import Report
-from .rooms import ROOMS
+from .rooms import ROOMS, Room
+from .since import UnknownCommit
 from .workshop import Workshop
 
 
@@ -22,6 +22,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("room", choices=sorted(ROOMS))
     parser.add_argument(
         "only", nargs="*", help="modules, if not the whole room: trio_gusto.model.rates"
+    )
+    parser.add_argument(
+        "--since",
+        metavar="COMMIT",
+        help="ask only about functions that have changed since, also if that is not committed",
     )
     parser.add_argument(
         "--again",
@@ -36,24 +41,38 @@ def main(arguments: Sequence[str]) -> int:
     )
     asked = parser.parse_args(arguments)
     room = ROOMS[asked.room]
-    workshop = Workshop(room, asked.only)
+    try:
+        workshop = Workshop(room, asked.only, asked.since)
+    except UnknownCommit as error:
+        parser.error(str(error))
+    if workshop.has_nothing:
+        sys.stdout.write(f"no function has changed there since {asked.since}\n")
+        return 0
     if (asked.again or asked.report) and not workshop.was_used:
         parser.error(
             f"nobody was asked about {' '.join([asked.room, *asked.only])} yet, so there are no verdicts to go on with: "
             "leave out --again and --report"
         )
-    record = read_record()
     code = 0
     if asked.again:
-        left = Report.of(room, read_mutants(workshop.mutated), record).open
+        left = _report(workshop, room).open
         code = workshop.run_again({mutant.name for mutant in left}, processes=asked.processes)
     elif not asked.report:
         code = workshop.run(processes=asked.processes)
     if code:
         return code
-    report = Report.of(room, read_mutants(workshop.mutated), record)
+    report = _report(workshop, room)
     sys.stdout.writelines(f"{line}\n" for line in report.lines())
     return 0 if report.is_explained else 1
+
+
+def _report(workshop: Workshop, room: Room) -> Report:
+    mutants = workshop.mutants()
+    record = read_record()
+    if workshop.is_partial:
+        functions = {mutant.change.function for mutant in mutants}
+        record = tuple(entry for entry in record if entry.change.function in functions)
+    return Report.of(room, mutants, record)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from fnmatch import fnmatch
 from hashlib import sha256
 from pathlib import Path
 
-from .mutants import forget_verdicts
+from .mutants import Mutant, Verdict, forget_verdicts, read_mutants
 from .rooms import Room
+from .since import changed_since
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,15 +63,31 @@ class Workshop:
 
     Args:
         only: patterns of modules (``trio_gusto.model.rates``); none for the whole room.
+        since: a commit; only functions that have changed since then are asked about.
     """
 
-    def __init__(self, room: Room, only: Sequence[str] = ()) -> None:
+    def __init__(self, room: Room, only: Sequence[str] = (), since: str | None = None) -> None:
         self._room = room
-        self._only = only
-        name = "+".join([room.name, *only])
+        self._only = only or [each for part in room.parts.values() for each in part]
+        self._patterns: Sequence[str] = ()
+        name = "+".join([room.name, *only, *([] if since is None else ["since", since])])
+        if since is not None:
+            changed = changed_since(since, ROOT, self._sources())
+            self._only = list(changed)
+            self._patterns = [pattern for patterns in changed.values() for pattern in patterns]
         if len(name) > LONGEST_NAME:
             name = f"{room.name}+{sha256(name.encode()).hexdigest()[:16]}"
         self._place = ROOT / "build" / "mutation" / name
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether some functions of its modules are not asked about."""
+        return bool(self._patterns)
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether there is no function to ask about."""
+        return not self._only
 
     @property
     def was_used(self) -> bool:
@@ -81,21 +99,46 @@ class Workshop:
         """Where mutmut keeps its mutants and its verdicts."""
         return self._place / "mutants"
 
+    def _sources(self) -> list[Path]:
+        wanted, unwanted = _files(self._only), _files(self._room.not_mutated)
+        return [
+            path
+            for path in sorted((ROOT / "trio_gusto").rglob("*.py"))
+            for name in [path.relative_to(ROOT).as_posix()]
+            if any(fnmatch(name, each) for each in wanted)
+            and not any(fnmatch(name, each) for each in unwanted)
+        ]
+
+    def mutants(self) -> list[Mutant]:
+        """Those that are asked about, with what was said of them."""
+        made = read_mutants(self.mutated)
+        if not self._patterns:
+            return made
+        return [one for one in made if any(fnmatch(one.name, each) for each in self._patterns)]
+
     def run(self, *, processes: int) -> int:
         """Make the mutants anew and judge them, so many at once; returns mutmut's code."""
         shutil.rmtree(self._place, ignore_errors=True)
         self._furnish()
-        return self._judge(processes)
+        return self._judge(processes, self._patterns)
 
     def run_again(self, about: Collection[str], *, processes: int) -> int:
-        """The same for what has changed since the last run, what it has not come to, and mutants of these names."""
+        """The same for what has changed since the last run, what it has not come to, and mutants of these names.
+
+        With ``since`` whole functions are asked again, and those that have changed only if a mutant of theirs is left.
+        """
+        left = {one.name for one in self.mutants() if one.verdict is Verdict.NOT_ASKED}.union(about)
+        functions = [each for each in self._patterns if any(fnmatch(name, each) for name in left)]
+        if self._patterns and not functions:
+            return 0
         forget_verdicts(self.mutated, about)
         self._furnish()
-        return self._judge(processes)
+        return self._judge(processes, functions)
 
-    def _judge(self, processes: int) -> int:
+    def _judge(self, processes: int, names: Sequence[str]) -> int:
+        command = Path(sys.executable).with_name("mutmut")
         return subprocess.run(
-            [Path(sys.executable).with_name("mutmut"), "run", f"--max-children={processes}"],
+            [command, "run", f"--max-children={processes}", *names],
             cwd=self._place,
             env={**os.environ, "HYPOTHESIS_PROFILE": "mutation"},
             check=False,
@@ -113,9 +156,7 @@ class Workshop:
         if self._room.but_none_with:
             arguments += ["-k", f"not {self._room.but_none_with}"]
         settings = _SETTINGS.format(
-            only=_strings(
-                _files(self._only or [each for part in self._room.parts.values() for each in part])
-            ),
+            only=_strings(_files(self._only)),
             but_not=_strings(_files(self._room.not_mutated)),
             judges=_strings(self._room.judges),
             arguments=_strings(arguments),

@@ -1,0 +1,62 @@
+"""Functions that have changed since a commit, so that their mutants can be asked about alone.
+
+Syntax decides: a comment or another break of lines is no change, and a function that was moved into another module is new
+there.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+
+class UnknownCommit(Exception):
+    """There is no such commit."""
+
+
+def changed_since(commit: str, root: Path, files: Iterable[Path]) -> Mapping[str, Sequence[str]]:
+    """By module, patterns of the mutants of its functions that are not the same in ``commit``; no others.
+
+    Args:
+        root: a folder with a repository, in which the ``files`` are.
+
+    Raises:
+        UnknownCommit: there is none of this name.
+    """
+    if _git(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}").returncode:
+        raise UnknownCommit(
+            f"{commit!r} is no commit of this repository, so nothing can have changed since; `git log` shows those that are"
+        )
+    changed: dict[str, Sequence[str]] = {}
+    for path in files:
+        name = path.relative_to(root)
+        module = ".".join(name.with_suffix("").parts).removesuffix(".__init__")
+        before = dict(_functions(_git(root, "show", f"{commit}:{name.as_posix()}").stdout))
+        patterns = [
+            f"{module}.{mangled}__mutmut_*"
+            for mangled, syntax in _functions(path.read_text("utf-8"))
+            if before.get(mangled) != syntax
+        ]
+        if patterns:
+            changed[module] = patterns
+    return changed
+
+
+def _git(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """What it says is empty if there is no such file."""
+    return subprocess.run(
+        ["git", *command], cwd=root, capture_output=True, encoding="utf-8", check=False
+    )
+
+
+def _functions(source: str) -> Iterator[tuple[str, str]]:
+    """Functions and methods by mutmut's names for them, and the syntax of each."""
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.ClassDef):
+            for node in statement.body:
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    yield f"xǁ{statement.name}ǁ{node.name}", ast.dump(node)
+        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"x_{statement.name}", ast.dump(statement)
