@@ -16,6 +16,7 @@ from trio_gusto.model.outcomes import AttemptOutcome
 from trio_gusto.model.states import Condition, JobState, Processing, Ready, State, Waiting
 from trio_gusto.storage.messages import ClaimDue
 from trio_gusto.storage.sqlite import ready
+from trio_gusto.storage.sqlite.connection import Location
 from trio_gusto.storage.sqlite.decoding import claimed_jobs
 from trio_gusto.storage.sqlite.errors import explained, unreadable
 from trio_gusto.storage.sqlite.names import Names
@@ -275,6 +276,8 @@ def test_a_record_that_cannot_be_read_is_told_of_with_its_file() -> None:
         "`trio-gusto audit jobs.db` tells which it is"
     )
     assert str(unreadable(ValueError("x"), "jobs.db")).startswith(told)
+    location = Location("jobs.db", "FULL", 1.0)
+    assert str(location.unreadable(ValueError("x"))) == str(unreadable(ValueError("x"), "jobs.db"))
     error = sqlite3.OperationalError("malformed JSON")
     assert str(explained(error, "jobs.db", 1)) == str(unreadable(error, "jobs.db"))
 

@@ -113,6 +113,21 @@ def test_a_row_that_cannot_be_read_is_named(writer: Writer) -> None:
     assert third.fault.startswith("its handler is 99, which is no handler in the table handler")
 
 
+def test_a_state_that_cannot_be_read_is_the_fault_of_its_job(writer: Writer) -> None:
+    insert(writer, [request(1)], [Waiting()])
+    writer.connection.execute("UPDATE job SET result = '7'")
+    (job,) = live(writer.connection)
+    assert (job.id, job.name, job.request) == (to_uuid(request(1).id), "greet", None)
+    assert job.fault.startswith("its state cannot be read (TypeError(")
+
+
+def test_a_job_whose_id_is_none_is_named_by_its_row(writer: Writer) -> None:
+    insert(writer, [request(1)], [Ready(NOW)])
+    writer.connection.execute("UPDATE job SET id = x'00'")
+    fault = "its id is X'00', which is no id of 16 bytes (in the row 1 of job)"
+    assert live(writer.connection) == [LiveJob(None, "greet", None, fault)]
+
+
 def test_a_job_without_its_handler_is_named(writer: Writer) -> None:
     insert(writer, [request(1), request(2)], [Ready(NOW)] * 2)
     writer.connection.execute("UPDATE job SET handler = 99 WHERE seq = 1")

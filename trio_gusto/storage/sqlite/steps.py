@@ -181,11 +181,10 @@ class Steps:
             self._settle(commit)
         if unreadable:
             reply = self._protected(self._perform, claim)
-            if isinstance(reply, UnreadableRow):
-                return ClaimReply([], more=True, next_due=None)  # others want to write, too
-            if not isinstance(reply, Exception) or isinstance(reply, GustoError):
-                return reply
-            return _unstorable(claim, reply)
+            # If there are more, they are for the next claim: others want to write, too.
+            return (
+                ClaimReply([], more=True, next_due=None) if isinstance(reply, Exception) else reply
+            )
         if isinstance(error.__cause__, MessageErrors):
             return _unstorable(claim, error.__cause__)
         return StorageError(

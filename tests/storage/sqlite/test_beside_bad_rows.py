@@ -1,0 +1,103 @@
+"""What a claim, or a new job, is answered when it comes upon what nobody can read."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import attrs
+import pytest
+
+from trio_gusto.model.errors import ArgumentError, StorageError, UnreadableRecord
+from trio_gusto.model.ids import uuid7
+from trio_gusto.model.job import Details, JobRequest
+from trio_gusto.model.uniqueness import OnConflict
+from trio_gusto.storage.messages import ClaimDue, ClaimReply
+from trio_gusto.storage.sqlite import unreadable
+from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer
+from trio_gusto.storage.sqlite.writes import Writer
+from trio_gusto.testing.storage_contract.inserting import insertion
+from trio_gusto.testing.storage_contract.subject import LEASE, NOW
+
+CLAIM = ClaimDue("node", NOW, NOW + LEASE, 9, 9)
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    with closing(open_writer(Location(MEMORY, "NORMAL", 1.0), wait=1.0)) as connection:
+        yield connection
+
+
+def insert(writer: Writer, count: int) -> list[JobRequest]:
+    requests = [
+        JobRequest(uuid7(NOW * 1000, number), "say_hello", "[[],{}]", NOW, 3)
+        for number in range(count)
+    ]
+    writer.apply([insertion(one) for one in requests])
+    return requests
+
+
+def claim(writer: Writer, claim: ClaimDue = CLAIM) -> ClaimReply:
+    (reply,) = writer.apply([claim])
+    assert isinstance(reply, ClaimReply)
+    return reply
+
+
+def test_what_is_sound_is_claimed_around_what_is_not(connection: sqlite3.Connection) -> None:
+    writer = Writer(connection)
+    first, _, last = insert(writer, 3)
+    connection.execute("UPDATE job SET details = '{' WHERE seq = 2")
+    reply = claim(writer)
+    assert [job.request for job in reply.jobs] == [first, last]
+    assert not reply.more
+
+
+def test_bad_rows_that_are_found_later_are_for_the_next_claim(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unreadable, "_PAGE", 1)
+    writer = Writer(connection)
+    *_, last = insert(writer, 3)
+    connection.execute("UPDATE job SET details = '{' WHERE seq < 3")
+    assert claim(writer) == ClaimReply([], more=True, next_due=None)
+    assert [job.request for job in claim(writer).jobs] == [last]
+
+
+def test_a_claim_that_cannot_be_stored_is_told_so(connection: sqlite3.Connection) -> None:
+    writer = Writer(connection)
+    insert(writer, 1)
+    (reply,) = writer.apply([attrs.evolve(CLAIM, node="n\udcff")])
+    assert isinstance(reply, ArgumentError)
+    assert str(reply).startswith("SQLite cannot keep this ClaimDue ('utf-8' codec can't encode")
+    assert len(claim(writer).jobs) == 1
+
+
+def test_what_is_no_job_and_stops_a_claim_is_left_to_the_audit(
+    connection: sqlite3.Connection,
+) -> None:
+    writer = Writer(connection)
+    insert(writer, 1)
+    connection.execute("INSERT INTO turn VALUES ('', 0, CAST(x'ff' AS TEXT), 9)")
+    (reply,) = writer.apply([attrs.evolve(CLAIM, tenant_weights={})])
+    assert type(reply) is StorageError
+    assert str(reply) == (
+        "something that a claim asks for cannot be read (Could not decode to UTF-8 column 'tenant' with text '\ufffd'), "
+        "and it is no job that is due, so nothing was claimed; `trio-gusto audit` names it"
+    )
+    assert len(claim(writer).jobs) == 1
+
+
+def test_who_meets_a_job_that_nobody_can_name_is_told_so(connection: sqlite3.Connection) -> None:
+    writer = Writer(connection)
+    details = Details(unique_key="one", on_conflict=OnConflict.RETURN_EXISTING)
+    first, second = (
+        JobRequest(uuid7(NOW * 1000, number), "say_hello", "[[],{}]", NOW, 3, details=details)
+        for number in range(2)
+    )
+    writer.apply([insertion(first)])
+    connection.execute("UPDATE job SET id = x'00'")
+    (reply,) = writer.apply([insertion(second)])
+    assert isinstance(reply, UnreadableRecord)
+    met = UnreadableRecord("job", r"with the id b'\x00'", "its id is none")
+    assert str(reply) == str(met)
