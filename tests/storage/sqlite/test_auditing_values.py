@@ -12,6 +12,7 @@ import pytest
 
 from tests.storage.sqlite.test_auditing import audit, change, files_of_an_app
 from trio_gusto.model.audit import Finding, Invariant
+from trio_gusto.storage.sqlite.auditing import Audit
 from trio_gusto.storage.sqlite.columns import COLUMNS, Kind
 from trio_gusto.storage.sqlite.other_tables import OF_MONTH
 
@@ -360,6 +361,16 @@ def test_staged_jobs_need_no_details(database: Path) -> None:
 def test_a_report_of_a_job_that_is_not_there_is_named(database: Path) -> None:
     tamper(database, "progress", "seq = 987654, percent = 5000", "TRUE")
     assert found(database, "percent").subject == "the progress of a job that is not there"
+
+
+def test_counts_that_cannot_be_read_are_not_compared(database: Path) -> None:
+    tamper(database, "piece", "counts = 'garbage'", "number = 99999")
+    tamper(database, "bucket", "starts = 0", "TRUE")
+    assert [one.subject for one in audit(database)[1]] == ["piece 99999", "bucket 'key api'"]
+
+
+def test_before_an_audit_no_month_is_absent(database: Path) -> None:
+    assert Audit(database).absent == []
 
 
 def test_a_month_that_is_not_there_is_told_and_is_no_finding(database: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a claim, or a new job, is answered when it comes upon what nobody can read."""
+"""What a claim, a new job or a question is answered when it comes upon what nobody can read."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import attrs
 import pytest
 
 from trio_gusto.model.errors import ArgumentError, StorageError, UnreadableRecord
-from trio_gusto.model.ids import uuid7
+from trio_gusto.model.ids import to_uuid, uuid7
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.uniqueness import OnConflict
+from trio_gusto.storage.batch_messages import Batches
 from trio_gusto.storage.messages import ClaimDue, ClaimReply
 from trio_gusto.storage.sqlite import unreadable
+from trio_gusto.storage.sqlite.batches import find_batches
 from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer
 from trio_gusto.storage.sqlite.writes import Writer
 from trio_gusto.testing.storage_contract.inserting import insertion
@@ -101,3 +103,14 @@ def test_who_meets_a_job_that_nobody_can_name_is_told_so(connection: sqlite3.Con
     assert isinstance(reply, UnreadableRecord)
     met = UnreadableRecord("job", r"with the id b'\x00'", "its id is none")
     assert str(reply) == str(met)
+
+
+def test_a_batch_that_cannot_be_read_is_named(connection: sqlite3.Connection) -> None:
+    batch = uuid7(NOW * 1000, 1)
+    connection.execute(
+        "INSERT INTO batch (id, created_at, tenant, tags) VALUES (?, 0, '', '[7]')", (batch,)
+    )
+    with pytest.raises(UnreadableRecord) as caught:
+        find_batches(connection, Batches(9))
+    assert (caught.value.kind, caught.value.key) == ("batch", str(to_uuid(batch)))
+    assert caught.value.fault == "ValueError('these are no tags: [7]')"

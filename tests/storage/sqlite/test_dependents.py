@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
+from pathlib import Path
 
+import pytest
+
+from tests.storage.sqlite.moving import opened
 from trio_gusto.model.batch import BatchRequest
-from trio_gusto.model.ids import JobId
+from trio_gusto.model.ids import JobId, to_uuid
 from trio_gusto.model.job import Details
 from trio_gusto.model.states import (
     Completed,
@@ -73,3 +78,20 @@ async def test_while_nobody_waits_a_group_asks_once_and_no_more() -> None:
         assert writer.apply(commits) == [Committed()] * 2
         about_waiting = [statement for statement in asked if "dependency" in statement]
         assert about_waiting == ["SELECT EXISTS (SELECT 1 FROM dependency)"]
+
+
+async def test_of_one_that_cannot_be_read_it_is_said_that_it_waits_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path, archived=False) as subject:
+        parent, bad, sound = [subject.request() for _ in range(3)]
+        waits = Waiting((parent.id,), Condition.FINISH)
+        await subject.insert(parent, bad, sound, states=[DONE, waits, waits])
+        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
+            file.execute("UPDATE job SET reason = 'perhaps' WHERE id = ?", (bad.id,))
+        found = (await subject.storage.read(Dependents(9))).jobs
+    assert [one.job.request for one in found] == [sound]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"job {to_uuid(bad.id)} waits on: its record cannot be read "
+        "(ValueError(\"'perhaps' is not a valid Condition\")); `trio-gusto audit` tells more"
+    ]

@@ -155,3 +155,14 @@ def test_schedules_are_given_by_name_and_one_that_cannot_be_read_hides_no_other(
     assert found[::2] == [KnownSchedule("hourly", first), KnownSchedule("yearly", third)]
     assert (found[1].name, found[1].kept) == ("monthly", None)
     assert found[1].fault.startswith("its request cannot be read (JSONDecodeError(")
+
+
+def test_a_schedule_with_a_bad_mark_is_named_and_hides_no_other(writer: Writer) -> None:
+    kept = [schedule(name) for name in ("hourly", "monthly")]
+    for one in kept:
+        assert writer.apply([PutSchedule(one.request.name, None, one)]) == [Committed()]
+    writer.connection.execute("UPDATE schedule SET version = -1 WHERE name = 'hourly'")
+    assert list(stored_schedules(writer.connection)) == [
+        KnownSchedule("hourly", None, "its version is -1, which is no number from 0 on"),
+        KnownSchedule("monthly", kept[1]),
+    ]
