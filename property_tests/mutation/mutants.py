@@ -98,6 +98,19 @@ def read_mutants(mutated: Path) -> list[Mutant]:
     return found
 
 
+def code_of(mutated: Path, name: str) -> tuple[str, str] | None:
+    """The function as it is and as the mutant of this name has it; ``None`` if there is no such mutant."""
+    module, _, mangled = name.rpartition(".")
+    path = mutated.joinpath(*module.split("."))
+    sources = [each for each in (path.with_suffix(".py"), path / "__init__.py") if each.exists()]
+    for source in sources:
+        originals, made = _bodies(source.read_text("utf-8"))
+        if mangled in made:
+            stem = mangled.partition("__mutmut_")[0]
+            return "\n".join(originals[stem]), "\n".join(made[mangled])
+    return None
+
+
 def verdict_of(exit_code: int | None) -> Verdict:
     """By the exit code that mutmut keeps."""
     return _VERDICTS.get(exit_code, Verdict.SUSPICIOUS)
@@ -118,6 +131,20 @@ def forget_verdicts(mutated: Path, names: Collection[str]) -> None:
 
 def _made(source: str, module: str) -> dict[str, tuple[Change, str, str]]:
     """The changes in a mutated source, each with the function before and after, by mutmut's names."""
+    originals, mutated = _bodies(source)
+    return {
+        name: (
+            _change(f"{module}.{_plain(stem)}", originals[stem], body),
+            "\n".join(originals[stem]),
+            "\n".join(body),
+        )
+        for name, body in mutated.items()
+        for stem in [name.partition("__mutmut_")[0]]
+    }
+
+
+def _bodies(source: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The lines of functions as they are, by mutmut's names for them, and those of their mutants."""
     lines = source.splitlines()
     originals: dict[str, list[str]] = {}
     mutated: dict[str, list[str]] = {}
@@ -130,15 +157,7 @@ def _made(source: str, module: str) -> dict[str, tuple[Change, str, str]]:
                 originals[stem] = body
             else:
                 mutated[function.name] = body
-    return {
-        name: (
-            _change(f"{module}.{_plain(stem)}", originals[stem], body),
-            "\n".join(originals[stem]),
-            "\n".join(body),
-        )
-        for name, body in mutated.items()
-        for stem in [name.partition("__mutmut_")[0]]
-    }
+    return originals, mutated
 
 
 def _functions(module: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -18,6 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from .mutants import code_of
+from .rules import is_the_same
+
 _STATISTICS = Path("mutmut-stats.json")
 """What mutmut knows of the tests, in the folder where it runs them; there after the first run."""
 
@@ -77,14 +80,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int, int]:
-    """Called by pytest. Who passes the first tests meets the others in a run of their own."""
+    """Called by pytest. Who passes the first tests meets the others in a run of their own, unless a rule says that none
+    of them can tell."""
     if not _judges_a_mutant():
         return (yield)
     if len(config.args) <= _AT_FIRST or config.getoption(_OTHERS):
         return _verdict((yield))
     first = config.args = sorted(config.args, key=_order())[:_AT_FIRST]
     code = yield
-    if code:
+    if code or _means_the_same():
         return _verdict(code)
     named = set(first)
     rest = [argument for argument in config.invocation_params.args if argument not in named]
@@ -117,7 +121,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def _judges_a_mutant() -> bool:
-    return "__mutmut_" in os.environ.get("MUTANT_UNDER_TEST", "")
+    return "__mutmut_" in _asked_about()
+
+
+def _asked_about() -> str:
+    return os.environ.get("MUTANT_UNDER_TEST", "")
+
+
+def _means_the_same() -> bool:
+    code = code_of(Path(), _asked_about())
+    return code is not None and is_the_same(*code)
 
 
 def pytest_unconfigure() -> None:

@@ -5,21 +5,28 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import attrs
 import pytest
 
+from tests.storage.sqlite.moving import opened
 from trio_gusto.model.errors import ArgumentError, StorageError, UnreadableRecord
 from trio_gusto.model.ids import to_uuid, uuid7
 from trio_gusto.model.job import Details, JobRequest
 from trio_gusto.model.uniqueness import OnConflict
 from trio_gusto.storage.batch_messages import Batches
-from trio_gusto.storage.messages import ClaimDue, ClaimReply
+from trio_gusto.storage.lease_messages import Stranded
+from trio_gusto.storage.messages import ClaimDue, ClaimReply, Committed
+from trio_gusto.storage.schedule_messages import FindSchedules, PutSchedule
 from trio_gusto.storage.sqlite import unreadable
 from trio_gusto.storage.sqlite.batches import find_batches
 from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer
+from trio_gusto.storage.sqlite.rows import LATEST
+from trio_gusto.storage.sqlite.schedules import find_schedules
 from trio_gusto.storage.sqlite.writes import Writer
 from trio_gusto.testing.storage_contract.inserting import insertion
+from trio_gusto.testing.storage_contract.scheduling import schedule
 from trio_gusto.testing.storage_contract.subject import LEASE, NOW
 
 CLAIM = ClaimDue("node", NOW, NOW + LEASE, 9, 9)
@@ -114,3 +121,52 @@ def test_a_batch_that_cannot_be_read_is_named(connection: sqlite3.Connection) ->
         find_batches(connection, Batches(9))
     assert (caught.value.kind, caught.value.key) == ("batch", str(to_uuid(batch)))
     assert caught.value.fault == "ValueError('these are no tags: [7]')"
+
+
+NO_DATE = f"ValueError('{LATEST + 1} is no instant that has a date')"
+
+
+@pytest.mark.parametrize("due_by", [None, NOW + 10**9])
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_schedules_that_cannot_be_read_are_told_of_and_hide_no_others(
+    connection: sqlite3.Connection, limit: int, due_by: int | None
+) -> None:
+    writer = Writer(connection)
+    kept = {name: schedule(name) for name in ("a", "b", "c", "d")}
+    for name, one in kept.items():
+        assert writer.apply([PutSchedule(name, None, one)]) == [Committed()]
+    connection.execute("UPDATE schedule SET request = '{' WHERE name = 'a'")
+    connection.execute("UPDATE schedule SET last_at = ? WHERE name = 'c'", (LATEST + 1,))
+    answer = find_schedules(connection, FindSchedules(limit, due_by=due_by))
+    assert [one.schedule for one in answer.found] == [kept["b"], kept["d"]][:limit]
+    told = [(one.kind, one.key, one.fault) for one in answer.unreadable]
+    assert told[0][:2] == ("schedule", "'a'")
+    assert told[0][2].startswith("JSONDecodeError(")
+    assert told[1:] == [("schedule", "'c'", NO_DATE)][: limit - 1]
+
+
+@pytest.mark.parametrize("column", ["since", "anchor", "next_at", "last_at"])
+def test_a_schedule_has_instants_that_have_a_date(
+    connection: sqlite3.Connection, column: str
+) -> None:
+    one = schedule("a")
+    Writer(connection).apply([PutSchedule("a", None, one)])
+    connection.execute(f"UPDATE schedule SET {column} = ?", (LATEST + 1,))
+    (told,) = find_schedules(connection, FindSchedules(9)).unreadable
+    assert told.fault == NO_DATE
+
+
+async def test_a_node_whose_name_is_none_is_not_looked_for(tmp_path: Path) -> None:
+    async with opened(tmp_path, archived=False) as subject:
+        await subject.enqueue()
+        job = await subject.claim_one(node="other")
+        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
+            file.execute(
+                "UPDATE node SET node_name = CAST(x'ff' AS TEXT) WHERE node_name = 'other'"
+            )
+        look = Stranded("node", NOW + 1, 9)
+        assert (await subject.storage.read(look)).lost == []
+        look.now = NOW + LEASE
+        assert [one.request.id for one in (await subject.storage.read(look)).lost] == [
+            job.request.id
+        ]
