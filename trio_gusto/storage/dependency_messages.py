@@ -16,7 +16,8 @@ class Dependents:
 
     A batch counts as all of its jobs. That is: none of its parents is live, or it waits for `Condition.SUCCESS` and one of them has
     ended otherwise. A job without parents never is. ``parents`` leaves out jobs that wait for none
-    of these; ``None`` leaves out none. ``after`` is a sequence: only jobs with a higher one.
+    of these; ``None`` leaves out none. ``after`` is a sequence: only jobs with a higher one. Fewer than ``limit``
+    are told only if there are no more.
     """
 
     limit: int

@@ -132,13 +132,13 @@ def test_schedules_that_cannot_be_read_are_told_of_and_hide_no_others(
     connection: sqlite3.Connection, limit: int, due_by: int | None
 ) -> None:
     writer = Writer(connection)
-    kept = {name: schedule(name) for name in ("a", "b", "c", "d")}
+    kept = {name: schedule(name) for name in ("a", "b", "c", "d", "e")}
     for name, one in kept.items():
         assert writer.apply([PutSchedule(name, None, one)]) == [Committed()]
     connection.execute("UPDATE schedule SET request = '{' WHERE name = 'a'")
     connection.execute("UPDATE schedule SET last_at = ? WHERE name = 'c'", (LATEST + 1,))
     answer = find_schedules(connection, FindSchedules(limit, due_by=due_by))
-    assert [one.schedule for one in answer.found] == [kept["b"], kept["d"]][:limit]
+    assert [one.schedule for one in answer.found] == [kept["b"], kept["d"], kept["e"]][:limit]
     told = [(one.kind, one.key, one.fault) for one in answer.unreadable]
     assert told[0][:2] == ("schedule", "'a'")
     assert told[0][2].startswith("JSONDecodeError(")
@@ -170,3 +170,19 @@ async def test_a_node_whose_name_is_none_is_not_looked_for(tmp_path: Path) -> No
         assert [one.request.id for one in (await subject.storage.read(look)).lost] == [
             job.request.id
         ]
+
+
+@pytest.mark.parametrize("lane", ["CAST(x'ff' AS TEXT)", "'worker a'"])
+def test_beside_a_leased_lane_that_cannot_be_read_others_are_claimed(
+    connection: sqlite3.Connection, lane: str
+) -> None:
+    writer = Writer(connection)
+    requests = [
+        JobRequest(uuid7(NOW * 1000, n), "say_hello", "[]", NOW, 3, details=Details(worker=worker))
+        for n, worker in enumerate("aab")
+    ]
+    writer.apply([insertion(one) for one in requests])
+    assert [job.request for job in claim(writer, attrs.evolve(CLAIM, limit=1)).jobs] == requests[:1]
+    connection.execute(f"UPDATE job SET lane = {lane} WHERE seq = 1")
+    free = requests[2:] if "worker" in lane else requests[1:]
+    assert [job.request for job in claim(writer, attrs.evolve(CLAIM, node="other")).jobs] == free

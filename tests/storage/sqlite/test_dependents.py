@@ -92,6 +92,32 @@ async def test_of_one_that_cannot_be_read_it_is_said_that_it_waits_on(
         found = (await subject.storage.read(Dependents(9))).jobs
     assert [one.job.request for one in found] == [sound]
     assert [record.getMessage() for record in caplog.records] == [
-        f"job {to_uuid(bad.id)} waits on: its record cannot be read "
+        f"job {to_uuid(bad.id)} waits on: what it waits for cannot be read "
         "(ValueError(\"'perhaps' is not a valid Condition\")); `trio-gusto audit` tells more"
     ]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 9])
+async def test_behind_a_parent_whose_state_is_none_nobody_else_waits(
+    tmp_path: Path, limit: int
+) -> None:
+    """The question of all who wait was answered with an error; and what is no full page ends the pages."""
+    batch_id = JobId(bytes(15) + b"\x01")
+    async with opened(tmp_path, archived=False) as subject:
+        bad, member = subject.request(), subject.request(details=Details(batch=batch_id))
+        await subject.insert(bad, states=[DONE])
+        opening = InsertBatch(BatchRequest(batch_id, NOW), Insert([member], [DONE]))
+        await subject.expect(Inserted, opening)
+        parents = [subject.request() for _ in range(2)]
+        await subject.insert(*parents, states=[DONE, DONE])
+        waits = [
+            Waiting((one,), Condition.FINISH)
+            for one in (bad.id, batch_id, *(parent.id for parent in parents))
+        ]
+        *_, first, second = children = [subject.request() for _ in waits]
+        await subject.insert(*children, states=waits)
+        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
+            file.execute("UPDATE job SET state = 77 WHERE id IN (?, ?)", (bad.id, member.id))
+        found = (await subject.storage.read(Dependents(limit))).jobs
+    assert [one.job.request for one in found] == [first, second][:limit]
+    assert [one.parents for one in found] == [{JobState.COMPLETED: 1}] * len(found)

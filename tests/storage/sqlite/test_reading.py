@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
+import attrs
 import pytest
 
 from trio_gusto.model.errors import UnreadableRecord
@@ -23,7 +24,6 @@ from trio_gusto.storage.sqlite.names import Names
 from trio_gusto.storage.sqlite.reading import (
     fetched,
     job_to_move,
-    last_attempt,
     lossy_texts,
     printable,
     read_job,
@@ -229,7 +229,7 @@ def test_who_asks_for_a_bad_row_is_told_which_it_is() -> None:
     assert shown_id(b"short") == "with the id b'short'"
 
 
-def test_the_last_attempt_is_read_if_it_can_be() -> None:
+def test_a_job_is_read_with_its_last_attempt_or_with_all() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(f"CREATE TABLE attempt (seq, {ATTEMPT_COLUMNS})")
         first, last, other = [
@@ -248,10 +248,17 @@ def test_the_last_attempt_is_read_if_it_can_be() -> None:
             values = (seq, *attempt_values(record))
             marks = ", ".join("?" * len(values))
             connection.execute(f"INSERT INTO attempt VALUES ({marks})", values)
-        assert last_attempt(connection, 7) == (last,)
-        assert last_attempt(connection, 9) == ()
+        for seq, whole, history in (
+            (7, False, (last,)),
+            (7, True, (first, last)),
+            (8, True, (other,)),
+            (9, False, ()),
+        ):
+            job = read_job(connection, row(seq=seq), whole_history=whole)
+            assert job == attrs.evolve(job_to_move(row(seq=seq)), history=history)
         connection.execute("UPDATE attempt SET outcome = 77 WHERE token = 2")
-        assert last_attempt(connection, 7) == ()
+        with pytest.raises(UnreadableRecord):
+            read_job(connection, row(), whole_history=False)
 
 
 def test_texts_that_are_no_utf_8_are_read_where_they_are_asked_for_and_nowhere_else() -> None:

@@ -66,7 +66,12 @@ def _batch(connection: sqlite3.Connection, row: Row) -> StoredBatch:
 
 def counts_of(connection: sqlite3.Connection, number: int) -> dict[JobState, int]:
     """The jobs of a batch by state: read from one index, so it cannot differ from them."""
-    return {WORDS[state]: count for state, count in connection.execute(_COUNTS, (number,))}
+    return {WORDS[state]: count for state, count in numbers_of(connection, number).items()}
+
+
+def numbers_of(connection: sqlite3.Connection, number: int) -> dict[int, int]:
+    """The same by the numbers of states, also of those that are none."""
+    return dict(connection.execute(_COUNTS, (number,)).fetchall())
 
 
 def forget_empty(connection: sqlite3.Connection, before: int) -> None:

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import orjson
 
 from ...model.dependencies import Dependent
 from ...model.ids import JobId
-from ...model.states import JobState, State, Waiting
+from ...model.states import State, Waiting
 from ..dependency_messages import DependentJobs, Dependents
-from .batches import counts_of
+from .batches import numbers_of
 from .errors import UnknownParent
 from .reading import fetched, job_to_move, shown_id
 from .rows import UNREADABLE, WHOLE_JOB, WORDS, Row, id_of, state_of
@@ -82,6 +82,7 @@ _COUNTS = (
     "SELECT child, state, count(*) FROM dependency JOIN job ON seq = parent "
     "WHERE child IN (SELECT value FROM json_each(?)) GROUP BY child, state"
 )
+_CHILDREN = f"{WHOLE_JOB} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"
 
 
 class Dependencies:
@@ -148,50 +149,59 @@ class Dependencies:
 
 def dependents(connection: sqlite3.Connection, query: Dependents) -> DependentJobs:
     """Waiting jobs whose wait may be over."""
-    values: list[object] = [query.after, query.limit]
-    if query.parents is None:
-        found = connection.execute(_OF_ANY, values)
-    else:
+    statement, more = _OF_ANY, list[object]()
+    if query.parents is not None:
         asked = [
             seq for parent in query.parents for (seq,) in connection.execute(_ENDED, (parent,))
         ]
-        found = connection.execute(_OF_THESE, [*values, orjson.dumps(asked).decode()])
-    children = orjson.dumps([seq for (seq,) in found.fetchall()]).decode()
-    counts: dict[int, dict[JobState, int]] = {}
-    for child, state, count in connection.execute(_COUNTS, (children,)).fetchall():
-        counts.setdefault(child, {})[WORDS[state]] = count
-    _count_batches(connection, children, counts)
-    rows = fetched(
-        connection,
-        f"{WHOLE_JOB} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
-        (children,),
-    )
-    waiting = [row for row in rows if _can_be_judged(row)]
-    return DependentJobs([Dependent(job_to_move(row), counts.get(row[0], {})) for row in waiting])
+        statement, more = _OF_THESE, [orjson.dumps(asked).decode()]
+    found: list[Dependent] = []
+    after, is_more = query.after, True
+    while is_more:  # once, unless some cannot be read
+        wanted = query.limit - len(found)
+        children = [seq for (seq,) in connection.execute(statement, [after, wanted, *more])]
+        found += _with_parents(connection, children)
+        is_more = len(children) == wanted and len(found) < query.limit
+        after = children[-1] if children else after
+    return DependentJobs(found)
 
 
-def _can_be_judged(row: Row) -> bool:
-    """Whether it can be read for what a job waits; if so, it moves on, whatever else is wrong with it."""
+def _with_parents(connection: sqlite3.Connection, children: Sequence[int]) -> Iterator[Dependent]:
+    """These jobs, and the states of what they wait for; without those of which that cannot be read."""
+    these = (orjson.dumps(children).decode(),)
+    counts: dict[int, dict[int, int]] = {}
+    for child, state, count in connection.execute(_COUNTS, these).fetchall():
+        counts.setdefault(child, {})[state] = count
+    _count_batches(connection, these, counts)
+    for row in fetched(connection, _CHILDREN, these):
+        dependent = _judged(row, counts[row[0]])
+        if dependent is not None:
+            yield dependent
+
+
+def _judged(row: Row, counts: Mapping[int, int]) -> Dependent | None:
+    """``None`` if it cannot be read what it waits for, or how that ended; else it moves on, whatever else is wrong."""
     try:
         id_of(row[12])
         state_of(row[3:12])
+        parents = {WORDS[state]: count for state, count in counts.items()}
     except UNREADABLE as error:
         logger.warning(
-            "job %s waits on: its record cannot be read (%r); `trio-gusto audit` tells more",
+            "job %s waits on: what it waits for cannot be read (%r); `trio-gusto audit` tells more",
             *(shown_id(row[12]), error),
         )
-        return False
-    return True
+        return None
+    return Dependent(job_to_move(row), parents)
 
 
 def _count_batches(
-    connection: sqlite3.Connection, children: str, counts: dict[int, dict[JobState, int]]
+    connection: sqlite3.Connection, these: Sequence[str], counts: dict[int, dict[int, int]]
 ) -> None:
     """Add the jobs of batches that are waited for; each batch is counted once."""
-    batches: dict[int, dict[JobState, int]] = {}
-    for child, parent in connection.execute(_BATCHES, (children,)).fetchall():
+    batches: dict[int, dict[int, int]] = {}
+    for child, parent in connection.execute(_BATCHES, these).fetchall():
         if parent not in batches:
-            batches[parent] = counts_of(connection, -parent)
+            batches[parent] = numbers_of(connection, -parent)
         its = counts.setdefault(child, {})
         for state, count in batches[parent].items():
             its[state] = its.get(state, 0) + count
