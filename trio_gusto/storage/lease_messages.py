@@ -72,7 +72,7 @@ class StrandedJobs:
     whose ``expire_on`` has come. ``next_at``: the earliest instant after ``now`` at which another
     lease or ``expire_on`` passes, or ``None``. ``foreign``: whether other nodes than the asking
     one hold leases, so that it is worth while to look again soon. ``stages`` are those that were left
-    behind. Nobody asks for the histories of these jobs: they may be empty."""
+    behind. Each of the jobs has the last record of its history at most."""
 
     lost: Sequence[StoredJob]
     overdue: Sequence[StoredJob]

@@ -14,6 +14,8 @@ from tests.storage.sqlite.moving import opened
 from trio_gusto.model.errors import ArgumentError, StorageError, UnreadableRecord
 from trio_gusto.model.ids import to_uuid, uuid7
 from trio_gusto.model.job import Details, JobRequest
+from trio_gusto.model.outcomes import AttemptOutcome
+from trio_gusto.model.states import Ready
 from trio_gusto.model.uniqueness import OnConflict
 from trio_gusto.storage.batch_messages import Batches
 from trio_gusto.storage.lease_messages import Stranded
@@ -27,7 +29,7 @@ from trio_gusto.storage.sqlite.schedules import find_schedules
 from trio_gusto.storage.sqlite.writes import Writer
 from trio_gusto.testing.storage_contract.inserting import insertion
 from trio_gusto.testing.storage_contract.scheduling import schedule
-from trio_gusto.testing.storage_contract.subject import LEASE, NOW
+from trio_gusto.testing.storage_contract.subject import LEASE, NOW, put_back
 
 CLAIM = ClaimDue("node", NOW, NOW + LEASE, 9, 9)
 
@@ -186,3 +188,19 @@ def test_beside_a_leased_lane_that_cannot_be_read_others_are_claimed(
     connection.execute(f"UPDATE job SET lane = {lane} WHERE seq = 1")
     free = requests[2:] if "worker" in lane else requests[1:]
     assert [job.request for job in claim(writer, attrs.evolve(CLAIM, node="other")).jobs] == free
+
+
+async def test_a_lost_job_is_told_with_its_last_attempt_if_that_can_be_read(tmp_path: Path) -> None:
+    async with opened(tmp_path, archived=False) as subject:
+        await subject.enqueue()
+        for _ in range(2):
+            again = put_back(await subject.claim_one(), Ready(NOW), AttemptOutcome.FAILED)
+            await subject.expect(Committed, again)
+        last = await subject.claim_one()
+        look = Stranded("node", NOW + LEASE, 9)
+        (lost,) = (await subject.storage.read(look)).lost
+        assert [one.token for one in lost.history] == [last.token - 2]
+        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
+            file.execute("UPDATE attempt SET outcome = 'perhaps'")
+        (lost,) = (await subject.storage.read(look)).lost
+        assert lost.history == ()

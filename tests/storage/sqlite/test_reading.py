@@ -24,6 +24,7 @@ from trio_gusto.storage.sqlite.names import Names
 from trio_gusto.storage.sqlite.reading import (
     fetched,
     job_to_move,
+    last_attempt,
     lossy_texts,
     printable,
     read_job,
@@ -259,6 +260,8 @@ def test_a_job_is_read_with_its_last_attempt_or_with_all() -> None:
         connection.execute("UPDATE attempt SET outcome = 77 WHERE token = 2")
         with pytest.raises(UnreadableRecord):
             read_job(connection, row(), whole_history=False)
+        assert last_attempt(connection, 7) == ()
+        assert last_attempt(connection, 8) == (other,)
 
 
 def test_texts_that_are_no_utf_8_are_read_where_they_are_asked_for_and_nowhere_else() -> None:

@@ -29,7 +29,7 @@ from .finding import find_rows
 from .pauses import find_pauses, kept_pauses
 from .presence import IsGone
 from .rates import find_buckets
-from .reading import fetched, job_to_move, read_job
+from .reading import fetched, job_to_move, last_attempt, read_job
 from .reports import find_dossiers, find_log
 from .rows import WHOLE_JOB, is_instant
 from .runs import past_runs
@@ -168,7 +168,7 @@ def _jobs_to_move(
     connection: sqlite3.Connection, condition: str, values: Sequence[object]
 ) -> list[StoredJob]:
     rows = fetched(connection, f"{WHOLE_JOB} WHERE length(id) = 16 AND {condition}", values)
-    return [job_to_move(row) for row in rows]
+    return [job_to_move(row, last_attempt(connection, row[0])) for row in rows]
 
 
 def _json(values: Iterable[object]) -> str:

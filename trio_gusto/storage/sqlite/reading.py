@@ -72,15 +72,23 @@ def read_job(connection: sqlite3.Connection, row: Row, *, whole_history: bool) -
         raise UnreadableRecord("job", shown_id(row[12]), repr(error)) from error
 
 
-def job_to_move(row: Row) -> StoredJob:
-    """The same without its history, for who moves the job on.
+def job_to_move(row: Row, history: Sequence[AttemptRecord] = ()) -> StoredJob:
+    """The same for who moves the job on: if it cannot be read, what can, and the plainest values for all else.
 
-    If it cannot be read it is what can, and the plainest values for all else. Its id must be one.
+    Its id must be one.
     """
     try:
-        return stored_job(row, ())
+        return stored_job(row, history)
     except UNREADABLE:
         return _rough_job(row)
+
+
+def last_attempt(connection: sqlite3.Connection, seq: int) -> Sequence[AttemptRecord]:
+    """The last attempt that is recorded, if it can be read."""
+    try:
+        return _history(connection, seq, whole=False)
+    except UNREADABLE:
+        return ()
 
 
 def _rough_job(row: Row) -> StoredJob:
