@@ -148,7 +148,7 @@ def _bodies(source: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     lines = source.splitlines()
     originals: dict[str, list[str]] = {}
     mutated: dict[str, list[str]] = {}
-    for function in _functions(ast.parse(source)):
+    for _, function in functions_in(source):
         stem, marked, number = function.name.partition("__mutmut_")
         if marked:
             body = dedent("\n".join(lines[function.lineno - 1 : function.end_lineno])).splitlines()
@@ -160,11 +160,15 @@ def _bodies(source: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     return originals, mutated
 
 
-def _functions(module: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for statement in module.body:
-        for node in statement.body if isinstance(statement, ast.ClassDef) else [statement]:
+def functions_in(source: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Functions and methods, each with the name of its class; that is empty for a function."""
+    for statement in ast.parse(source).body:
+        name, within = "", [statement]
+        if isinstance(statement, ast.ClassDef):
+            name, within = statement.name, statement.body
+        for node in within:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield node
+                yield name, node
 
 
 def _plain(mangled: str) -> str:

@@ -11,6 +11,8 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from .mutants import functions_in
+
 
 class UnknownCommit(Exception):
     """There is no such commit."""
@@ -53,10 +55,5 @@ def _git(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 def _functions(source: str) -> Iterator[tuple[str, str]]:
     """Functions and methods by mutmut's names for them, and the syntax of each."""
-    for statement in ast.parse(source).body:
-        if isinstance(statement, ast.ClassDef):
-            for node in statement.body:
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                    yield f"xǁ{statement.name}ǁ{node.name}", ast.dump(node)
-        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield f"x_{statement.name}", ast.dump(statement)
+    for within, node in functions_in(source):
+        yield f"xǁ{within}ǁ{node.name}" if within else f"x_{node.name}", ast.dump(node)

@@ -99,6 +99,20 @@ def test_what_is_no_job_and_stops_a_claim_is_left_to_the_audit(
     assert len(claim(writer).jobs) == 1
 
 
+def test_what_is_wrong_with_what_stops_a_claim_is_told(tmp_path: Path) -> None:
+    location = Location(str(tmp_path / "jobs.db"), "NORMAL", 1.0)
+    with closing(open_writer(location, wait=1.0)) as connection:
+        insert(Writer(connection), 1)
+    with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
+        file.execute("PRAGMA writable_schema = ON")
+        file.execute("UPDATE sqlite_schema SET sql = replace(sql, ') STRICT, W', ') W')")
+    with closing(open_writer(location, wait=1.0)) as connection:
+        connection.execute("INSERT INTO turn VALUES ('', 0, '', 'later')")
+        (reply,) = Writer(connection).apply([attrs.evolve(CLAIM, tenant_weights={})])
+    assert type(reply) is StorageError
+    assert str(reply).startswith("something that a claim asks for cannot be read (TypeError(")
+
+
 def test_who_meets_a_job_that_nobody_can_name_is_told_so(connection: sqlite3.Connection) -> None:
     writer = Writer(connection)
     details = Details(unique_key="one", on_conflict=OnConflict.RETURN_EXISTING)
