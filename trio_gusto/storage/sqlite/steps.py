@@ -185,7 +185,7 @@ class Steps:
             return (
                 ClaimReply([], more=True, next_due=None) if isinstance(reply, Exception) else reply
             )
-        if isinstance(error.__cause__, MessageErrors):
+        if isinstance(error.__cause__, UnicodeError | OverflowError):
             return _unstorable(claim, error.__cause__)
         return StorageError(
             f"something that a claim asks for cannot be read ({error}), and it is no job that is due, so "
