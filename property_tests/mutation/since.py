@@ -34,16 +34,26 @@ def changed_since(commit: str, root: Path, files: Iterable[Path]) -> Mapping[str
     changed: dict[str, Sequence[str]] = {}
     for path in files:
         name = path.relative_to(root)
-        module = ".".join(name.with_suffix("").parts).removesuffix(".__init__")
-        before = dict(_functions(_git(root, "show", f"{commit}:{name.as_posix()}").stdout))
-        patterns = [
-            f"{module}.{mangled}__mutmut_*"
-            for mangled, syntax in _functions(path.read_text("utf-8"))
-            if before.get(mangled) != syntax
-        ]
+        before = _git(root, "show", f"{commit}:{name.as_posix()}").stdout
+        patterns = changed_functions(name, before, path.read_text("utf-8"))
         if patterns:
-            changed[module] = patterns
+            changed[module_of(name)] = patterns
     return changed
+
+
+def changed_functions(path: Path, before: str, now: str) -> Sequence[str]:
+    """The same for the source of one module, whose ``path`` is seen from the root."""
+    known = dict(_functions(before))
+    return [
+        f"{module_of(path)}.{mangled}__mutmut_*"
+        for mangled, syntax in _functions(now)
+        if known.get(mangled) != syntax
+    ]
+
+
+def module_of(path: Path) -> str:
+    """The name of a module by its path, seen from the root."""
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
 def _git(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -54,6 +64,7 @@ def _git(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def _functions(source: str) -> Iterator[tuple[str, str]]:
-    """Functions and methods by mutmut's names for them, and the syntax of each."""
+    """Functions and methods by mutmut's names for them, and the syntax of each, but for its decorators."""
     for within, node in functions_in(source):
+        node.decorator_list = []
         yield f"xǁ{within}ǁ{node.name}" if within else f"x_{node.name}", ast.dump(node)

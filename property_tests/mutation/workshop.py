@@ -8,14 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from hashlib import sha256
 from pathlib import Path
 
 from .mutants import Mutant, Verdict, forget_verdicts, read_mutants
 from .rooms import Room
-from .since import changed_since
+from .since import changed_functions, changed_since
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,15 +125,28 @@ class Workshop:
     def run_again(self, about: Collection[str], *, processes: int) -> int:
         """The same for what has changed since the last run, what it has not come to, and mutants of these names.
 
-        With ``since`` whole functions are asked again, and those that have changed only if a mutant of theirs is left.
+        With ``since`` these are asked about as whole functions.
         """
         left = {one.name for one in self.mutants() if one.verdict is Verdict.NOT_ASKED}.union(about)
-        functions = [each for each in self._patterns if any(fnmatch(name, each) for name in left)]
+        changed = set(self._changed_meanwhile()) if self._patterns else ()
+        functions = [
+            each
+            for each in self._patterns
+            if each in changed or any(fnmatch(name, each) for name in left)
+        ]
         if self._patterns and not functions:
             return 0
         forget_verdicts(self.mutated, about)
         self._furnish()
         return self._judge(processes, functions)
+
+    def _changed_meanwhile(self) -> Iterator[str]:
+        """Patterns of the mutants of functions that are not as they were judged."""
+        for path in self._sources():
+            name = path.relative_to(ROOT)
+            judged = self._place / name
+            before = judged.read_text("utf-8") if judged.exists() else ""
+            yield from changed_functions(name, before, path.read_text("utf-8"))
 
     def _judge(self, processes: int, names: Sequence[str]) -> int:
         command = Path(sys.executable).with_name("mutmut")

@@ -35,7 +35,8 @@ class Bucket:
         return 0
 """
 AFTER = """
-def start(now):  # a comment, and another break of lines
+@trio.lowlevel.enable_ki_protection
+def start(now):  # a comment, a decorator, and another break of lines
     return (
         now + 1
     )
@@ -139,6 +140,12 @@ class Recorder(Workshop):
     def _furnish(self) -> None:
         pass
 
+    def judged(self, source: str) -> None:
+        """A run has judged this."""
+        path = self._place / "trio_gusto" / "model" / "rates.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(source, "utf-8")
+
 
 def with_mutants(place: Path, codes: dict[str, int | None]) -> None:
     place.mkdir(parents=True)
@@ -155,22 +162,25 @@ def with_mutants(place: Path, codes: dict[str, int | None]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("codes", "again", "asked"),
+    ("codes", "judged", "again", "asked"),
     [
-        ({"x_start": None, "x_end": 1, "x_new": None}, (), ["x_new"]),
-        ({"x_start": None, "x_end": 0, "x_new": 1}, ["x_end"], ["x_end"]),
-        ({"x_start": None, "x_end": 1, "x_new": 1}, (), []),
+        ({"x_start": None, "x_end": 1, "x_new": None}, AFTER, (), ["x_new"]),
+        ({"x_start": None, "x_end": 0, "x_new": 1}, AFTER, ["x_end"], ["x_end"]),
+        ({"x_start": None, "x_end": 1, "x_new": 1}, AFTER, (), []),
+        ({"x_start": None, "x_end": 1, "x_new": 1}, AFTER.replace("3", "4"), (), ["x_end"]),
     ],
-    ids=["not come to", "open", "done"],
+    ids=["not come to", "open", "done", "changed"],
 )
 def test_who_asks_again_asks_about_functions_that_are_not_done(
     repository: tuple[Path, str],
     codes: dict[str, int | None],
+    judged: str,
     again: Collection[str],
     asked: Sequence[str],
 ) -> None:
     _, commit = repository
     recorder = Recorder(ROOMS["model"], [], commit)
+    recorder.judged(judged)
     with_mutants(
         recorder.mutated, {f"{RATES}.{name}__mutmut_1": code for name, code in codes.items()}
     )

@@ -20,10 +20,12 @@ from trio_gusto.model.uniqueness import OnConflict
 from trio_gusto.storage.batch_messages import Batches
 from trio_gusto.storage.lease_messages import Stranded
 from trio_gusto.storage.messages import ClaimDue, ClaimReply, Committed
+from trio_gusto.storage.report_messages import ReadLog
 from trio_gusto.storage.schedule_messages import FindSchedules, PutSchedule
 from trio_gusto.storage.sqlite import unreadable
 from trio_gusto.storage.sqlite.batches import find_batches
 from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer
+from trio_gusto.storage.sqlite.ready import oldest_ready
 from trio_gusto.storage.sqlite.rows import LATEST
 from trio_gusto.storage.sqlite.schedules import find_schedules
 from trio_gusto.storage.sqlite.writes import Writer
@@ -218,3 +220,25 @@ async def test_a_lost_job_is_told_with_its_last_attempt_if_that_can_be_read(tmp_
             file.execute("UPDATE attempt SET outcome = 'perhaps'")
         (lost,) = (await subject.storage.read(look)).lost
         assert lost.history == ()
+
+
+def test_a_ready_job_that_is_due_at_no_date_is_not_the_oldest(
+    connection: sqlite3.Connection,
+) -> None:
+    insert(Writer(connection), 1)
+    connection.execute("UPDATE job SET state = 2")
+    assert oldest_ready(connection) == NOW
+    connection.execute("UPDATE job SET due = ?", (LATEST + 1,))
+    assert oldest_ready(connection) is None
+
+
+async def test_who_asks_for_what_cannot_be_read_is_told_where_it_is(tmp_path: Path) -> None:
+    async with opened(tmp_path, archived=False) as subject:
+        request = await subject.enqueue()
+        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
+            said = "INSERT INTO job_log SELECT seq, 1, 0, 1, 1, ?, 'info', 'x' FROM job"
+            file.execute(said, (LATEST + 1,))
+        with pytest.raises(StorageError) as caught:
+            await subject.storage.read(ReadLog(request.id))
+    path = tmp_path / "jobs.db"
+    assert str(caught.value).startswith(f"{path} has a record that cannot be read ({NO_DATE})")
