@@ -108,16 +108,14 @@ async def test_behind_a_parent_whose_state_is_none_nobody_else_waits(
         await subject.insert(bad, states=[DONE])
         opening = InsertBatch(BatchRequest(batch_id, NOW), Insert([member], [DONE]))
         await subject.expect(Inserted, opening)
-        parents = [subject.request() for _ in range(2)]
-        await subject.insert(*parents, states=[DONE, DONE])
-        waits = [
-            Waiting((one,), Condition.FINISH)
-            for one in (bad.id, batch_id, *(parent.id for parent in parents))
-        ]
-        *_, first, second = children = [subject.request() for _ in waits]
+        parents = [subject.request() for _ in range(3)]
+        await subject.insert(*parents, states=[DONE] * 3)
+        one, two, three = (parent.id for parent in parents)
+        waits = [Waiting((each,), Condition.FINISH) for each in (bad.id, one, batch_id, two, three)]
+        _, first, _, second, third = children = [subject.request() for _ in waits]
         await subject.insert(*children, states=waits)
         with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
             file.execute("UPDATE job SET state = 77 WHERE id IN (?, ?)", (bad.id, member.id))
         found = (await subject.storage.read(Dependents(limit))).jobs
-    assert [one.job.request for one in found] == [first, second][:limit]
+    assert [one.job.request for one in found] == [first, second, third][:limit]
     assert [one.parents for one in found] == [{JobState.COMPLETED: 1}] * len(found)
