@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if (asked.again or asked.report) and not workshop.was_used:
         parser.error(
-            f"nobody was asked about {' '.join([asked.room, *asked.only])} yet, so there are no verdicts to go on with: "
+            f"nobody was asked about {workshop.subject} yet, so there are no verdicts to go on with: "
             "leave out --again and --report"
         )
     code = 0

@@ -70,7 +70,10 @@ class Workshop:
         self._room = room
         self._only = only or [each for part in room.parts.values() for each in part]
         self._patterns: Sequence[str] = ()
-        name = "+".join([room.name, *only, *([] if since is None else ["since", since])])
+        words = [room.name, *only, *([] if since is None else ["since", since])]
+        name = "+".join(words)
+        self.subject = " ".join(words)
+        """What is asked about, in words."""
         if since is not None:
             changed = changed_since(since, ROOT, self._sources())
             self._only = list(changed)

@@ -128,6 +128,16 @@ def test_where_nothing_has_changed_nobody_is_asked(
     assert f"no function has changed there since {commit}" in capsys.readouterr().out
 
 
+def test_without_a_run_before_there_is_nothing_to_go_on_with(
+    repository: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, commit = repository
+    with pytest.raises(SystemExit) as left:
+        main(["model", "--since", commit, "--again"])
+    assert left.value.code == 2
+    assert f"nobody was asked about model since {commit} yet" in capsys.readouterr().err
+
+
 class Recorder(Workshop):
     """Writes down who would be asked about."""
 
