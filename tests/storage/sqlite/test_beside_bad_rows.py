@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import attrs
 import pytest
 
-from tests.storage.sqlite.moving import opened
 from trio_gusto.model.errors import ArgumentError, StorageError, UnreadableRecord
 from trio_gusto.model.ids import to_uuid, uuid7
 from trio_gusto.model.job import Details, JobRequest
@@ -24,22 +22,17 @@ from trio_gusto.storage.report_messages import ReadLog
 from trio_gusto.storage.schedule_messages import FindSchedules, PutSchedule
 from trio_gusto.storage.sqlite import unreadable
 from trio_gusto.storage.sqlite.batches import find_batches
-from trio_gusto.storage.sqlite.connection import MEMORY, Location, open_writer
+from trio_gusto.storage.sqlite.connection import Location, open_writer
 from trio_gusto.storage.sqlite.ready import oldest_ready
 from trio_gusto.storage.sqlite.rows import LATEST
 from trio_gusto.storage.sqlite.schedules import find_schedules
 from trio_gusto.storage.sqlite.writes import Writer
+from trio_gusto.testing.storage_contract import Subject
 from trio_gusto.testing.storage_contract.inserting import insertion
 from trio_gusto.testing.storage_contract.scheduling import schedule
 from trio_gusto.testing.storage_contract.subject import LEASE, NOW, put_back
 
 CLAIM = ClaimDue("node", NOW, NOW + LEASE, 9, 9)
-
-
-@pytest.fixture
-def connection() -> Iterator[sqlite3.Connection]:
-    with closing(open_writer(Location(MEMORY, "NORMAL", 1.0), wait=1.0)) as connection:
-        yield connection
 
 
 def insert(writer: Writer, count: int) -> list[JobRequest]:
@@ -57,7 +50,7 @@ def claim(writer: Writer, claim: ClaimDue = CLAIM) -> ClaimReply:
     return reply
 
 
-def test_what_is_sound_is_claimed_around_what_is_not(connection: sqlite3.Connection) -> None:
+async def test_what_is_sound_is_claimed_around_what_is_not(connection: sqlite3.Connection) -> None:
     writer = Writer(connection)
     first, _, last = insert(writer, 3)
     connection.execute("UPDATE job SET details = '{' WHERE seq = 2")
@@ -66,7 +59,7 @@ def test_what_is_sound_is_claimed_around_what_is_not(connection: sqlite3.Connect
     assert not reply.more
 
 
-def test_bad_rows_that_are_found_later_are_for_the_next_claim(
+async def test_bad_rows_that_are_found_later_are_for_the_next_claim(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unreadable, "_PAGE", 1)
@@ -77,7 +70,7 @@ def test_bad_rows_that_are_found_later_are_for_the_next_claim(
     assert [job.request for job in claim(writer).jobs] == [last]
 
 
-def test_a_claim_that_cannot_be_stored_is_told_so(connection: sqlite3.Connection) -> None:
+async def test_a_claim_that_cannot_be_stored_is_told_so(connection: sqlite3.Connection) -> None:
     writer = Writer(connection)
     insert(writer, 1)
     (reply,) = writer.apply([attrs.evolve(CLAIM, node="n\udcff")])
@@ -86,7 +79,7 @@ def test_a_claim_that_cannot_be_stored_is_told_so(connection: sqlite3.Connection
     assert len(claim(writer).jobs) == 1
 
 
-def test_what_is_no_job_and_stops_a_claim_is_left_to_the_audit(
+async def test_what_is_no_job_and_stops_a_claim_is_left_to_the_audit(
     connection: sqlite3.Connection,
 ) -> None:
     writer = Writer(connection)
@@ -115,7 +108,9 @@ def test_what_is_wrong_with_what_stops_a_claim_is_told(tmp_path: Path) -> None:
     assert str(reply).startswith("something that a claim asks for cannot be read (TypeError(")
 
 
-def test_who_meets_a_job_that_nobody_can_name_is_told_so(connection: sqlite3.Connection) -> None:
+async def test_who_meets_a_job_that_nobody_can_name_is_told_so(
+    connection: sqlite3.Connection,
+) -> None:
     writer = Writer(connection)
     details = Details(unique_key="one", on_conflict=OnConflict.RETURN_EXISTING)
     first, second = (
@@ -130,7 +125,7 @@ def test_who_meets_a_job_that_nobody_can_name_is_told_so(connection: sqlite3.Con
     assert str(reply) == str(met)
 
 
-def test_a_batch_that_cannot_be_read_is_named(connection: sqlite3.Connection) -> None:
+async def test_a_batch_that_cannot_be_read_is_named(connection: sqlite3.Connection) -> None:
     batch = uuid7(NOW * 1000, 1)
     connection.execute(
         "INSERT INTO batch (id, created_at, tenant, tags) VALUES (?, 0, '', '[7]')", (batch,)
@@ -146,7 +141,7 @@ NO_DATE = f"ValueError('{LATEST + 1} is no instant that has a date')"
 
 @pytest.mark.parametrize("due_by", [None, NOW + 10**9])
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_schedules_that_cannot_be_read_are_told_of_and_hide_no_others(
+async def test_schedules_that_cannot_be_read_are_told_of_and_hide_no_others(
     connection: sqlite3.Connection, limit: int, due_by: int | None
 ) -> None:
     writer = Writer(connection)
@@ -164,7 +159,7 @@ def test_schedules_that_cannot_be_read_are_told_of_and_hide_no_others(
 
 
 @pytest.mark.parametrize("column", ["since", "anchor", "next_at", "last_at"])
-def test_a_schedule_has_instants_that_have_a_date(
+async def test_a_schedule_has_instants_that_have_a_date(
     connection: sqlite3.Connection, column: str
 ) -> None:
     one = schedule("a")
@@ -174,24 +169,20 @@ def test_a_schedule_has_instants_that_have_a_date(
     assert told.fault == NO_DATE
 
 
-async def test_a_node_whose_name_is_none_is_not_looked_for(tmp_path: Path) -> None:
-    async with opened(tmp_path, archived=False) as subject:
-        await subject.enqueue()
-        job = await subject.claim_one(node="other")
-        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
-            file.execute(
-                "UPDATE node SET node_name = CAST(x'ff' AS TEXT) WHERE node_name = 'other'"
-            )
-        look = Stranded("node", NOW + 1, 9)
-        assert (await subject.storage.read(look)).lost == []
-        look.now = NOW + LEASE
-        assert [one.request.id for one in (await subject.storage.read(look)).lost] == [
-            job.request.id
-        ]
+async def test_a_node_whose_name_is_none_is_not_looked_for(
+    subject: Subject, connection: sqlite3.Connection
+) -> None:
+    await subject.enqueue()
+    job = await subject.claim_one(node="other")
+    connection.execute("UPDATE node SET node_name = CAST(x'ff' AS TEXT) WHERE node_name = 'other'")
+    look = Stranded("node", NOW + 1, 9)
+    assert (await subject.storage.read(look)).lost == []
+    look.now = NOW + LEASE
+    assert [one.request.id for one in (await subject.storage.read(look)).lost] == [job.request.id]
 
 
 @pytest.mark.parametrize("lane", ["CAST(x'ff' AS TEXT)", "'worker a'"])
-def test_beside_a_leased_lane_that_cannot_be_read_others_are_claimed(
+async def test_beside_a_leased_lane_that_cannot_be_read_others_are_claimed(
     connection: sqlite3.Connection, lane: str
 ) -> None:
     writer = Writer(connection)
@@ -206,23 +197,23 @@ def test_beside_a_leased_lane_that_cannot_be_read_others_are_claimed(
     assert [job.request for job in claim(writer, attrs.evolve(CLAIM, node="other")).jobs] == free
 
 
-async def test_a_lost_job_is_told_with_its_last_attempt_if_that_can_be_read(tmp_path: Path) -> None:
-    async with opened(tmp_path, archived=False) as subject:
-        await subject.enqueue()
-        for _ in range(2):
-            again = put_back(await subject.claim_one(), Ready(NOW), AttemptOutcome.FAILED)
-            await subject.expect(Committed, again)
-        last = await subject.claim_one()
-        look = Stranded("node", NOW + LEASE, 9)
-        (lost,) = (await subject.storage.read(look)).lost
-        assert [one.token for one in lost.history] == [last.token - 2]
-        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
-            file.execute("UPDATE attempt SET outcome = 'perhaps'")
-        (lost,) = (await subject.storage.read(look)).lost
-        assert lost.history == ()
+async def test_a_lost_job_is_told_with_its_last_attempt_if_that_can_be_read(
+    subject: Subject, connection: sqlite3.Connection
+) -> None:
+    await subject.enqueue()
+    for _ in range(2):
+        again = put_back(await subject.claim_one(), Ready(NOW), AttemptOutcome.FAILED)
+        await subject.expect(Committed, again)
+    last = await subject.claim_one()
+    look = Stranded("node", NOW + LEASE, 9)
+    (lost,) = (await subject.storage.read(look)).lost
+    assert [one.token for one in lost.history] == [last.token - 2]
+    connection.execute("UPDATE attempt SET outcome = 'perhaps'")
+    (lost,) = (await subject.storage.read(look)).lost
+    assert lost.history == ()
 
 
-def test_a_ready_job_that_is_due_at_no_date_is_not_the_oldest(
+async def test_a_ready_job_that_is_due_at_no_date_is_not_the_oldest(
     connection: sqlite3.Connection,
 ) -> None:
     insert(Writer(connection), 1)
@@ -232,13 +223,12 @@ def test_a_ready_job_that_is_due_at_no_date_is_not_the_oldest(
     assert oldest_ready(connection) is None
 
 
-async def test_who_asks_for_what_cannot_be_read_is_told_where_it_is(tmp_path: Path) -> None:
-    async with opened(tmp_path, archived=False) as subject:
-        request = await subject.enqueue()
-        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
-            said = "INSERT INTO job_log SELECT seq, 1, 0, 1, 1, ?, 'info', 'x' FROM job"
-            file.execute(said, (LATEST + 1,))
-        with pytest.raises(StorageError) as caught:
-            await subject.storage.read(ReadLog(request.id))
-    path = tmp_path / "jobs.db"
-    assert str(caught.value).startswith(f"{path} has a record that cannot be read ({NO_DATE})")
+async def test_who_asks_for_what_cannot_be_read_is_told_where_it_is(
+    subject: Subject, connection: sqlite3.Connection
+) -> None:
+    request = await subject.enqueue()
+    said = "INSERT INTO job_log SELECT seq, 1, 0, 1, 1, ?, 'info', 'x' FROM job"
+    connection.execute(said, (LATEST + 1,))
+    with pytest.raises(StorageError) as caught:
+        await subject.storage.read(ReadLog(request.id))
+    assert str(caught.value).startswith(f":memory: has a record that cannot be read ({NO_DATE})")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
-from tests.storage.sqlite.moving import opened
 from trio_gusto.model.batch import BatchRequest
 from trio_gusto.model.ids import JobId, to_uuid
 from trio_gusto.model.job import Details
@@ -81,15 +79,13 @@ async def test_while_nobody_waits_a_group_asks_once_and_no_more() -> None:
 
 
 async def test_of_one_that_cannot_be_read_it_is_said_that_it_waits_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    subject: Subject, connection: sqlite3.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with opened(tmp_path, archived=False) as subject:
-        parent, bad, sound = [subject.request() for _ in range(3)]
-        waits = Waiting((parent.id,), Condition.FINISH)
-        await subject.insert(parent, bad, sound, states=[DONE, waits, waits])
-        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
-            file.execute("UPDATE job SET reason = 'perhaps' WHERE id = ?", (bad.id,))
-        found = (await subject.storage.read(Dependents(9))).jobs
+    parent, bad, sound = [subject.request() for _ in range(3)]
+    waits = Waiting((parent.id,), Condition.FINISH)
+    await subject.insert(parent, bad, sound, states=[DONE, waits, waits])
+    connection.execute("UPDATE job SET reason = 'perhaps' WHERE id = ?", (bad.id,))
+    found = (await subject.storage.read(Dependents(9))).jobs
     assert [one.job.request for one in found] == [sound]
     assert [record.getMessage() for record in caplog.records] == [
         f"job {to_uuid(bad.id)} waits on: what it waits for cannot be read "
@@ -99,23 +95,21 @@ async def test_of_one_that_cannot_be_read_it_is_said_that_it_waits_on(
 
 @pytest.mark.parametrize("limit", [1, 2, 9])
 async def test_behind_a_parent_whose_state_is_none_nobody_else_waits(
-    tmp_path: Path, limit: int
+    subject: Subject, connection: sqlite3.Connection, limit: int
 ) -> None:
     """The question of all who wait was answered with an error; and what is no full page ends the pages."""
     batch_id = JobId(bytes(15) + b"\x01")
-    async with opened(tmp_path, archived=False) as subject:
-        bad, member = subject.request(), subject.request(details=Details(batch=batch_id))
-        await subject.insert(bad, states=[DONE])
-        opening = InsertBatch(BatchRequest(batch_id, NOW), Insert([member], [DONE]))
-        await subject.expect(Inserted, opening)
-        parents = [subject.request() for _ in range(3)]
-        await subject.insert(*parents, states=[DONE] * 3)
-        one, two, three = (parent.id for parent in parents)
-        waits = [Waiting((each,), Condition.FINISH) for each in (bad.id, one, batch_id, two, three)]
-        _, first, _, second, third = children = [subject.request() for _ in waits]
-        await subject.insert(*children, states=waits)
-        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
-            file.execute("UPDATE job SET state = 77 WHERE id IN (?, ?)", (bad.id, member.id))
-        found = (await subject.storage.read(Dependents(limit))).jobs
+    bad, member = subject.request(), subject.request(details=Details(batch=batch_id))
+    await subject.insert(bad, states=[DONE])
+    opening = InsertBatch(BatchRequest(batch_id, NOW), Insert([member], [DONE]))
+    await subject.expect(Inserted, opening)
+    parents = [subject.request() for _ in range(3)]
+    await subject.insert(*parents, states=[DONE] * 3)
+    one, two, three = (parent.id for parent in parents)
+    waits = [Waiting((each,), Condition.FINISH) for each in (bad.id, one, batch_id, two, three)]
+    _, first, _, second, third = children = [subject.request() for _ in waits]
+    await subject.insert(*children, states=waits)
+    connection.execute("UPDATE job SET state = 77 WHERE id IN (?, ?)", (bad.id, member.id))
+    found = (await subject.storage.read(Dependents(limit))).jobs
     assert [one.job.request for one in found] == [first, second, third][:limit]
     assert [one.parents for one in found] == [{JobState.COMPLETED: 1}] * len(found)

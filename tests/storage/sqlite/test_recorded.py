@@ -151,16 +151,21 @@ async def test_a_state_that_nobody_knows_is_a_fault_and_says_nothing_else(tmp_pa
     assert (job.waits_for, job.parents) == ((), ())
 
 
+async def one_that_is_waited_for(subject: Subject) -> JobId:
+    """A job, and behind it another that waits for its end; the id of the first."""
+    parent = await subject.enqueue(execute_after=NOW + 9)
+    child = subject.request(details=Details(parents=(parent.id,)))
+    await subject.insert(child, states=[Waiting((parent.id,), Condition.FINISH)])
+    return parent.id
+
+
 async def test_what_a_job_waits_for_is_recorded(tmp_path: Path) -> None:
     async with opened(tmp_path) as subject:
-        parent = await subject.enqueue(execute_after=NOW + 9)
-        details = Details(parents=(parent.id,))
-        child = subject.request(details=details)
-        await subject.insert(child, states=[Waiting((parent.id,), Condition.FINISH)])
+        parent = await one_that_is_waited_for(subject)
         _, callback = await calling_back(subject)
         _, waiting, called_back, _ = recorded(tmp_path)[0]
-        assert (waiting.callback, waiting.waits_for) == (None, (parent.id,))
-        assert list(waiting.links) == list(waiting.there) == [parent.id]
+        assert (waiting.callback, waiting.waits_for) == (None, (parent,))
+        assert list(waiting.links) == list(waiting.there) == [parent]
         assert waiting.parents == ()
         assert (called_back.callback, called_back.waits_for) == (callback.id, (callback.id,))
         assert list(called_back.links) == list(called_back.there) == [callback.id]
@@ -173,10 +178,7 @@ async def test_what_a_job_waits_for_is_recorded(tmp_path: Path) -> None:
 
 async def test_an_id_that_a_job_waits_for_has_16_bytes(tmp_path: Path) -> None:
     async with opened(tmp_path) as subject:
-        parent = await subject.enqueue(execute_after=NOW + 9)
-        details = Details(parents=(parent.id,))
-        child = subject.request(details=details)
-        await subject.insert(child, states=[Waiting((parent.id,), Condition.FINISH)])
+        await one_that_is_waited_for(subject)
     change(tmp_path, """UPDATE job SET result = '["00"]' WHERE seq = 2""")
     (waiting,) = recorded(tmp_path, 1)[0]
     assert waiting.fault == "what it waits for cannot be read (an id has 16 bytes)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,20 +38,16 @@ async def test_of_what_is_no_end_a_lease_alone_marks_the_piece(
     await storage.detach("node")
 
 
-async def test_a_reason_that_is_no_utf8_calls_a_job_off_all_the_same(tmp_path: Path) -> None:
-    path = tmp_path / "jobs.db"
-    storage = SqliteStorage(path, inline=True, synchronous="NORMAL")
-    await storage.attach("node")
-    subject = Subject(storage, "node")
+async def test_a_reason_that_is_no_utf8_calls_a_job_off_all_the_same(
+    subject: Subject, connection: sqlite3.Connection
+) -> None:
     await subject.enqueue()
     job = await subject.claim_one()
-    with closing(sqlite3.connect(path, isolation_level=None)) as file:
-        file.execute("UPDATE job SET reason = CAST(x'65ff' AS TEXT)")
+    connection.execute("UPDATE job SET reason = CAST(x'65ff' AS TEXT)")
     cancels = [(job.request.id, "e\ufffd")]
-    asked = await storage.read(CancelRequests("node"))
+    asked = await subject.storage.read(CancelRequests("node"))
     assert list(asked.cancels) == cancels
     renew = Renew("node", NOW, NOW + LEASE + 1, [(job.request.id, job.token)])
     assert await subject.expect(Renewed, renew) == Renewed([], cancels)
     again = Commit(job.request.id, job.token, Ready(NOW), job.attempt)
     assert await subject.expect(Conflict, again) == Conflict("e\ufffd")
-    await storage.detach("node")
